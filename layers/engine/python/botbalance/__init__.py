@@ -1,0 +1,1 @@
+"""BotBalance: keeps a crypto portfolio at its target shares with limit orders."""

@@ -1,0 +1,53 @@
+"""THE DECISION: what to buy, sell, keep and cancel, and what it earned. Pure functions on Decimals.
+
+No network, no clock, no randomness, no state, and no import from the rest of the product.
+"""
+
+from botbalance.engine.bonus import fill_contribution, hold_value, rebalancing_bonus
+from botbalance.engine.errors import InvalidInput, InvalidStrategy, PriceUnavailable
+from botbalance.engine.fills import Fill, fill_of, trades_through
+from botbalance.engine.rebalance import (
+    Action,
+    AssetRow,
+    Evaluation,
+    StrategyConfig,
+    Warning,  # noqa: A004 - the field's word
+    WarningCode,
+    compute_rebalance_actions,
+    evaluate,
+)
+from botbalance.engine.resting import CancelReason, RestingOrder, review_resting_orders
+from botbalance.engine.rules import HoldReason, MarketRules, NormalizedOrder, Side
+from botbalance.engine.valuation import Balance
+
+VERSION = "1"
+"""Raised whenever the same inputs would give a different decision; logged with every decision."""
+
+__all__ = [
+    "VERSION",
+    "Action",
+    "AssetRow",
+    "Balance",
+    "CancelReason",
+    "Evaluation",
+    "Fill",
+    "HoldReason",
+    "InvalidInput",
+    "InvalidStrategy",
+    "MarketRules",
+    "NormalizedOrder",
+    "PriceUnavailable",
+    "RestingOrder",
+    "Side",
+    "StrategyConfig",
+    "Warning",
+    "WarningCode",
+    "compute_rebalance_actions",
+    "evaluate",
+    "fill_contribution",
+    "fill_of",
+    "hold_value",
+    "rebalancing_bonus",
+    "review_resting_orders",
+    "trades_through",
+]

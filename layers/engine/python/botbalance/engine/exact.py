@@ -1,0 +1,65 @@
+"""The engine's own decimal arithmetic: exact, and the same under any ambient decimal context.
+
+Products, sums and integer quotients are exact here or raise ``decimal.Inexact``; only quotients that
+are reported, never traded on, are rounded, each by one of the three contexts that say how.
+"""
+
+from decimal import (
+    MAX_EMAX,
+    MIN_EMIN,
+    ROUND_CEILING,
+    ROUND_FLOOR,
+    ROUND_HALF_EVEN,
+    Context,
+    Decimal,
+    DivisionByZero,
+    Inexact,
+    InvalidOperation,
+    Overflow,
+    getcontext,
+    setcontext,
+)
+
+ZERO = Decimal(0)
+ONE = Decimal(1)
+HUNDRED = Decimal(100)
+PERCENT = Decimal("0.01")
+
+_PRECISION = 200  # a 30-digit balance × a 17-digit price × the parameters needs under 70; digits unused cost nothing
+_EXACT = Context(
+    prec=_PRECISION,
+    Emin=MIN_EMIN,
+    Emax=MAX_EMAX,
+    traps=[InvalidOperation, DivisionByZero, Overflow, Inexact],
+)
+
+
+def _quotients(rounding: str) -> Context:
+    return Context(prec=28, rounding=rounding, Emin=MIN_EMIN, Emax=MAX_EMAX, traps=[InvalidOperation])
+
+
+NEAREST = _quotients(ROUND_HALF_EVEN)
+DOWN = _quotients(ROUND_FLOOR)
+UP = _quotients(ROUND_CEILING)
+
+
+class ExactArithmetic:
+    """A ``with`` block in exact arithmetic, whatever decimal context the caller has set.
+
+    A class, because a generator's context manager costs as much as a third of a quiet decision.
+    """
+
+    __slots__ = ("_ambient",)
+
+    def __enter__(self) -> None:
+        self._ambient = getcontext()
+        setcontext(_EXACT)
+
+    def __exit__(self, *_: object) -> None:
+        setcontext(self._ambient)
+
+
+def ceil_div(numerator: Decimal, divisor: Decimal) -> Decimal:
+    """The smallest integer >= numerator / divisor, for numerator >= 0 and divisor > 0."""
+    quotient, remainder = divmod(numerator, divisor)
+    return quotient + ONE if remainder else quotient

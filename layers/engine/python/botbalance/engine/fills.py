@@ -1,0 +1,37 @@
+"""When a resting limit order fills, and what a fill brings: for the simulated exchange and the backtest."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from botbalance.engine.exact import PERCENT, ExactArithmetic
+from botbalance.engine.rules import Side
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """A trade of ``base_qty`` of ``base`` at ``price`` (quote per base), with ``fee`` in units of ``fee_asset``."""
+
+    base: str
+    quote: str
+    side: Side
+    price: Decimal
+    base_qty: Decimal
+    fee: Decimal
+    fee_asset: str
+
+
+def trades_through(side: Side, limit_price: Decimal, low: Decimal, high: Decimal) -> bool:
+    """Whether a resting order fills in an interval whose trades were between ``low`` and ``high``.
+
+    The market must trade *through* the limit: at the limit itself others stand before us in the queue, so an
+    equal price does not count.
+    """
+    return low < limit_price if side == "buy" else high > limit_price
+
+
+def fill_of(base: str, quote: str, side: Side, price: Decimal, base_qty: Decimal, fee_pct: Decimal) -> Fill:
+    """The fill of ``base_qty`` at ``price``, its fee of ``fee_pct`` percent taken from the received asset."""
+    with ExactArithmetic():
+        received = base_qty if side == "buy" else base_qty * price
+        fee = received * fee_pct * PERCENT
+    return Fill(base, quote, side, price, base_qty, fee, base if side == "buy" else quote)
