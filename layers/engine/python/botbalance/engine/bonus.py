@@ -25,9 +25,7 @@ def hold_value(quantities: Mapping[str, Decimal], prices: Mapping[str, Decimal])
 
 def fill_contribution(fill: Fill, prices: Mapping[str, Decimal]) -> Decimal:
     """What one fill added to V − V_hold at ``prices`` (asset to quote), its fee included; can be negative."""
-    _require_prices((fill.base, fill.quote), prices)
-    if fill.fee:
-        _require_prices((fill.fee_asset,), prices)
+    _require_prices((fill.base, fill.quote, fill.fee_asset) if fill.fee else (fill.base, fill.quote), prices)
     with ExactArithmetic():
         gained = fill.base_qty * (prices[fill.base] - fill.price * prices[fill.quote])
         fee = fill.fee * prices[fill.fee_asset] if fill.fee else ZERO
@@ -35,9 +33,10 @@ def fill_contribution(fill: Fill, prices: Mapping[str, Decimal]) -> Decimal:
 
 
 def rebalancing_bonus(fills: Iterable[Fill], prices: Mapping[str, Decimal]) -> Decimal:
-    """The sum of all contributions, in the asset that ``prices`` are in; negative where holding was better."""
+    """The sum of all contributions, in the asset of ``prices``; negative where holding was better."""
+    contributions = [fill_contribution(fill, prices) for fill in fills]
     with ExactArithmetic():
-        return sum((fill_contribution(fill, prices) for fill in fills), ZERO)
+        return sum(contributions, ZERO)
 
 
 def _require_prices(assets: Iterable[str], prices: Mapping[str, Decimal]) -> None:

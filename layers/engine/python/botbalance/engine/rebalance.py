@@ -5,19 +5,21 @@ docs/engine.md, step by step. Plan, execute, the autopilot and the backtest all 
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from decimal import Decimal, Inexact, InvalidOperation
 from enum import StrEnum
 from typing import NamedTuple
 
 from botbalance.engine.errors import InvalidInput, InvalidStrategy
 from botbalance.engine.exact import HUNDRED, ONE, PERCENT, ZERO, ExactArithmetic
-from botbalance.engine.rules import HoldReason, MarketRules, NormalizedOrder, Side, size_pct
+from botbalance.engine.rules import HoldReason, MarketRules, Side, size_pct
 from botbalance.engine.valuation import (
     Balance,
     Holding,
     drift_pct,
     refuse_impossible_numbers,
+    refuse_long_numbers,
+    require_prices,
     share_pct,
     trigger_prices,
     value_holdings,
@@ -55,7 +57,10 @@ class StrategyConfig:
             raise InvalidStrategy("order_max_age_s", self.order_max_age_s, "seconds >= 0")
         if self.reprice_tolerance_pct is not None:
             _require_in(
-                "reprice_tolerance_pct", self.reprice_tolerance_pct, Decimal(50), "a Decimal over 0 and at most 50"
+                "reprice_tolerance_pct",
+                self.reprice_tolerance_pct,
+                Decimal(50),
+                "a Decimal over 0 and at most 50",
             )
 
 
@@ -132,7 +137,7 @@ class Warning:  # noqa: A001 - the field's word; nobody imports the built-in her
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """A whole decision. Amounts in quote, shares in percent; ``actions`` in the order of their order_index."""
+    """A whole decision. Amounts in quote, shares in percent; ``actions`` are in placing order."""
 
     nav: Decimal
     quote_amount: Decimal
@@ -143,20 +148,20 @@ class Evaluation:
     warnings: tuple[Warning, ...]
 
 
-class _Outcome(NamedTuple):
-    """What became of an asset outside its band."""
+class _Held(NamedTuple):
+    """Why an asset outside its band is not traded; ``free`` is what could have paid for the order."""
 
     side: Side
     limit_price: Decimal | None
-    action: Action | None
-    hold: HoldReason | None
+    free: Decimal
+    hold: HoldReason
 
 
 class _Decision(NamedTuple):
     nav: Decimal
     quote_amount: Decimal
     holdings: list[Holding]
-    outcomes: dict[str, _Outcome]
+    outcomes: dict[str, Action | _Held]
 
 
 def compute_rebalance_actions(
@@ -190,7 +195,7 @@ def compute_rebalance_actions(
         decision = _decide(
             current_balances, target_allocations, market_prices, strategy_config, market_rules, active_symbols
         )
-    return [outcome.action for outcome in decision.outcomes.values() if outcome.action is not None]
+    return [outcome for outcome in decision.outcomes.values() if isinstance(outcome, Action)]
 
 
 def evaluate(
@@ -202,7 +207,7 @@ def evaluate(
     market_rules: Mapping[str, MarketRules],
     active_symbols: Collection[str] = (),
 ) -> Evaluation:
-    """The same decision as :func:`compute_rebalance_actions`, whole: every asset, every reason, every warning."""
+    """The decision of :func:`compute_rebalance_actions`, whole: every asset, every reason, every warning."""
     with ExactArithmetic():
         decision = _decide(
             current_balances, target_allocations, market_prices, strategy_config, market_rules, active_symbols
@@ -210,7 +215,12 @@ def evaluate(
         rows = [_asset_row(holding, decision, strategy_config, market_rules) for holding in decision.holdings]
         quote = strategy_config.quote_asset
         rows.append(
-            _quote_row(current_balances.get(quote, Balance()), target_allocations.get(quote, ZERO), decision.nav, quote)
+            _quote_row(
+                current_balances.get(quote, Balance()),
+                target_allocations.get(quote, ZERO),
+                decision.nav,
+                quote,
+            )
         )
         managed = {row.asset for row in rows}
         unmanaged = {
@@ -223,13 +233,13 @@ def evaluate(
             quote_amount=decision.quote_amount,
             drift_pct=drift_pct((row.delta_quote for row in rows), decision.nav),
             rows=tuple(rows),
-            actions=tuple(outcome.action for outcome in decision.outcomes.values() if outcome.action is not None),
+            actions=tuple(outcome for outcome in decision.outcomes.values() if isinstance(outcome, Action)),
             unmanaged=unmanaged,
             warnings=tuple(_warnings(decision, strategy_config, market_rules, unmanaged)),
         )
 
 
-def _decide(
+def _decide(  # noqa: PLR0917 - the specification's inputs, passed on
     balances: Mapping[str, Balance],
     targets: Mapping[str, Decimal],
     prices: Mapping[str, Decimal],
@@ -237,67 +247,101 @@ def _decide(
     rules: Mapping[str, MarketRules],
     active_symbols: Collection[str],
 ) -> _Decision:
-    """The one computation. Outcomes are in the order of actions: by |delta_quote|, largest first, then symbol."""
+    """The one computation. Outcomes are in placing order: by |delta_quote|, largest first, then symbol."""
     try:
         nav, holdings = value_holdings(balances, targets, prices, rules, config.quote_asset)
         percent_of_nav = nav * PERCENT
         quote_amount = percent_of_nav * config.order_size_pct
         band = config.min_delta_quote
+        minus_band = -band
         outside = []
         for holding in holdings:
             delta = percent_of_nav * holding[6] - holding[5]
-            size = abs(delta)
-            if size >= band:
-                outside.append((-size, holding[1], delta, holding))
-    except (AttributeError, TypeError, InvalidOperation):
+            if not minus_band < delta < band:
+                outside.append((-abs(delta), holding[1], delta, holding))
+        outcomes: dict[str, Action | _Held] = {}
+        if outside:
+            outside.sort()
+            free_quote = balances.get(config.quote_asset, Balance()).free
+            outcomes = _outcomes(
+                outside,
+                free_quote,
+                quote_amount,
+                config.order_step_pct,
+                rules=rules,
+                active_symbols=active_symbols,
+            )
+    except (AttributeError, TypeError, InvalidOperation, Inexact):
         refuse_impossible_numbers(balances, targets, prices)
+        require_prices(balances, targets, prices, config.quote_asset)
+        _refuse_long_numbers(balances, targets, prices, config, rules)
         raise
-    except Inexact:
-        raise InvalidInput("current_balances", "a number with over a hundred digits", "fewer digits") from None
-    outcomes: dict[str, _Outcome] = {}
-    if outside:
-        outside.sort()
-        free_quote = balances.get(config.quote_asset, Balance()).free
-        for _, symbol, delta, holding in outside:
-            market = rules[symbol]
-            outcome = _outcome(delta, holding, market, config, quote_amount, free_quote, symbol in active_symbols)
-            outcomes[symbol] = outcome
-            if outcome.action is not None and outcome.side == "buy":
-                free_quote -= outcome.action.notional * (ONE + market.quote_fee_pct * PERCENT)
     return _Decision(nav, quote_amount, holdings, outcomes)
 
 
-def _outcome(
-    delta: Decimal,
-    holding: Holding,
-    market: MarketRules,
-    config: StrategyConfig,
-    quote_amount: Decimal,
+def _outcomes(
+    outside: list[tuple[Decimal, str, Decimal, Holding]],
     free_quote: Decimal,
-    active: bool,
-) -> _Outcome:
-    """Steps 3 to 8 for one asset outside its band."""
-    _, symbol, balance, _, price, _, _ = holding
-    if price is None:
-        raise AssertionError(symbol)
-    if delta > ZERO:
-        side: Side = "buy"
-        stepped, free = price * (ONE - config.order_step_pct * PERCENT), free_quote
-    else:
-        side = "sell"
-        stepped, free = price * (ONE + config.order_step_pct * PERCENT), balance.free
-    limit_price = market.round_price(side, stepped, price)
-    if active:
-        return _Outcome(side, limit_price, None, HoldReason.ACTIVE_ORDER)
-    if not market.trading:
-        return _Outcome(side, limit_price, None, HoldReason.MARKET_CLOSED)
-    if limit_price is None:
-        return _Outcome(side, None, None, HoldReason.OUTSIDE_PRICE_LIMITS)
-    order = market.normalize_order(side, limit_price, quote_amount, free)
-    if not isinstance(order, NormalizedOrder):
-        return _Outcome(side, limit_price, None, order)
-    action = Action(symbol, side, limit_price, order.base_qty, quote_amount, price, order.notional, order.capped)
-    return _Outcome(side, limit_price, action, None)
+    quote_amount: Decimal,
+    order_step_pct: Decimal,
+    *,
+    rules: Mapping[str, MarketRules],
+    active_symbols: Collection[str],
+) -> dict[str, Action | _Held]:
+    """Steps 3 to 8 for the assets outside their band, in this order; each buy leaves less for the next."""
+    step = order_step_pct * PERCENT
+    below, above = ONE - step, ONE + step
+    outcomes: dict[str, Action | _Held] = {}
+    side: Side
+    for _, symbol, delta, (_, _, balance, _, price, _, _) in outside:
+        if price is None:
+            raise AssertionError(symbol)  # without a price its delta is 0
+        market = rules[symbol]
+        if delta > ZERO:
+            side, stepped, free = "buy", price * below, free_quote
+        else:
+            side, stepped, free = "sell", price * above, balance.free
+        limit_price = market.round_price(side, stepped, price)
+        if symbol in active_symbols:
+            hold = HoldReason.ACTIVE_ORDER
+        elif not market.trading:
+            hold = HoldReason.MARKET_CLOSED
+        elif limit_price is None:
+            hold = HoldReason.OUTSIDE_PRICE_LIMITS
+        else:
+            order = market.normalize_order(side, limit_price, quote_amount, free)
+            if not isinstance(order, HoldReason):
+                _, base_qty, notional, capped = order
+                outcomes[symbol] = Action(symbol, side, limit_price, base_qty, quote_amount, price, notional, capped)
+                if side == "buy":
+                    free_quote -= market.cost_of_buy(notional)
+                continue
+            hold = order
+        outcomes[symbol] = _Held(side, limit_price, free, hold)
+    return outcomes
+
+
+def _refuse_long_numbers(
+    balances: Mapping[str, Balance],
+    targets: Mapping[str, Decimal],
+    prices: Mapping[str, Decimal],
+    config: StrategyConfig,
+    rules: Mapping[str, MarketRules],
+) -> None:
+    """Raise for the first number of all that a decision reads that has too many digits, else return."""
+    strategy = [(f"target_allocations.{asset}", target) for asset, target in targets.items()]
+    refuse_long_numbers(strategy + _decimals_of("", config), InvalidStrategy)
+    inputs = [(f"market_prices.{symbol}", price) for symbol, price in prices.items()]
+    for asset, balance in balances.items():
+        inputs += _decimals_of(f"current_balances.{asset}.", balance)
+    for symbol, market in rules.items():
+        inputs += _decimals_of(f"market_rules.{symbol}.", market)
+    refuse_long_numbers(inputs, InvalidInput)
+
+
+def _decimals_of(prefix: str, parameters: StrategyConfig | Balance | MarketRules) -> list[tuple[str, Decimal]]:
+    values = [(prefix + field.name, getattr(parameters, field.name)) for field in fields(parameters)]
+    return [(name, value) for name, value in values if isinstance(value, Decimal)]
 
 
 def _asset_row(
@@ -305,9 +349,15 @@ def _asset_row(
 ) -> AssetRow:
     asset, symbol, balance, held, price, value, target = holding
     outcome = decision.outcomes.get(symbol)
+    action: Action | None = None
+    hold: HoldReason | None = HoldReason.WITHIN_BAND
     smallest = None
-    if outcome is not None and outcome.hold == HoldReason.BELOW_MIN_NOTIONAL and outcome.limit_price is not None:
-        smallest = _larger_size_pct(rules[symbol].smallest_order(outcome.limit_price), decision)
+    if isinstance(outcome, Action):
+        action, hold = outcome, None
+    elif outcome is not None:
+        hold = outcome.hold
+        if hold == HoldReason.BELOW_MIN_NOTIONAL:
+            smallest = _size_that_passes(outcome, decision, rules[symbol])
     buy_trigger, sell_trigger = trigger_prices(decision.nav, held, value, target, config.min_delta_quote)
     return AssetRow(
         asset=asset,
@@ -322,8 +372,8 @@ def _asset_row(
         delta_quote=decision.nav * target * PERCENT - value,
         side=outcome.side if outcome else None,
         limit_price=outcome.limit_price if outcome else None,
-        action=outcome.action if outcome else None,
-        hold=outcome.hold if outcome else HoldReason.WITHIN_BAND,
+        action=action,
+        hold=hold,
         smallest_order_size_pct=smallest,
         buy_trigger=buy_trigger,
         sell_trigger=sell_trigger,
@@ -353,12 +403,21 @@ def _quote_row(balance: Balance, target: Decimal, nav: Decimal, quote: str) -> A
     )
 
 
-def _larger_size_pct(smallest_order: Decimal, decision: _Decision) -> Decimal | None:
-    """The order size in percent that reaches ``smallest_order``; None where size is not what is lacking."""
-    if smallest_order <= decision.quote_amount:
+def _size_that_passes(held: _Held, decision: _Decision, market: MarketRules) -> Decimal | None:
+    """The smallest order size in percent that would pass here; None where size is not what is lacking."""
+    if held.limit_price is None:
         return None
-    pct = size_pct(smallest_order, decision.nav)
-    return pct if pct <= HUNDRED else None
+    smallest = market.smallest_order(held.limit_price)
+    if isinstance(market.normalize_order(held.side, held.limit_price, smallest, held.free), HoldReason):
+        return None
+    return _larger_size_pct(smallest, decision)
+
+
+def _larger_size_pct(smallest_order: Decimal, decision: _Decision) -> Decimal | None:
+    """The order size in percent that reaches ``smallest_order``; None where no size up to 100 % is larger."""
+    if decision.quote_amount < smallest_order <= decision.nav:
+        return size_pct(smallest_order, decision.nav)
+    return None
 
 
 def _warnings(
@@ -373,8 +432,9 @@ def _warnings(
             Warning(
                 WarningCode.OSCILLATION,
                 (),
-                f"an order of {decision.quote_amount:f} {config.quote_asset} is more than twice min_delta_quote "
-                f"({config.min_delta_quote:f}): a filled order can overshoot the target and be traded back",
+                f"an order of {decision.quote_amount:f} {config.quote_asset} is more than twice "
+                f"min_delta_quote ({config.min_delta_quote:f}): a filled order can overshoot "
+                "the target and be traded back",
             )
         )
     for asset, symbol, _, held, price, _, target in decision.holdings:
@@ -406,7 +466,7 @@ def _warnings(
 
 
 def _smallest_for_both_sides(market: MarketRules, price: Decimal, config: StrategyConfig) -> Decimal | None:
-    """The smallest amount in quote that passes as a buy and as a sell; None where the price limits forbid both."""
+    """The smallest amount in quote that passes as a buy and as a sell; None where price limits forbid both."""
     step = config.order_step_pct * PERCENT
     bid = market.round_price("buy", price * (ONE - step), price)
     ask = market.round_price("sell", price * (ONE + step), price)

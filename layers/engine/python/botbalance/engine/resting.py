@@ -44,14 +44,13 @@ def review_resting_orders(
     that this system placed; nobody else's are ever touched.
     """
     rows = {row.symbol: row for row in evaluation.rows if row.symbol is not None}
-    tolerance_pct = strategy_config.reprice_tolerance_pct
-    if tolerance_pct is None:
-        tolerance_pct = strategy_config.order_step_pct * Decimal("0.25")
+    due = [order for order in open_orders if now - order.placed_at >= strategy_config.order_max_age_s]
     cancels = {}
     with ExactArithmetic():
-        for order in open_orders:
-            if now - order.placed_at < strategy_config.order_max_age_s:
-                continue
+        tolerance_pct = strategy_config.reprice_tolerance_pct
+        if tolerance_pct is None:
+            tolerance_pct = strategy_config.order_step_pct * Decimal("0.25")
+        for order in due:
             reason = _reason_to_cancel(order, rows.get(order.symbol), tolerance_pct)
             if reason is not None:
                 cancels[order.client_order_id] = reason

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Literal, NamedTuple
 
 from botbalance.engine.errors import InvalidInput
-from botbalance.engine.exact import HUNDRED, ONE, UP, ZERO, ceil_div
+from botbalance.engine.exact import HUNDRED, ONE, PERCENT, UP, ZERO, ceil_div
 
 type Side = Literal["buy", "sell"]
 
@@ -116,44 +116,45 @@ class MarketRules:
         """
         if free <= ZERO:
             return HoldReason.NO_FREE_BALANCE
-        lot_notional = limit_price * self.lot_size
+        lot = self.lot_size
+        lot_notional = limit_price * lot
         lots = quote_amount // lot_notional
         if side == "buy":
-            with_fee = HUNDRED + self.quote_fee_pct
-            capped = free * HUNDRED < quote_amount * with_fee
+            capped = free < self.cost_of_buy(quote_amount)
             if capped:
-                lots = (free * HUNDRED) // (lot_notional * with_fee)
+                lots = (free * HUNDRED) // (lot_notional * (HUNDRED + self.quote_fee_pct))
         else:
             capped = free * limit_price < quote_amount
             if capped:
-                lots = free // self.lot_size
-        most = self._most_lots(lot_notional)
-        if most is not None and lots > most:
-            lots, capped = most, True
-        base_qty = lots * self.lot_size
-        if lots <= ZERO or base_qty < self.min_qty:
-            return HoldReason.BELOW_MIN_QTY
+                lots = free // lot
+        base_qty = lots * lot
         notional = limit_price * base_qty
+        if self.max_qty is not None and base_qty > self.max_qty:
+            capped, base_qty = True, self.max_qty // lot * lot
+            notional = limit_price * base_qty
+        if self.max_notional is not None and notional > self.max_notional:
+            capped, base_qty = True, self.max_notional // lot_notional * lot
+            notional = limit_price * base_qty
+        if not base_qty or base_qty < self.min_qty:
+            return HoldReason.BELOW_MIN_QTY
         if notional < self.min_notional:
             return HoldReason.BELOW_MIN_NOTIONAL
         return NormalizedOrder(limit_price, base_qty, notional, capped)
 
+    def cost_of_buy(self, notional: Decimal) -> Decimal:
+        """What a buy worth ``notional`` takes from the free quote: with the fee where that is in quote."""
+        if not self.quote_fee_pct:
+            return notional
+        return notional * (ONE + self.quote_fee_pct * PERCENT)
+
     def smallest_order(self, limit_price: Decimal) -> Decimal:
-        """The smallest amount in quote whose order at ``limit_price`` passes quantity and notional minimum."""
+        """The smallest amount in quote whose order at ``limit_price`` passes both minima."""
         lots = max(
             ONE,
             ceil_div(self.min_qty, self.lot_size),
             ceil_div(self.min_notional, limit_price * self.lot_size),
         )
         return lots * self.lot_size * limit_price
-
-    def _most_lots(self, lot_notional: Decimal) -> Decimal | None:
-        limits = []
-        if self.max_qty is not None:
-            limits.append(self.max_qty // self.lot_size)
-        if self.max_notional is not None:
-            limits.append(self.max_notional // lot_notional)
-        return min(limits, default=None)
 
 
 def size_pct(amount: Decimal, nav: Decimal) -> Decimal:

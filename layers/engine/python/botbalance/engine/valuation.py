@@ -21,6 +21,7 @@ class Balance:
 
 
 _NOTHING = Balance()
+_PLACES = 30
 
 # (asset, symbol, balance, held, price, value, target percent). A plain tuple, because a named one costs more
 # than everything else a quiet decision does for an asset; it does not leave the engine.
@@ -37,49 +38,55 @@ def value_holdings(
     """NAV in quote, and one holding for every managed asset except the quote, in the order of ``targets``.
 
     Must run in exact arithmetic. Raises InvalidInput or InvalidStrategy for numbers that cannot be, and
-    PriceUnavailable, naming every symbol, where a held or wanted asset has no price > 0.
+    PriceUnavailable, naming every symbol, where a held or wanted asset has no price > 0. The loop only
+    notices that something is doubtful, which costs next to nothing; what it is, is looked for afterwards.
     """
     if sum(targets.values(), ZERO) != HUNDRED:
         refuse_impossible_numbers(balances, targets, prices)
-        raise InvalidStrategy("target_allocations", f"a sum of {sum(targets.values()):f}", "a sum of exactly 100")
+        raise InvalidStrategy("target_allocations", f"a sum of {sum(targets.values(), ZERO):f}", "a sum of exactly 100")
     quote_balance = balances.get(quote_asset, _NOTHING)
     nav = quote_balance.free + quote_balance.locked
+    doubtful = quote_balance.free.is_signed() or quote_balance.locked.is_signed()
     holdings: list[Holding] = []
-    unpriced: list[str] = []
     for asset, target in targets.items():
         if target.is_signed():
-            refuse_impossible_numbers(balances, targets, prices)
+            doubtful = True
         if asset == quote_asset:
             continue
         symbol = asset + quote_asset
         if symbol not in rules:
             raise InvalidStrategy("target_allocations", repr(asset), _expected_asset(asset, symbol, targets))
         balance = balances.get(asset, _NOTHING)
-        held = balance.free
-        if balance.locked:
-            held += balance.locked
+        held, locked = balance.free, balance.locked
+        if held.is_signed() or locked.is_signed():
+            doubtful = True
+        if locked:
+            held += locked
         price = prices.get(symbol)
         if not price or price.is_signed():
-            if held or target:
-                unpriced.append(symbol)
+            doubtful = True
             holdings.append((asset, symbol, balance, held, None, ZERO, target))
             continue
         value = held * price
         nav += value
         holdings.append((asset, symbol, balance, held, price, value, target))
-    if unpriced or not nav or not nav.is_finite() or _any_signed(balances):
+    if not balances.keys() <= targets.keys() and _any_unmanaged_impossible(balances, targets):
+        doubtful = True
+    if doubtful or not nav or not nav.is_finite():
         refuse_impossible_numbers(balances, targets, prices)
-    if unpriced:
-        raise PriceUnavailable(unpriced)
+        require_prices(balances, targets, prices, quote_asset)
     if not nav:
         raise InvalidInput("current_balances", "worth 0 in managed assets", "a portfolio with a NAV > 0")
     return nav, holdings
 
 
-def _any_signed(balances: Mapping[str, Balance]) -> bool:
-    for balance in balances.values():
-        if balance.free.is_signed() or balance.locked.is_signed():
-            return True
+def _any_unmanaged_impossible(balances: Mapping[str, Balance], targets: Mapping[str, Decimal]) -> bool:
+    """Whether a balance that the loop over ``targets`` did not see is negative or not finite."""
+    for asset, balance in balances.items():
+        if asset not in targets:
+            for amount in (balance.free, balance.locked):
+                if amount.is_signed() or not amount.is_finite():
+                    return True
     return False
 
 
@@ -94,7 +101,7 @@ def refuse_impossible_numbers(
 ) -> None:
     """Raise for the first number that cannot be: not a Decimal, not finite, negative, a target over 100.
 
-    The computation notices that something is wrong for nearly nothing; this says what it was.
+    A price that is NaN or negative is a missing price; :func:`require_prices` names it with the others.
     """
     for asset, target in targets.items():
         field = f"target_allocations.{asset}"
@@ -112,9 +119,36 @@ def refuse_impossible_numbers(
     for symbol, price in prices.items():
         if not isinstance(price, Decimal) or price.is_infinite():
             raise InvalidInput(f"market_prices.{symbol}", repr(price), "a finite Decimal > 0")
-    not_numbers = [symbol for symbol, price in prices.items() if price.is_nan()]
-    if not_numbers:
-        raise PriceUnavailable(not_numbers)
+
+
+def require_prices(
+    balances: Mapping[str, Balance],
+    targets: Mapping[str, Decimal],
+    prices: Mapping[str, Decimal],
+    quote_asset: str,
+) -> None:
+    """Raise PriceUnavailable for all managed assets held or wanted without a price > 0, or priced NaN."""
+    unpriced = []
+    for asset, target in targets.items():
+        if asset == quote_asset:
+            continue
+        symbol = asset + quote_asset
+        price, balance = prices.get(symbol, ZERO), balances.get(asset, _NOTHING)
+        if price.is_nan() or (price <= ZERO and (balance.free or balance.locked or target)):
+            unpriced.append(symbol)
+    if unpriced:
+        raise PriceUnavailable(unpriced)
+
+
+def refuse_long_numbers(numbers: Iterable[tuple[str, Decimal]], error: type[InvalidInput]) -> None:
+    """Raise ``error`` for the first (field, number) with more digits than exact arithmetic leaves room for.
+
+    With at most ``_PLACES`` on both sides of every point, no intermediate result has over 200 digits.
+    """
+    for field, number in numbers:
+        exponent = number.as_tuple().exponent
+        if number and (number.adjusted() >= _PLACES or (isinstance(exponent, int) and exponent < -_PLACES)):
+            raise error(field, number, f"at most {_PLACES} digits before and after the point")
 
 
 def share_pct(value: Decimal, nav: Decimal) -> Decimal:

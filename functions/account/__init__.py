@@ -1,0 +1,1 @@
+"""Strategy, exchange keys, autopilot switch, orders, decisions."""

@@ -1,0 +1,1 @@
+"""GET plan, balances, portfolio summary."""

@@ -1,0 +1,46 @@
+"""Looks and shows: the plan, the balances, the summary. May not write and may not trade."""
+
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from botbalance.api.resolver import new_resolver, user_of
+from botbalance.api.schemas import BalancesView, HealthView, PlanView, SummaryView
+from botbalance.bootstrap import services
+from botbalance.log import logger
+from botbalance.trading.plan import Plan, preview
+
+app = new_resolver()
+
+
+@app.get("/api/me/strategies/rebalance/plan")
+def get_plan() -> PlanView:
+    """What execute would do now."""
+    return PlanView.of(_plan())
+
+
+@app.get("/api/me/balances")
+def get_balances() -> BalancesView:
+    """What the account holds."""
+    return BalancesView.of(_plan())
+
+
+@app.get("/api/me/portfolio/summary")
+def get_summary() -> SummaryView:
+    """Shares against targets."""
+    return SummaryView.of(_plan())
+
+
+@app.get("/api/health")
+def get_health() -> HealthView:
+    """That the function answers."""
+    return HealthView(status="ok")
+
+
+@logger.inject_lambda_context(clear_state=True)
+def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Entry point for API Gateway."""
+    return app.resolve(event, context)
+
+
+def _plan() -> Plan:
+    return preview(services().desk, user_of(app))

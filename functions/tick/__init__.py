@@ -1,0 +1,1 @@
+"""The autopilot: dispatch finds who is due, work ticks them."""

@@ -1,0 +1,114 @@
+"""Errors as ``application/problem+json`` (RFC 9457), mapped here and nowhere else.
+
+``code`` is stable and meant for programs; ``detail`` is meant for people and names the field, the value and
+what would be right. Nothing of the inside (traces, class names, tables) ever leaves.
+"""
+
+import json
+from http import HTTPStatus
+from typing import Any
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.exceptions import ServiceError
+from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
+from botocore.exceptions import BotoCoreError, ClientError
+
+from botbalance.engine import InvalidInput, InvalidStrategy, PriceUnavailable
+from botbalance.errors import (
+    BotBalanceError,
+    CallOwner,
+    Conflict,
+    MendRequest,
+    NotAuthenticated,
+    NotThere,
+    TryAgainLater,
+    WaitUntilAllowed,
+)
+from botbalance.log import logger
+
+CONTENT_TYPE = "application/problem+json"
+
+_STATUS: tuple[tuple[type[Exception], HTTPStatus], ...] = (
+    (NotAuthenticated, HTTPStatus.UNAUTHORIZED),
+    (NotThere, HTTPStatus.NOT_FOUND),
+    (Conflict, HTTPStatus.CONFLICT),
+    (CallOwner, HTTPStatus.CONFLICT),
+    (MendRequest, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (TryAgainLater, HTTPStatus.SERVICE_UNAVAILABLE),
+    (PriceUnavailable, HTTPStatus.SERVICE_UNAVAILABLE),
+    (InvalidStrategy, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (InvalidInput, HTTPStatus.CONFLICT),
+)
+
+_CODE_OF_ENGINE_ERROR: tuple[tuple[type[Exception], str], ...] = (
+    (PriceUnavailable, "price_unavailable"),
+    (InvalidStrategy, "invalid_strategy"),
+    (InvalidInput, "no_decision_possible"),
+)
+
+_EXPECTED_OF_TYPE = {
+    "missing": "it to be there",
+    "extra_forbidden": "no such field",
+    "json_invalid": "valid JSON",
+}
+
+
+def problem(status: HTTPStatus, code: str, detail: str, **more: Any) -> Response[str]:
+    """One problem document as a response; ``more`` are its further members."""
+    body = {"type": "about:blank", "title": status.phrase, "status": status.value, "code": code, "detail": detail}
+    return Response(
+        status_code=status.value, content_type=CONTENT_TYPE, body=json.dumps(body | more), headers=_headers(more)
+    )
+
+
+def problem_of(error: Exception) -> Response[str]:
+    """The problem document of any exception that a route raised."""
+    if isinstance(error, (BotBalanceError, InvalidInput)):
+        return _of_our_own(error)
+    if isinstance(error, RequestValidationError):
+        return _of_request(error)
+    if isinstance(error, ServiceError):
+        status = HTTPStatus(error.status_code)
+        return problem(status, status.name.lower(), str(error.msg))
+    if isinstance(error, RecursionError):
+        return problem(HTTPStatus.BAD_REQUEST, "invalid_json", "the body is nested too deeply, expected a flat object")
+    logger.exception("request failed")
+    if isinstance(error, (ClientError, BotoCoreError)):
+        return problem(
+            HTTPStatus.SERVICE_UNAVAILABLE, "storage_unavailable", "the database did not answer; try again", retry=True
+        )
+    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", "something went wrong here, not in the request")
+
+
+def _of_our_own(error: BotBalanceError | InvalidInput) -> Response[str]:
+    status = next(status for kind, status in _STATUS if isinstance(error, kind))
+    more: dict[str, Any] = {}
+    if isinstance(error, BotBalanceError):
+        code = error.code
+    else:
+        code = next(code for kind, code in _CODE_OF_ENGINE_ERROR if isinstance(error, kind))
+        more = {"field": error.field, "value": error.value, "expected": error.expected}
+    if isinstance(error, WaitUntilAllowed):
+        more["retry_after_s"] = error.retry_after_s
+    if status is HTTPStatus.SERVICE_UNAVAILABLE:
+        logger.warning("request could not be met", code=code, detail=str(error))
+    return problem(status, code, str(error), **more)
+
+
+def _of_request(error: RequestValidationError) -> Response[str]:
+    wrong = []
+    for found in error.errors():
+        place = [str(part) for part in found["loc"] if part not in {"body", "query", "path", "header"}]
+        expected = _EXPECTED_OF_TYPE.get(found["type"], str(found["msg"]).removeprefix("Value error, "))
+        wrong.append({"field": ".".join(place) or "body", "expected": expected})
+    if any(found["type"].startswith("json_") for found in error.errors()):
+        return problem(HTTPStatus.BAD_REQUEST, "invalid_json", "the body is not valid JSON")
+    detail = "; ".join(f"{entry['field']}: expected {entry['expected']}" for entry in wrong)
+    return problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_request", detail, errors=wrong)
+
+
+def _headers(more: dict[str, Any]) -> dict[str, str | list[str]]:
+    headers: dict[str, str | list[str]] = {"Cache-Control": "no-store"}
+    if "retry_after_s" in more:
+        headers["Retry-After"] = str(more["retry_after_s"])
+    return headers

@@ -1,0 +1,147 @@
+"""ExchangeAdapter: the port through which everything reaches an exchange, and the values that cross it.
+
+Quantities and prices are exact Decimals in the exchange's own units; symbols have no separator (``BTCUSDT``).
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+from typing import Protocol
+
+from botbalance.engine import Balance, Fill, MarketRules, Side
+
+
+@dataclass(frozen=True, slots=True)
+class MarketListing:
+    """A market as the exchange lists it: its rules, and the document that the adapter needs to trade it.
+
+    ``document`` is JSON, to be cached and handed back; only the adapter that made it reads it.
+    """
+
+    rules: MarketRules
+    document: str
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """What a market says its price is, in quote per base; a field is None where the exchange gave no number."""
+
+    last: Decimal | None
+    bid: Decimal | None
+    ask: Decimal | None
+
+
+class ExchangeOrderStatus(StrEnum):
+    """Where the exchange says an order is."""
+
+    OPEN = "open"
+    FILLED = "filled"
+    CANCELED = "canceled"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+
+
+@dataclass(frozen=True, slots=True)
+class ExchangeOrder:
+    """An order as the exchange reports it; ``filled_qty`` is cumulative, in base.
+
+    ``client_order_id`` is in the form in which the exchange was sent it (None for orders without one).
+    """
+
+    exchange_order_id: str
+    client_order_id: str | None
+    symbol: str
+    side: Side
+    limit_price: Decimal
+    base_qty: Decimal
+    filled_qty: Decimal
+    status: ExchangeOrderStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Trade:
+    """One fill of an order as the exchange booked it; ``traded_at_ms`` in epoch milliseconds."""
+
+    trade_id: str
+    exchange_order_id: str
+    symbol: str
+    fill: Fill
+    traded_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """The exchange accepted the order."""
+
+    order: ExchangeOrder
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The exchange definitely refused the order: it does not exist. ``code`` is short, ``reason`` its words."""
+
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """The order may or may not exist: look it up by its client id, and never send it again."""
+
+    reason: str
+
+
+KEY_REFUSED = "exchange_key_refused"
+"""The code of a refusal that only the account's owner can mend."""
+
+type Placement = Placed | Refused | Unknown
+
+
+class ExchangeAdapter(Protocol):
+    """One connection to one exchange: public, or with one user's keys.
+
+    Reads raise TryAgainLater where the exchange cannot be reached or its reply is doubtful, WaitUntilAllowed
+    where it limits requests and CallOwner where it refuses the key. A doubtful reply is never returned.
+    """
+
+    exchange: str
+
+    def market_listings(self, symbols: Collection[str]) -> dict[str, MarketListing]:
+        """The listings of those of ``symbols`` that the exchange has as spot markets."""
+
+    def use_listings(self, listings: Collection[MarketListing]) -> None:
+        """Make markets known, so that the exchange is not asked for all of them."""
+
+    def quotes(self, symbols: Collection[str]) -> dict[str, Quote]:
+        """What each of ``symbols`` trades at now; one that the exchange left out is absent."""
+
+    def balances(self) -> dict[str, Balance]:
+        """Everything the account has, by asset; zero balances are left out."""
+
+    def open_orders(self) -> list[ExchangeOrder]:
+        """Every resting order of the account, whoever placed it."""
+
+    def place_order(
+        self,
+        symbol: str,
+        side: Side,
+        limit_price: Decimal,
+        base_qty: Decimal,
+        client_order_id: str,
+        *,
+        post_only: bool,
+    ) -> Placement:
+        """Send one limit order, once. Never raises for what the exchange answers: the answer is the result."""
+
+    def find_order(self, symbol: str, client_order_id: str) -> ExchangeOrder | None:
+        """What became of the order with that canonical client id; None where the exchange knows none."""
+
+    def cancel_order(self, symbol: str, client_order_id: str) -> None:
+        """Ask for a cancel. Whether it was cancelled, or filled before, only a look-up tells."""
+
+    def trades(self, symbol: str, exchange_order_id: str) -> Sequence[Trade]:
+        """The fills of one order, oldest first."""
+
+    def reported_client_id(self, client_order_id: str) -> str:
+        """The form in which this exchange reports the canonical ``client_order_id``."""

@@ -1,0 +1,56 @@
+"""Whether an exchange's answer to an order is final, in one table.
+
+An order is over only when the exchange definitely refused it, or when nothing was sent at all. Everything
+else leaves its fate unknown: it may rest on the exchange, or have been filled already, and must be looked up.
+Classes are named rather than imported, so that the table can be read and tested without ccxt.
+"""
+
+from enum import StrEnum
+
+
+class Fate(StrEnum):
+    """What is known of an order after the exchange answered with an error."""
+
+    REFUSED = "refused"
+    """It does not exist and never will."""
+    UNKNOWN = "unknown"
+    """It may exist: look it up by its client id, and never send it again."""
+
+
+_FATE_OF_ERROR = {
+    "InsufficientFunds": Fate.REFUSED,
+    "BadSymbol": Fate.REFUSED,
+    "OrderImmediatelyFillable": Fate.REFUSED,
+    "MarketClosed": Fate.REFUSED,
+    "AuthenticationError": Fate.REFUSED,
+    "InvalidNonce": Fate.REFUSED,
+    "InvalidOrder": Fate.REFUSED,
+    "BadRequest": Fate.REFUSED,
+}
+"""By ccxt's class name, its children included. A class that is not here leaves the fate unknown."""
+
+
+def fate_of_order(error: BaseException, *, sent: bool) -> Fate:
+    """The fate of an order whose placement raised ``error``; ``sent`` says whether the request went out.
+
+    A refusal of a duplicate means that the id is already there: the order exists, so it is looked up.
+    """
+    if not sent:
+        return Fate.REFUSED
+    if "duplicate" in str(error).lower():
+        return Fate.UNKNOWN
+    if is_revoked_key(error):
+        return Fate.REFUSED
+    for error_class in type(error).__mro__:
+        if error_class.__name__ in _FATE_OF_ERROR:
+            return _FATE_OF_ERROR[error_class.__name__]
+    return Fate.UNKNOWN
+
+
+def is_revoked_key(error: BaseException) -> bool:
+    """Whether the exchange no longer accepts the key, also where ccxt takes that for a temporary ban.
+
+    Binance answers −2015 for a revoked key; ccxt reports it as DDoSProtection once the key has worked before.
+    """
+    names = {error_class.__name__ for error_class in type(error).__mro__}
+    return "AuthenticationError" in names or ("DDoSProtection" in names and "-2015" in str(error))

@@ -1,0 +1,100 @@
+"""PriceService: the only way to a price, so that NAV and shares agree wherever they are shown."""
+
+from collections.abc import Callable, Collection
+from dataclasses import asdict
+from decimal import Decimal
+from threading import Lock
+
+from pydantic import TypeAdapter
+
+from botbalance.engine import PriceUnavailable
+from botbalance.exchange.adapter import ExchangeAdapter, Quote
+from botbalance.market_rules import MarketRulesService
+from botbalance.settings import Settings
+from botbalance.store.cache import CacheTable
+
+_QUOTES = TypeAdapter(Quote)
+_HALF = Decimal("0.5")
+
+
+class PriceService:
+    """Prices in quote per base, by symbol, from one public adapter per exchange.
+
+    ``PRICING_SOURCE`` says which: the last trade, or the middle of best bid and best ask. Quotes are cached in
+    this process and in the cache table for ``PRICING_TTL`` seconds; an older one never sizes an order.
+    ``clock`` gives epoch seconds.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        cache: CacheTable,
+        market_rules: MarketRulesService,
+        public_adapter: Callable[[str], ExchangeAdapter],
+        clock: Callable[[], int],
+    ) -> None:
+        self._settings = settings
+        self._cache = cache
+        self._market_rules = market_rules
+        self._public_adapter = public_adapter
+        self._clock = clock
+        self._quotes: dict[str, tuple[int, Quote]] = {}
+        self._lock = Lock()
+
+    def prices(self, exchange: str, symbols: Collection[str], *, fresh: bool = False) -> dict[str, Decimal]:
+        """One consistent set of prices; ``fresh`` asks the exchange whatever the cache holds.
+
+        Raises PriceUnavailable, naming every symbol, where the exchange has no usable price for one.
+        """
+        with self._lock:  # users who are ticked together share one request, and the connection
+            quotes = {} if fresh or not self._settings.pricing_use_cache else self._cached(exchange, symbols)
+            if any(symbol not in quotes for symbol in symbols):
+                quotes = self._fetched(exchange, symbols)
+        prices = {symbol: self._price(quotes[symbol]) for symbol in symbols if symbol in quotes}
+        unusable = [symbol for symbol in symbols if prices.get(symbol) is None]
+        if unusable:
+            raise PriceUnavailable(unusable)
+        return {symbol: price for symbol, price in prices.items() if price is not None}
+
+    def _cached(self, exchange: str, symbols: Collection[str]) -> dict[str, Quote]:
+        now = self._clock()
+        keys = {_cache_key(exchange, symbol): symbol for symbol in symbols}
+        here = {
+            keys[key]: quote
+            for key in keys
+            for expires_at, quote in [self._quotes.get(key, (0, None))]
+            if quote is not None and expires_at > now
+        }
+        if len(here) == len(keys):
+            return here
+        shared = self._cache.get_many(keys, now)
+        return {keys[key]: _QUOTES.validate_json(document) for key, document in shared.items()}
+
+    def _fetched(self, exchange: str, symbols: Collection[str]) -> dict[str, Quote]:
+        adapter = self._public_adapter(exchange)
+        adapter.use_listings(list(self._market_rules.listings(exchange, symbols).values()))
+        quotes = adapter.quotes(symbols)
+        usable = {
+            _cache_key(exchange, symbol): quote for symbol, quote in quotes.items() if self._price(quote) is not None
+        }
+        if self._settings.pricing_use_cache:
+            expires_at = self._clock() + self._settings.pricing_ttl
+            self._quotes.update({key: (expires_at, quote) for key, quote in usable.items()})
+            self._cache.put_many({key: _QUOTES.dump_json(quote).decode() for key, quote in usable.items()}, expires_at)
+        return quotes
+
+    def _price(self, quote: Quote) -> Decimal | None:
+        """The price that the settings ask for; None where the quote cannot be one."""
+        if any(number is not None and (not number.is_finite() or number <= 0) for number in asdict(quote).values()):
+            return None
+        if quote.bid is not None and quote.ask is not None and quote.bid > quote.ask:
+            return None
+        if self._settings.pricing_source == "last":
+            return quote.last
+        if quote.bid is None or quote.ask is None:
+            return None
+        return (quote.bid + quote.ask) * _HALF
+
+
+def _cache_key(exchange: str, symbol: str) -> str:
+    return f"quote#{exchange}#{symbol}"

@@ -1,0 +1,73 @@
+"""Every environment variable, validated once, on first use. No other module reads the environment."""
+
+import os
+from collections.abc import Mapping
+from functools import cache
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from botbalance.errors import MendRequest
+
+
+class Settings(BaseModel):
+    """What the template tells a function. Names are those of the environment variables, in lower case."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    strategies_table: str
+    orders_table: str
+    decisions_table: str
+    credentials_table: str
+    cache_table: str
+    tick_queue_url: str = ""
+    credentials_key_id: str = ""
+    """The KMS key that encrypts users' exchange keys."""
+
+    dynamodb_endpoint: str | None = None
+    """Another DynamoDB than AWS's own, as a URL; likewise for the other two."""
+    sqs_endpoint: str | None = None
+    kms_endpoint: str | None = None
+    exchange_base_url: str | None = None
+    """A simulated exchange's REST address, in place of every exchange's own."""
+
+    pricing_source: Literal["last", "mid"] = "last"
+    pricing_use_cache: bool = True
+    pricing_ttl: int = Field(default=5, ge=1, le=10)
+    """Seconds for which a cached price may size an order."""
+
+    market_rules_ttl: int = Field(default=3600, ge=60, le=86_400)
+    """Seconds for which cached market rules hold."""
+
+    decision_ttl_days: int = Field(default=90, ge=1, le=3650)
+    """Days for which a decision stays in the log."""
+
+    dispatch_chunk: int = Field(default=20, ge=1, le=500)
+    """Users in one message to the workers."""
+    work_threads: int = Field(default=8, ge=1, le=64)
+    """Users that one worker ticks at a time."""
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+
+def read_settings(environment: Mapping[str, str]) -> Settings:
+    """The settings in ``environment``, where an empty variable counts as not set.
+
+    Raises MendRequest, naming each variable that is wrong.
+    """
+    try:
+        return Settings.model_validate({name.lower(): value for name, value in environment.items() if value})
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"{'.'.join(map(str, detail['loc'])).upper()} is {detail.get('input')!r}: {detail['msg']}"
+            if detail["type"] != "missing"
+            else f"{'.'.join(map(str, detail['loc'])).upper()} is not set"
+            for detail in error.errors()
+        )
+        raise MendRequest("invalid_settings", wrong) from None
+
+
+@cache
+def settings() -> Settings:
+    """The settings of this process."""
+    return read_settings(os.environ)

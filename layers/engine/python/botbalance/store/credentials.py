@@ -1,0 +1,127 @@
+"""The credentials table: users' exchange keys, encrypted by KMS and bound to their user and exchange.
+
+The encryption context makes a ciphertext that is moved to another user's item useless. Nothing here is
+ever returned by the API or logged; ``hint`` is the key's last four characters.
+"""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict
+
+from botbalance.errors import NotThere
+from botbalance.store.conditions import holds
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_kms import KMSClient
+
+
+@dataclass(frozen=True, slots=True)
+class ExchangeKey:
+    """A user's key, in the clear, for as long as a request takes; its secrets are not in its repr."""
+
+    api_key: str = field(repr=False)
+    secret: str = field(repr=False)
+    password: str = field(default="", repr=False)
+
+
+class StoredKey(BaseModel):
+    """What may be known of a stored key."""
+
+    model_config = ConfigDict(frozen=True)
+
+    user_id: str
+    exchange: str
+    hint: str
+    version: int
+
+
+class CredentialsTable:
+    """Exchange keys by user id and exchange; a key's version is raised whenever it is replaced."""
+
+    def __init__(self, client: "DynamoDBClient", table: str, kms: "KMSClient", key_id: str) -> None:
+        self._client = client
+        self._table = table
+        self._kms = kms
+        self._key_id = key_id
+
+    def save(self, user_id: str, exchange: str, key: ExchangeKey, now: int) -> StoredKey:
+        """Encrypt and store ``key``; ``now`` (epoch seconds) becomes its version where there was none."""
+        existing = self.find(user_id, exchange)
+        stored = StoredKey(
+            user_id=user_id,
+            exchange=exchange,
+            hint=key.api_key[-4:],
+            version=max(now, existing.version + 1) if existing else now,
+        )
+        self._client.put_item(
+            TableName=self._table,
+            Item={
+                **_key(user_id, exchange),
+                "document": {"S": stored.model_dump_json()},
+                **{
+                    name: {"B": self._encrypt(user_id, exchange, text)}
+                    for name, text in (
+                        ("api_key", key.api_key),
+                        ("secret", key.secret),
+                        ("password", key.password),
+                    )
+                    if text
+                },
+            },
+        )
+        return stored
+
+    def find(self, user_id: str, exchange: str) -> StoredKey | None:
+        """What is known of the stored key, without decrypting it."""
+        item = self._item(user_id, exchange)
+        return StoredKey.model_validate_json(item["document"]["S"]) if item else None
+
+    def reveal(self, user_id: str, exchange: str) -> ExchangeKey:
+        """The key in the clear; raises NotThere where none is stored."""
+        item = self._item(user_id, exchange)
+        if item is None:
+            raise NotThere("exchange_key_not_found", f"no key for {exchange} is stored; PUT one first")
+        return ExchangeKey(
+            **{
+                name: self._decrypt(user_id, exchange, item[name]["B"])
+                for name in ("api_key", "secret", "password")
+                if name in item
+            }
+        )
+
+    def delete(self, user_id: str, exchange: str) -> bool:
+        """Forget the key; False where there was none."""
+        return holds(
+            lambda: self._client.delete_item(
+                TableName=self._table,
+                Key=_key(user_id, exchange),
+                ConditionExpression="attribute_exists(user_id)",
+            )
+        )
+
+    def _item(self, user_id: str, exchange: str) -> Any:
+        return self._client.get_item(TableName=self._table, Key=_key(user_id, exchange), ConsistentRead=True).get(
+            "Item"
+        )
+
+    def _encrypt(self, user_id: str, exchange: str, text: str) -> bytes:
+        answer = self._kms.encrypt(
+            KeyId=self._key_id, Plaintext=text.encode(), EncryptionContext=_context(user_id, exchange)
+        )
+        return answer["CiphertextBlob"]
+
+    def _decrypt(self, user_id: str, exchange: str, ciphertext: bytes) -> str:
+        answer = self._kms.decrypt(
+            KeyId=self._key_id, CiphertextBlob=ciphertext, EncryptionContext=_context(user_id, exchange)
+        )
+        return answer["Plaintext"].decode()
+
+
+def _key(user_id: str, exchange: str) -> dict[str, Any]:
+    return {"user_id": {"S": user_id}, "exchange": {"S": exchange}}
+
+
+def _context(user_id: str, exchange: str) -> dict[str, str]:
+    return {"user_id": user_id, "exchange": exchange}

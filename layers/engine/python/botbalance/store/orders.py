@@ -1,0 +1,249 @@
+"""The orders table: every order from intent to end, and its life cycle.
+
+An order is written before it is sent. From then on every write is conditional on the revision it was read
+as, so two writers can never both believe that theirs was next.
+"""
+
+from collections.abc import Iterable
+from decimal import Decimal
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from botbalance.engine import Fill, Side
+from botbalance.errors import Conflict, NotThere
+from botbalance.store.conditions import holds
+from botbalance.store.cursors import decode_cursor, encode_cursor
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+WATCHED_INDEX = "watched"
+PLACED_INDEX = "placed"
+
+
+class OrderStatus(StrEnum):
+    """Where an order is in its life."""
+
+    PENDING = "PENDING"
+    """Sent or about to be; its fate is unknown."""
+    OPEN = "OPEN"
+    PARTIALLY_FILLED = "PARTIALLY_FILLED"
+    FILLED = "FILLED"
+    CANCELED = "CANCELED"
+    REJECTED = "REJECTED"
+    EXPIRED = "EXPIRED"
+
+
+ACTIVE = frozenset({OrderStatus.PENDING, OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED})
+"""The order may still trade, so its pair gets no second one."""
+
+_TRANSITIONS: dict[OrderStatus, frozenset[OrderStatus]] = {
+    OrderStatus.PENDING: frozenset(OrderStatus),
+    OrderStatus.OPEN: frozenset(OrderStatus) - {OrderStatus.PENDING, OrderStatus.REJECTED},
+    OrderStatus.PARTIALLY_FILLED: frozenset(OrderStatus)
+    - {OrderStatus.PENDING, OrderStatus.OPEN, OrderStatus.REJECTED},
+    OrderStatus.FILLED: frozenset({OrderStatus.FILLED}),
+    # The exchange may report a fill, or the order itself, after it was given up.
+    OrderStatus.CANCELED: frozenset(OrderStatus) - {OrderStatus.PENDING, OrderStatus.REJECTED},
+    OrderStatus.REJECTED: frozenset({OrderStatus.REJECTED}),
+    OrderStatus.EXPIRED: frozenset({OrderStatus.EXPIRED, OrderStatus.FILLED}),
+}
+
+
+class OrderFill(BaseModel):
+    """One trade of an order: quantity in base, price in quote per base, fee in units of ``fee_asset``."""
+
+    model_config = ConfigDict(frozen=True)
+
+    trade_id: str
+    price: Decimal
+    base_qty: Decimal
+    fee: Decimal
+    fee_asset: str
+    traded_at_ms: int
+
+
+class Order(BaseModel):
+    """An order, whole. ``placed_at`` and ``updated_at`` in epoch seconds; ``filled_qty`` is cumulative, in base."""
+
+    model_config = ConfigDict(frozen=True)
+
+    user_id: str
+    client_order_id: str
+    exchange: str
+    symbol: str
+    base: str
+    quote: str
+    side: Side
+    limit_price: Decimal
+    base_qty: Decimal
+    quote_amount: Decimal
+    source: Literal["autopilot", "manual"]
+    ts_tick: int
+    order_index: int
+    status: OrderStatus = OrderStatus.PENDING
+    exchange_order_id: str | None = None
+    filled_qty: Decimal = Decimal(0)
+    fills: tuple[OrderFill, ...] = ()
+    reason: str | None = None
+    """Why it was refused, cancelled or given up."""
+    times_not_found: int = 0
+    watch_until: int | None = None
+    """Until when an order that was given up is still looked for, in epoch seconds."""
+    placed_at: int
+    updated_at: int
+    revision: int = 0
+
+    @property
+    def may_trade(self) -> bool:
+        """Whether it rests on the exchange, or might."""
+        return self.status in ACTIVE
+
+    @property
+    def fills_complete(self) -> bool:
+        """Whether the fills booked add up to what the exchange says was filled."""
+        return sum((fill.base_qty for fill in self.fills), Decimal(0)) == self.filled_qty
+
+    def engine_fills(self) -> list[Fill]:
+        """Its fills in the engine's form."""
+        return [
+            Fill(self.base, self.quote, self.side, fill.price, fill.base_qty, fill.fee, fill.fee_asset)
+            for fill in self.fills
+        ]
+
+    def to(self, status: OrderStatus, **changes: Any) -> "Order":
+        """This order moved to ``status``; raises Conflict for a transition that its life cycle does not have."""
+        if status not in _TRANSITIONS[self.status]:
+            raise Conflict(
+                "order_transition",
+                f"order {self.client_order_id} is {self.status}, which never becomes {status}",
+            )
+        return self.model_copy(update={**changes, "status": status})
+
+
+class OrderPage(BaseModel):
+    """A page of orders, newest first; ``cursor`` asks for the next one, None where this was the last."""
+
+    orders: list[Order]
+    cursor: str | None
+
+
+class OrdersTable:
+    """Orders by user id and client order id."""
+
+    def __init__(self, client: "DynamoDBClient", table: str) -> None:
+        self._client = client
+        self._table = table
+
+    def create(self, order: Order) -> bool:
+        """Write the intent to send ``order``. False where that intent exists already: then nothing may be sent."""
+        return holds(
+            lambda: self._client.put_item(
+                TableName=self._table,
+                Item=_item(order),
+                ConditionExpression="attribute_not_exists(client_order_id)",
+            )
+        )
+
+    def update(self, order: Order) -> Order:
+        """Write ``order`` over the revision it was read as; returns it with its new revision.
+
+        Raises Conflict where somebody else wrote meanwhile.
+        """
+        updated = order.model_copy(update={"revision": order.revision + 1})
+        if not holds(
+            lambda: self._client.put_item(
+                TableName=self._table,
+                Item=_item(updated),
+                ConditionExpression="revision = :read",
+                ExpressionAttributeValues={":read": {"N": str(order.revision)}},
+            )
+        ):
+            raise Conflict("order_changed", f"order {order.client_order_id} was changed meanwhile")
+        return updated
+
+    def find(self, user_id: str, client_order_id: str) -> Order | None:
+        """The order, as last written."""
+        item = self._client.get_item(
+            TableName=self._table,
+            Key={"user_id": {"S": user_id}, "client_order_id": {"S": client_order_id}},
+            ConsistentRead=True,
+        ).get("Item")
+        return _order(item) if item else None
+
+    def get(self, user_id: str, client_order_id: str) -> Order:
+        """The order; raises NotThere where the user has none by that id."""
+        order = self.find(user_id, client_order_id)
+        if order is None:
+            raise NotThere("order_not_found", f"client_order_id is {client_order_id}, expected one of your orders")
+        return order
+
+    def watched(self, user_id: str) -> list[Order]:
+        """The orders whose end is not known yet, oldest first; read consistently, so none just written is missed."""
+        pages = self._client.get_paginator("query").paginate(
+            TableName=self._table,
+            IndexName=WATCHED_INDEX,
+            KeyConditionExpression="user_id = :user",
+            ExpressionAttributeValues={":user": {"S": user_id}},
+            ConsistentRead=True,
+        )
+        return [_order(item) for page in pages for item in page["Items"]]
+
+    def page(self, user_id: str, *, limit: int, cursor: str | None = None) -> OrderPage:
+        """The user's orders, newest first; raises MendRequest for a cursor that is not one of ours."""
+        query: dict[str, Any] = {
+            "TableName": self._table,
+            "IndexName": PLACED_INDEX,
+            "KeyConditionExpression": "user_id = :user",
+            "ExpressionAttributeValues": {":user": {"S": user_id}},
+            "ScanIndexForward": False,
+            "Limit": limit,
+        }
+        if cursor is not None:
+            placed, client_order_id = decode_cursor(cursor, 2)
+            query["ExclusiveStartKey"] = {
+                "user_id": {"S": user_id},
+                "client_order_id": {"S": client_order_id},
+                "placed": {"S": placed},
+            }
+        answer = self._client.query(**query)
+        last = answer.get("LastEvaluatedKey")
+        return OrderPage(
+            orders=[_order(item) for item in answer["Items"]],
+            cursor=encode_cursor(last["placed"]["S"], last["client_order_id"]["S"]) if last else None,
+        )
+
+    def every(self, user_id: str) -> Iterable[Order]:
+        """All orders of the user, newest first, page by page."""
+        cursor = None
+        while True:
+            page = self.page(user_id, limit=500, cursor=cursor)
+            yield from page.orders
+            cursor = page.cursor
+            if cursor is None:
+                return
+
+
+def is_watched(order: Order) -> bool:
+    """Whether something may still become of the order: it may trade, a fill is not booked, or it may turn up."""
+    return order.may_trade or not order.fills_complete or order.watch_until is not None
+
+
+def _item(order: Order) -> dict[str, Any]:
+    item = {
+        "user_id": {"S": order.user_id},
+        "client_order_id": {"S": order.client_order_id},
+        "placed": {"S": f"{order.placed_at:011d}#{order.order_index:04d}"},
+        "status": {"S": order.status.value},
+        "revision": {"N": str(order.revision)},
+        "document": {"S": order.model_dump_json()},
+    }
+    if is_watched(order):
+        item["watched_since"] = {"N": str(order.placed_at)}
+    return item
+
+
+def _order(item: Any) -> Order:
+    return Order.model_validate_json(item["document"]["S"])

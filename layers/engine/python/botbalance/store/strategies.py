@@ -1,0 +1,120 @@
+"""The strategies table: one item a user, and the sparse, sharded index of those whose autopilot is on."""
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import TYPE_CHECKING
+from zlib import crc32
+
+from pydantic import BaseModel, ConfigDict
+
+from botbalance.engine import StrategyConfig
+from botbalance.errors import Conflict, NotThere
+from botbalance.store.conditions import holds
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+AUTOPILOT_INDEX = "autopilot"
+AUTOPILOT_SHARDS = 8
+"""Partitions of the index, so that no single one has to take every user's writes and reads."""
+
+
+class Strategy(BaseModel):
+    """What a user wants. Allocations and ``*_pct`` in percent, ``min_delta_quote`` in quote."""
+
+    model_config = ConfigDict(frozen=True)
+
+    user_id: str
+    exchange: str
+    quote_asset: str
+    target_allocations: dict[str, Decimal]
+    order_size_pct: Decimal
+    order_step_pct: Decimal
+    min_delta_quote: Decimal
+    order_max_age_s: int = 900
+    reprice_tolerance_pct: Decimal | None = None
+    post_only: bool = True
+    autopilot_enabled: bool = False
+    disabled_reason: str | None = None
+    """Why the system switched the autopilot off by itself."""
+    version: int = 0
+    updated_at: int = 0
+
+    def config(self) -> StrategyConfig:
+        """The engine's part of it; raises InvalidStrategy."""
+        return StrategyConfig(
+            quote_asset=self.quote_asset,
+            order_size_pct=self.order_size_pct,
+            order_step_pct=self.order_step_pct,
+            min_delta_quote=self.min_delta_quote,
+            order_max_age_s=self.order_max_age_s,
+            reprice_tolerance_pct=self.reprice_tolerance_pct,
+            post_only=self.post_only,
+        )
+
+    def symbols(self) -> list[str]:
+        """The pairs it trades."""
+        return [asset + self.quote_asset for asset in self.target_allocations if asset != self.quote_asset]
+
+
+class StrategiesTable:
+    """Strategies by user id; ``version`` is an optimistic lock."""
+
+    def __init__(self, client: "DynamoDBClient", table: str) -> None:
+        self._client = client
+        self._table = table
+
+    def find(self, user_id: str) -> Strategy | None:
+        """The user's strategy, as last written."""
+        item = self._client.get_item(TableName=self._table, Key={"user_id": {"S": user_id}}, ConsistentRead=True).get(
+            "Item"
+        )
+        return Strategy.model_validate_json(item["document"]["S"]) if item else None
+
+    def get(self, user_id: str) -> Strategy:
+        """The user's strategy; raises NotThere where there is none."""
+        strategy = self.find(user_id)
+        if strategy is None:
+            raise NotThere("strategy_not_found", "no strategy is set; PUT one to strategies/rebalance/ first")
+        return strategy
+
+    def save(self, strategy: Strategy) -> Strategy:
+        """Write ``strategy`` over the version it was read as (0 for a new one); returns it with its new version.
+
+        Raises Conflict where somebody else wrote meanwhile.
+        """
+        saved = strategy.model_copy(update={"version": strategy.version + 1})
+        item = {
+            "user_id": {"S": saved.user_id},
+            "version": {"N": str(saved.version)},
+            "document": {"S": saved.model_dump_json()},
+        }
+        if saved.autopilot_enabled:
+            item["autopilot_shard"] = {"S": _shard_of(saved.user_id)}
+        if not holds(
+            lambda: self._client.put_item(
+                TableName=self._table,
+                Item=item,
+                ConditionExpression="attribute_not_exists(user_id) OR version = :read",
+                ExpressionAttributeValues={":read": {"N": str(strategy.version)}},
+            )
+        ):
+            raise Conflict("strategy_changed", "the strategy was changed meanwhile; read it again and repeat")
+        return saved
+
+    def users_on_autopilot(self) -> Iterator[str]:
+        """The ids of all users whose autopilot is on, shard by shard."""
+        pages = self._client.get_paginator("query")
+        for shard in range(AUTOPILOT_SHARDS):
+            for page in pages.paginate(
+                TableName=self._table,
+                IndexName=AUTOPILOT_INDEX,
+                KeyConditionExpression="autopilot_shard = :shard",
+                ExpressionAttributeValues={":shard": {"S": str(shard)}},
+            ):
+                for item in page["Items"]:
+                    yield item["user_id"]["S"]
+
+
+def _shard_of(user_id: str) -> str:
+    return str(crc32(user_id.encode()) % AUTOPILOT_SHARDS)

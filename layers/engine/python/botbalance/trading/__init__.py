@@ -1,0 +1,1 @@
+"""THE USE CASES: engine → place → save, and nothing else. No price, size or weight is computed here."""

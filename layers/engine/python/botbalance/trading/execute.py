@@ -1,0 +1,43 @@
+"""Execute: trade once, by hand. Decides anew on fresh facts; a plan is never taken over."""
+
+from dataclasses import dataclass
+
+from botbalance.engine import Evaluation
+from botbalance.errors import Conflict
+from botbalance.portfolio import evaluate_snapshot
+from botbalance.store.orders import Order
+from botbalance.trading.desk import Desk, tick_of
+from botbalance.trading.placement import place_actions
+from botbalance.trading.reconcile import reconcile
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """What was decided, and the orders that came of it."""
+
+    evaluation: Evaluation
+    orders: list[Order]
+
+
+def execute_once(desk: Desk, user_id: str) -> Execution:
+    """Reconcile, look, decide, place. Raises Conflict while the autopilot is on, and what plan raises."""
+    strategy = desk.strategies.get(user_id)
+    if strategy.autopilot_enabled:
+        raise Conflict(
+            "autopilot_enabled", "the autopilot is on and trades by itself; switch it off to execute by hand"
+        )
+    account = desk.accounts.of(user_id, strategy.exchange)
+    snapshot = desk.portfolio.snapshot(account, strategy.symbols(), fresh=True)
+    active = reconcile(desk, account, user_id, snapshot.open_orders)
+    blocked = snapshot.active_symbols() | {order.symbol for order in active}
+    evaluation = evaluate_snapshot(snapshot, strategy.target_allocations, strategy.config(), blocked)
+    orders = place_actions(
+        desk,
+        account,
+        strategy,
+        evaluation.actions,
+        snapshot.rules,
+        ts_tick=tick_of(desk.clock()),
+        source="manual",
+    )
+    return Execution(evaluation, orders)

@@ -1,0 +1,28 @@
+"""Plan: the preview of what execute would do now. Writes nothing and places nothing."""
+
+from dataclasses import dataclass
+
+from botbalance.engine import Evaluation
+from botbalance.portfolio import Snapshot, evaluate_snapshot
+from botbalance.store.strategies import Strategy
+from botbalance.trading.desk import Desk
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A preview: the decision, and the snapshot and strategy that it is a decision on."""
+
+    strategy: Strategy
+    snapshot: Snapshot
+    evaluation: Evaluation
+
+
+def preview(desk: Desk, user_id: str) -> Plan:
+    """What would be traded now. Raises NotThere without a strategy or a key."""
+    strategy = desk.strategies.get(user_id)
+    account = desk.accounts.of(user_id, strategy.exchange)
+    snapshot = desk.portfolio.snapshot(account, strategy.symbols(), fresh=False)
+    ours = {order.symbol for order in desk.orders.watched(user_id) if order.may_trade}
+    blocked = snapshot.active_symbols() | ours
+    evaluation = evaluate_snapshot(snapshot, strategy.target_allocations, strategy.config(), blocked)
+    return Plan(strategy, snapshot, evaluation)

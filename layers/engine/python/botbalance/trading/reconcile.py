@@ -1,0 +1,90 @@
+"""What became of our orders: the exchange's word, booked once.
+
+Fills are booked from the trades themselves, by trade id, and quantities from the exchange's cumulative
+figure, so reading the same answer twice changes nothing.
+"""
+
+from collections.abc import Iterable
+
+from botbalance.exchange.adapter import ExchangeAdapter, ExchangeOrder, ExchangeOrderStatus
+from botbalance.store.orders import Order, OrderFill, OrderStatus
+from botbalance.trading.desk import Desk
+
+NEVER_PLACED_AFTER_S = 60
+"""An order must be older than this before not finding it can mean that it was never placed."""
+NEVER_PLACED_AFTER_LOOKUPS = 2
+WATCH_GIVEN_UP_S = 86_400
+"""For how long an order that was given up is still looked for, in case it turns up after all."""
+
+_STATUS = {
+    ExchangeOrderStatus.OPEN: OrderStatus.OPEN,
+    ExchangeOrderStatus.FILLED: OrderStatus.FILLED,
+    ExchangeOrderStatus.CANCELED: OrderStatus.CANCELED,
+    ExchangeOrderStatus.REJECTED: OrderStatus.REJECTED,
+    ExchangeOrderStatus.EXPIRED: OrderStatus.EXPIRED,
+}
+
+
+def reconcile(desk: Desk, account: ExchangeAdapter, user_id: str, open_orders: Iterable[ExchangeOrder]) -> list[Order]:
+    """Bring every watched order of the user up to date; returns those that may still trade.
+
+    ``open_orders`` are the account's as just read; an order that is not among them is looked up by its id.
+    """
+    resting = {order.client_order_id: order for order in open_orders if order.client_order_id}
+    current = []
+    for order in desk.orders.watched(user_id):
+        seen = resting.get(account.reported_client_id(order.client_order_id))
+        if seen is None:
+            seen = account.find_order(order.symbol, order.client_order_id)
+        current.append(book_not_found(desk, order) if seen is None else book(desk, account, order, seen))
+    return [order for order in current if order.may_trade]
+
+
+def book(desk: Desk, account: ExchangeAdapter, order: Order, seen: ExchangeOrder) -> Order:
+    """Write what the exchange says of ``order``, its new fills included; returns it as it now stands.
+
+    The cumulative quantity never goes down, whatever a late answer says.
+    """
+    filled_qty = max(order.filled_qty, seen.filled_qty)
+    fills = order.fills
+    if filled_qty > sum(fill.base_qty for fill in fills):
+        booked = {fill.trade_id for fill in fills}
+        fills += tuple(
+            OrderFill(
+                trade_id=trade.trade_id,
+                price=trade.fill.price,
+                base_qty=trade.fill.base_qty,
+                fee=trade.fill.fee,
+                fee_asset=trade.fill.fee_asset,
+                traded_at_ms=trade.traded_at_ms,
+            )
+            for trade in account.trades(order.symbol, seen.exchange_order_id)
+            if trade.trade_id not in booked and trade.exchange_order_id == seen.exchange_order_id
+        )
+    status = _STATUS[seen.status]
+    if status is OrderStatus.OPEN and filled_qty:
+        status = OrderStatus.PARTIALLY_FILLED
+    current = order.to(
+        status,
+        exchange_order_id=seen.exchange_order_id,
+        filled_qty=filled_qty,
+        fills=fills,
+        times_not_found=0,
+        watch_until=None,
+    )
+    if current == order:
+        return order
+    return desk.orders.update(current.model_copy(update={"updated_at": desk.clock()}))
+
+
+def book_not_found(desk: Desk, order: Order) -> Order:
+    """Write that the exchange knows no such order. Only repeatedly, and after a minute, is that believed."""
+    now = desk.clock()
+    if order.watch_until is not None and order.watch_until <= now:
+        return desk.orders.update(order.model_copy(update={"watch_until": None, "updated_at": now}))
+    if order.status is not OrderStatus.PENDING:
+        return order
+    counted = order.model_copy(update={"times_not_found": order.times_not_found + 1, "updated_at": now})
+    if counted.times_not_found >= NEVER_PLACED_AFTER_LOOKUPS and now - order.placed_at > NEVER_PLACED_AFTER_S:
+        counted = counted.to(OrderStatus.CANCELED, reason="never_placed", watch_until=now + WATCH_GIVEN_UP_S)
+    return desk.orders.update(counted)

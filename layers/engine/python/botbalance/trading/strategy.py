@@ -1,0 +1,34 @@
+"""Changing what a user wants: the strategy, and whether the autopilot trades it."""
+
+from typing import Any
+
+from botbalance.store.strategies import Strategy
+from botbalance.trading.desk import Desk
+from botbalance.trading.plan import preview
+
+
+def change_strategy(desk: Desk, user_id: str, parameters: dict[str, Any]) -> Strategy:
+    """Store ``parameters`` as the user's strategy; the autopilot stays as it was.
+
+    Raises InvalidStrategy for numbers that cannot be and MendRequest for pairs that the exchange does not list.
+    """
+    stored = desk.strategies.find(user_id)
+    kept = {"version": stored.version, "autopilot_enabled": stored.autopilot_enabled} if stored else {}
+    strategy = Strategy.model_validate(parameters | kept | {"user_id": user_id, "updated_at": desk.clock()})
+    strategy.config()
+    _check_targets(strategy)
+    desk.portfolio.require_listed(strategy.exchange, strategy.symbols())
+    return desk.strategies.save(strategy)
+
+
+def switch_autopilot(desk: Desk, user_id: str, *, enabled: bool) -> Strategy:
+    """Switch the autopilot; on only where a decision can be made now, otherwise raises what stands in its way."""
+    strategy = desk.strategies.get(user_id)
+    if enabled:
+        preview(desk, user_id)
+    changes = {"autopilot_enabled": enabled, "disabled_reason": None, "updated_at": desk.clock()}
+    return desk.strategies.save(strategy.model_copy(update=changes))
+
+
+def _check_targets(strategy: Strategy) -> None:
+    """The engine checks targets with the account's facts; these checks need none, so they come first."""

@@ -1,0 +1,301 @@
+"""Decisions worked out by hand, every digit of them here."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+from botbalance.engine import (
+    Action,
+    AssetRow,
+    Balance,
+    Evaluation,
+    HoldReason,
+    MarketRules,
+    StrategyConfig,
+    WarningCode,
+    compute_rebalance_actions,
+    evaluate,
+)
+
+D = Decimal
+
+BTC = MarketRules("BTCUSDT", "BTC", "USDT", D("0.01"), D("0.00000001"))
+ETH = MarketRules("ETHUSDT", "ETH", "USDT", D("0.01"), D("0.00000001"))
+CONFIG = StrategyConfig("USDT", order_size_pct=D(1), order_step_pct=D("0.4"), min_delta_quote=D(30))
+
+BALANCES = {"BTC": Balance(D("0.02")), "ETH": Balance(D("0.8")), "USDT": Balance(D("1824.5896"))}
+TARGETS = {"BTC": D(40), "ETH": D(30), "USDT": D(30)}
+PRICES = {"BTCUSDT": D("43250.52"), "ETHUSDT": D("2580.75")}
+
+
+def rules(*markets: MarketRules) -> dict[str, MarketRules]:
+    return {market.symbol: market for market in markets}
+
+
+def row_of(evaluation: Evaluation, asset: str) -> AssetRow:
+    return next(row for row in evaluation.rows if row.asset == asset)
+
+
+def half_in_btc(
+    btc: str = "0",
+    usdt: str = "1000",
+    *,
+    price: str = "100",
+    target: str = "50",
+    market: MarketRules | None = None,
+    config: StrategyConfig = CONFIG,
+    more: Mapping[str, Balance] | None = None,
+) -> Evaluation:
+    """A plain account: BTC at ``price`` and USDT, all of it free."""
+    return evaluate(
+        {"BTC": Balance(D(btc)), "USDT": Balance(D(usdt)), **(more or {})},
+        {"BTC": D(target), "USDT": 100 - D(target)},
+        {"BTCUSDT": D(price)},
+        config,
+        market_rules=rules(market or replace(BTC, tick_size=D("0.1"), lot_size=D("0.01"))),
+    )
+
+
+def test_nav_4754_20_at_one_percent_makes_orders_of_47_542_divided_by_the_rounded_limit_price() -> None:
+    # NAV    0.02 × 43250.52 + 0.8 × 2580.75 + 1824.5896 = 865.0104 + 2064.60 + 1824.5896 = 4754.20
+    # BTC    delta 1901.68 − 865.0104 = +1036.6696
+    #        limit 43250.52 × 0.996 = 43077.51792 → 43077.51, down
+    #        47.542 / 43077.51 = 0.001103638… → 0.00110363 (at the market price it would be 0.00109922)
+    # ETH    delta 1426.26 − 2064.60 = −638.34
+    #        limit 2580.75 × 1.004 = 2591.073 → 2591.08, up
+    #        47.542 / 2591.08 = 0.0183483335… → 0.01834833 (at the unrounded limit it would be 0.01834838)
+    evaluation = evaluate(BALANCES, TARGETS, PRICES, CONFIG, market_rules=rules(BTC, ETH))
+    assert evaluation.nav == D("4754.20")
+    assert evaluation.quote_amount == D("47.542")
+    assert evaluation.actions == (
+        Action(
+            "BTCUSDT",
+            "buy",
+            limit_price=D("43077.51"),
+            base_qty=D("0.00110363"),
+            quote_amount=D("47.542"),
+            market_price=D("43250.52"),
+            notional=D("47.5416323613"),
+            capped=False,
+        ),
+        Action(
+            "ETHUSDT",
+            "sell",
+            limit_price=D("2591.08"),
+            base_qty=D("0.01834833"),
+            quote_amount=D("47.542"),
+            market_price=D("2580.75"),
+            notional=D("47.5419908964"),
+            capped=False,
+        ),
+    )
+    assert [row.delta_quote for row in evaluation.rows] == [D("1036.6696"), D("-638.34"), D("-398.3296")]
+    assert [(row.asset, row.hold) for row in evaluation.rows] == [("BTC", None), ("ETH", None), ("USDT", "quote_asset")]
+    assert evaluation.warnings == ()
+
+
+def test_the_actions_alone_are_the_evaluations_actions() -> None:
+    actions = compute_rebalance_actions(BALANCES, TARGETS, PRICES, CONFIG, market_rules=rules(BTC, ETH))
+    assert [(a.symbol, str(a.limit_price), str(a.base_qty)) for a in actions] == [
+        ("BTCUSDT", "43077.51", "0.00110363"),
+        ("ETHUSDT", "2591.08", "0.01834833"),
+    ]
+
+
+def test_notional_is_checked_last_with_what_the_rounding_left() -> None:
+    # 10 USDT at 99.6 are 0.1004… → 0.10, worth 9.96: over the minimum before the rounding, under it afterwards
+    market = replace(BTC, tick_size=D("0.1"), lot_size=D("0.01"), min_notional=D("9.97"))
+    row = row_of(half_in_btc(market=market), "BTC")
+    assert row.hold == HoldReason.BELOW_MIN_NOTIONAL
+    assert row.limit_price == D("99.6")
+    # the next lot passes: 0.11 × 99.6 = 10.956, which is 1.0956 % of 1000
+    assert row.smallest_order_size_pct == D("1.0956")
+    assert row_of(half_in_btc(market=replace(market, min_notional=D("9.96"))), "BTC").action is not None
+
+
+def test_locked_balances_count_as_held_and_are_not_spent() -> None:
+    # NAV 1 × 100 + 900 = 1000; to sell: 100 over a target of 0, but only 0.05 of it is free
+    evaluation = evaluate(
+        {"BTC": Balance(D("0.05"), D("0.95")), "USDT": Balance(D(0), D(900))},
+        {"BTC": D(0), "USDT": D(100)},
+        {"BTCUSDT": D(100)},
+        CONFIG,
+        market_rules=rules(replace(BTC, tick_size=D("0.1"), lot_size=D("0.01"))),
+    )
+    assert evaluation.nav == 1000
+    [action] = evaluation.actions
+    assert (action.side, action.limit_price, action.base_qty, action.capped) == ("sell", D("100.4"), D("0.05"), True)
+
+
+def test_buys_take_the_free_quote_in_the_order_of_actions_and_sells_fund_none_of_them() -> None:
+    # NAV 300 + 15 = 315, orders of 3.15 × 4 = 12.60; ADA has 237 too much, ETH lacks 157.50, BTC 94.50.
+    # ADA sells at 1.004 → 1.01: 12.60 / 1.01 = 12.475… → 12.47.
+    # ETH buys at 9.96 → 1.26 ETH = 12.5496, fee of 1 % → 12.675096 of the 15; BTC is left with 2.324904:
+    # 2.324904 / 1.01 / 99.6 = 0.02311… → 0.02.
+    ada = MarketRules("ADAUSDT", "ADA", "USDT", D("0.01"), D("0.01"))
+    config = replace(CONFIG, order_size_pct=D(4))
+    markets = (
+        ada,
+        replace(ETH, lot_size=D("0.01"), quote_fee_pct=D(1)),
+        replace(BTC, lot_size=D("0.01"), quote_fee_pct=D(1)),
+    )
+    evaluation = evaluate(
+        {"ADA": Balance(D(300)), "USDT": Balance(D(15))},
+        {"ADA": D(20), "BTC": D(30), "ETH": D(50)},
+        {"ADAUSDT": D(1), "BTCUSDT": D(100), "ETHUSDT": D(10)},
+        config,
+        market_rules=rules(*markets),
+    )
+    assert [(a.symbol, a.side, str(a.limit_price), str(a.base_qty), a.capped) for a in evaluation.actions] == [
+        ("ADAUSDT", "sell", "1.01", "12.47", False),
+        ("ETHUSDT", "buy", "9.96", "1.26", False),
+        ("BTCUSDT", "buy", "99.60", "0.02", True),
+    ]
+
+
+def test_equal_deviations_are_ordered_by_symbol() -> None:
+    markets = [replace(BTC, symbol=f"{base}USDT", base=base) for base in ("XRP", "ADA", "BTC")]
+    actions = compute_rebalance_actions(
+        {"USDT": Balance(D(900))},
+        {"XRP": D(25), "ADA": D(25), "BTC": D(25), "USDT": D(25)},
+        {market.symbol: D(50) for market in markets},
+        CONFIG,
+        market_rules=rules(*markets),
+    )
+    assert [action.symbol for action in actions] == ["ADAUSDT", "BTCUSDT", "XRPUSDT"]
+
+
+def test_max_qty_caps_an_order_and_says_so() -> None:
+    market = replace(BTC, tick_size=D("0.1"), lot_size=D("0.01"), max_qty=D("0.055"))
+    [action] = half_in_btc(market=market).actions
+    assert (action.base_qty, action.capped) == (D("0.05"), True)
+
+
+def test_a_price_that_rounds_to_zero_is_held() -> None:
+    market = replace(BTC, tick_size=D(250))
+    assert row_of(half_in_btc(market=market), "BTC").hold == HoldReason.OUTSIDE_PRICE_LIMITS
+
+
+@pytest.mark.parametrize(
+    ("tick", "side", "limit"),
+    [("0.05", "buy", "99.60"), ("0.25", "buy", "99.50"), ("0.05", "sell", "100.45"), ("0.25", "sell", "100.50")],
+)
+def test_ticks_that_are_no_powers_of_ten_round_away_from_the_market(tick: str, side: str, limit: str) -> None:
+    # 100.01 × 0.996 = 99.60996 and × 1.004 = 100.41004
+    market = replace(BTC, tick_size=D(tick))
+    target = "100" if side == "buy" else "0"
+    [action] = half_in_btc("5", "500", price="100.01", target=target, market=market).actions
+    assert (action.side, action.limit_price) == (side, D(limit))
+
+
+def test_lots_of_a_thousand_and_of_a_wei() -> None:
+    # 10 USDT at 0.00099600: 10040.16… → 10000; at 99.6 down to 18 places: 0.100401606425702811
+    coarse = replace(BTC, tick_size=D("1e-8"), lot_size=D(1000))
+    [action] = half_in_btc(price="0.001", market=coarse).actions
+    assert (action.limit_price, action.base_qty, action.notional) == (D("0.000996"), D(10_000), D("9.96"))
+    [action] = half_in_btc(market=replace(BTC, tick_size=D("0.1"), lot_size=D("1e-18"))).actions
+    assert action.base_qty == D("0.100401606425702811")
+
+
+def test_thirty_digit_balances_are_exact() -> None:
+    evaluation = half_in_btc("123456789012.345678901234567891", "0.000000000000000001", price="1.0000000001")
+    #   123456789012.345678901234567891
+    # +           12.3456789012345678901234567891
+    # +            0.000000000000000001
+    assert evaluation.nav == D("123456789024.6913578024691357821234567891")
+
+
+def test_drift_is_the_share_of_nav_that_would_have_to_move() -> None:
+    # 700 of 1000 in BTC against 50 %: 20 % too much here, 20 % too little there
+    evaluation = half_in_btc("7", "300")
+    assert evaluation.drift_pct == 20
+    assert [row.weight_pct for row in evaluation.rows] == [70, 30]
+    assert half_in_btc("5", "500").drift_pct == 0
+
+
+def test_trigger_prices() -> None:
+    # q 5, K 500, w 0.5, m 30: a buy at (250 − 30) / 2.5 = 88, a sell at (250 + 30) / 2.5 = 112
+    row = row_of(half_in_btc("5", "500"), "BTC")
+    assert (row.buy_trigger, row.sell_trigger) == (D(88), D(112))
+    assert row_of(half_in_btc("5", "500", price="88"), "BTC").side == "buy"
+    assert row_of(half_in_btc("5", "500", price="112"), "BTC").side == "sell"
+    # with a third: (500/3 ∓ 30) / (5 × 2/3) needs rounding: down for the buy, up for the sell
+    row = row_of(half_in_btc("7", "100", target="30"), "BTC")
+    assert (row.buy_trigger, row.sell_trigger) == (None, D("12.24489795918367346938775511"))
+    assert row_of(half_in_btc("0", "500"), "BTC").buy_trigger is None
+
+
+def test_oscillation_is_an_order_of_more_than_twice_the_band() -> None:
+    assert half_in_btc(config=replace(CONFIG, order_size_pct=D(6))).warnings == ()  # 60 against 2 × 30
+    [warning] = half_in_btc(config=replace(CONFIG, order_size_pct=D("6.001"))).warnings
+    assert warning.code == WarningCode.OSCILLATION
+    assert warning.message == (
+        "an order of 60.01000 USDT is more than twice min_delta_quote (30): "
+        "a filled order can overshoot the target and be traded back"
+    )
+
+
+def test_never_trades_names_the_size_that_works_for_a_buy_and_a_sell() -> None:
+    # minimum 25 in lots of 0.1: a buy takes 0.3 × 99.6 = 29.88, a sell 0.3 × 100.4 = 30.12, so 3.012 % of 1000
+    market = replace(BTC, tick_size=D("0.1"), lot_size=D("0.1"), min_notional=D(25))
+    [warning] = half_in_btc("5", "500", market=market).warnings
+    assert warning.code == WarningCode.NEVER_TRADES
+    assert warning.assets == ("BTC",)
+    assert warning.smallest_order_size_pct == D("3.012")
+    assert warning.message.endswith("is below what BTCUSDT accepts (30.12); it takes order_size_pct of 3.012 or more")
+
+
+def test_never_trades_without_a_size_that_works() -> None:
+    market = replace(BTC, tick_size=D("0.1"), lot_size=D("0.1"), min_notional=D(2500))
+    [warning] = half_in_btc("5", "500", market=market).warnings
+    assert warning.smallest_order_size_pct is None
+    assert warning.message.endswith("it takes a larger portfolio")
+
+
+def test_unmanaged_holdings_are_reported_and_neither_counted_nor_traded() -> None:
+    more = {"LDBNB": Balance(D("1.5")), "LUNA": Balance(D(0), D(7)), "DUST": Balance()}
+    evaluation = half_in_btc("5", "500", more=more)
+    assert evaluation.nav == 1000
+    assert evaluation.unmanaged == {"LDBNB": Balance(D("1.5")), "LUNA": Balance(D(0), D(7))}
+    [warning] = evaluation.warnings
+    assert (warning.code, warning.assets) == (WarningCode.UNMANAGED, ("LDBNB", "LUNA"))
+
+
+def test_an_asset_that_is_neither_held_nor_wanted_needs_no_price() -> None:
+    evaluation = evaluate(
+        {"USDT": Balance(D(100))},
+        {"BTC": D(0), "USDT": D(100)},
+        {},
+        CONFIG,
+        market_rules=rules(BTC),
+    )
+    assert row_of(evaluation, "BTC").hold == HoldReason.WITHIN_BAND
+    assert row_of(evaluation, "BTC").price is None
+
+
+def test_a_strategy_of_the_quote_asset_alone_does_nothing() -> None:
+    evaluation = evaluate({"USDT": Balance(D(100))}, {"USDT": D(100)}, {}, CONFIG, market_rules={})
+    assert evaluation.actions == ()
+    assert evaluation.drift_pct == 0
+
+
+def test_an_active_order_a_closed_market_and_no_free_balance_hold_in_this_order() -> None:
+    def hold(market: MarketRules, active: tuple[str, ...], usdt: Balance) -> HoldReason | None:
+        evaluation = evaluate(
+            {"USDT": usdt},
+            {"BTC": D(100)},
+            {"BTCUSDT": D(100)},
+            CONFIG,
+            market_rules=rules(market),
+            active_symbols=active,
+        )
+        return row_of(evaluation, "BTC").hold
+
+    closed, locked = replace(BTC, trading=False, max_price=D(1)), Balance(D(0), D(1000))
+    assert hold(closed, ("BTCUSDT",), locked) == HoldReason.ACTIVE_ORDER
+    assert hold(closed, (), locked) == HoldReason.MARKET_CLOSED
+    assert hold(replace(closed, trading=True), (), locked) == HoldReason.OUTSIDE_PRICE_LIMITS
+    assert hold(BTC, (), locked) == HoldReason.NO_FREE_BALANCE
+    assert hold(BTC, (), Balance(D("0.0000001"), D(1000))) == HoldReason.BELOW_MIN_QTY
+    assert hold(BTC, (), Balance(D(1000))) is None

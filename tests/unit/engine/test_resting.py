@@ -1,0 +1,132 @@
+"""Which resting orders are given up, and which keep their place in the queue."""
+
+from dataclasses import replace
+from decimal import Context, Decimal, localcontext
+
+import pytest
+from botbalance.engine import (
+    Balance,
+    CancelReason,
+    Evaluation,
+    MarketRules,
+    RestingOrder,
+    StrategyConfig,
+    evaluate,
+    review_resting_orders,
+)
+
+D = Decimal
+
+NOW = 1_700_000_000
+MARKET = MarketRules("BTCUSDT", "BTC", "USDT", D("0.01"), D("0.00001"))
+CONFIG = StrategyConfig("USDT", D(1), D("0.4"), D(10))  # reprices beyond 0.1 % of the new price
+ORDER = RestingOrder("id-1", "BTCUSDT", "buy", D("99.60"), NOW - 900)
+
+
+def evaluation(
+    btc: str = "0", price: str = "100", active: tuple[str, ...] = (), market: MarketRules = MARKET
+) -> Evaluation:
+    """An account of 1000 USDT and ``btc``, half of which is to be BTC: it would buy at 99.60."""
+    return evaluate(
+        {"BTC": Balance(D(btc)), "USDT": Balance(D(1000))},
+        {"BTC": D(50), "USDT": D(50)},
+        {"BTCUSDT": D(price)},
+        CONFIG,
+        market_rules={"BTCUSDT": market},
+        active_symbols=active,
+    )
+
+
+def test_an_order_that_would_be_placed_again_stays() -> None:
+    assert review_resting_orders([ORDER], evaluation(), CONFIG, NOW) == {}
+
+
+def test_it_makes_no_difference_whether_the_evaluation_knew_of_the_order() -> None:
+    for price in ("100", "101"):
+        with_it = review_resting_orders([ORDER], evaluation(price=price, active=("BTCUSDT",)), CONFIG, NOW)
+        assert with_it == review_resting_orders([ORDER], evaluation(price=price), CONFIG, NOW)
+
+
+@pytest.mark.parametrize(
+    ("price", "stays"),
+    [
+        ("100.10", True),  # 99.6996 → 99.69: 0.09 away, allowed 0.09969
+        ("100.11", False),  # 99.70956 → 99.70: 0.10 away, allowed 0.0997
+        ("99.91", True),  # 99.51036 → 99.51: 0.09 away, allowed 0.09951
+        ("99.90", False),  # 99.5004 → 99.50: 0.10 away, allowed 0.0995
+    ],
+)
+def test_an_order_within_a_quarter_of_the_step_stays_and_one_beyond_it_is_stale(price: str, stays: bool) -> None:
+    found = review_resting_orders([ORDER], evaluation(price=price), CONFIG, NOW)
+    assert found == ({} if stays else {"id-1": CancelReason.STALE_PRICE})
+
+
+def test_exactly_at_the_tolerance_stays() -> None:
+    config = replace(CONFIG, reprice_tolerance_pct=D("0.5"))
+    for limit in ("99.102", "100.098"):  # 99.60 ∓ 0.498
+        assert review_resting_orders([replace(ORDER, limit_price=D(limit))], evaluation(), config, NOW) == {}
+    for limit in ("99.1019", "100.0981"):
+        order = replace(ORDER, limit_price=D(limit))
+        assert review_resting_orders([order], evaluation(), config, NOW) == {"id-1": CancelReason.STALE_PRICE}
+
+
+def test_a_young_order_stays_whatever_became_of_the_market() -> None:
+    young = replace(ORDER, placed_at=NOW - 899)
+    for now_priced in ("1", "100", "5000"):
+        assert review_resting_orders([young], evaluation(price=now_priced), CONFIG, NOW) == {}
+    assert review_resting_orders([young], evaluation(price="101"), CONFIG, NOW + 1) == {"id-1": "stale_price"}
+
+
+def test_an_order_on_the_other_side_is_given_up() -> None:
+    found = review_resting_orders([ORDER], evaluation(btc="20"), CONFIG, NOW)
+    assert found == {"id-1": CancelReason.SIDE_FLIPPED}
+
+
+def test_an_order_of_an_asset_back_within_its_band_is_given_up() -> None:
+    found = review_resting_orders([ORDER], evaluation(btc="10"), CONFIG, NOW)
+    assert found == {"id-1": CancelReason.WITHIN_BAND}
+
+
+def test_an_order_of_a_pair_that_the_strategy_no_longer_manages_is_given_up() -> None:
+    order = replace(ORDER, symbol="ETHUSDT")
+    assert review_resting_orders([order], evaluation(), CONFIG, NOW) == {"id-1": CancelReason.UNMANAGED}
+
+
+def test_an_order_whose_price_the_market_no_longer_allows_is_given_up() -> None:
+    found = review_resting_orders([ORDER], evaluation(market=replace(MARKET, max_price=D(50))), CONFIG, NOW)
+    assert found == {"id-1": CancelReason.STALE_PRICE}
+
+
+def test_an_order_that_has_locked_all_the_money_itself_stays() -> None:
+    locked = evaluate(
+        {"USDT": Balance(D(0), D(1000))},
+        {"BTC": D(50), "USDT": D(50)},
+        {"BTCUSDT": D(100)},
+        CONFIG,
+        market_rules={"BTCUSDT": MARKET},
+    )
+    assert review_resting_orders([ORDER], locked, CONFIG, NOW) == {}
+
+
+def test_each_order_is_judged_by_itself() -> None:
+    orders = [
+        ORDER,
+        replace(ORDER, client_order_id="id-2", limit_price=D("90")),
+        replace(ORDER, client_order_id="id-3", side="sell"),
+        replace(ORDER, client_order_id="id-4", limit_price=D("90"), placed_at=NOW),
+    ]
+    assert review_resting_orders(iter(orders), evaluation(), CONFIG, NOW) == {
+        "id-2": CancelReason.STALE_PRICE,
+        "id-3": CancelReason.SIDE_FLIPPED,
+    }
+
+
+def test_the_ambient_decimal_context_changes_nothing() -> None:
+    config = replace(CONFIG, order_step_pct=D("0.400004"))  # a quarter is 0.100001
+    new = evaluation()  # at 99.60: 0.0996 is within, and 0.09960099 just so
+    near = replace(ORDER, limit_price=D("99.50039901"))
+    far = replace(ORDER, limit_price=D("99.50039900"))
+    for precision in (1, 3, 28):
+        with localcontext(Context(prec=precision)):
+            assert review_resting_orders([near], new, config, NOW) == {}
+            assert review_resting_orders([far], new, config, NOW) == {"id-1": CancelReason.STALE_PRICE}

@@ -1,0 +1,1 @@
+"""What runs on your own machine: nothing deployed imports it."""

@@ -1,0 +1,121 @@
+"""The command line: run the whole product on one machine, or ask a running one."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from botbalance.engine import InvalidInput
+from botbalance.errors import BotBalanceError
+from rich.console import Console, RenderableType
+
+from workbench.api_client import ApiClient
+from workbench.exchange.recorded_candles import CandleFileError
+from workbench.gateway import TICK_PATH
+from workbench.tables import decisions_table, orders_table, plan_table
+
+DEFAULT_PORT = 8787
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Keeps a crypto portfolio at its target shares with limit orders.",
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+Url = Annotated[str, typer.Option(help="Where the API answers.")]
+Token = Annotated[str | None, typer.Option(help="The bearer token; on one machine, a user's name.")]
+LOCAL_URL = f"http://127.0.0.1:{DEFAULT_PORT}"
+
+
+@app.command()
+def local(
+    port: Annotated[
+        int, typer.Option(min=0, max=65_535, help="The API's port; 0 takes any that is free.")
+    ] = DEFAULT_PORT,
+    tick_seconds: Annotated[float, typer.Option(min=0, max=3_600, help="Seconds between ticks; 0: no wait.")] = 30,
+    ticks: Annotated[int | None, typer.Option(min=1, help="Stop after so many ticks.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the random prices and partial fills.")] = 0,
+    candles: Annotated[
+        Path | None, typer.Option(help="A folder of recorded candles, in place of random prices.")
+    ] = None,
+    speed: Annotated[int, typer.Option(min=1, max=10_000, help="Candles that pass with each tick.")] = 1,
+    strategy: Annotated[Path | None, typer.Option(help="A JSON file with targets and parameters.")] = None,
+    freeze_prices: Annotated[bool, typer.Option("--freeze-prices", help="Let no price move.")] = False,
+    dynamodb: Annotated[str | None, typer.Option(help="Another DynamoDB than the embedded one, by URL.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Run everything here: a simulated exchange, the API, and the autopilot."""
+    # Imported late, because the embedded services take seconds to import and the other commands need none.
+    from workbench.local_run import Pace, run  # noqa: PLC0415
+    from workbench.stack import Options  # noqa: PLC0415
+
+    options = Options(
+        port=port,
+        seed=seed,
+        candles=candles,
+        speed=speed,
+        strategy=strategy,
+        freeze_prices=freeze_prices,
+        dynamodb=dynamodb,
+    )
+    if not run(
+        options, Pace(tick_seconds, ticks), Console(highlight=False, soft_wrap=not sys.stdout.isatty()), as_json=as_json
+    ):
+        raise typer.Exit(1)
+
+
+@app.command()
+def plan(url: Url = LOCAL_URL, token: Token = None, as_json: Json = False) -> None:
+    """Show what would be traded now; nothing is."""
+    answer = ApiClient(url, token).get("/api/me/strategies/rebalance/plan/")
+    _show(answer, plan_table, as_json=as_json)
+
+
+@app.command()
+def execute(url: Url = LOCAL_URL, token: Token = None, as_json: Json = False) -> None:
+    """Decide now and place the orders; refused while the autopilot is on."""
+    answer = ApiClient(url, token).post("/api/me/strategies/rebalance/execute/")
+    _show(answer, lambda found: orders_table(found["orders"], "orders placed"), as_json=as_json)
+
+
+@app.command()
+def tick(url: Url = LOCAL_URL, token: Token = None, as_json: Json = False) -> None:
+    """Run the autopilot once, now, and show its decision; only `botbalance local` can."""
+    client = ApiClient(url, token)
+    client.post(TICK_PATH)
+    answer = client.get("/api/me/decisions/?limit=1")
+    _show(answer, lambda found: decisions_table(found["decisions"], "decision"), as_json=as_json)
+
+
+def main() -> None:
+    """Entry point: every failure that a user can mend is one line, and no traceback."""
+    try:
+        status = app(standalone_mode=False)
+    except typer.TyperException as error:
+        if not error.format_message():  # without arguments the help was shown already
+            sys.exit(2)
+        _fail(error.format_message(), 2)
+    except (typer.Abort, KeyboardInterrupt):
+        sys.exit(130)
+    except (BotBalanceError, InvalidInput, CandleFileError) as error:
+        _fail(str(error), 2)
+    except OSError as error:
+        _fail(str(error), 1)
+    sys.exit(status)
+
+
+def _show(answer: Any, as_table: Callable[[Any], RenderableType], *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(answer))
+    else:
+        Console().print(as_table(answer))
+
+
+def _fail(message: str, status: int) -> NoReturn:
+    one_line = " ".join(message.split())
+    typer.echo(f"botbalance: {one_line}", err=True)
+    sys.exit(status)

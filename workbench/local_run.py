@@ -1,0 +1,179 @@
+"""Runs the stack tick by tick, shows it, and sums it up."""
+
+import json
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+import typer
+from botbalance import bootstrap
+from botbalance.api.schemas import DecisionView, OrderView, PlanView
+from botbalance.log import logger
+from botbalance.store.orders import OrderStatus
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from workbench.exchange.recorded_candles import OutOfCandles
+from workbench.gateway import DEMO_USER
+from workbench.stack import Options, Stack, Standing
+from workbench.tables import amount, decisions_table, orders_table, percent, plan_table
+
+_LAST_DECISIONS = 6
+_RESTING = (OrderStatus.PENDING, OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED)
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long to run: ``ticks`` None means until it is stopped; ``tick_seconds`` 0 means as fast as it goes."""
+
+    tick_seconds: float
+    ticks: int | None
+
+
+class Stopped(Exception):
+    """Somebody pressed Ctrl-C."""
+
+
+def run(options: Options, pace: Pace, console: Console, *, as_json: bool) -> bool:
+    """Run until the ticks are done, the candles have run out or somebody stops it; True where the books agree.
+
+    In a terminal the view is redrawn with every tick; elsewhere each tick is a line.
+    """
+    live = console.is_terminal and not as_json
+    logger.setLevel("ERROR" if live else "WARNING")
+    with _stop_on_signals(), Stack(options) as stack:
+        start = stack.standing()
+        if not as_json:
+            _welcome(console, stack)
+        ticks = 0
+        try:
+            with Live(console=console, auto_refresh=False, screen=False) if live else _no_view() as view:
+                for ticks in _ticks(stack, pace):
+                    if view is not None:
+                        view.update(_view(stack, stack.standing(), start, ticks), refresh=True)
+                    elif not as_json:
+                        console.print(_line(stack.standing(), ticks))
+        except OutOfCandles as ended:
+            if not as_json:
+                console.print(f"The candles have run out: {ended}.")
+        except Stopped:
+            if not as_json:
+                console.print("Stopping.")
+        return _finish(stack, start, ticks, console, as_json=as_json)
+
+
+def _ticks(stack: Stack, pace: Pace) -> Iterator[int]:
+    """Tick by tick, the number of ticks done so far."""
+    done = 0
+    due = time.monotonic()
+    while pace.ticks is None or done < pace.ticks:
+        stack.tick()
+        done += 1
+        yield done
+        due += pace.tick_seconds
+        time.sleep(max(0, due - time.monotonic()))
+
+
+def _finish(stack: Stack, start: Standing, ticks: int, console: Console, *, as_json: bool) -> bool:
+    end = stack.standing()
+    differing = stack.book_differences()
+    summary = {
+        "ticks": ticks,
+        "orders_placed": len([order for order in end.orders if order.status is not OrderStatus.REJECTED]),
+        "orders_filled": len(end.orders_in(OrderStatus.FILLED)),
+        "orders_open": len(end.orders_in(*_RESTING)),
+        "nav_start": _money(start.plan.evaluation.nav),
+        "nav_end": _money(end.plan.evaluation.nav),
+        "drift_start_pct": f"{start.plan.evaluation.drift_pct:.4f}",
+        "drift_end_pct": f"{end.plan.evaluation.drift_pct:.4f}",
+        "hold_quote": _money(end.hold_quote),
+        "bonus_quote": _money(end.bonus_quote),
+        "books_agree": not differing,
+        "book_differences": differing,
+    }
+    if as_json:
+        typer.echo(json.dumps(summary))
+    else:
+        _farewell(summary, console)
+    return not differing
+
+
+def _view(stack: Stack, now: Standing, start: Standing, ticks: int) -> RenderableType:
+    plan = PlanView.of(now.plan).model_dump(mode="json")
+    resting = [OrderView.model_validate(order).model_dump(mode="json") for order in now.orders_in(*_RESTING)]
+    page = bootstrap.services().desk.decisions.page(DEMO_USER, limit=_LAST_DECISIONS)
+    decisions = [DecisionView.of(decision).model_dump(mode="json") for decision in page.decisions]
+    return Group(
+        Text(f"BotBalance · tick {ticks} · {stack.url} · Ctrl-C ends it", style="bold"),
+        plan_table(plan),
+        orders_table(resting, "resting orders"),
+        decisions_table(decisions, "last decisions"),
+        _against_holding(now, start),
+    )
+
+
+def _against_holding(now: Standing, start: Standing) -> Text:
+    quote = now.plan.strategy.quote_asset
+    return Text.assemble(
+        f"Started with {amount(str(start.plan.evaluation.nav))} {quote}; just holding would now be worth "
+        f"{amount(str(now.hold_quote))}. Rebalancing added ",
+        (f"{amount(str(now.bonus_quote))} {quote}", "green" if now.bonus_quote >= 0 else "red"),
+        f" with {len(now.orders_in(OrderStatus.FILLED))} filled orders.",
+    )
+
+
+def _line(now: Standing, ticks: int) -> str:
+    evaluation = now.plan.evaluation
+    return (
+        f"tick {ticks}: NAV {amount(str(evaluation.nav))} {now.plan.strategy.quote_asset}, "
+        f"drift {percent(str(evaluation.drift_pct))}, {len(now.orders_in(*_RESTING))} resting, "
+        f"{len(now.orders_in(OrderStatus.FILLED))} filled, bonus {amount(str(now.bonus_quote))}"
+    )
+
+
+def _welcome(console: Console, stack: Stack) -> None:
+    console.print(f"BotBalance runs at {stack.url}, on a simulated exchange. Ctrl-C ends it.")
+    console.print(f"Try: curl -s {stack.url}/api/me/strategies/rebalance/plan/")
+
+
+def _farewell(summary: dict[str, Any], console: Console) -> None:
+    console.print(
+        f"{summary['ticks']} ticks: {summary['orders_placed']} orders placed, {summary['orders_filled']} filled, "
+        f"{summary['orders_open']} open. Drift {percent(summary['drift_start_pct'])} → "
+        f"{percent(summary['drift_end_pct'])}. NAV {amount(summary['nav_start'])} → {amount(summary['nav_end'])}; "
+        f"just holding {amount(summary['hold_quote'])}, rebalancing {amount(summary['bonus_quote'])}.",
+        soft_wrap=True,
+    )
+    if summary["books_agree"]:
+        console.print("The exchange's books and ours agree, order by order and fill by fill.")
+    for difference in summary["book_differences"]:
+        console.print(f"The books differ: {difference}", style="red")
+
+
+def _money(number: Any) -> str:
+    return f"{number.normalize():f}"
+
+
+@contextmanager
+def _no_view() -> Iterator[None]:
+    yield None
+
+
+@contextmanager
+def _stop_on_signals() -> Iterator[None]:
+    """Let Ctrl-C and a polite kill end the run between two steps, with everything closed."""
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        raise Stopped
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,109 @@
+"""The API's answers as tables for a person; the JSON is the same thing for a program."""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+_BAR_WIDTH = 24
+
+
+def plan_table(plan: Mapping[str, Any]) -> RenderableType:
+    """A plan: every asset with what would be done about it, and why not."""
+    table = _table(
+        f"{plan['mode']} · NAV {amount(plan['nav'])} {plan['quote_asset']} · drift {percent(plan['drift_pct'])} · "
+        f"one order is worth {amount(plan['quote_amount'])}",
+        "asset",
+        "share",
+        "target",
+        "",
+        "delta",
+        "what to do",
+        numbers=("share", "target", "delta"),
+    )
+    for row in plan["assets"]:
+        table.add_row(
+            row["asset"],
+            percent(row["weight_pct"]),
+            percent(row["target_pct"]),
+            share_bar(row["weight_pct"], row["target_pct"]),
+            amount(row["delta_quote"]),
+            _what_to_do(row),
+        )
+    warnings = [Text(f"! {warning['message']}", style="yellow") for warning in plan["warnings"]]
+    return Group(table, *warnings)
+
+
+def orders_table(orders: Iterable[Mapping[str, Any]], title: str = "orders") -> RenderableType:
+    """Orders, as the API lists them."""
+    table = _table(
+        title, "order", "pair", "side", "price", "quantity", "filled", "status", numbers=("price", "quantity", "filled")
+    )
+    for order in orders:
+        table.add_row(
+            order["client_order_id"],
+            order["symbol"],
+            _side(order["side"]),
+            order["limit_price"],
+            order["base_qty"],
+            order["filled_qty"],
+            order["status"] + (f" ({order['reason']})" if order["reason"] else ""),
+        )
+    return table
+
+
+def decisions_table(decisions: Iterable[Mapping[str, Any]], title: str = "decisions") -> RenderableType:
+    """Decisions, as the API lists them."""
+    table = _table(title, "tick", "NAV", "drift", "placed", "cancelled", "note", numbers=("NAV", "drift"))
+    for decision in decisions:
+        table.add_row(
+            datetime.fromtimestamp(decision["ts_tick"], UTC).strftime("%H:%M:%S"),
+            amount(decision["nav"]) if decision["nav"] else "",
+            percent(decision["drift_pct"]) if decision["drift_pct"] else "",
+            str(len(decision["placed"]) or ""),
+            str(len(decision["canceled"]) or ""),
+            decision["reason"] or "",
+        )
+    return table
+
+
+def share_bar(weight_pct: str, target_pct: str) -> Text:
+    """The share as a bar on a scale of 0 to 100 %, with a mark where the target is."""
+    filled = round(Decimal(weight_pct) / 100 * _BAR_WIDTH)
+    mark = min(_BAR_WIDTH - 1, round(Decimal(target_pct) / 100 * _BAR_WIDTH))
+    bar = Text("█" * filled + "·" * (_BAR_WIDTH - filled), style="cyan")
+    return Text.assemble(bar[:mark], ("┃", "bold"), bar[mark + 1 :])
+
+
+def amount(number: str) -> str:
+    """An amount of the quote asset, to the cent."""
+    return f"{Decimal(number):,.2f}"
+
+
+def percent(number: str) -> str:
+    """A percentage, to two places."""
+    return f"{Decimal(number):.2f} %"
+
+
+def _what_to_do(row: Mapping[str, Any]) -> Text:
+    action = row["action"]
+    if action is None:
+        return Text(row["hold"].replace("_", " "), style="dim")
+    capped = " (capped)" if action["capped"] else ""
+    return Text.assemble(_side(action["side"]), f" {action['base_qty']} at {action['limit_price']}{capped}")
+
+
+def _side(side: str) -> Text:
+    return Text(side, style="green" if side == "buy" else "red")
+
+
+def _table(title: str, *columns: str, numbers: tuple[str, ...]) -> Table:
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    for column in columns:
+        table.add_column(column, justify="right" if column in numbers else "left", no_wrap=column != "note")
+    return table

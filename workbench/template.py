@@ -1,0 +1,99 @@
+"""Reads infra/template.yaml: the tables, queues, routes, handlers and environment that are deployed.
+
+The local stack is built from it, so a route or table that is missing there is missing here too.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+TEMPLATE = Path(__file__).parents[1] / "infra" / "template.yaml"
+
+
+class _CloudFormation(yaml.SafeLoader):
+    """YAML with CloudFormation's short functions: ``!Ref X`` becomes ``{"Ref": "X"}``."""
+
+
+def _intrinsic(loader: _CloudFormation, tag: str, node: yaml.Node) -> dict[str, Any]:
+    name = tag if tag in {"Ref", "Condition"} else f"Fn::{tag}"
+    if isinstance(node, yaml.ScalarNode):
+        return {name: loader.construct_scalar(node)}
+    if isinstance(node, yaml.SequenceNode):
+        return {name: loader.construct_sequence(node, deep=True)}
+    if isinstance(node, yaml.MappingNode):
+        return {name: loader.construct_mapping(node, deep=True)}
+    raise TypeError(f"!{tag} of {node!r}, expected a scalar, sequence or mapping")
+
+
+_CloudFormation.add_multi_constructor("!", _intrinsic)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One method and path of the API (``/api/me/orders/{client_order_id}``), and the handler behind it."""
+
+    method: str
+    path: str
+    handler: str
+    public: bool
+
+
+class Template:
+    """A SAM template, as far as a local stack needs it."""
+
+    def __init__(self, document: Mapping[str, Any]) -> None:
+        self._document = document
+
+    def resources(self, kind: str) -> dict[str, dict[str, Any]]:
+        """The properties of every resource of a type (``AWS::DynamoDB::Table``), by logical id."""
+        return {
+            logical_id: resource.get("Properties", {})
+            for logical_id, resource in self._document["Resources"].items()
+            if resource["Type"] == kind
+        }
+
+    def functions(self) -> dict[str, dict[str, Any]]:
+        """The properties of every function, by logical id."""
+        return self.resources("AWS::Serverless::Function")
+
+    def routes(self) -> Iterator[Route]:
+        """Every route of the API."""
+        for function in self.functions().values():
+            for event in function.get("Events", {}).values():
+                if event["Type"] == "Api":
+                    properties = event["Properties"]
+                    yield Route(
+                        method=properties["Method"].upper(),
+                        path=properties["Path"],
+                        handler=function["Handler"],
+                        public=properties.get("Auth", {}).get("Authorizer") == "NONE",
+                    )
+
+    def environment(self, physical_ids: Mapping[str, str]) -> dict[str, str]:
+        """The environment of all functions together, every reference replaced by its physical id.
+
+        ``physical_ids`` names the resources; parameters take their defaults.
+        """
+        globals_ = self._document["Globals"]["Function"]["Environment"]["Variables"]
+        merged = dict(globals_)
+        for function in self.functions().values():
+            merged |= function.get("Environment", {}).get("Variables", {})
+        return {name: self._resolve(value, physical_ids) for name, value in merged.items()}
+
+    def _resolve(self, value: Any, physical_ids: Mapping[str, str]) -> str:
+        if isinstance(value, dict) and set(value) == {"Ref"}:
+            name = value["Ref"]
+            if name in physical_ids:
+                return physical_ids[name]
+            return str(self._document["Parameters"][name]["Default"])
+        if isinstance(value, dict):
+            raise TypeError(f"an environment variable is {value}, expected a plain value or a !Ref")
+        return str(value)
+
+
+def read_template(path: Path = TEMPLATE) -> Template:
+    """The project's template."""
+    return Template(yaml.load(path.read_text(), Loader=_CloudFormation))  # noqa: S506 - a SafeLoader with tags
