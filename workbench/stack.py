@@ -28,7 +28,7 @@ from workbench.clock import TickClock
 from workbench.embedded_aws import CREDENTIALS, EmbeddedAws
 from workbench.exchange.binance_api import BinanceApi
 from workbench.exchange.books import Books
-from workbench.exchange.market import CandleSource, FrozenPrices, Market, market_spec_for
+from workbench.exchange.market import CandleSource, FrozenPrices, Market
 from workbench.exchange.random_walk import RandomWalk
 from workbench.exchange.recorded_candles import RecordedCandles, recorded_symbols
 from workbench.exchange.server import ExchangeServer
@@ -79,8 +79,7 @@ class Stack:
         self.clock = TickClock(int(time.time()))
         strategy, source, first_prices = _market_of(options, self.clock)
         self._strategy = strategy
-        specs = [market_spec_for(symbol, price) for symbol, price in first_prices.items()]
-        self.market = Market(specs, first_prices, source)
+        self.market = Market.with_default_filters(first_prices, source)
         self.books = Books(self.market, seed=options.seed, clock=self.clock.milliseconds)
         self.start_balances = demo_portfolio.off_target_balances(strategy, first_prices)
         self.books.open_account(DEMO_KEY.api_key, DEMO_KEY.secret, self.start_balances)

@@ -49,6 +49,9 @@ def test_tickers_agree_with_each_other(exchange: Any, client: Any) -> None:
     assert (book["bids"][0][0], book["asks"][0][0]) == (ticker["bid"], ticker["ask"])
     assert Decimal(client.fetch_ohlcv("BTC/USDT", "1m")[-1][4]) == Decimal("41000.5")
     assert client.fetch_last_prices(["BTC/USDT"])["BTC/USDT"]["price"] == ticker["last"]
+    exchange.market.set_price("BTCUSDT", Decimal(39_000))
+    ticker = client.fetch_ticker("BTC/USDT")
+    assert [Decimal(ticker[key]) for key in ("last", "low", "high")] == [39_000, 39_000, Decimal("41000.5")]
 
 
 @pytest.mark.parametrize("path", ["ticker/24hr", "ticker/price", "ticker/bookTicker"])

@@ -110,6 +110,13 @@ def test_one_lot_never_fills_partly(exchange: Any) -> None:
     assert exchange.books._filled_part(Decimal("0.00001"), Decimal("0.00001")) == Decimal("0.00001")
 
 
+def test_partial_fill_is_at_least_one_lot(exchange: Any) -> None:
+    exchange.books.partial_fill_probability = Decimal(1)
+    lot = Decimal("0.00001")
+    assert {exchange.books._filled_part(2 * lot, lot) for _ in range(50)} == {lot}
+    assert {exchange.books._filled_part(3 * lot, lot) for _ in range(50)} == {lot, 2 * lot}
+
+
 def test_client_id_can_be_used_again_once_closed(client: Any) -> None:
     first = client.create_order("BTC/USDT", "limit", "buy", "0.001", "39000", {"clientOrderId": "same"})
     with pytest.raises(ccxt.InvalidOrder, match=r"-2010.*Duplicate order sent\."):

@@ -281,7 +281,9 @@ def portfolio(seed: int) -> Portfolio:
         rules[symbol] = market(random, base, quote, price, amount)
     if random.random() < 0.92:
         spare = about(random, nav, "0", "1e-8", "0.005", "0.01", "0.1", "0.3", "1")
-        balances[quote] = split(random, spare + digits(random, 30, 2))
+        if random.random() < 0.3:
+            spare = about(random, amount, "0.9", "1", "1.0005", "1.001", "1.01", "2.005")
+        balances[quote] = split(random, GENERATING.add(spare, digits(random, 30, -3)))
     for other in random.sample(["LUNA", "LDBNB", "NFT"], random.randint(0, 2)):
         balances[other] = Balance(random.choice([Decimal(0), Decimal("17.5")]), random.choice([Decimal(0), Decimal(3)]))
     active = frozenset(symbol for symbol in rules if random.random() < 0.08) | {"LUNAUSDT"}

@@ -172,6 +172,76 @@ def test_max_qty_caps_an_order_and_says_so() -> None:
     assert (action.base_qty, action.capped) == (D("0.05"), True)
 
 
+def test_a_minimum_or_maximum_that_is_met_exactly_is_no_obstacle() -> None:
+    # 10 USDT at 99.6 are 0.10, worth 9.96
+    market = replace(BTC, tick_size=D("0.1"), lot_size=D("0.01"))
+    met = replace(market, min_qty=D("0.10"), max_qty=D("0.10"), min_notional=D("9.96"), max_notional=D("9.96"))
+    met = replace(met, min_price=D("99.6"), max_price=D("99.6"), bid_multiplier_down=D("0.996"))
+    for accepting in (met, replace(market, bid_multiplier_up=D("0.996"))):
+        [action] = half_in_btc(market=accepting).actions
+        assert (action.base_qty, action.notional, action.capped) == (D("0.10"), D("9.96"), False)
+    assert row_of(half_in_btc(market=replace(market, min_qty=D("0.11"))), "BTC").hold == HoldReason.BELOW_MIN_QTY
+
+
+@pytest.mark.parametrize(
+    ("free", "qty", "capped"),
+    [
+        ("10.10", "0.10", False),  # pays for 10 and its fee of 1 %
+        ("10.09", "0.10", True),  # 9.990… / 99.6 = 0.1003…
+        ("10.05", "0.09", True),  # 9.950… / 99.6 = 0.0999…, though 10.05 alone would have paid for 0.10
+    ],
+)
+def test_the_fee_in_quote_has_to_fit_into_the_free_quote_too(free: str, qty: str, capped: bool) -> None:
+    evaluation = evaluate(
+        {"USDT": Balance(D(free), 1000 - D(free))},
+        {"BTC": D(50), "USDT": D(50)},
+        {"BTCUSDT": D(100)},
+        CONFIG,
+        market_rules=rules(replace(BTC, tick_size=D("0.1"), lot_size=D("0.01"), quote_fee_pct=D(1))),
+    )
+    [action] = evaluation.actions
+    assert (action.base_qty, action.capped) == (D(qty), capped)
+
+
+@pytest.mark.parametrize(("free", "qty", "capped"), [("0.10", "0.10", False), ("0.0999", "0.09", True)])
+def test_a_sell_of_exactly_what_is_free_is_not_capped(free: str, qty: str, capped: bool) -> None:
+    # 5 × 99.6 + 502 = 1000; the limit is 99.6 × 1.004 = 99.9984 → 100.0, so 10 USDT are 0.10
+    evaluation = evaluate(
+        {"BTC": Balance(D(free), 5 - D(free)), "USDT": Balance(D(502))},
+        {"BTC": D(0), "USDT": D(100)},
+        {"BTCUSDT": D("99.6")},
+        CONFIG,
+        market_rules=rules(replace(BTC, tick_size=D("0.1"), lot_size=D("0.01"))),
+    )
+    [action] = evaluation.actions
+    assert (action.base_qty, action.capped) == (D(qty), capped)
+
+
+def test_no_size_is_suggested_where_size_is_not_what_is_lacking() -> None:
+    # 10 USDT are 0.10, worth 9.96; the next lot is 10.956
+    market = replace(BTC, tick_size=D("0.1"), lot_size=D("0.01"), min_notional=D(10))
+    assert row_of(half_in_btc(market=market), "BTC").smallest_order_size_pct == D("1.0956")
+    most = replace(market, max_qty=D("0.10"))
+    assert row_of(half_in_btc(market=most), "BTC").smallest_order_size_pct is None
+    poor = evaluate(
+        {"USDT": Balance(D("10.955"), D("989.045"))},
+        {"BTC": D(50), "USDT": D(50)},
+        {"BTCUSDT": D(100)},
+        CONFIG,
+        market_rules=rules(market),
+    )
+    assert row_of(poor, "BTC").hold == HoldReason.BELOW_MIN_NOTIONAL
+    assert row_of(poor, "BTC").smallest_order_size_pct is None
+
+
+def test_a_minimum_beyond_a_tiny_portfolio_is_no_arithmetic_error() -> None:
+    # the pair's smallest order would be 5 × 10²⁴ percent of it
+    market = replace(BTC, lot_size=D("1e-24"), min_notional=D(5000))
+    evaluation = half_in_btc("0", "1e-19", market=market, config=replace(CONFIG, min_delta_quote=D("1e-20")))
+    assert row_of(evaluation, "BTC").hold == HoldReason.BELOW_MIN_NOTIONAL
+    assert row_of(evaluation, "BTC").smallest_order_size_pct is None
+
+
 def test_a_price_that_rounds_to_zero_is_held() -> None:
     market = replace(BTC, tick_size=D(250))
     assert row_of(half_in_btc(market=market), "BTC").hold == HoldReason.OUTSIDE_PRICE_LIMITS
@@ -244,6 +314,8 @@ def test_never_trades_names_the_size_that_works_for_a_buy_and_a_sell() -> None:
     assert warning.assets == ("BTC",)
     assert warning.smallest_order_size_pct == D("3.012")
     assert warning.message.endswith("is below what BTCUSDT accepts (30.12); it takes order_size_pct of 3.012 or more")
+    enough = replace(CONFIG, order_size_pct=D("3.012"), min_delta_quote=D(50))
+    assert half_in_btc("5", "500", market=market, config=enough).warnings == ()
 
 
 def test_never_trades_without_a_size_that_works() -> None:

@@ -29,9 +29,7 @@ def trades_through(side: Side, limit_price: Decimal, low: Decimal, high: Decimal
     return low < limit_price if side == "buy" else high > limit_price
 
 
-def fill_of(  # noqa: PLR0917 - a Fill's fields in a Fill's order
-    base: str, quote: str, side: Side, price: Decimal, base_qty: Decimal, fee_pct: Decimal
-) -> Fill:
+def fill_of(base: str, quote: str, side: Side, price: Decimal, base_qty: Decimal, fee_pct: Decimal) -> Fill:
     """The fill of ``base_qty`` at ``price``, its fee of ``fee_pct`` percent taken from the received asset."""
     with ExactArithmetic():
         received = base_qty if side == "buy" else base_qty * price

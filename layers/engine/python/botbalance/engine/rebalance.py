@@ -239,7 +239,7 @@ def evaluate(
         )
 
 
-def _decide(  # noqa: PLR0917 - the specification's inputs, passed on
+def _decide(
     balances: Mapping[str, Balance],
     targets: Mapping[str, Decimal],
     prices: Mapping[str, Decimal],
@@ -437,10 +437,16 @@ def _warnings(
                 "the target and be traded back",
             )
         )
+    above = ONE + config.order_step_pct * PERCENT
     for asset, symbol, _, held, price, _, target in decision.holdings:
         if price is None or not (held or target):
             continue
-        smallest = _smallest_for_both_sides(rules[symbol], price, config)
+        market = rules[symbol]
+        # More than any order at any limit price needs to pass: spares nearly every asset the exact figure.
+        ample = market.min_notional + (market.min_qty + market.lot_size) * (price * above + market.tick_size)
+        if decision.quote_amount >= ample:
+            continue
+        smallest = _smallest_for_both_sides(market, price, config)
         if smallest is None or smallest <= decision.quote_amount:
             continue
         pct = _larger_size_pct(smallest, decision)
