@@ -4,7 +4,7 @@ UV := .bootstrap/bin/uv
 RUN := $(UV) run --frozen
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format bench clean
+.PHONY: help run test lint format bench build clean
 
 help: ## what there is to make
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -28,6 +28,10 @@ format: .venv/.installed ## put the code into the one style
 
 bench: .venv/.installed ## what performance claims rest on
 	$(RUN) python benchmarks/engine.py
+
+build: .venv/.installed ## the SAM application, ready to deploy (needs the SAM CLI)
+	$(UV) export --frozen --quiet --no-default-groups --no-emit-project --output-file layers/vendor/requirements.txt
+	PATH="$(CURDIR)/.bootstrap/bin:$$PATH" sam build --template infra/template.yaml
 
 clean: ## forget everything that was brought
 	rm -rf .bootstrap .venv

@@ -10,6 +10,7 @@ import re
 from base64 import b64decode
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
 from threading import Event, Thread
 from typing import Any
 from uuid import uuid4
@@ -158,7 +159,8 @@ def _rest_api_event(
 
 
 def _problem(status: int, code: str, detail: str, headers: dict[str, str] | None = None) -> web.Response:
-    document = {"type": "about:blank", "status": status, "code": code, "detail": detail}
+    title = HTTPStatus(status).phrase
+    document = {"type": "about:blank", "title": title, "status": status, "code": code, "detail": detail}
     return web.Response(
         status=status, body=json.dumps(document), content_type="application/problem+json", headers=headers
     )

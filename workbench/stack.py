@@ -87,6 +87,7 @@ class Stack:
         self._aws = EmbeddedAws(self._template, dynamodb=options.dynamodb)
         self._runtime = LambdaRuntime()
         self._gateway = Gateway(self._template.routes(), self._runtime, self.tick, port=options.port)
+        self._services: bootstrap.Services | None = None
         self._ticking = Lock()
 
     @property
@@ -110,6 +111,8 @@ class Stack:
         """End everything that was started."""
         self._gateway.stop()
         self._exchange.stop()
+        if self._services is not None:
+            self._services.close()
         self._aws.stop()
         bootstrap.use(None)
 
@@ -151,7 +154,7 @@ class Stack:
             for name in ("PRICING_SOURCE", "PRICING_USE_CACHE", "PRICING_TTL")
             if name in os.environ
         }
-        services = bootstrap.Services(read_settings(environment), clock=self.clock)
+        services = self._services = bootstrap.Services(read_settings(environment), clock=self.clock)
         bootstrap.use(services)
         services.credentials.save(DEMO_USER, self._strategy.exchange, DEMO_KEY, self.clock())
         change_strategy(services.desk, DEMO_USER, self._strategy.model_dump())

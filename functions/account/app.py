@@ -1,5 +1,6 @@
 """What belongs to the user: strategy, exchange key, autopilot switch, orders, decisions."""
 
+from contextlib import closing
 from typing import Annotated, Any
 
 from aws_lambda_powertools.event_handler.openapi.params import Body, Path, Query
@@ -89,7 +90,8 @@ def put_credentials(credentials: Annotated[CredentialsRequest, Body()]) -> Crede
     wired = services()
     user_id = user_of(app)
     key = ExchangeKey(credentials.api_key, credentials.secret, credentials.password)
-    wired.connect(credentials.exchange, key).balances()
+    with closing(wired.connect(credentials.exchange, key)) as account:
+        account.balances()
     return CredentialsView.model_validate(wired.credentials.save(user_id, credentials.exchange, key, wired.clock()))
 
 

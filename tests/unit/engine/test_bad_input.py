@@ -218,12 +218,15 @@ def test_a_price_of_an_asset_that_is_not_managed_does_not_matter() -> None:
 
 
 STRATEGY = {"min_delta_quote", "order_step_pct", "target"}
-LONG = ["1" * 250, "0." + "3" * 250, "1E+150", "1E-250", "7" * 120 + "." + "7" * 120]
+LONG = ["1" * 250, "0." + "3" * 250, "1E+150", "1E-250", "7" * 120 + "." + "7" * 120, "1E-90", "1E-60", "1E+60"]
 
 
 @pytest.mark.parametrize("number", LONG)
+@pytest.mark.parametrize("decide", [compute_rebalance_actions, lambda *a, **k: evaluate(*a, **k).actions])
 @pytest.mark.parametrize("place", ["balance", "price", "tick_size", "min_delta_quote", "order_step_pct", "target"])
-def test_numbers_with_absurdly_many_digits_are_refused_or_computed_exactly(place: str, number: str) -> None:
+def test_numbers_with_absurdly_many_digits_are_refused_or_computed_exactly(
+    decide: Any, place: str, number: str
+) -> None:
     """Never a bare decimal exception, never a rounded decision."""
     value = D(number)
     balances, targets, prices, config, rules = dict(BALANCES), dict(TARGETS), dict(PRICES), CONFIG, dict(RULES)
@@ -240,7 +243,7 @@ def test_numbers_with_absurdly_many_digits_are_refused_or_computed_exactly(place
     else:
         config = altered(config, **{place: value})
     try:
-        actions = compute_rebalance_actions(balances, targets, prices, config, market_rules=rules)
+        actions = decide(balances, targets, prices, config, market_rules=rules)
     except InvalidInput as error:
         assert type(error) is (InvalidStrategy if place in STRATEGY else InvalidInput)  # noqa: PT017
         assert place in error.field or place in {"balance", "price", "target"}  # noqa: PT017

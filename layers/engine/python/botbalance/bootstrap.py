@@ -8,12 +8,12 @@ import time
 from collections.abc import Callable
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 import boto3
 from botocore.config import Config
 
 from botbalance.accounts import Accounts
-from botbalance.exchange.adapter import ExchangeAdapter
 from botbalance.market_rules import MarketRulesService
 from botbalance.portfolio import PortfolioService
 from botbalance.pricing import PriceService
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_kms import KMSClient
     from mypy_boto3_sqs import SQSClient
+
+    from botbalance.exchange.ccxt_adapter import CcxtAdapter
 
 _CLIENTS = Config(
     connect_timeout=2,
@@ -54,6 +56,7 @@ class Services:
         self.settings = configuration
         self.clock = clock
         self._sleep = sleep
+        self._connections: WeakSet[CcxtAdapter] = WeakSet()
 
     @cached_property
     def sqs(self) -> "SQSClient":
@@ -92,14 +95,24 @@ class Services:
             sleep=self._sleep,
         )
 
-    def connect(self, exchange: str, key: ExchangeKey | None = None) -> ExchangeAdapter:
+    def connect(self, exchange: str, key: ExchangeKey | None = None) -> "CcxtAdapter":
         """A new connection to ``exchange``, with a user's key or public; raises MendRequest for an unknown one."""
         from botbalance.exchange.ccxt_adapter import CcxtAdapter  # noqa: PLC0415 - imports ccxt, which takes a while
 
         keys: dict[str, Any] = (
             {} if key is None else {"api_key": key.api_key, "secret": key.secret, "password": key.password}
         )
-        return CcxtAdapter(exchange, base_url=self.settings.exchange_base_url, **keys)
+        connection = CcxtAdapter(exchange, base_url=self.settings.exchange_base_url, **keys)
+        self._connections.add(connection)
+        return connection
+
+    def close(self) -> None:
+        """Close every connection that was opened; a Lambda just ends instead."""
+        for connection in list(self._connections):
+            connection.close()
+        for name in ("sqs", "_dynamodb", "_kms"):
+            if name in self.__dict__:
+                self.__dict__[name].close()
 
 
 _services: Services | None = None

@@ -5,12 +5,17 @@ what would be right. Nothing of the inside (traces, class names, tables) ever le
 """
 
 import json
+from collections.abc import Mapping
+from decimal import Decimal
 from http import HTTPStatus
 from typing import Any
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.exceptions import ServiceError
-from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
+from aws_lambda_powertools.event_handler.openapi.exceptions import (
+    RequestUnsupportedContentType,
+    RequestValidationError,
+)
 from botocore.exceptions import BotoCoreError, ClientError
 
 from botbalance.engine import InvalidInput, InvalidStrategy, PriceUnavailable
@@ -28,11 +33,22 @@ from botbalance.log import logger
 
 CONTENT_TYPE = "application/problem+json"
 
+
+class InvalidJson(MendRequest):
+    """The body is no JSON document that can be relied on."""
+
+
+class BodyTooLarge(MendRequest):
+    """The body is longer than anything that the API takes."""
+
+
 _STATUS: tuple[tuple[type[Exception], HTTPStatus], ...] = (
     (NotAuthenticated, HTTPStatus.UNAUTHORIZED),
     (NotThere, HTTPStatus.NOT_FOUND),
     (Conflict, HTTPStatus.CONFLICT),
     (CallOwner, HTTPStatus.CONFLICT),
+    (InvalidJson, HTTPStatus.BAD_REQUEST),
+    (BodyTooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     (MendRequest, HTTPStatus.UNPROCESSABLE_ENTITY),
     (TryAgainLater, HTTPStatus.SERVICE_UNAVAILABLE),
     (PriceUnavailable, HTTPStatus.SERVICE_UNAVAILABLE),
@@ -52,6 +68,10 @@ _EXPECTED_OF_TYPE = {
     "json_invalid": "valid JSON",
 }
 
+_NEVER_REPEATED = {"api_key", "secret", "password"}
+"""Fields whose values appear in no answer."""
+_LONGEST_VALUE = 60
+
 
 def problem(status: HTTPStatus, code: str, detail: str, **more: Any) -> Response[str]:
     """One problem document as a response; ``more`` are its further members."""
@@ -70,8 +90,8 @@ def problem_of(error: Exception) -> Response[str]:
     if isinstance(error, ServiceError):
         status = HTTPStatus(error.status_code)
         return problem(status, status.name.lower(), str(error.msg))
-    if isinstance(error, RecursionError):
-        return problem(HTTPStatus.BAD_REQUEST, "invalid_json", "the body is nested too deeply, expected a flat object")
+    if isinstance(error, RequestUnsupportedContentType):
+        return problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "not_json", "expected Content-Type: application/json")
     logger.exception("request failed")
     if isinstance(error, (ClientError, BotoCoreError)):
         return problem(
@@ -100,11 +120,25 @@ def _of_request(error: RequestValidationError) -> Response[str]:
     for found in error.errors():
         place = [str(part) for part in found["loc"] if part not in {"body", "query", "path", "header"}]
         expected = _EXPECTED_OF_TYPE.get(found["type"], str(found["msg"]).removeprefix("Value error, "))
-        wrong.append({"field": ".".join(place) or "body", "expected": expected})
+        entry = {"field": ".".join(place) or "body", "expected": expected}
+        wrong.append(entry | _value_of(found, place))
     if any(found["type"].startswith("json_") for found in error.errors()):
         return problem(HTTPStatus.BAD_REQUEST, "invalid_json", "the body is not valid JSON")
-    detail = "; ".join(f"{entry['field']}: expected {entry['expected']}" for entry in wrong)
+    detail = "; ".join(map(_sentence, wrong))
     return problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_request", detail, errors=wrong)
+
+
+def _value_of(found: Mapping[str, Any], place: list[str]) -> dict[str, str]:
+    """The offending value, where it is a plain one in a field that is known and no secret."""
+    value = found.get("input")
+    if not place or _NEVER_REPEATED & set(place) or found["type"] in {"missing", "extra_forbidden"}:
+        return {}
+    return {"value": str(value)[:_LONGEST_VALUE]} if isinstance(value, str | int | float | Decimal) else {}
+
+
+def _sentence(entry: Mapping[str, str]) -> str:
+    found = f" is {entry['value']}," if "value" in entry else ":"
+    return f"{entry['field']}{found} expected {entry['expected']}"
 
 
 def _headers(more: dict[str, Any]) -> dict[str, str | list[str]]:

@@ -1,25 +1,27 @@
 """One resolver for every HTTP function: validation on, every error a problem document, nothing cached."""
 
+import json
 from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
 from http import HTTPStatus
 from typing import Any
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.event_handler.middlewares import NextMiddleware
 
-from botbalance.api.problems import problem, problem_of
+from botbalance.api.problems import BodyTooLarge, InvalidJson, problem, problem_of
 from botbalance.errors import NotAuthenticated
 from botbalance.log import logger
 
-MOST_BODY_BYTES = 65_536
+MOST_BODY_CHARACTERS = 65_536
 
 
 def new_resolver() -> APIGatewayRestResolver:
     """A resolver for API Gateway's REST events; paths match with and without their trailing slash."""
-    app = APIGatewayRestResolver(enable_validation=True)
+    app = APIGatewayRestResolver(enable_validation=True, json_body_deserializer=_read_json)
     app.exception_handler(Exception)(problem_of)
     app.not_found(_no_such_route)
-    app.use([_guard])
+    app.use([_never_cached])
     return app
 
 
@@ -33,14 +35,37 @@ def user_of(app: APIGatewayRestResolver) -> str:
     return str(subject)
 
 
-def _guard(app: APIGatewayRestResolver, next_middleware: NextMiddleware) -> Response[Any]:
-    body = app.current_event.body
-    if body is not None and len(body) > MOST_BODY_BYTES:
-        return problem(
-            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-            "body_too_large",
-            f"the body has {len(body)} bytes, expected at most {MOST_BODY_BYTES}",
+def _read_json(text: str | bytes) -> Any:
+    """The body, every number in it exact; refuses what most readers would silently take half of."""
+    if len(text) > MOST_BODY_CHARACTERS:
+        raise BodyTooLarge(
+            "body_too_large", f"the body has {len(text)} characters, expected at most {MOST_BODY_CHARACTERS}"
         )
+    try:
+        return json.loads(
+            text, parse_float=_number, parse_int=_number, parse_constant=_number, object_pairs_hook=_object_of
+        )
+    except RecursionError:
+        raise InvalidJson("invalid_json", "the body is nested too deeply, expected a flat object") from None
+
+
+def _number(text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except InvalidOperation:  # an exponent beyond what even a Decimal holds
+        return Decimal("Infinity")
+
+
+def _object_of(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(members)
+    if len(found) < len(members):
+        names = [name for name, _ in members]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InvalidJson("invalid_json", f"{twice[:100]} is there twice, expected every name once")
+    return found
+
+
+def _never_cached(app: APIGatewayRestResolver, next_middleware: NextMiddleware) -> Response[Any]:
     response: Response[Any] = next_middleware(app)
     response.headers.setdefault("Cache-Control", "no-store")
     return response

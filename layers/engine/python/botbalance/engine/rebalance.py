@@ -212,31 +212,38 @@ def evaluate(
         decision = _decide(
             current_balances, target_allocations, market_prices, strategy_config, market_rules, active_symbols
         )
-        rows = [_asset_row(holding, decision, strategy_config, market_rules) for holding in decision.holdings]
-        quote = strategy_config.quote_asset
-        rows.append(
-            _quote_row(
-                current_balances.get(quote, Balance()),
-                target_allocations.get(quote, ZERO),
-                decision.nav,
-                quote,
-            )
-        )
-        managed = {row.asset for row in rows}
-        unmanaged = {
-            asset: balance
-            for asset, balance in current_balances.items()
-            if asset not in managed and (balance.free or balance.locked)
-        }
-        return Evaluation(
-            nav=decision.nav,
-            quote_amount=decision.quote_amount,
-            drift_pct=drift_pct((row.delta_quote for row in rows), decision.nav),
-            rows=tuple(rows),
-            actions=tuple(outcome for outcome in decision.outcomes.values() if isinstance(outcome, Action)),
-            unmanaged=unmanaged,
-            warnings=tuple(_warnings(decision, strategy_config, market_rules, unmanaged)),
-        )
+        try:
+            return _evaluation(decision, current_balances, target_allocations, strategy_config, market_rules)
+        except (InvalidOperation, Inexact):
+            _refuse_long_numbers(current_balances, target_allocations, market_prices, strategy_config, market_rules)
+            raise
+
+
+def _evaluation(
+    decision: _Decision,
+    balances: Mapping[str, Balance],
+    targets: Mapping[str, Decimal],
+    config: StrategyConfig,
+    rules: Mapping[str, MarketRules],
+) -> Evaluation:
+    rows = [_asset_row(holding, decision, config, rules) for holding in decision.holdings]
+    quote = config.quote_asset
+    rows.append(_quote_row(balances.get(quote, Balance()), targets.get(quote, ZERO), decision.nav, quote))
+    managed = {row.asset for row in rows}
+    unmanaged = {
+        asset: balance
+        for asset, balance in balances.items()
+        if asset not in managed and (balance.free or balance.locked)
+    }
+    return Evaluation(
+        nav=decision.nav,
+        quote_amount=decision.quote_amount,
+        drift_pct=drift_pct((row.delta_quote for row in rows), decision.nav),
+        rows=tuple(rows),
+        actions=tuple(outcome for outcome in decision.outcomes.values() if isinstance(outcome, Action)),
+        unmanaged=unmanaged,
+        warnings=tuple(_warnings(decision, config, rules, unmanaged)),
+    )
 
 
 def _decide(

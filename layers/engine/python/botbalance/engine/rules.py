@@ -46,7 +46,7 @@ class MarketRules:
     ``min_notional``/``max_notional`` in quote; None means the market has no such maximum.
     The four multipliers bound a limit price relative to the market price (a price band, by side);
     ``quote_fee_pct`` is the percentage that the exchange charges in quote on top of a buy (0 where the
-    fee comes out of what is received). Raises InvalidInput where the rules contradict themselves.
+    fee comes out of what is received). Raises InvalidInput for a number that cannot be.
     """
 
     symbol: str

@@ -28,8 +28,9 @@ def execute_once(desk: Desk, user_id: str) -> Execution:
         )
     account = desk.accounts.of(user_id, strategy.exchange)
     snapshot = desk.portfolio.snapshot(account, strategy.symbols(), fresh=True)
-    active = reconcile(desk, account, user_id, snapshot.open_orders)
-    blocked = snapshot.active_symbols() | {order.symbol for order in active}
+    active = reconcile(desk, account, strategy, snapshot.open_orders)
+    ts_tick = tick_of(desk.clock())
+    blocked = snapshot.active_symbols() | {order.symbol for order in active} | _traded_in(desk, user_id, ts_tick)
     evaluation = evaluate_snapshot(snapshot, strategy.target_allocations, strategy.config(), blocked)
     orders = place_actions(
         desk,
@@ -37,7 +38,18 @@ def execute_once(desk: Desk, user_id: str) -> Execution:
         strategy,
         evaluation.actions,
         snapshot.rules,
-        ts_tick=tick_of(desk.clock()),
+        ts_tick=ts_tick,
         source="manual",
     )
     return Execution(evaluation, orders)
+
+
+def _traded_in(desk: Desk, user_id: str, ts_tick: int) -> set[str]:
+    """The pairs that got an order in this tick already, whatever became of it: pressing twice trades once."""
+    symbols = set()
+    for order in desk.orders.every(user_id):
+        if order.placed_at < ts_tick:
+            break
+        if order.ts_tick == ts_tick:
+            symbols.add(order.symbol)
+    return symbols

@@ -9,13 +9,13 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, assert_never
 
 from botbalance.engine import Action, MarketRules
-from botbalance.errors import CallOwner, TryAgainLater
+from botbalance.errors import CallOwner, Conflict, TryAgainLater
 from botbalance.exchange.adapter import KEY_REFUSED, ExchangeAdapter, Placed, Placement, Refused, Unknown
 from botbalance.exchange.client_ids import canonical_client_order_id
 from botbalance.store.orders import Order, OrderStatus
 from botbalance.store.strategies import Strategy
 from botbalance.trading.desk import Desk
-from botbalance.trading.reconcile import book
+from botbalance.trading.reconcile import book, book_not_found
 
 LOOKUP_DELAYS_S = (0, 1, 2)
 """Waits before the look-ups of an order of unknown fate: at 0, 1 and 3 seconds."""
@@ -66,7 +66,7 @@ def place_actions(
                 intent.client_order_id,
                 post_only=strategy.post_only,
             )
-            orders.append(settle(desk, account, intent, placement))
+            orders.append(_settled(desk, account, intent, placement))
         else:
             orders.append(desk.orders.get(strategy.user_id, intent.client_order_id))
     return orders
@@ -99,8 +99,16 @@ def cancel(desk: Desk, account: ExchangeAdapter, order: Order, reason: str) -> O
     account.cancel_order(order.symbol, order.client_order_id)
     seen = account.find_order(order.symbol, order.client_order_id)
     if seen is None:
-        return order
+        return book_not_found(desk, order)
     return book(desk, account, order.model_copy(update={"reason": reason}), seen)
+
+
+def _settled(desk: Desk, account: ExchangeAdapter, intent: Order, placement: Placement) -> Order:
+    """The order after :func:`settle`; where that failed it stays as written, and the next tick reconciles it."""
+    try:
+        return settle(desk, account, intent, placement)
+    except (TryAgainLater, Conflict):
+        return desk.orders.get(intent.user_id, intent.client_order_id)
 
 
 def _look_up(desk: Desk, account: ExchangeAdapter, order: Order, reason: str) -> Order:

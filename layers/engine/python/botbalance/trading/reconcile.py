@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from botbalance.exchange.adapter import ExchangeAdapter, ExchangeOrder, ExchangeOrderStatus
 from botbalance.store.orders import Order, OrderFill, OrderStatus
+from botbalance.store.strategies import Strategy
 from botbalance.trading.desk import Desk
 
 NEVER_PLACED_AFTER_S = 60
@@ -25,14 +26,19 @@ _STATUS = {
 }
 
 
-def reconcile(desk: Desk, account: ExchangeAdapter, user_id: str, open_orders: Iterable[ExchangeOrder]) -> list[Order]:
+def reconcile(
+    desk: Desk, account: ExchangeAdapter, strategy: Strategy, open_orders: Iterable[ExchangeOrder]
+) -> list[Order]:
     """Bring every watched order of the user up to date; returns those that may still trade.
 
-    ``open_orders`` are the account's as just read; an order that is not among them is looked up by its id.
+    ``open_orders`` are the account's as just read; an order that is not among them is looked up by its id, also
+    on a pair that the strategy has dropped since.
     """
+    watched = [order for order in desk.orders.watched(strategy.user_id) if order.exchange == account.exchange]
+    desk.portfolio.make_known(account, {*strategy.symbols(), *(order.symbol for order in watched)})
     resting = {order.client_order_id: order for order in open_orders if order.client_order_id}
     current = []
-    for order in desk.orders.watched(user_id):
+    for order in watched:
         seen = resting.get(account.reported_client_id(order.client_order_id))
         if seen is None:
             seen = account.find_order(order.symbol, order.client_order_id)

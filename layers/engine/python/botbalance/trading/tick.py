@@ -12,7 +12,7 @@ from botbalance.portfolio import Snapshot, evaluate_snapshot
 from botbalance.store.decisions import Decision
 from botbalance.store.orders import Order
 from botbalance.store.strategies import Strategy
-from botbalance.trading.desk import Desk
+from botbalance.trading.desk import TICK_SECONDS, Desk
 from botbalance.trading.placement import cancel, place_actions
 from botbalance.trading.reconcile import reconcile
 
@@ -20,9 +20,12 @@ from botbalance.trading.reconcile import reconcile
 def strategy_tick(desk: Desk, user_id: str, ts_tick: int) -> Decision | None:
     """Tick ``user_id`` once for ``ts_tick`` (epoch seconds, on the grid); returns the logged decision.
 
-    None where the autopilot is off, or where another worker has the tick. What keeps a decision from being
-    made is its logged reason; a key that only its owner can mend switches the autopilot off.
+    None where the autopilot is off, where another worker has the tick, and where it is older than its period.
+    What keeps a decision from being made is its logged reason; a key that only its owner can mend switches the
+    autopilot off.
     """
+    if desk.clock() > ts_tick + TICK_SECONDS:
+        return None
     strategy = desk.strategies.find(user_id)
     if strategy is None or not strategy.autopilot_enabled or not desk.decisions.claim(user_id, ts_tick):
         return None
@@ -41,7 +44,7 @@ def _decide_and_trade(desk: Desk, strategy: Strategy, ts_tick: int) -> Decision:
     config = strategy.config()
     account = desk.accounts.of(strategy.user_id, strategy.exchange)
     snapshot = desk.portfolio.snapshot(account, strategy.symbols(), fresh=False)
-    active = reconcile(desk, account, strategy.user_id, snapshot.open_orders)
+    active = reconcile(desk, account, strategy, snapshot.open_orders)
     blocked = snapshot.active_symbols() | {order.symbol for order in active}
     evaluation = evaluate_snapshot(snapshot, strategy.target_allocations, config, blocked)
     cancels = review_resting_orders(map(_resting, active), evaluation, config, desk.clock())
