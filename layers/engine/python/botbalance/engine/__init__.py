@@ -18,7 +18,7 @@ from botbalance.engine.rebalance import (
 )
 from botbalance.engine.resting import CancelReason, RestingOrder, review_resting_orders
 from botbalance.engine.rules import HoldReason, MarketRules, NormalizedOrder, Side
-from botbalance.engine.valuation import Balance
+from botbalance.engine.valuation import Balance, require_allocations
 
 VERSION = "1"
 """Raised whenever the same inputs would give a different decision; logged with every decision."""
@@ -48,6 +48,7 @@ __all__ = [
     "fill_of",
     "hold_value",
     "rebalancing_bonus",
+    "require_allocations",
     "review_resting_orders",
     "trades_through",
 ]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from botbalance.engine.errors import InvalidInput, InvalidStrategy, PriceUnavailable
-from botbalance.engine.exact import DOWN, HUNDRED, NEAREST, ONE, PERCENT, UP, ZERO
+from botbalance.engine.exact import DOWN, HUNDRED, NEAREST, ONE, PERCENT, UP, ZERO, ExactArithmetic
 from botbalance.engine.rules import MarketRules
 
 
@@ -42,8 +42,7 @@ def value_holdings(
     notices that something is doubtful, which costs next to nothing; what it is, is looked for afterwards.
     """
     if sum(targets.values(), ZERO) != HUNDRED:
-        refuse_impossible_numbers(balances, targets, prices)
-        raise InvalidStrategy("target_allocations", f"a sum of {sum(targets.values(), ZERO):f}", "a sum of exactly 100")
+        refuse_impossible_targets(targets)
     quote_balance = balances.get(quote_asset, _NOTHING)
     nav = quote_balance.free + quote_balance.locked
     doubtful = quote_balance.free.is_signed() or quote_balance.locked.is_signed()
@@ -96,19 +95,34 @@ def _expected_asset(asset: str, symbol: str, targets: Mapping[str, Decimal]) -> 
     return f"an asset whose pair {symbol} has market rules"
 
 
-def refuse_impossible_numbers(
-    balances: Mapping[str, Balance], targets: Mapping[str, Decimal], prices: Mapping[str, Decimal]
-) -> None:
-    """Raise for the first number that cannot be: not a Decimal, not finite, negative, a target over 100.
+def require_allocations(target_allocations: Mapping[str, Decimal]) -> None:
+    """Raise InvalidStrategy unless every target is a percentage and they sum to exactly 100, whatever is held."""
+    with ExactArithmetic():
+        refuse_impossible_targets(target_allocations)
 
-    A price that is NaN or negative is a missing price; :func:`require_prices` names it with the others.
-    """
+
+def refuse_impossible_targets(targets: Mapping[str, Decimal]) -> None:
+    """Raise InvalidStrategy for the first target that is no percentage, or for a sum other than 100."""
     for asset, target in targets.items():
         field = f"target_allocations.{asset}"
         if not isinstance(target, Decimal) or not target.is_finite():
             raise InvalidStrategy(field, repr(target), "a finite Decimal from 0 to 100 (percent)")
         if target < ZERO or target > HUNDRED:
             raise InvalidStrategy(field, target, "a percentage from 0 to 100")
+        refuse_long_numbers([(field, target)], InvalidStrategy)
+    total = sum(targets.values(), ZERO)
+    if total != HUNDRED:
+        raise InvalidStrategy("target_allocations", f"a sum of {total:f}", "a sum of exactly 100")
+
+
+def refuse_impossible_numbers(
+    balances: Mapping[str, Balance], targets: Mapping[str, Decimal], prices: Mapping[str, Decimal]
+) -> None:
+    """Raise for the first number that cannot be: not a Decimal, not finite, negative; or for targets that cannot be.
+
+    A price that is NaN or negative is a missing price; :func:`require_prices` names it with the others.
+    """
+    refuse_impossible_targets(targets)
     for asset, balance in balances.items():
         for part, amount in (("free", balance.free), ("locked", balance.locked)):
             field = f"current_balances.{asset}.{part}"
