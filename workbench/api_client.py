@@ -26,7 +26,7 @@ class ApiClient:
     def _ask(self, method: str, path: str) -> Any:
         try:
             answer = requests.request(method, f"{self._url}{path}", headers=self._headers, timeout=TIMEOUT_S)
-        except requests.RequestException as error:
+        except (requests.RequestException, ValueError) as error:
             raise TryAgainLater(
                 "api_unreachable", f"--url is {self._url}: no API answers there ({type(error).__name__})"
             ) from None
@@ -36,6 +36,8 @@ class ApiClient:
             raise TryAgainLater(
                 "not_an_api", f"--url is {self._url}: it answered {answer.status_code}, and not with JSON"
             ) from None
+        if not isinstance(document, dict):
+            raise TryAgainLater("not_an_api", f"--url is {self._url}: it answered {answer.status_code} with other JSON")
         if not answer.ok:
             raise MendRequest(str(document.get("code", answer.status_code)), str(document.get("detail", document)))
         return document

@@ -1,6 +1,7 @@
 """The command line: run the whole product on one machine, or ask a running one."""
 
 import json
+import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 from botbalance.engine import InvalidInput
-from botbalance.errors import BotBalanceError
+from botbalance.errors import BotBalanceError, MendRequest
 from rich.console import Console, RenderableType
 
 from workbench.api_client import ApiClient
@@ -53,6 +54,8 @@ def local(
     from workbench.local_run import Pace, run  # noqa: PLC0415
     from workbench.stack import Options  # noqa: PLC0415
 
+    if not math.isfinite(tick_seconds):
+        raise MendRequest("tick_seconds", f"--tick-seconds is {tick_seconds}, expected a number from 0 to 3600")
     options = Options(
         port=port,
         seed=seed,
@@ -111,8 +114,12 @@ def main() -> None:
 def _show(answer: Any, as_table: Callable[[Any], RenderableType], *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(answer))
-    else:
-        Console().print(as_table(answer))
+        return
+    try:
+        table = as_table(answer)
+    except (LookupError, TypeError, ValueError, ArithmeticError):
+        raise MendRequest("not_an_api", "--url answers, but not as this API does") from None
+    Console().print(table)
 
 
 def _fail(message: str, status: int) -> NoReturn:

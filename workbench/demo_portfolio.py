@@ -5,6 +5,7 @@ from decimal import ROUND_DOWN, Decimal
 from pathlib import Path
 
 from botbalance.api.schemas import StrategyRequest
+from botbalance.engine import InvalidInput, require_allocations
 from botbalance.errors import MendRequest
 from pydantic import ValidationError
 
@@ -46,7 +47,10 @@ def equal_shares_strategy(symbols: Sequence[str]) -> StrategyRequest:
 def read_strategy(path: Path) -> StrategyRequest:
     """The strategy in a JSON file, as PUT takes it; raises MendRequest, naming the field, where it is not one."""
     try:
-        return StrategyRequest.model_validate_json(path.read_bytes())
+        strategy = StrategyRequest.model_validate_json(path.read_bytes())
+        require_allocations(strategy.target_allocations)
+    except InvalidInput as error:
+        raise MendRequest("strategy_file", f"--strategy is {path}: {error}") from None
     except OSError as error:
         raise MendRequest("strategy_file", f"--strategy is {path}: {error.strerror}") from None
     except ValidationError as error:
@@ -54,6 +58,7 @@ def read_strategy(path: Path) -> StrategyRequest:
             f"{'.'.join(map(str, found['loc'])) or 'the file'}: {found['msg']}" for found in error.errors()
         )
         raise MendRequest("strategy_file", f"--strategy is {path}: {wrong}") from None
+    return strategy
 
 
 def off_target_balances(strategy: StrategyRequest, prices: Mapping[str, Decimal]) -> dict[str, Decimal]:

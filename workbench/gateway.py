@@ -17,6 +17,7 @@ from uuid import uuid4
 
 from aiohttp import web
 
+from workbench.exchange.recorded_candles import OutOfCandles
 from workbench.lambda_runtime import LambdaRuntime
 from workbench.template import Route
 
@@ -88,7 +89,10 @@ class Gateway:
     async def _answer(self, request: web.Request) -> web.Response:
         path = request.path.rstrip("/") or "/"
         if path == TICK_PATH and request.method == "POST":
-            return web.json_response(await self._in_thread(self._tick_now))
+            try:
+                return web.json_response(await self._in_thread(self._tick_now))
+            except OutOfCandles as ended:
+                return _problem(409, "out_of_candles", str(ended))
         matching = [(found, route) for pattern, route in self._routes if (found := pattern.fullmatch(path))]
         if not matching:
             return _problem(404, "no_such_route", f"no route {path}")
@@ -133,7 +137,7 @@ def _rest_api_event(
     request: web.Request, route: Route, parameters: dict[str, str], user: str | None, body: str
 ) -> dict[str, Any]:
     """The event that API Gateway's REST API makes of a request (payload format 1.0)."""
-    headers = {name: [value] for name, value in request.headers.items()}
+    headers = {name: request.headers.getall(name) for name in request.headers}
     query = {name: request.query.getall(name) for name in request.query}
     return {
         "resource": route.path,

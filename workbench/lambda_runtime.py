@@ -38,3 +38,8 @@ class LambdaRuntime:
                 module, _, function = handler.rpartition(".")
                 self._handlers[handler] = getattr(import_module(module), function)
             return self._handlers[handler](event, InvocationContext(handler.partition(".")[0]))
+
+    def between_invocations[T](self, look: Callable[[], T]) -> T:
+        """What ``look`` answers while no handler runs: they share connections that are for one at a time."""
+        with self._one_at_a_time:
+            return look()

@@ -6,6 +6,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
+from threading import Event
 from types import FrameType
 from typing import Any
 
@@ -35,48 +37,44 @@ class Pace:
     ticks: int | None
 
 
-class Stopped(Exception):
-    """Somebody pressed Ctrl-C."""
-
-
 def run(options: Options, pace: Pace, console: Console, *, as_json: bool) -> bool:
     """Run until the ticks are done, the candles have run out or somebody stops it; True where the books agree.
 
-    In a terminal the view is redrawn with every tick; elsewhere each tick is a line.
+    In a terminal the view is redrawn with every tick; elsewhere each tick is a line. Ctrl-C and a polite kill let
+    the tick under way end first, so that no order is left half placed.
     """
     live = console.is_terminal and not as_json
     logger.setLevel("ERROR" if live else "WARNING")
-    with _stop_on_signals(), Stack(options) as stack:
+    with _stop_on_signals() as stopped, Stack(options) as stack:
         start = stack.standing()
         if not as_json:
             _welcome(console, stack)
         ticks = 0
         try:
             with Live(console=console, auto_refresh=False, screen=False) if live else _no_view() as view:
-                for ticks in _ticks(stack, pace):
+                for ticks in _ticks(stack, pace, stopped):
                     if view is not None:
                         view.update(_view(stack, stack.standing(), start, ticks), refresh=True)
-                    elif not as_json:
+                    elif ticks and not as_json:
                         console.print(_line(stack.standing(), ticks))
         except OutOfCandles as ended:
             if not as_json:
                 console.print(f"The candles have run out: {ended}.")
-        except Stopped:
-            if not as_json:
-                console.print("Stopping.")
+        if stopped.is_set() and not as_json:
+            console.print("Stopping.")
         return _finish(stack, start, ticks, console, as_json=as_json)
 
 
-def _ticks(stack: Stack, pace: Pace) -> Iterator[int]:
-    """Tick by tick, the number of ticks done so far."""
-    done = 0
+def _ticks(stack: Stack, pace: Pace, stopped: Event) -> Iterator[int]:
+    """Tick by tick until ``stopped``, the number of ticks done so far; first of all 0, before anything is traded."""
+    yield 0
     due = time.monotonic()
-    while pace.ticks is None or done < pace.ticks:
-        stack.tick()
-        done += 1
-        yield done
+    for done in count(1) if pace.ticks is None else range(1, pace.ticks + 1):
         due += pace.tick_seconds
-        time.sleep(max(0, due - time.monotonic()))
+        if stopped.wait(max(0, due - time.monotonic())):
+            return
+        stack.tick()
+        yield done
 
 
 def _finish(stack: Stack, start: Standing, ticks: int, console: Console, *, as_json: bool) -> bool:
@@ -165,15 +163,18 @@ def _no_view() -> Iterator[None]:
 
 
 @contextmanager
-def _stop_on_signals() -> Iterator[None]:
-    """Let Ctrl-C and a polite kill end the run between two steps, with everything closed."""
+def _stop_on_signals() -> Iterator[Event]:
+    """What Ctrl-C and a polite kill set; a second one ends the run at once."""
+    stopped = Event()
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
-        raise Stopped
+        if stopped.is_set():
+            raise KeyboardInterrupt
+        stopped.set()
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield stopped
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -11,6 +11,7 @@ from pathlib import Path
 from threading import Lock
 from types import TracebackType
 from typing import Any, Self
+from uuid import uuid4
 
 from botbalance import bootstrap
 from botbalance.api.schemas import StrategyRequest
@@ -30,7 +31,7 @@ from workbench.exchange.binance_api import BinanceApi
 from workbench.exchange.books import Books
 from workbench.exchange.market import CandleSource, FrozenPrices, Market
 from workbench.exchange.random_walk import RandomWalk
-from workbench.exchange.recorded_candles import RecordedCandles, recorded_symbols
+from workbench.exchange.recorded_candles import OutOfCandles, RecordedCandles, recorded_symbols
 from workbench.exchange.server import ExchangeServer
 from workbench.gateway import DEMO_USER, Gateway
 from workbench.lambda_runtime import LambdaRuntime
@@ -79,12 +80,12 @@ class Stack:
         self.clock = TickClock(int(time.time()))
         strategy, source, first_prices = _market_of(options, self.clock)
         self._strategy = strategy
-        self.market = Market.with_default_filters(first_prices, source)
+        self.market = _market_at(first_prices, source)
         self.books = Books(self.market, seed=options.seed, clock=self.clock.milliseconds)
         self.start_balances = demo_portfolio.off_target_balances(strategy, first_prices)
         self.books.open_account(DEMO_KEY.api_key, DEMO_KEY.secret, self.start_balances)
         self._exchange = ExchangeServer(BinanceApi(self.books))
-        self._aws = EmbeddedAws(self._template, dynamodb=options.dynamodb)
+        self._aws = EmbeddedAws(self._template, dynamodb=options.dynamodb, run=uuid4().hex[:8])
         self._runtime = LambdaRuntime()
         self._gateway = Gateway(self._template.routes(), self._runtime, self.tick, port=options.port)
         self._services: bootstrap.Services | None = None
@@ -120,24 +121,26 @@ class Stack:
         """Move the market, then run the autopilot once through dispatch, queue and work; returns what dispatch said."""
         with self._ticking:
             ts_tick = self.clock.next_tick()
-            for _ in range(self._options.speed):
-                self.market.advance()
+            self._move_market()
             answer: dict[str, Any] = self._runtime.invoke(_DISPATCH, {"ts_tick": ts_tick})
             self._drain_queue()
             return answer
 
     def standing(self) -> Standing:
         """Where the demo portfolio stands now, by the same plan that the API shows."""
+        return self._runtime.between_invocations(self._standing)
+
+    def _standing(self) -> Standing:
         desk = bootstrap.services().desk
         plan = preview(desk, DEMO_USER)
         orders = list(desk.orders.every(DEMO_USER))
-        quote = plan.strategy.quote_asset
-        prices = {row.asset: row.price for row in plan.evaluation.rows if row.price is not None}
-        held_from_start = {asset: quantity for asset, quantity in self.start_balances.items() if asset in prices}
+        # An asset that was dropped from the targets is still held from the start, and its fills still count.
+        prices = {spec.base: self.market.last_price(symbol) for symbol, spec in self.market.specs.items()}
+        prices |= {row.asset: row.price for row in plan.evaluation.rows if row.price is not None}
         return Standing(
             plan=plan,
             orders=orders,
-            hold_quote=hold_value(held_from_start, prices | {quote: Decimal(1)}),
+            hold_quote=hold_value(self.start_balances, prices),
             bonus_quote=rebalancing_bonus((fill for order in orders for fill in order.engine_fills()), prices),
         )
 
@@ -161,6 +164,16 @@ class Stack:
         switch_autopilot(services.desk, DEMO_USER, enabled=self._options.autopilot)
         self._gateway.start()
         return self
+
+    def _move_market(self) -> None:
+        """Go on by ``speed`` candles, or by what is left of them; raises OutOfCandles where nothing is."""
+        for moved in range(self._options.speed):
+            try:
+                self.market.advance()
+            except OutOfCandles:
+                if not moved:
+                    raise
+                return
 
     def _drain_queue(self) -> None:
         services = bootstrap.services()
@@ -214,6 +227,13 @@ def _market_of(options: Options, clock: TickClock) -> tuple[StrategyRequest, Can
             "local_exchange", f"exchange is {strategy.exchange}, expected binance: it is the simulated one"
         )
     return strategy, FrozenPrices(start_ms=source.start_ms) if options.freeze_prices else source, first_prices
+
+
+def _market_at(first_prices: dict[str, Decimal], source: CandleSource) -> Market:
+    try:
+        return Market.with_default_filters(first_prices, source)
+    except ValueError as error:
+        raise MendRequest("local_market", f"the simulated exchange cannot list a pair: {error}") from None
 
 
 def _symbols(strategy: StrategyRequest) -> list[str]:

@@ -1,11 +1,10 @@
 """What belongs to the user: strategy, exchange key, autopilot switch, orders, decisions."""
 
 from contextlib import closing
-from typing import Annotated, Any
+from typing import Annotated
 
 from aws_lambda_powertools.event_handler.openapi.params import Body, Path, Query
-from aws_lambda_powertools.utilities.typing import LambdaContext
-from botbalance.api.resolver import new_resolver, user_of
+from botbalance.api.resolver import handler_of, new_resolver, user_of
 from botbalance.api.schemas import (
     AutopilotRequest,
     CredentialsRequest,
@@ -19,7 +18,6 @@ from botbalance.api.schemas import (
 )
 from botbalance.bootstrap import services
 from botbalance.errors import NotThere
-from botbalance.log import logger
 from botbalance.store.credentials import ExchangeKey
 from botbalance.store.decisions import Decision
 from botbalance.trading.orders import cancel_every, cancel_one
@@ -112,7 +110,4 @@ def delete_credentials(exchange: ExchangeName = "binance") -> CredentialsView:
     return stored
 
 
-@logger.inject_lambda_context(clear_state=True)
-def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Entry point for API Gateway."""
-    return app.resolve(event, context)
+lambda_handler = handler_of(app)

@@ -1,12 +1,8 @@
 """Trades once, by hand: the same decision as the plan, made anew on fresh facts."""
 
-from typing import Any
-
-from aws_lambda_powertools.utilities.typing import LambdaContext
-from botbalance.api.resolver import new_resolver, user_of
+from botbalance.api.resolver import handler_of, new_resolver, user_of
 from botbalance.api.schemas import ExecutionView
 from botbalance.bootstrap import services
-from botbalance.log import logger
 from botbalance.trading.execute import execute_once
 
 app = new_resolver()
@@ -19,7 +15,4 @@ def post_execute() -> ExecutionView:
     return ExecutionView.of(execution.evaluation, execution.orders)
 
 
-@logger.inject_lambda_context(clear_state=True)
-def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Entry point for API Gateway."""
-    return app.resolve(event, context)
+lambda_handler = handler_of(app)

@@ -1,12 +1,8 @@
 """Looks and shows: the plan, the balances, the summary. May not write and may not trade."""
 
-from typing import Any
-
-from aws_lambda_powertools.utilities.typing import LambdaContext
-from botbalance.api.resolver import new_resolver, user_of
+from botbalance.api.resolver import handler_of, new_resolver, user_of
 from botbalance.api.schemas import BalancesView, HealthView, PlanView, SummaryView
 from botbalance.bootstrap import services
-from botbalance.log import logger
 from botbalance.trading.plan import Plan, preview
 
 app = new_resolver()
@@ -36,10 +32,7 @@ def get_health() -> HealthView:
     return HealthView(status="ok")
 
 
-@logger.inject_lambda_context(clear_state=True)
-def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Entry point for API Gateway."""
-    return app.resolve(event, context)
+lambda_handler = handler_of(app)
 
 
 def _plan() -> Plan:

@@ -3,6 +3,7 @@
 Nobody has to download every market of an exchange to trade four.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Collection
 from threading import Lock
 
@@ -31,11 +32,11 @@ class MarketRulesService:
         self._public_adapter = public_adapter
         self._clock = clock
         self._here: dict[str, tuple[int, MarketListing]] = {}
-        self._lock = Lock()
+        self._locks: defaultdict[str, Lock] = defaultdict(Lock)
 
     def listings(self, exchange: str, symbols: Collection[str]) -> dict[str, MarketListing]:
         """The listing of every one of ``symbols``; raises MendRequest, naming those that are no spot market."""
-        with self._lock:  # users who are ticked together share one request, and the connection
+        with self._locks[exchange]:  # users who are ticked together share one request, and the connection
             found = self._kept(exchange, symbols)
             missing = [symbol for symbol in symbols if symbol not in found]
             if missing:
@@ -50,23 +51,24 @@ class MarketRulesService:
     def _kept(self, exchange: str, symbols: Collection[str]) -> dict[str, MarketListing]:
         now = self._clock()
         keys = {_cache_key(exchange, symbol): symbol for symbol in symbols}
-        here = {key: self._here[key][1] for key in keys if key in self._here and self._here[key][0] > now}
+        here = {key: self._here[key] for key in keys if key in self._here and self._here[key][0] > now}
         if len(here) < len(keys):
-            shared = self._cache.get_many([key for key in keys if key not in here], now)
-            here |= self._keep({key: _LISTINGS.validate_json(document) for key, document in shared.items()})
-        return {keys[key]: listing for key, listing in here.items()}
+            shared = {
+                key: (cached.expires_at, _LISTINGS.validate_json(cached.document))
+                for key, cached in self._cache.get_many([key for key in keys if key not in here], now).items()
+            }
+            self._here.update(shared)
+            here |= shared
+        return {keys[key]: listing for key, (_, listing) in here.items()}
 
     def _listed(self, exchange: str, symbols: Collection[str]) -> dict[str, MarketListing]:
         listed = self._public_adapter(exchange).market_listings(symbols)
-        kept = self._keep({_cache_key(exchange, symbol): listing for symbol, listing in listed.items()})
-        documents = {key: _LISTINGS.dump_json(listing).decode() for key, listing in kept.items()}
-        self._cache.put_many(documents, self._clock() + self._settings.market_rules_ttl)
+        expires_at = self._clock() + self._settings.market_rules_ttl
+        by_key = {_cache_key(exchange, symbol): listing for symbol, listing in listed.items()}
+        self._here.update({key: (expires_at, listing) for key, listing in by_key.items()})
+        documents = {key: _LISTINGS.dump_json(listing).decode() for key, listing in by_key.items()}
+        self._cache.put_many(documents, expires_at)
         return listed
-
-    def _keep(self, listings: dict[str, MarketListing]) -> dict[str, MarketListing]:
-        until = self._clock() + self._settings.market_rules_ttl
-        self._here |= {key: (until, listing) for key, listing in listings.items()}
-        return listings
 
 
 def _cache_key(exchange: str, symbol: str) -> str:

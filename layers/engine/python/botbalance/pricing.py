@@ -1,5 +1,6 @@
 """PriceService: the only way to a price, so that NAV and shares agree wherever they are shown."""
 
+from collections import defaultdict
 from collections.abc import Callable, Collection
 from dataclasses import asdict
 from decimal import Decimal
@@ -39,14 +40,14 @@ class PriceService:
         self._public_adapter = public_adapter
         self._clock = clock
         self._quotes: dict[str, tuple[int, Quote]] = {}
-        self._lock = Lock()
+        self._locks: defaultdict[str, Lock] = defaultdict(Lock)
 
     def prices(self, exchange: str, symbols: Collection[str], *, fresh: bool = False) -> dict[str, Decimal]:
         """One consistent set of prices; ``fresh`` asks the exchange whatever the cache holds.
 
         Raises PriceUnavailable, naming every symbol, where the exchange has no usable price for one.
         """
-        with self._lock:  # users who are ticked together share one request, and the connection
+        with self._locks[exchange]:  # users who are ticked together share one request, and the connection
             quotes = {} if fresh or not self._settings.pricing_use_cache else self._cached(exchange, symbols)
             if any(symbol not in quotes for symbol in symbols):
                 quotes = self._fetched(exchange, symbols)
@@ -67,8 +68,12 @@ class PriceService:
         }
         if len(here) == len(keys):
             return here
-        shared = self._cache.get_many(keys, now)
-        return {keys[key]: _QUOTES.validate_json(document) for key, document in shared.items()}
+        shared = {
+            key: (cached.expires_at, _QUOTES.validate_json(cached.document))
+            for key, cached in self._cache.get_many(keys, now).items()
+        }
+        self._quotes.update(shared)
+        return {keys[key]: quote for key, (_, quote) in shared.items()}
 
     def _fetched(self, exchange: str, symbols: Collection[str]) -> dict[str, Quote]:
         adapter = self._public_adapter(exchange)

@@ -3,11 +3,15 @@
 import os
 from collections.abc import Mapping
 from functools import cache
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from botbalance.errors import MendRequest
+
+Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/]+(/\S*)?$")]
+Host = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/]+/?$")]
+"""A URL without a path."""
 
 
 class Settings(BaseModel):
@@ -20,15 +24,15 @@ class Settings(BaseModel):
     decisions_table: str
     credentials_table: str
     cache_table: str
-    tick_queue_url: str = ""
+    tick_queue_url: Url = ""
     credentials_key_id: str = ""
     """The KMS key that encrypts users' exchange keys."""
 
-    dynamodb_endpoint: str | None = None
+    dynamodb_endpoint: Host | None = None
     """Another DynamoDB than AWS's own, as a URL; likewise for the other two."""
-    sqs_endpoint: str | None = None
-    kms_endpoint: str | None = None
-    exchange_base_url: str | None = None
+    sqs_endpoint: Host | None = None
+    kms_endpoint: Host | None = None
+    exchange_base_url: Host | None = None
     """A simulated exchange's REST address, in place of every exchange's own."""
 
     pricing_source: Literal["last", "mid"] = "last"

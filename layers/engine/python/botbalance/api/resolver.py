@@ -1,13 +1,14 @@
 """One resolver for every HTTP function: validation on, every error a problem document, nothing cached."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
 from http import HTTPStatus
 from typing import Any
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.event_handler.middlewares import NextMiddleware
+from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from botbalance.api.problems import BodyTooLarge, InvalidJson, problem, problem_of
 from botbalance.errors import NotAuthenticated
@@ -25,6 +26,16 @@ def new_resolver() -> APIGatewayRestResolver:
     return app
 
 
+def handler_of(app: APIGatewayRestResolver) -> Callable[[dict[str, Any], LambdaContext], dict[str, Any]]:
+    """The entry point for API Gateway of a function whose routes are in ``app``."""
+
+    @logger.inject_lambda_context(clear_state=True)
+    def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+        return app.resolve(_with_json_for_a_form(event), context)
+
+    return lambda_handler
+
+
 def user_of(app: APIGatewayRestResolver) -> str:
     """Who is calling: the subject of the token that the gateway's authorizer checked. Never a request field."""
     authorizer: Mapping[str, Any] = app.current_event.raw_event.get("requestContext", {}).get("authorizer") or {}
@@ -33,6 +44,14 @@ def user_of(app: APIGatewayRestResolver) -> str:
         raise NotAuthenticated("not_authenticated", "no valid token: expected Authorization: Bearer …")
     logger.append_keys(user_id=subject)
     return str(subject)
+
+
+def _with_json_for_a_form(event: dict[str, Any]) -> dict[str, Any]:
+    """``event``, a body that is called a form called JSON: this API has no forms, and ``curl -d`` says so of JSON."""
+    headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
+    if not str(headers.get("content-type", "")).startswith("application/x-www-form-urlencoded"):
+        return event
+    return {**event, "headers": headers | {"content-type": "application/json"}, "multiValueHeaders": None}
 
 
 def _read_json(text: str | bytes) -> Any:

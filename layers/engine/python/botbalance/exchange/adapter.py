@@ -46,6 +46,7 @@ class ExchangeOrderStatus(StrEnum):
 class ExchangeOrder:
     """An order as the exchange reports it; ``filled_qty`` is cumulative, in base.
 
+    ``limit_price`` is 0 for an order without a limit: never one of ours.
     ``client_order_id`` is in the form in which the exchange was sent it (None for orders without one).
     """
 

@@ -6,8 +6,9 @@ Decimals. Requests are never repeated by ccxt: a repeated POST could be a second
 """
 
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence, Sized
 from decimal import Decimal, InvalidOperation
+from functools import cache
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -50,6 +51,7 @@ _STATUS = {
     "open": ExchangeOrderStatus.OPEN,
     "closed": ExchangeOrderStatus.FILLED,
     "canceled": ExchangeOrderStatus.CANCELED,
+    "canceling": ExchangeOrderStatus.OPEN,
     "rejected": ExchangeOrderStatus.REJECTED,
     "expired": ExchangeOrderStatus.EXPIRED,
 }
@@ -83,13 +85,7 @@ class CcxtAdapter:
         self._client.session.close()
 
     def market_listings(self, symbols: Collection[str]) -> dict[str, MarketListing]:
-        markets = self._read(lambda: self._client.load_markets(True))
-        listings = {}
-        for market in markets.values():
-            symbol = f"{market['base']}{market['quote']}"
-            if symbol in symbols and market.get("spot"):
-                listings[symbol] = _listing(symbol, market)
-        return listings
+        return self._read("markets", lambda: _listings(self._client.load_markets(True), symbols))
 
     def use_listings(self, listings: Collection[MarketListing]) -> None:
         known = {listing.rules.symbol: listing for listing in listings}
@@ -101,30 +97,37 @@ class CcxtAdapter:
 
     def quotes(self, symbols: Collection[str]) -> dict[str, Quote]:
         by_unified = {self._unified(symbol): symbol for symbol in symbols}
-        tickers = self._read(lambda: self._client.fetch_tickers(list(by_unified)))
-        quotes = {}
-        for ticker in tickers.values():
-            symbol = by_unified.get(ticker.get("symbol"))
-            if symbol is not None:
-                quotes[symbol] = Quote(*(_number_or_none(ticker.get(field)) for field in ("last", "bid", "ask")))
-        return quotes
+
+        def request() -> dict[str, Quote]:
+            tickers = self._client.fetch_tickers(list(by_unified))
+            self._require_list("tickers", tickers)
+            return {
+                by_unified[ticker["symbol"]]: Quote(*(_number_or_none(ticker[name]) for name in ("last", "bid", "ask")))
+                for ticker in tickers.values()
+                if ticker["symbol"] in by_unified
+            }
+
+        return self._read("tickers", request)
 
     def balances(self) -> dict[str, Balance]:
-        account = self._read(lambda: self._client.fetch_balance({"omitZeroBalances": True}))
-        if not isinstance(account.get("info"), dict) or "free" not in account or "used" not in account:
-            raise _doubtful("balance", account.get("info"))
-        if self.exchange == "binance" and "balances" not in account["info"]:
-            raise _doubtful("balance", account["info"])
-        balances = {}
-        for asset, free in account["free"].items():
-            balance = Balance(_amount("free", free), _amount("locked", account["used"].get(asset)))
-            if balance.free or balance.locked:
-                balances[asset] = balance
-        return balances
+        def request() -> dict[str, Balance]:
+            account = self._client.fetch_balance({"omitZeroBalances": True} if self.exchange == "binance" else {})
+            self._require_balance(account)
+            every = {
+                asset: Balance(_amount("free", free), _amount("locked", account["used"].get(asset)))
+                for asset, free in account["free"].items()
+            }
+            return {asset: balance for asset, balance in every.items() if balance.free or balance.locked}
+
+        return self._read("balance", request)
 
     def open_orders(self) -> list[ExchangeOrder]:
-        orders = self._read(lambda: _checked_list(self._client.fetch_open_orders(), self._client, "open orders"))
-        return [self._order(order) for order in orders]
+        def request() -> list[ExchangeOrder]:
+            orders = self._client.fetch_open_orders()
+            self._require_list("open orders", orders)
+            return [self._order(order) for order in orders]
+
+        return self._read("open orders", request)
 
     def place_order(
         self,
@@ -144,10 +147,11 @@ class CcxtAdapter:
             params["postOnly"] = True
         self._client.order_was_sent = False
         try:
-            placed = self._client.create_order(
-                self._unified(symbol), "limit", side, f"{base_qty:f}", f"{limit_price:f}", params
-            )
-            order = self._order({**placed, "clientOrderId": placed.get("clientOrderId")})
+            unified, amount, price = self._unified(symbol), _plain(base_qty), _plain(limit_price)
+            reply = self._client.create_order(unified, "limit", side, amount, price, params)
+            # Some exchanges acknowledge with an id and say no more: the rest is then as it was asked for.
+            asked = {"symbol": unified, "side": side, "price": price, "amount": amount, "filled": "0", "status": "open"}
+            order = self._order_in(symbol, asked | {name: told for name, told in reply.items() if told is not None})
         except Exception as error:  # noqa: BLE001 - whatever it is, the table says what it means for the order
             if fate_of_order(error, sent=self._client.order_was_sent) is Fate.UNKNOWN:
                 return Unknown(_words(error))
@@ -156,29 +160,32 @@ class CcxtAdapter:
 
     def find_order(self, symbol: str, client_order_id: str) -> ExchangeOrder | None:
         sent = client_id_on_exchange(self.exchange, client_order_id)
+
+        def request() -> ExchangeOrder:
+            reply = self._client.fetch_order(None, self._unified(symbol), {"clientOrderId": sent})
+            return self._order_in(symbol, reply)
+
         try:
-            found = self._read(lambda: self._client.fetch_order(None, self._unified(symbol), {"clientOrderId": sent}))
+            return self._read("order", request)
         except _OrderNotThere:
             return None
-        return self._order(found)
 
     def cancel_order(self, symbol: str, client_order_id: str) -> None:
         sent = client_id_on_exchange(self.exchange, client_order_id)
         try:
-            self._read(lambda: self._client.cancel_order(None, self._unified(symbol), {"clientOrderId": sent}))
+            self._read(
+                "cancel", lambda: self._client.cancel_order(None, self._unified(symbol), {"clientOrderId": sent})
+            )
         except _OrderNotThere:
             return
 
     def trades(self, symbol: str, exchange_order_id: str) -> Sequence[Trade]:
-        trades = self._read(
-            lambda: _checked_list(
-                self._client.fetch_my_trades(self._unified(symbol), None, None, {"orderId": exchange_order_id}),
-                self._client,
-                "trades",
-            )
-        )
-        rules = self._known[symbol].rules
-        return sorted((_trade(trade, rules) for trade in trades), key=lambda trade: trade.traded_at_ms)
+        def request() -> list[Trade]:
+            trades = self._client.fetch_my_trades(self._unified(symbol), None, None, {"orderId": exchange_order_id})
+            self._require_list("trades", trades)
+            return [_trade(trade, self._known[symbol].rules) for trade in trades]
+
+        return sorted(self._read("trades", request), key=lambda trade: trade.traded_at_ms)
 
     def reported_client_id(self, client_order_id: str) -> str:
         return client_id_on_exchange(self.exchange, client_order_id)
@@ -190,40 +197,77 @@ class CcxtAdapter:
             raise MendRequest("unknown_market", f"symbol is {symbol}, expected a spot market of {self.exchange}")
         return f"{listing.rules.base}/{listing.rules.quote}"
 
+    def _order_in(self, symbol: str, reply: Mapping[str, Any]) -> ExchangeOrder:
+        order = self._order(reply)
+        if order.symbol != symbol:
+            raise _doubtful("order", f"it is in {order.symbol}, asked for was {symbol}")
+        return order
+
     def _order(self, order: Mapping[str, Any]) -> ExchangeOrder:
-        status = _STATUS.get(str(order.get("status") or "open"))
+        status = _STATUS.get(str(order.get("status")))
         if not order.get("id") or not order.get("symbol") or order.get("side") not in {"buy", "sell"} or not status:
             raise _doubtful("order", {key: order.get(key) for key in ("id", "symbol", "side", "status")})
+        filled_qty = _amount("filled", order.get("filled"))
+        if status is ExchangeOrderStatus.FILLED and not filled_qty:
+            raise _doubtful("order", f"{order['id']} is filled, with a quantity of 0")
         client_id = order.get("clientOrderId")
         return ExchangeOrder(
             exchange_order_id=str(order["id"]),
             client_order_id=client_id_reported_by(self.exchange, str(client_id)) if client_id else None,
             symbol=str(order["symbol"]).replace("/", ""),
             side=order["side"],
-            limit_price=_amount("price", order.get("price")),
+            limit_price=_limit_price(order),
             base_qty=_amount("amount", order.get("amount")),
-            filled_qty=_amount("filled", order.get("filled")),
+            filled_qty=filled_qty,
             status=status,
         )
 
-    def _read[T](self, request: Callable[[], T]) -> T:
-        """Run one request, its failures in our words. A clock that is off is set once, and the read repeated."""
+    def _require_list(self, what: str, parsed: Sized) -> None:
+        """Raise where ccxt made a list of a reply that holds none: garbage becomes an empty list there."""
+        reply = self._client.last_json_response
+        if self.exchange == "binance":
+            answered = isinstance(reply, list) and len(reply) == len(parsed)
+        else:
+            answered = bool(parsed) or _holds_content(reply)
+        if not answered:
+            raise _doubtful(what, self._client.last_http_response)
+
+    def _require_balance(self, account: Mapping[str, Any]) -> None:
+        """Raise where ccxt made an empty account of a reply that holds none."""
+        reply = self._client.last_json_response
+        if self.exchange == "binance":
+            entries = reply.get("balances") if isinstance(reply, dict) else None
+            answered = isinstance(entries, list) and all(isinstance(one, dict) and one.get("asset") for one in entries)
+        else:
+            answered = bool(account["free"]) or _holds_content(reply)
+        if not answered:
+            raise _doubtful("balance", self._client.last_http_response)
+
+    def _read[T](self, what: str, request: Callable[[], T]) -> T:
+        """Run one request and check what came back, its failures in our words."""
+        try:
+            return self._with_right_clock(request)
+        except BotBalanceError:
+            raise
+        except Exception as error:
+            raise _in_our_words(what, error, self._client) from error
+
+    def _with_right_clock[T](self, request: Callable[[], T]) -> T:
+        """Run one request; where the exchange finds the clock off, set it once and run it again."""
         try:
             return request()
         except Exception as error:
             if type(error).__name__ != "InvalidNonce":
-                raise _in_our_words(error, self._client) from error
-        try:
-            self._client.load_time_difference()
-            return request()
-        except Exception as error:
-            raise _in_our_words(error, self._client) from error
+                raise
+        self._client.load_time_difference()
+        return request()
 
 
-class _OrderNotThere(BotBalanceError):
+class _OrderNotThere(TryAgainLater):
     """The exchange knows no order by that id."""
 
 
+@cache
 def _client_class(exchange: str) -> type[Any]:
     """ccxt's class, taught to reach a stand-in host and to tell whether an order was sent.
 
@@ -241,12 +285,28 @@ def _client_class(exchange: str) -> type[Any]:
 
         def fetch(self, url: str, method: str = "GET", headers: Any = None, body: Any = None) -> Any:
             self.official_url = url
-            if method == "POST":
+            if method != "GET":
                 self.order_was_sent = True
             if self.rerouted_to is not None:
                 host = urlsplit(self.rerouted_to)
                 url = urlunsplit(urlsplit(url)._replace(scheme=host.scheme, netloc=host.netloc))
             return super().fetch(url, method, headers, body)
+
+        # Orders come on the market's grid. ccxt would round what is off it, a buy above its limit too, through a
+        # float and in the thread's own decimal context; as it is, the exchange refuses it.
+
+        def price_to_precision(self, symbol: str, price: str) -> str:
+            return price
+
+        def amount_to_precision(self, symbol: str, amount: str) -> str:
+            return amount
+
+        def fetch_markets(self, *params: Any) -> Any:
+            """As ccxt, but an exchange without markets is a garbage reply: it must not replace those known."""
+            markets = super().fetch_markets(*params)
+            if not markets:
+                raise _doubtful("markets", self.last_http_response)
+            return markets
 
         def handle_errors(self, code: int, reason: str, url: str, *rest: Any) -> Any:
             return super().handle_errors(code, reason, self.official_url, *rest)
@@ -255,10 +315,10 @@ def _client_class(exchange: str) -> type[Any]:
     return Client
 
 
-def _in_our_words(error: Exception, client: Any) -> BotBalanceError:
-    if isinstance(error, BotBalanceError):
-        return error
+def _in_our_words(what: str, error: Exception, client: Any) -> BotBalanceError:
     names = {error_class.__name__ for error_class in type(error).__mro__}
+    if "BaseError" not in names:  # not one of ccxt's: it, or we, stumbled over what came back
+        return _doubtful(what, _words(error))
     if is_revoked_key(error):
         return CallOwner(KEY_REFUSED, f"the exchange refuses the API key: {_words(error)}")
     if names & {"DDoSProtection", "RateLimitExceeded"}:
@@ -281,6 +341,8 @@ def _refusal_code(error: Exception) -> str:
     """``InsufficientFunds`` → ``insufficient_funds``; every refusal of the key itself has one code."""
     if is_revoked_key(error):
         return KEY_REFUSED
+    if isinstance(error, BotBalanceError):
+        return error.code
     name = type(error).__name__
     return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("_")
 
@@ -293,11 +355,11 @@ def _doubtful(what: str, found: object) -> TryAgainLater:
     return TryAgainLater("doubtful_reply", f"the exchange's {what} cannot be right: {str(found)[:200]}")
 
 
-def _checked_list(parsed: list[Any], client: Any, what: str) -> list[Any]:
-    """``parsed``, if the reply was a list at all: ccxt makes an empty one of garbage."""
-    if not parsed and not isinstance(client.last_json_response, list):
-        raise _doubtful(what, client.last_http_response)
-    return parsed
+def _holds_content(reply: Any) -> bool:
+    """Whether a reply has a list or an object where content could be, be it empty; ``{}`` and text have none."""
+    if isinstance(reply, dict):
+        return any(isinstance(value, list | dict) for name, value in reply.items() if name not in {"error", "errors"})
+    return isinstance(reply, list)
 
 
 def _number_or_none(text: Any) -> Decimal | None:
@@ -312,6 +374,35 @@ def _amount(field: str, text: Any) -> Decimal:
     if number is None or not number.is_finite() or number < 0:
         raise _doubtful(field, repr(text))
     return number
+
+
+def _plain(number: Decimal) -> str:
+    """``number`` in full, without an exponent or trailing zeros."""
+    text = f"{number:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _amount_above_zero(field: str, text: Any) -> Decimal:
+    number = _amount(field, text)
+    if not number:
+        raise _doubtful(field, repr(text))
+    return number
+
+
+def _limit_price(order: Mapping[str, Any]) -> Decimal:
+    """The order's limit in quote per base; 0 for somebody's order without one, as a stop order is."""
+    if order.get("price") is None and order.get("type") not in {None, "limit"}:
+        return Decimal(0)
+    return _amount_above_zero("price", order.get("price"))
+
+
+def _listings(markets: Mapping[str, Mapping[str, Any]], symbols: Collection[str]) -> dict[str, MarketListing]:
+    listings = {}
+    for market in markets.values():
+        symbol = f"{market['base']}{market['quote']}"
+        if symbol in symbols and market.get("spot"):
+            listings[symbol] = _listing(symbol, market)
+    return listings
 
 
 def _listing(symbol: str, market: Mapping[str, Any]) -> MarketListing:
@@ -358,13 +449,15 @@ def _trade(trade: Mapping[str, Any], rules: MarketRules) -> Trade:
     if not trade.get("id") or not trade.get("order") or trade.get("side") not in {"buy", "sell"}:
         raise _doubtful("trade", {key: trade.get(key) for key in ("id", "order", "side")})
     fee = trade.get("fee") or {}
-    cost = _amount("fee", fee.get("cost") or "0")
+    cost = _number_or_none(fee.get("cost") or "0")  # negative where the exchange pays for making the market
+    if cost is None or not cost.is_finite() or (cost and not fee.get("currency")):
+        raise _doubtful("fee", fee)
     fill = Fill(
         base=rules.base,
         quote=rules.quote,
         side=trade["side"],
-        price=_amount("price", trade.get("price")),
-        base_qty=_amount("amount", trade.get("amount")),
+        price=_amount_above_zero("price", trade.get("price")),
+        base_qty=_amount_above_zero("amount", trade.get("amount")),
         fee=cost,
         fee_asset=str(fee.get("currency") or rules.quote),
     )

@@ -7,15 +7,24 @@ light stand-in takes the package's place. Where the whole of ccxt is imported al
 import sys
 from importlib import import_module
 from importlib.util import find_spec
+from threading import Lock
 from types import ModuleType
 from typing import Any
+
+_one_at_a_time = Lock()
+"""A thread must not find the stand-in before it is complete."""
 
 
 def exchange_class(exchange: str) -> type[Any]:
     """ccxt's synchronous class of that name; raises ModuleNotFoundError where ccxt has none."""
-    if "ccxt" not in sys.modules:
-        _stand_in_for_package()
-    return getattr(import_module(f"ccxt.{exchange}"), exchange)  # type: ignore[no-any-return]
+    with _one_at_a_time:
+        if "ccxt" not in sys.modules:
+            _stand_in_for_package()
+    name = f"ccxt.{exchange}"
+    spec = find_spec(name)
+    if spec is None or spec.submodule_search_locations is not None:  # ccxt.base and ccxt.pro are packages
+        raise ModuleNotFoundError(f"ccxt has no exchange {exchange!r}", name=name)
+    return getattr(import_module(name), exchange)  # type: ignore[no-any-return]
 
 
 def _stand_in_for_package() -> None:

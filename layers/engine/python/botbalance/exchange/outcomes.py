@@ -17,17 +17,21 @@ class Fate(StrEnum):
     """It may exist: look it up by its client id, and never send it again."""
 
 
-_FATE_OF_ERROR = {
-    "InsufficientFunds": Fate.REFUSED,
-    "BadSymbol": Fate.REFUSED,
-    "OrderImmediatelyFillable": Fate.REFUSED,
-    "MarketClosed": Fate.REFUSED,
-    "AuthenticationError": Fate.REFUSED,
-    "InvalidNonce": Fate.REFUSED,
-    "InvalidOrder": Fate.REFUSED,
-    "BadRequest": Fate.REFUSED,
-}
-"""By ccxt's class name, its children included. A class that is not here leaves the fate unknown."""
+_DEFINITE_REFUSALS = frozenset(
+    {
+        "InsufficientFunds",
+        "BadSymbol",
+        "OrderImmediatelyFillable",
+        "MarketClosed",
+        "InvalidNonce",
+        "InvalidOrder",
+        "BadRequest",
+    }
+)
+"""ccxt's classes, without their children: ``DuplicateOrderId`` is an ``InvalidOrder``, and the order exists."""
+
+_ALREADY_THERE = ("duplicate", "repeated", "already exist")
+"""How exchanges say that a client id is taken, in lower case."""
 
 
 def fate_of_order(error: BaseException, *, sent: bool) -> Fate:
@@ -37,13 +41,11 @@ def fate_of_order(error: BaseException, *, sent: bool) -> Fate:
     """
     if not sent:
         return Fate.REFUSED
-    if "duplicate" in str(error).lower():
+    words = str(error).lower()
+    if any(phrase in words for phrase in _ALREADY_THERE):
         return Fate.UNKNOWN
-    if is_revoked_key(error):
+    if is_revoked_key(error) or type(error).__name__ in _DEFINITE_REFUSALS:
         return Fate.REFUSED
-    for error_class in type(error).__mro__:
-        if error_class.__name__ in _FATE_OF_ERROR:
-            return _FATE_OF_ERROR[error_class.__name__]
     return Fate.UNKNOWN
 
 

@@ -2,11 +2,18 @@
 
 from collections.abc import Collection, Mapping
 from itertools import batched
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import WriteRequestTypeDef
+
+
+class Cached(NamedTuple):
+    """A document, and the epoch second at which it expires."""
+
+    document: str
+    expires_at: int
 
 
 class CacheTable:
@@ -16,17 +23,18 @@ class CacheTable:
         self._client = client
         self._table = table
 
-    def get_many(self, keys: Collection[str], now: int) -> dict[str, str]:
-        """The documents of those of ``keys`` that are there and not expired at ``now`` (epoch seconds)."""
+    def get_many(self, keys: Collection[str], now: int) -> dict[str, Cached]:
+        """Those of ``keys`` that are there and not expired at ``now`` (epoch seconds)."""
         documents = {}
-        for chunk in batched(sorted(keys), 100, strict=False):
+        for chunk in batched(sorted(set(keys)), 100, strict=False):
             answer = self._client.batch_get_item(
                 RequestItems={self._table: {"Keys": [{"key": {"S": key}} for key in chunk]}}
             )
             # What DynamoDB had no capacity left to read is a miss, like what is not there.
             for item in answer["Responses"].get(self._table, []):
-                if int(item["expires_at"]["N"]) > now:
-                    documents[item["key"]["S"]] = item["document"]["S"]
+                expires_at = int(item["expires_at"]["N"])
+                if expires_at > now:
+                    documents[item["key"]["S"]] = Cached(item["document"]["S"], expires_at)
         return documents
 
     def put_many(self, documents: Mapping[str, str], expires_at: int) -> None:

@@ -92,7 +92,7 @@ class DecisionsTable:
             "Limit": limit,
         }
         if cursor is not None:
-            (ts_tick,) = decode_cursor(cursor, 1)
+            (ts_tick,) = decode_cursor(cursor, "[0-9]{1,11}")
             query["ExclusiveStartKey"] = {"user_id": {"S": user_id}, "ts_tick": {"N": ts_tick}}
         answer = self._client.query(**query)
         last = answer.get("LastEvaluatedKey")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from botbalance.engine import Fill, Side
+from botbalance.engine.exact import ExactArithmetic
 from botbalance.errors import Conflict, NotThere
 from botbalance.store.conditions import holds
 from botbalance.store.cursors import decode_cursor, encode_cursor
@@ -104,7 +105,8 @@ class Order(BaseModel):
     @property
     def fills_complete(self) -> bool:
         """Whether the fills booked add up to what the exchange says was filled."""
-        return sum((fill.base_qty for fill in self.fills), Decimal(0)) == self.filled_qty
+        with ExactArithmetic():
+            return sum((fill.base_qty for fill in self.fills), Decimal(0)) == self.filled_qty
 
     def engine_fills(self) -> list[Fill]:
         """Its fills in the engine's form."""
@@ -150,7 +152,8 @@ class OrdersTable:
     def update(self, order: Order) -> Order:
         """Write ``order`` over the revision it was read as; returns it with its new revision.
 
-        Raises Conflict where somebody else wrote meanwhile.
+        Raises Conflict where somebody else wrote meanwhile; a write of our own that timed out and was repeated is
+        no such thing, so the order is read again before that is said.
         """
         updated = order.model_copy(update={"revision": order.revision + 1})
         if not holds(
@@ -160,7 +163,7 @@ class OrdersTable:
                 ConditionExpression="revision = :read",
                 ExpressionAttributeValues={":read": {"N": str(order.revision)}},
             )
-        ):
+        ) and updated != self.find(order.user_id, order.client_order_id):
             raise Conflict("order_changed", f"order {order.client_order_id} was changed meanwhile")
         return updated
 
@@ -202,7 +205,7 @@ class OrdersTable:
             "Limit": limit,
         }
         if cursor is not None:
-            placed, client_order_id = decode_cursor(cursor, 2)
+            placed, client_order_id = decode_cursor(cursor, "[0-9]{11,16}#[0-9]{4,9}", "[!-~]{1,64}")
             query["ExclusiveStartKey"] = {
                 "user_id": {"S": user_id},
                 "client_order_id": {"S": client_order_id},

@@ -81,7 +81,8 @@ class StrategiesTable:
     def save(self, strategy: Strategy) -> Strategy:
         """Write ``strategy`` over the version it was read as (0 for a new one); returns it with its new version.
 
-        Raises Conflict where somebody else wrote meanwhile.
+        Raises Conflict where somebody else wrote meanwhile; a write of our own that timed out and was repeated is
+        no such thing, so the strategy is read again before that is said.
         """
         saved = strategy.model_copy(update={"version": strategy.version + 1})
         item = {
@@ -98,7 +99,7 @@ class StrategiesTable:
                 ConditionExpression="attribute_not_exists(user_id) OR version = :read",
                 ExpressionAttributeValues={":read": {"N": str(strategy.version)}},
             )
-        ):
+        ) and saved != self.find(strategy.user_id):
             raise Conflict("strategy_changed", "the strategy was changed meanwhile; read it again and repeat")
         return saved
 

@@ -28,9 +28,9 @@ def execute_once(desk: Desk, user_id: str) -> Execution:
         )
     account = desk.accounts.of(user_id, strategy.exchange)
     snapshot = desk.portfolio.snapshot(account, strategy.symbols(), fresh=True)
-    active = reconcile(desk, account, strategy, snapshot.open_orders)
+    unsettled = reconcile(desk, account, strategy, snapshot.open_orders)
     ts_tick = tick_of(desk.clock())
-    blocked = snapshot.active_symbols() | {order.symbol for order in active} | _traded_in(desk, user_id, ts_tick)
+    blocked = snapshot.active_symbols() | {order.symbol for order in unsettled} | _traded_in(desk, user_id, ts_tick)
     evaluation = evaluate_snapshot(snapshot, strategy.target_allocations, strategy.config(), blocked)
     orders = place_actions(
         desk,

@@ -29,21 +29,25 @@ _STATUS = {
 def reconcile(
     desk: Desk, account: ExchangeAdapter, strategy: Strategy, open_orders: Iterable[ExchangeOrder]
 ) -> list[Order]:
-    """Bring every watched order of the user up to date; returns those that may still trade.
+    """Bring every watched order of the user up to date; returns those whose pair must be left alone for now.
 
-    ``open_orders`` are the account's as just read; an order that is not among them is looked up by its id, also
-    on a pair that the strategy has dropped since.
+    These may still trade, or their fate was unknown until this look: balances read before it may be older than
+    what became of them. ``open_orders`` are the account's as just read; an order that is not among them is looked
+    up by its id, also on a pair that the strategy has dropped since.
     """
     watched = [order for order in desk.orders.watched(strategy.user_id) if order.exchange == account.exchange]
     desk.portfolio.make_known(account, {*strategy.symbols(), *(order.symbol for order in watched)})
     resting = {order.client_order_id: order for order in open_orders if order.client_order_id}
-    current = []
+    unsettled = []
     for order in watched:
         seen = resting.get(account.reported_client_id(order.client_order_id))
         if seen is None:
             seen = account.find_order(order.symbol, order.client_order_id)
-        current.append(book_not_found(desk, order) if seen is None else book(desk, account, order, seen))
-    return [order for order in current if order.may_trade]
+        current = book_not_found(desk, order) if seen is None else book(desk, account, order, seen)
+        fate_was_unknown = order.status is OrderStatus.PENDING or order.watch_until is not None
+        if current.may_trade or (fate_was_unknown and seen is not None):
+            unsettled.append(current)
+    return unsettled
 
 
 def book(desk: Desk, account: ExchangeAdapter, order: Order, seen: ExchangeOrder) -> Order:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from botbalance.engine import require_allocations
 from botbalance.errors import Conflict
 from botbalance.store.strategies import Strategy
 from botbalance.trading.desk import Desk
@@ -18,7 +19,7 @@ def change_strategy(desk: Desk, user_id: str, parameters: dict[str, Any]) -> Str
     kept = {"version": stored.version, "autopilot_enabled": stored.autopilot_enabled} if stored else {}
     strategy = Strategy.model_validate(parameters | kept | {"user_id": user_id, "updated_at": desk.clock()})
     strategy.config()
-    _check_targets(strategy)
+    require_allocations(strategy.target_allocations)
     if stored and stored.exchange != strategy.exchange:
         _require_no_orders(desk, user_id, stored.exchange)
     desk.portfolio.require_listed(strategy.exchange, strategy.symbols())
@@ -37,7 +38,3 @@ def switch_autopilot(desk: Desk, user_id: str, *, enabled: bool) -> Strategy:
 def _require_no_orders(desk: Desk, user_id: str, exchange: str) -> None:
     if any(order.may_trade for order in desk.orders.watched(user_id)):
         raise Conflict("orders_resting", f"orders rest on {exchange}; DELETE orders/ before changing the exchange")
-
-
-def _check_targets(strategy: Strategy) -> None:
-    """The engine checks targets with the account's facts; these checks need none, so they come first."""

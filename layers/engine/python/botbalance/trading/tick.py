@@ -44,9 +44,10 @@ def _decide_and_trade(desk: Desk, strategy: Strategy, ts_tick: int) -> Decision:
     config = strategy.config()
     account = desk.accounts.of(strategy.user_id, strategy.exchange)
     snapshot = desk.portfolio.snapshot(account, strategy.symbols(), fresh=False)
-    active = reconcile(desk, account, strategy, snapshot.open_orders)
-    blocked = snapshot.active_symbols() | {order.symbol for order in active}
+    unsettled = reconcile(desk, account, strategy, snapshot.open_orders)
+    blocked = snapshot.active_symbols() | {order.symbol for order in unsettled}
     evaluation = evaluate_snapshot(snapshot, strategy.target_allocations, config, blocked)
+    active = [order for order in unsettled if order.may_trade]
     cancels = review_resting_orders(map(_resting, active), evaluation, config, desk.clock())
     for order in active:
         if order.client_order_id in cancels:

@@ -1,0 +1,206 @@
+"""Whatever is wrong on the command line or in a file: one line that says what, and no traceback."""
+
+import gzip
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from botbalance import bootstrap
+
+from tests.e2e.command import only_line
+from workbench import cli
+from workbench.gateway import Gateway
+from workbench.lambda_runtime import LambdaRuntime
+from workbench.template import Route
+
+COMMANDS: dict[str, Any] = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]
+NOBODY = "http://127.0.0.1:9"
+SHORTEST = {"--port": "0", "--ticks": "1", "--tick-seconds": "0"}
+"""So that a run that should have been refused ends by itself."""
+LOCAL = ("local", *(f"{option}={value}" for option, value in SHORTEST.items()))
+GOOD: dict[str, Any] = {
+    "target_allocations": {"BTC": "50", "USDT": "50"},
+    "order_size_pct": "2",
+    "order_step_pct": "0.4",
+    "min_delta_quote": "50",
+}
+
+
+@pytest.fixture
+def fails(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Runs the command in this process; returns the one line with which it must end."""
+
+    def run(*arguments: str) -> str:
+        monkeypatch.setattr(sys, "argv", ["botbalance", *arguments])
+        monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        assert isinstance(ended.value.code, int)
+        return only_line(ended.value.code, *capfd.readouterr())
+
+    return run
+
+
+def bad_values() -> Iterator[tuple[str, str, list[str]]]:
+    """Of every option of every command, some values that it cannot take."""
+    of_kind = {
+        "int": ["x", "1.5", "", "1e3", "٣x"],
+        "float": ["x", "", "nan", "inf", "-1", "1e99"],
+        "path": ["/nowhere/at/all", "no such file"],
+        "url": ["nonsense", "http://", "ftp://127.0.0.1", NOBODY, "http://[::1", "http://127.0.0.1:99999"],
+    }
+    ranges = {"port": ["-1", "65536"], "ticks": ["0", "-1"], "speed": ["0", "10001"], "tick_seconds": ["3601"]}
+    for command, definition in COMMANDS.items():
+        for parameter in definition.params:
+            option = parameter.opts[0]
+            if option == "--help":
+                continue
+            if parameter.is_flag:
+                yield command, option, ["--maybe"]
+                continue
+            if parameter.name == "token":
+                yield command, option, ["two\nlines", "ünï💰"]
+                continue
+            is_url = parameter.name in {"url", "dynamodb"}
+            kind = "url" if is_url else parameter.type_descriptor.annotation.__name__.lower()
+            yield command, option, of_kind[kind] + ranges.get(parameter.name, [])
+
+
+CASES = [(command, option, value) for command, option, values in bad_values() for value in values]
+
+
+@pytest.mark.parametrize(("command", "option", "value"), CASES)
+def test_a_bad_value_of_any_option_is_one_line(
+    fails: Callable[..., str], command: str, option: str, value: str
+) -> None:
+    arguments = [command, f"{option}={value}"] if value != "--maybe" else [command, f"{option}=maybe"]
+    if command != "local" and option != "--url":
+        arguments.append(f"--url={NOBODY}")
+    if command == "local":
+        arguments += [f"{other}={harmless}" for other, harmless in SHORTEST.items() if other != option]
+    fails(*arguments)
+
+
+def test_every_command_is_covered() -> None:
+    assert {command for command, _, _ in CASES} == set(COMMANDS)
+
+
+@pytest.mark.parametrize("arguments", [("nothing",), ("local", "--nothing"), ("local", "extra"), ("plan", "--url")])
+def test_what_does_not_exist_is_one_line(fails: Callable[..., str], arguments: tuple[str, ...]) -> None:
+    fails(*arguments)
+
+
+@pytest.mark.parametrize("command", ["plan", "execute", "tick"])
+def test_nobody_there_is_one_line_with_the_address(fails: Callable[..., str], command: str) -> None:
+    assert NOBODY in fails(command, "--url", NOBODY)
+
+
+@pytest.fixture(scope="module")
+def other_servers() -> Iterator[str]:
+    """Something else than this API: JSON of another shape, and problems of its own."""
+    handler = "tests.e2e.other_server.lambda_handler"
+    plan = "/api/me/strategies/rebalance/plan"
+    routes = [Route("GET", f"/{{kind}}{plan}", handler, public=True)]
+    gateway = Gateway(routes, LambdaRuntime(), dict, port=0)
+    gateway.start()
+    yield gateway.url
+    gateway.stop()
+
+
+@pytest.mark.parametrize("kind", ["html", "empty", "object", "list", "null", "text", "error", "error-list", "numbers"])
+def test_something_else_that_answers_is_one_line(fails: Callable[..., str], other_servers: str, kind: str) -> None:
+    fails("plan", "--url", f"{other_servers}/{kind}")
+
+
+@pytest.mark.parametrize("kind", ["html", "empty", "list", "null", "text", "error", "error-list"])
+def test_what_is_no_json_object_is_not_printed_as_one(fails: Callable[..., str], other_servers: str, kind: str) -> None:
+    fails("plan", "--url", f"{other_servers}/{kind}", "--json")
+
+
+def without(name: str) -> dict[str, Any]:
+    return {field: value for field, value in GOOD.items() if field != name}
+
+
+STRATEGY_FILES: dict[str, tuple[bytes, str]] = {
+    "empty": (b"", "JSON"),
+    "not JSON": (b"hello", "JSON"),
+    "not UTF-8": (b"\xff\xfe\x00", "JSON"),
+    "null": (b"null", "object"),
+    "list": (b"[]", "object"),
+    "deep": (b"[" * 50_000, "JSON"),
+    "missing field": (json.dumps(without("order_size_pct")).encode(), "order_size_pct"),
+    "unknown field": (json.dumps(GOOD | {"order_sise": 1}).encode(), "order_sise"),
+    "wrong type": (json.dumps(GOOD | {"order_size_pct": "two"}).encode(), "order_size_pct"),
+    "zero size": (json.dumps(GOOD | {"order_size_pct": "0"}).encode(), "order_size_pct"),
+    "sum 99.99": (json.dumps(GOOD | {"target_allocations": {"BTC": "49.99", "USDT": "50"}}).encode(), "99.99"),
+    "sum 100.01": (json.dumps(GOOD | {"target_allocations": {"BTC": "50.01", "USDT": "50"}}).encode(), "100.01"),
+    "negative": (json.dumps(GOOD | {"target_allocations": {"BTC": "-50", "USDT": "150"}}).encode(), "BTC"),
+    "no targets": (json.dumps(GOOD | {"target_allocations": {}}).encode(), "target_allocations"),
+    "NaN": (json.dumps(GOOD | {"target_allocations": {"BTC": "NaN", "USDT": "50"}}).encode(), "BTC"),
+    "another exchange": (json.dumps(GOOD | {"exchange": "kraken"}).encode(), "kraken"),
+    "odd quote": (json.dumps(GOOD | {"quote_asset": "JPY", "target_allocations": {"BTC": 100}}).encode(), "JPY"),
+}
+
+
+@pytest.mark.parametrize(("content", "names"), STRATEGY_FILES.values(), ids=STRATEGY_FILES)
+def test_a_bad_strategy_file_is_one_line(fails: Callable[..., str], tmp_path: Path, content: bytes, names: str) -> None:
+    file = tmp_path / "strategy.json"
+    file.write_bytes(content)
+    assert names in fails(*LOCAL, "--strategy", str(file))
+
+
+def test_a_strategy_that_is_a_directory_or_missing_is_one_line(fails: Callable[..., str], tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "missing.json"):
+        assert str(path) in fails(*LOCAL, "--strategy", str(path))
+
+
+ROW = "1500000000000,1,2,1,1,1\n"
+CANDLE_FILES: dict[str, dict[str, bytes]] = {
+    "no files": {},
+    "other files": {"README.md": b"candles"},
+    "empty": {"BTCUSDT.csv": b""},
+    "header only": {"BTCUSDT.csv": b"timestamp,open,high,low,close,volume\n"},
+    "another header": {"BTCUSDT.csv": b"date,price\n"},
+    "words": {"BTCUSDT.csv": b"a,b,c,d,e,f\n1,2\n"},
+    "few columns": {"BTCUSDT.csv": b"1,2,3\n"},
+    "NaN": {"BTCUSDT.csv": b"1500000000000,NaN,2,1,1,1\n"},
+    "negative": {"BTCUSDT.csv": b"1500000000000,-1,2,1,1,1\n"},
+    "zeros": {"BTCUSDT.csv": b"1500000000000,0,0,0,0,0\n"},
+    "backwards": {"BTCUSDT.csv": (ROW + "1400000000000,1,2,1,1,1\n").encode()},
+    "binary": {"BTCUSDT.csv": bytes(range(256))},
+    "not gzip": {"BTCUSDT.csv.gz": ROW.encode()},
+    "half a gzip": {"BTCUSDT.csv.gz": gzip.compress(ROW.encode() * 50)[:30]},
+    "no quote": {"BTCEUR.csv": ROW.encode()},
+    "no overlap": {"BTCUSDT.csv": ROW.encode(), "ETHUSDT.csv": ROW.replace("15", "16", 1).encode()},
+}
+
+
+@pytest.mark.parametrize("files", CANDLE_FILES.values(), ids=CANDLE_FILES)
+def test_a_bad_candle_folder_is_one_line(fails: Callable[..., str], tmp_path: Path, files: dict[str, bytes]) -> None:
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    line = fails(*LOCAL, "--candles", str(tmp_path))
+    assert str(tmp_path) in line or "--candles" in line
+
+
+def test_a_file_in_place_of_a_candle_folder_is_one_line(fails: Callable[..., str], tmp_path: Path) -> None:
+    file = tmp_path / "BTCUSDT.csv"
+    file.write_text(ROW)
+    assert str(file) in fails(*LOCAL, "--candles", str(file))
+
+
+def test_an_asset_without_candles_is_named(fails: Callable[..., str], tmp_path: Path) -> None:
+    (tmp_path / "BTCUSDT.csv").write_text(ROW)
+    strategy = tmp_path / "strategy.json"
+    strategy.write_text(json.dumps(GOOD | {"target_allocations": {"ETH": "50", "USDT": "50"}}))
+    line = fails(*LOCAL, "--candles", str(tmp_path), "--strategy", str(strategy))
+    assert "ETHUSDT" in line
+
+
+def test_a_server_that_is_no_dynamodb_is_one_line(fails: Callable[..., str], other_servers: str) -> None:
+    assert other_servers in fails(*LOCAL, "--dynamodb", other_servers)
+    assert bootstrap._services is None

@@ -1,0 +1,206 @@
+"""`botbalance local`: a whole run on one machine, from a process of its own."""
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from tests.e2e.command import finish, only_line, run, start
+from workbench import cli
+
+SHARED_CANDLES = Path(__file__).parents[3] / "shared" / "data" / "candles"
+KEYS = {
+    "ticks",
+    "orders_placed",
+    "orders_filled",
+    "orders_open",
+    "nav_start",
+    "nav_end",
+    "drift_start_pct",
+    "drift_end_pct",
+    "bonus_quote",
+    "hold_quote",
+    "books_agree",
+    "book_differences",
+}
+FAST = ("--tick-seconds", "0", "--port", "0", "--json")
+HOUR_MS = 3_600_000
+
+
+def summary_of(status: str | int, output: str, errors: str) -> dict[str, Any]:
+    assert status == 0, errors
+    assert errors == ""
+    found: dict[str, Any] = json.loads(output.splitlines()[-1])
+    assert set(found) >= KEYS
+    for name in ("nav_start", "nav_end", "drift_start_pct", "drift_end_pct", "bonus_quote", "hold_quote"):
+        assert isinstance(found[name], str)
+        assert "e" not in found[name].lower()
+    assert Decimal(found["nav_end"]) == Decimal(found["hold_quote"]) + Decimal(found["bonus_quote"])
+    assert found["books_agree"] is True
+    assert found["book_differences"] == []
+    return found
+
+
+def runs(*several: Sequence[str]) -> list[dict[str, Any]]:
+    """The summaries of several runs side by side."""
+    processes = [start("local", *FAST, *arguments) for arguments in several]
+    return [summary_of(*finish(process)) for process in processes]
+
+
+@pytest.fixture
+def run_here(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., dict[str, Any]]:
+    """The summary of a run in this process, which spares it the imports."""
+
+    def run_command(*arguments: str) -> dict[str, Any]:
+        monkeypatch.setattr(sys, "argv", ["botbalance", "local", *FAST, *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        return summary_of(ended.value.code or 0, *capfd.readouterr())
+
+    return run_command
+
+
+def write_candles(folder: Path, symbol: str, prices: Sequence[str]) -> None:
+    rows = [
+        f"{1_500_000_000_000 + number * HOUR_MS},{price},{Decimal(price) * 2},{Decimal(price) / 2},{price},10"
+        for number, price in enumerate(prices)
+    ]
+    (folder / f"{symbol}.csv").write_text("\n".join(rows))
+
+
+@pytest.fixture
+def candles(tmp_path: Path) -> Path:
+    """Eight hours in which everything trades through everything."""
+    folder = tmp_path / "candles"
+    folder.mkdir()
+    write_candles(folder, "BTCUSDT", ["4000", "4100", "3900", "4200", "3800", "4000", "4000", "4100"])
+    write_candles(folder, "ETHUSDT", ["200", "190", "210", "220", "180", "200", "195", "205"])
+    return folder
+
+
+def test_forty_ticks_bring_the_portfolio_nearer_to_its_targets_and_every_number_adds_up() -> None:
+    first, again, other = runs(
+        ("--ticks", "40", "--seed", "7"), ("--ticks", "40", "--seed", "7"), ("--ticks", "40", "--seed", "8")
+    )
+    for found in (first, other):
+        assert found["ticks"] == 40
+        assert Decimal(found["drift_end_pct"]) < Decimal(found["drift_start_pct"])
+        assert found["orders_placed"] >= found["orders_filled"] + found["orders_open"]
+        assert found["orders_filled"] > 0
+        assert found["nav_start"] == "10000"
+    assert first == again
+    assert first != other
+
+
+def test_with_frozen_prices_nothing_fills(run_here: Callable[..., dict[str, Any]], candles: Path) -> None:
+    for arguments in ([], ["--candles", str(candles)]):
+        found = run_here("--ticks", "3", "--freeze-prices", *arguments)
+        assert found["orders_filled"] == 0
+        assert found["orders_placed"] == found["orders_open"] > 0
+        assert found["nav_start"] == found["nav_end"] == found["hold_quote"]
+        assert found["bonus_quote"] == "0"
+
+
+def test_candles_are_replayed_and_their_end_is_a_clean_one(
+    run_here: Callable[..., dict[str, Any]], candles: Path, tmp_path: Path
+) -> None:
+    strategy = tmp_path / "strategy.json"
+    strategy.write_text(
+        json.dumps(
+            {
+                "target_allocations": {"BTC": "50", "USDT": "50"},
+                "order_size_pct": "3",
+                "order_step_pct": "1",
+                "min_delta_quote": "20",
+            }
+        )
+    )
+    whole = run_here("--ticks", "100", "--candles", str(candles))
+    two = run_here("--ticks", "2", "--candles", str(candles), "--strategy", str(strategy))
+    fast = run_here("--ticks", "100", "--speed", "3", "--candles", str(candles))
+    assert whole["ticks"] == 8
+    assert whole["orders_filled"] > 0
+    assert two["ticks"] == 2
+    assert fast["ticks"] == 3
+
+
+def test_the_recorded_candles_beside_the_repository_are_replayed(run_here: Callable[..., dict[str, Any]]) -> None:
+    if not SHARED_CANDLES.is_dir():
+        pytest.skip("the recorded candles beside the repository (../shared/data/candles) are not here")
+    assert run_here("--ticks", "5", "--candles", str(SHARED_CANDLES))["ticks"] == 5
+
+
+@pytest.fixture
+def waiting() -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A run that waits an hour for its first tick, and where its API answers."""
+    process = start("local", "--port", "0", "--tick-seconds", "3600")
+    try:
+        assert process.stdout is not None
+        url = process.stdout.readline().split(" runs at ")[1].split(",")[0]
+        assert process.stdout.readline().startswith("Try:")
+        yield process, url
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def ends_cleanly(process: subprocess.Popen[str], sent: signal.Signals) -> None:
+    process.send_signal(sent)
+    status, output, errors = finish(process)
+    assert (status, errors) == (0, "")
+    assert " ticks: " in output
+    assert "books and ours agree" in output
+
+
+def test_a_polite_kill_between_ticks_ends_the_run_cleanly(waiting: tuple[subprocess.Popen[str], str]) -> None:
+    ends_cleanly(waiting[0], signal.SIGTERM)
+
+
+def test_a_signal_while_ticking_ends_the_run_after_that_tick() -> None:
+    process = start("local", "--port", "0", "--tick-seconds", "0")
+    assert process.stdout is not None
+    while not process.stdout.readline().startswith("tick 2:"):
+        pass
+    ends_cleanly(process, signal.SIGINT)
+
+
+def test_the_commands_ask_a_running_stack_until_ctrl_c_ends_it(
+    waiting: tuple[subprocess.Popen[str], str],
+) -> None:
+    process, url = waiting
+    questions = [
+        start("plan", "--url", url),
+        start("plan", "--url", url, "--json"),
+        start("execute", "--url", url),
+        start("plan", "--url", url, "--token", "somebody-else"),
+        start("local", "--port", url.rpartition(":")[2], "--ticks", "1"),
+    ]
+    table, as_json, executed, stranger, second = [finish(question) for question in questions]
+    assert (table[0], table[2]) == (0, "")
+    assert "autopilot · NAV" in table[1]
+    assert json.loads(as_json[1]) == requests.get(f"{url}/api/me/strategies/rebalance/plan/", timeout=60).json()
+    assert "autopilot is on" in only_line(*executed)
+    assert "no strategy is set" in only_line(*stranger)
+    assert "in use" in only_line(*second)
+
+    status, output, errors = run("tick", "--url", url, "--json")
+    assert (status, errors) == (0, "")
+    assert json.loads(output)["decisions"][0]["outcome"] == "decided"
+    status, output, errors = run("tick", "--url", url)
+    assert (status, errors) == (0, "")
+    assert "decision" in output
+
+    switch = f"{url}/api/me/strategies/rebalance/autopilot/"
+    assert requests.put(switch, json={"enabled": False}, timeout=60).ok
+    status, output, errors = run("execute", "--url", url)
+    assert (status, errors) == (0, "")
+    assert "orders placed" in output
+
+    ends_cleanly(process, signal.SIGINT)

@@ -1,0 +1,296 @@
+"""A read that fails says what to do about it, and garbage never becomes a fact."""
+
+import json
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from botbalance.errors import CallOwner, TryAgainLater, WaitUntilAllowed
+from botbalance.exchange.ccxt_adapter import CcxtAdapter
+
+from tests.integration.exchange.simulated import KEY, Exchange, Fault
+
+CLIENT_ID = "0123456789abcdef0123"
+
+type Read = Callable[[CcxtAdapter], Any]
+
+READS: dict[str, tuple[str, Read]] = {
+    "market_listings": ("/api/v3/exchangeInfo", lambda adapter: adapter.market_listings(["BTCUSDT"])),
+    "quotes": ("/api/v3/ticker/24hr", lambda adapter: adapter.quotes(["BTCUSDT", "ETHUSDT"])),
+    "balances": ("/api/v3/account", lambda adapter: adapter.balances()),
+    "open_orders": ("/api/v3/openOrders", lambda adapter: adapter.open_orders()),
+    "find_order": ("/api/v3/order", lambda adapter: adapter.find_order("BTCUSDT", CLIENT_ID)),
+    "trades": ("/api/v3/myTrades", lambda adapter: adapter.trades("BTCUSDT", "1")),
+}
+SIGNED = sorted(READS.keys() - {"market_listings", "quotes"})
+
+HTML = "<html><body>We are down for maintenance.</body></html>"
+GARBAGE = {
+    "html": HTML,
+    "empty": "",
+    "blank": " \n",
+    "{}": "{}",
+    "null": "null",
+    "false": "false",
+    "a number": "0",
+    "a string": '"maintenance"',
+    "a message": '{"msg":"maintenance"}',
+    "another object": '{"serverTime":1700000000000}',
+    "a list of {}": "[{}]",
+    "a list of null": "[null]",
+    "a list of text": '["x"]',
+    "a list of lists": "[[]]",
+    "truncated list": '[{"symbol":"BTCUSDT","orderId":1,"pri',
+    "truncated object": '{"symbols":[{"symbol":"BTCUSDT"',
+    "deeply nested": "[" * 100_000,
+}
+
+
+def failure_of(trader: CcxtAdapter, read: Read) -> TryAgainLater:
+    with pytest.raises(TryAgainLater) as raised:
+        read(trader)
+    return raised.value
+
+
+@pytest.mark.parametrize("body", GARBAGE.values(), ids=GARBAGE)
+@pytest.mark.parametrize("name", READS)
+def test_garbage_with_http_200_is_a_doubtful_reply(
+    trader: CcxtAdapter, exchange: Exchange, name: str, body: str
+) -> None:
+    path, read = READS[name]
+    exchange.api.faults["GET", path] = Fault.body(body)
+    assert failure_of(trader, read).code == "doubtful_reply"
+
+
+@pytest.mark.parametrize("name", READS)
+def test_a_truncated_answer_is_a_doubtful_reply(trader: CcxtAdapter, exchange: Exchange, name: str) -> None:
+    trader.place_order("BTCUSDT", "buy", Decimal(39_000), Decimal("0.01"), CLIENT_ID, post_only=True)
+    exchange.market.set_price("BTCUSDT", Decimal(38_000))
+    path, read = READS[name]
+    read(trader)
+    query = "symbol=BTCUSDT&orderId=1" if name in {"find_order", "trades"} else ""
+    told = exchange.api.answer_to(path, query, signed_by=KEY if name in SIGNED else None)
+    exchange.api.faults["GET", path] = Fault.body(told[: len(told) // 2])
+    assert failure_of(trader, read).code == "doubtful_reply"
+
+
+@pytest.mark.parametrize("name", READS)
+def test_a_doubtful_reply_leaves_the_adapter_as_it_was(trader: CcxtAdapter, exchange: Exchange, name: str) -> None:
+    path, read = READS[name]
+    trader.place_order("BTCUSDT", "buy", Decimal(39_000), Decimal("0.01"), CLIENT_ID, post_only=True)
+    before = {other: ask(trader) for other, (_, ask) in READS.items()}
+    exchange.api.faults["GET", path] = Fault.body("{}")
+    failure_of(trader, read)
+    exchange.api.faults.clear()
+    assert {other: ask(trader) for other, (_, ask) in READS.items()} == before
+
+
+ENTRY = {"asset": "BTC", "free": "1", "locked": "0"}
+
+
+@pytest.mark.parametrize(
+    "balances",
+    [
+        None,
+        {},
+        "",
+        [{}],
+        [None],
+        ["BTC"],
+        [ENTRY | {"asset": None}],
+        [ENTRY, {}],
+        [{"asset": "BTC"}],
+        [{"asset": "BTC", "free": "1"}],
+        [{"asset": "BTC", "locked": "1"}],
+        [ENTRY | {"free": "NaN"}],
+        [ENTRY | {"free": "Infinity"}],
+        [ENTRY | {"free": "-1"}],
+        [ENTRY | {"locked": "-0.5"}],
+        [ENTRY | {"free": "one"}],
+        [ENTRY | {"free": None}],
+        [ENTRY | {"free": {}}],
+    ],
+    ids=str,
+)
+def test_a_balance_that_cannot_be_right_is_doubtful(trader: CcxtAdapter, exchange: Exchange, balances: object) -> None:
+    exchange.api.faults["GET", "/api/v3/account"] = Fault.body(json.dumps({"canTrade": True, "balances": balances}))
+    assert failure_of(trader, READS["balances"][1]).code == "doubtful_reply"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"orderId": None},
+        {"orderId": ""},
+        {"side": None},
+        {"side": "HOLD"},
+        {"status": None},
+        {"status": "SOMETHING_NEW"},
+        {"price": None},
+        {"price": "0.00000000"},
+        {"price": "-1"},
+        {"price": "NaN"},
+        {"origQty": None},
+        {"origQty": "-1"},
+        {"executedQty": "-1"},
+        {"executedQty": "NaN"},
+        {"status": "FILLED", "executedQty": "0"},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("name", ["open_orders", "find_order"])
+def test_an_order_that_cannot_be_right_is_doubtful(
+    trader: CcxtAdapter, exchange: Exchange, name: str, change: dict[str, Any]
+) -> None:
+    trader.place_order("BTCUSDT", "buy", Decimal(39_000), Decimal("0.01"), CLIENT_ID, post_only=True)
+    [order] = json.loads(exchange.api.answer_to("/api/v3/openOrders", signed_by=KEY))
+    path, read = READS[name]
+    distorted = order | change
+    exchange.api.faults["GET", path] = Fault.body(json.dumps([distorted] if name == "open_orders" else distorted))
+    assert failure_of(trader, read).code == "doubtful_reply"
+
+
+def test_an_order_of_another_market_is_not_the_one_looked_up(trader: CcxtAdapter, exchange: Exchange) -> None:
+    trader.place_order("BTCUSDT", "buy", Decimal(39_000), Decimal("0.01"), CLIENT_ID, post_only=True)
+    [order] = json.loads(exchange.api.answer_to("/api/v3/openOrders", signed_by=KEY))
+    exchange.api.faults["GET", "/api/v3/order"] = Fault.body(json.dumps(order | {"symbol": "ETHUSDT"}))
+    assert failure_of(trader, READS["find_order"][1]).code == "doubtful_reply"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"id": None},
+        {"orderId": None},
+        {"price": None},
+        {"price": "NaN"},
+        {"price": "0"},
+        {"qty": None},
+        {"qty": "-1"},
+        {"qty": "0"},
+        {"commission": "NaN"},
+        {"commissionAsset": None},
+        {"time": None},
+        {"time": "yesterday"},
+    ],
+    ids=str,
+)
+def test_a_trade_that_cannot_be_right_is_doubtful(
+    trader: CcxtAdapter, exchange: Exchange, change: dict[str, Any]
+) -> None:
+    trader.place_order("BTCUSDT", "buy", Decimal(41_000), Decimal("0.01"), CLIENT_ID, post_only=False)
+    [trade] = json.loads(exchange.api.answer_to("/api/v3/myTrades", "symbol=BTCUSDT", signed_by=KEY))
+    exchange.api.faults["GET", "/api/v3/myTrades"] = Fault.body(json.dumps([trade | change]))
+    assert failure_of(trader, READS["trades"][1]).code == "doubtful_reply"
+
+
+# the exchange's own errors
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504, 520])
+@pytest.mark.parametrize("name", READS)
+def test_a_server_error_is_tried_again_later(trader: CcxtAdapter, exchange: Exchange, name: str, status: int) -> None:
+    path, read = READS[name]
+    exchange.api.faults["GET", path] = Fault.error(status, HTML)
+    failure = failure_of(trader, read)
+    assert not isinstance(failure, WaitUntilAllowed)
+    assert exchange.api.count("GET", path) == 1, "ccxt must not repeat a request by itself"
+
+
+@pytest.mark.parametrize("name", READS)
+def test_a_closed_connection_is_tried_again_later(trader: CcxtAdapter, exchange: Exchange, name: str) -> None:
+    path, read = READS[name]
+    exchange.api.faults["GET", path] = Fault()
+    assert failure_of(trader, read).code == "exchange_unavailable"
+
+
+def test_an_exchange_that_nobody_answers_for_is_tried_again_later() -> None:
+    adapter = CcxtAdapter("binance", base_url="http://127.0.0.1:1")
+    assert failure_of(adapter, READS["market_listings"][1]).code == "exchange_unavailable"
+    adapter.close()
+
+
+@pytest.mark.parametrize("status", [429, 418])
+@pytest.mark.parametrize("name", READS)
+def test_a_rate_limit_says_how_long_to_wait(trader: CcxtAdapter, exchange: Exchange, name: str, status: int) -> None:
+    path, read = READS[name]
+    body = '{"code":-1003,"msg":"Too many requests."}'
+    exchange.api.faults["GET", path] = Fault.error(status, body, retry_after="17")
+    failure = failure_of(trader, read)
+    assert isinstance(failure, WaitUntilAllowed)
+    assert failure.retry_after_s == 17
+
+
+@pytest.mark.parametrize("retry_after", [None, "soon", "-5", "1.5", ""])
+def test_a_rate_limit_without_a_usable_time_is_a_minute(
+    trader: CcxtAdapter, exchange: Exchange, retry_after: str | None
+) -> None:
+    exchange.api.faults["GET", "/api/v3/account"] = Fault.error(429, "{}", retry_after=retry_after)
+    failure = failure_of(trader, READS["balances"][1])
+    assert isinstance(failure, WaitUntilAllowed)
+    assert failure.retry_after_s == 60
+
+
+CLOCK_IS_OFF = '{"code":-1021,"msg":"Timestamp for this request is outside of the recvWindow."}'
+
+
+@pytest.mark.parametrize("name", SIGNED)
+def test_a_clock_that_is_off_is_set_once_and_the_read_repeated(
+    trader: CcxtAdapter, exchange: Exchange, name: str
+) -> None:
+    path, read = READS[name]
+    exchange.api.faults["GET", path] = Fault.error(400, CLOCK_IS_OFF, times=1)
+    read(trader)
+    assert exchange.api.count("GET", "/api/v3/time") == 1
+    assert exchange.api.count("GET", path) == 2
+
+
+def test_a_clock_that_stays_off_is_not_tried_for_ever(trader: CcxtAdapter, exchange: Exchange) -> None:
+    exchange.api.faults["GET", "/api/v3/account"] = Fault.error(400, CLOCK_IS_OFF)
+    failure_of(trader, READS["balances"][1])
+    assert exchange.api.count("GET", "/api/v3/account") == 2
+
+
+def test_a_server_time_that_cannot_be_read_is_tried_again_later(trader: CcxtAdapter, exchange: Exchange) -> None:
+    exchange.api.faults["GET", "/api/v3/account"] = Fault.error(400, CLOCK_IS_OFF)
+    exchange.api.faults["GET", "/api/v3/time"] = Fault.body(HTML)
+    failure_of(trader, READS["balances"][1])
+    assert exchange.api.count("GET", "/api/v3/account") == 1
+
+
+def test_an_order_that_is_unknown_while_its_trades_are_read_is_tried_again_later(
+    trader: CcxtAdapter, exchange: Exchange
+) -> None:
+    exchange.api.faults["GET", "/api/v3/myTrades"] = Fault.error(400, '{"code":-2013,"msg":"Order does not exist."}')
+    failure_of(trader, READS["trades"][1])
+
+
+@pytest.mark.parametrize("name", SIGNED)
+def test_a_key_without_permission_calls_for_its_owner(trader: CcxtAdapter, exchange: Exchange, name: str) -> None:
+    path, read = READS[name]
+    body = '{"code":-2015,"msg":"Invalid API-key, IP, or permissions for action."}'
+    exchange.api.faults["GET", path] = Fault.error(401, body)
+    with pytest.raises(CallOwner):
+        read(trader)
+
+
+@pytest.mark.parametrize("name", SIGNED)
+def test_a_code_that_only_the_spot_market_has_keeps_its_meaning_at_a_local_address(
+    trader: CcxtAdapter, exchange: Exchange, name: str
+) -> None:
+    """ccxt picks its table of errors by the official host."""
+    path, read = READS[name]
+    exchange.api.faults["GET", path] = Fault.error(400, '{"code":-2008,"msg":"Invalid Api-Key ID."}')
+    with pytest.raises(CallOwner):
+        read(trader)
+
+
+# cancels
+
+
+@pytest.mark.parametrize("fault", [Fault(), Fault(after_effect=True), Fault.error(503, HTML)], ids=str)
+def test_a_cancel_that_fails_is_tried_again_later(trader: CcxtAdapter, exchange: Exchange, fault: Fault) -> None:
+    trader.place_order("BTCUSDT", "buy", Decimal(39_000), Decimal("0.01"), CLIENT_ID, post_only=True)
+    exchange.api.faults["DELETE", "/api/v3/order"] = fault
+    failure_of(trader, lambda adapter: adapter.cancel_order("BTCUSDT", CLIENT_ID))

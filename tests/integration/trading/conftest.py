@@ -1,0 +1,36 @@
+"""The tables are one module's, the exchange and the user are one test's."""
+
+from collections.abc import Iterator, Mapping
+from uuid import uuid4
+
+import pytest
+
+from tests.integration.trading.world import TEN_THOUSAND_USDT, World, new_world
+from workbench.embedded_aws import CREDENTIALS, EmbeddedAws
+from workbench.template import read_template
+
+
+@pytest.fixture(scope="module")
+def environment() -> Iterator[Mapping[str, str]]:
+    """What the template tells the functions, over tables that are really there."""
+    aws = EmbeddedAws(read_template(), run="test")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in CREDENTIALS.items():
+            patch.setenv(name, value)
+        yield aws.start()
+        aws.stop()
+
+
+@pytest.fixture
+def newcomer(environment: Mapping[str, str]) -> Iterator[World]:
+    """A user without account and strategy. Prices are cached for no longer than a test lets time pass."""
+    with new_world(environment, f"user-{uuid4().hex[:12]}", PRICING_USE_CACHE="false") as world:
+        yield world
+
+
+@pytest.fixture
+def world(newcomer: World) -> World:
+    """A user with 10,000 USDT whose autopilot is on and who wants three coins."""
+    newcomer.open_account(newcomer.user, TEN_THOUSAND_USDT)
+    newcomer.set_strategy()
+    return newcomer

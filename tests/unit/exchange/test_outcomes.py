@@ -1,0 +1,85 @@
+"""Only a definite refusal ends an order: every error class of ccxt, against what exchanges.md says of it."""
+
+from inspect import getmembers, isclass
+
+import pytest
+from botbalance.exchange.outcomes import Fate, fate_of_order, is_revoked_key
+from ccxt.base import errors
+
+FINAL = {
+    "InsufficientFunds",
+    "BadSymbol",
+    "OrderImmediatelyFillable",
+    "MarketClosed",
+    "AuthenticationError",
+    "PermissionDenied",
+    "AccountNotEnabled",
+    "AccountSuspended",
+    "InvalidNonce",
+    "InvalidOrder",
+    "BadRequest",
+}
+"""Written down by hand: what may end an order. Whatever else ccxt has, or gets, leaves it unknown."""
+
+CLASSES: dict[str, type[Exception]] = {
+    name: found for name, found in getmembers(errors, isclass) if issubclass(found, Exception)
+}
+NOT_CCXT_S = [ValueError("x"), KeyError("id"), TypeError("x"), OSError("reset"), TimeoutError("slow"), Exception("?")]
+DUPLICATES = [
+    'binance {"code":-2010,"msg":"Duplicate order sent."}',
+    'okx {"sCode":"51016","sMsg":"Duplicated client order ID"}',
+    "bybit OrderLinkedID is DUPLICATE",
+    'bybit {"retCode":30001,"retMsg":"order_link_id is repeated"}',
+    'htx {"err-msg":"the client order id already exists"}',
+]
+
+
+def test_every_class_that_ccxt_exports_is_looked_at() -> None:
+    assert {name for name in errors.__all__ if name != "error_hierarchy"} == CLASSES.keys()
+    assert CLASSES.keys() >= FINAL
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_an_order_that_was_sent_is_over_only_after_a_definite_refusal(name: str) -> None:
+    expected = Fate.REFUSED if name in FINAL else Fate.UNKNOWN
+    assert fate_of_order(CLASSES[name]("binance says no"), sent=True) is expected
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_an_order_that_was_never_sent_does_not_exist_whatever_was_raised(name: str) -> None:
+    assert fate_of_order(CLASSES[name]("before anything was sent"), sent=False) is Fate.REFUSED
+
+
+@pytest.mark.parametrize("text", DUPLICATES)
+@pytest.mark.parametrize("name", CLASSES)
+def test_a_duplicate_is_there_already_so_it_is_looked_up(name: str, text: str) -> None:
+    assert fate_of_order(CLASSES[name](text), sent=True) is Fate.UNKNOWN
+
+
+@pytest.mark.parametrize("error", NOT_CCXT_S, ids=repr)
+def test_an_error_that_is_not_ccxt_s_says_nothing_about_an_order_that_was_sent(error: Exception) -> None:
+    assert fate_of_order(error, sent=True) is Fate.UNKNOWN
+    assert fate_of_order(error, sent=False) is Fate.REFUSED
+
+
+def test_a_revoked_key_ends_the_order_also_where_ccxt_takes_it_for_a_ban() -> None:
+    revoked = errors.DDoSProtection('binance {"code":-2015,"msg":"Invalid API-key, IP, or permissions for action."}')
+    banned = errors.DDoSProtection('binance 418 {"code":-1003,"msg":"Way too many requests."}')
+    assert fate_of_order(revoked, sent=True) is Fate.REFUSED
+    assert fate_of_order(banned, sent=True) is Fate.UNKNOWN
+    assert is_revoked_key(revoked)
+    assert not is_revoked_key(banned)
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_only_an_authentication_error_of_itself_means_that_the_key_is_refused(name: str) -> None:
+    expected = name in {"AuthenticationError", "PermissionDenied", "AccountNotEnabled", "AccountSuspended"}
+    assert is_revoked_key(CLASSES[name]("no")) is expected
+    assert is_revoked_key(CLASSES[name]('{"code":-2015}')) is (expected or name == "DDoSProtection")
+
+
+def test_a_class_of_one_s_own_that_only_inherits_from_a_refusal_is_no_refusal() -> None:
+    class OrderMaybeThere(errors.InvalidOrder):  # type: ignore[misc]
+        pass
+
+    assert fate_of_order(OrderMaybeThere("?"), sent=True) is Fate.UNKNOWN

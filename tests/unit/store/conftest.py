@@ -1,0 +1,146 @@
+"""The template's tables on two engines: moto in this process, and AWS's own DynamoDB Local where one answers.
+
+``BOTBALANCE_TEST_DYNAMODB=http://127.0.0.1:8000`` names it; without that its half of the tests is skipped.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import boto3
+import pytest
+from botbalance.store.cache import CacheTable
+from botbalance.store.credentials import CredentialsTable
+from botbalance.store.decisions import DecisionsTable
+from botbalance.store.orders import OrdersTable
+from botbalance.store.strategies import StrategiesTable
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError
+from moto import mock_aws
+
+from workbench.template import read_template
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_kms import KMSClient
+
+LOCAL = "BOTBALANCE_TEST_DYNAMODB"
+TTL_DAYS = 90
+_PROPERTIES = {
+    "AttributeDefinitions",
+    "KeySchema",
+    "BillingMode",
+    "GlobalSecondaryIndexes",
+    "LocalSecondaryIndexes",
+}
+_NOBODY: dict[str, Any] = {
+    "region_name": "us-east-1",
+    "aws_access_key_id": "local",
+    "aws_secret_access_key": "local",
+}
+_QUICK = Config(connect_timeout=2, read_timeout=10, retries={"total_max_attempts": 1})
+
+type MakeTable = Callable[[str], str]
+
+
+def _local_endpoint() -> str:
+    """DynamoDB Local's URL; skips the test where there is none."""
+    endpoint = os.environ.get(LOCAL, "")
+    if not endpoint:
+        pytest.skip(f"{LOCAL} names no DynamoDB Local")
+    if urlsplit(endpoint).hostname not in {"127.0.0.1", "localhost", "::1"}:
+        pytest.fail(f"{LOCAL} is {endpoint}, expected a URL on loopback: these tests delete tables")
+    return endpoint
+
+
+@pytest.fixture(scope="session")
+def tables() -> dict[str, dict[str, Any]]:
+    """The properties of the template's tables, as CreateTable takes them, by logical id."""
+    return {
+        logical_id: {key: properties[key] for key in _PROPERTIES & properties.keys()}
+        for logical_id, properties in read_template().resources("AWS::DynamoDB::Table").items()
+    }
+
+
+@pytest.fixture(scope="session", params=["moto", "dynamodb-local"])
+def client(request: pytest.FixtureRequest) -> Iterator["DynamoDBClient"]:
+    """A client of one of the two engines; made once, because that takes longer than a test."""
+    endpoint = _local_endpoint() if request.param == "dynamodb-local" else None
+    with closing(boto3.client("dynamodb", endpoint_url=endpoint, config=_QUICK, **_NOBODY)) as client:
+        if endpoint is not None:
+            try:
+                client.list_tables(Limit=1)
+            except BotoCoreError as error:
+                pytest.skip(f"{LOCAL} is {endpoint}, where nothing answers: {error}")
+        yield client
+
+
+@pytest.fixture
+def dynamodb(client: "DynamoDBClient") -> Iterator["DynamoDBClient"]:
+    with mock_aws():  # a client with an endpoint of its own goes past it
+        yield client
+
+
+@pytest.fixture
+def table(dynamodb: "DynamoDBClient", tables: dict[str, dict[str, Any]]) -> Iterator[MakeTable]:
+    """Makes a table of its own for the test from its logical id in the template; returns its name."""
+    made = []
+
+    def make(logical_id: str) -> str:
+        name = f"test-{logical_id}-{uuid4()}"
+        dynamodb.create_table(TableName=name, **tables[logical_id])
+        made.append(name)
+        return name
+
+    yield make
+    for name in made:
+        dynamodb.delete_table(TableName=name)
+
+
+@pytest.fixture(scope="session")
+def kms_client() -> Iterator["KMSClient"]:
+    with closing(boto3.client("kms", config=_QUICK, **_NOBODY)) as client:
+        yield client
+
+
+@pytest.fixture
+def kms(dynamodb: "DynamoDBClient", kms_client: "KMSClient") -> "KMSClient":
+    return kms_client
+
+
+@pytest.fixture
+def key_id(kms: "KMSClient") -> str:
+    return kms.create_key()["KeyMetadata"]["KeyId"]
+
+
+@pytest.fixture
+def strategies(dynamodb: "DynamoDBClient", table: MakeTable) -> StrategiesTable:
+    return StrategiesTable(dynamodb, table("StrategiesTable"))
+
+
+@pytest.fixture
+def orders(dynamodb: "DynamoDBClient", table: MakeTable) -> OrdersTable:
+    return OrdersTable(dynamodb, table("OrdersTable"))
+
+
+@pytest.fixture
+def decisions(dynamodb: "DynamoDBClient", table: MakeTable) -> DecisionsTable:
+    return DecisionsTable(dynamodb, table("DecisionsTable"), TTL_DAYS)
+
+
+@pytest.fixture
+def credentials_table(table: MakeTable) -> str:
+    return table("CredentialsTable")
+
+
+@pytest.fixture
+def credentials(dynamodb: "DynamoDBClient", credentials_table: str, kms: "KMSClient", key_id: str) -> CredentialsTable:
+    return CredentialsTable(dynamodb, credentials_table, kms, key_id)
+
+
+@pytest.fixture
+def cache(dynamodb: "DynamoDBClient", table: MakeTable) -> CacheTable:
+    return CacheTable(dynamodb, table("CacheTable"))
