@@ -8,6 +8,7 @@ from botbalance.api.schemas import StrategyRequest
 from botbalance.engine import InvalidInput, require_allocations
 from botbalance.errors import MendRequest
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 QUOTE = "USDT"
 WORTH = Decimal(10_000)
@@ -54,11 +55,15 @@ def read_strategy(path: Path) -> StrategyRequest:
     except OSError as error:
         raise MendRequest("strategy_file", f"--strategy is {path}: {error.strerror}") from None
     except ValidationError as error:
-        wrong = "; ".join(
-            f"{'.'.join(map(str, found['loc'])) or 'the file'}: {found['msg']}" for found in error.errors()
-        )
+        wrong = "; ".join(_wrong(found) for found in error.errors())
         raise MendRequest("strategy_file", f"--strategy is {path}: {wrong}") from None
     return strategy
+
+
+def _wrong(found: ErrorDetails) -> str:
+    field = ".".join(map(str, found["loc"])) or "the file"
+    value = "" if found["type"] == "missing" else f" is {str(found['input'])[:60]!r}"
+    return f"{field}{value}: {found['msg']}"
 
 
 def off_target_balances(strategy: StrategyRequest, prices: Mapping[str, Decimal]) -> dict[str, Decimal]:

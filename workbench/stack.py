@@ -222,10 +222,6 @@ def _market_of(options: Options, clock: TickClock) -> tuple[StrategyRequest, Can
             for symbol in _symbols(strategy)
         }
         source = RandomWalk(seed=options.seed, start_ms=clock.milliseconds())
-    if strategy.exchange != "binance":
-        raise MendRequest(
-            "local_exchange", f"exchange is {strategy.exchange}, expected binance: it is the simulated one"
-        )
     return strategy, FrozenPrices(start_ms=source.start_ms) if options.freeze_prices else source, first_prices
 
 

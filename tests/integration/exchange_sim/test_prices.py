@@ -168,7 +168,9 @@ def test_malformed_files_are_refused(record: Callable[..., Path], text: str, pro
         RecordedCandles(folder, ["BTCUSDT"])
 
 
-@pytest.mark.parametrize("content", [b"not gzip at all", gzip.compress(b"3600000,1,1,1,1,1\n", mtime=0)[:-9], b"\xff\xfe"])
+@pytest.mark.parametrize(
+    "content", [b"not gzip at all", gzip.compress(b"3600000,1,1,1,1,1\n", mtime=0)[:-9], b"\xff\xfe"]
+)
 def test_unreadable_archives_are_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "BTCUSDT.csv.gz").write_bytes(content)
     with pytest.raises(CandleFileError, match="cannot be read"):

@@ -84,7 +84,7 @@ def test_a_refusal_never_repeats_what_might_be_a_secret(stack: Stack, document: 
 
 def test_an_exchange_that_nobody_knows_is_refused(stack: Stack) -> None:
     document = {"exchange": "mtgox", "api_key": "k" * 64, "secret": "s" * 64}
-    problem(newcomer(stack).put(CREDENTIALS, document), 422, "unknown_exchange")
+    problem(newcomer(stack).put(CREDENTIALS, document), 422, "invalid_request")
 
 
 def test_keys_are_encrypted_where_they_are_stored_and_appear_in_no_answer_and_no_log(

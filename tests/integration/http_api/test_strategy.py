@@ -157,9 +157,11 @@ def test_an_asset_without_a_market_is_refused_by_its_pair(user: Client, asset: s
     assert "binance" in document["detail"]
 
 
-def test_an_unknown_exchange_is_refused(user: Client) -> None:
-    document = problem(user.put(STRATEGY, GOOD_STRATEGY | {"exchange": "mtgox"}), 422, "unknown_exchange")
-    assert "mtgox" in document["detail"]
+@pytest.mark.parametrize("exchange", ["mtgox", "kraken", "base", "Binance"])
+def test_an_exchange_that_is_not_verified_is_refused(user: Client, exchange: str) -> None:
+    document = problem(user.put(STRATEGY, GOOD_STRATEGY | {"exchange": exchange}), 422, "invalid_request")
+    assert "exchange" in document["detail"]
+    assert "binance" in document["detail"]
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from botbalance.settings import Settings
+
 from workbench.template import Template, read_template
 
 ROOT = Path(__file__).parents[3]
@@ -85,8 +85,6 @@ def test_no_float_near_money() -> None:
     for room in ("engine", "trading", "exchange", "store"):
         for path in (ROOT / "layers/engine/python/botbalance" / room).rglob("*.py"):
             offending = [
-                line
-                for line in path.read_text().splitlines()
-                if re.search(r"\bfloat\(|:\s*float\b|->\s*float\b", line)
+                line for line in path.read_text().splitlines() if re.search(r"\bfloat\(|:\s*float\b|->\s*float\b", line)
             ]
             assert not offending, (path, offending)

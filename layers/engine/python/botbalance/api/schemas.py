@@ -31,7 +31,8 @@ Percent = Annotated[Decimal, PlainSerializer(_plain_percent, return_type=str)]
 Number = Annotated[Decimal, Field(allow_inf_nan=False, max_digits=40)]
 """A number in a request: a JSON string, or a JSON number where its digits are few."""
 Asset = Annotated[str, StringConstraints(min_length=1, max_length=20, pattern=r"^[^\s/:]+$")]
-Exchange = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]{2,30}$")]
+Exchange = Literal["binance"]
+"""The exchanges on which the whole life of an order has been verified; docs/exchanges.md says how."""
 
 
 class _Answer(BaseModel):

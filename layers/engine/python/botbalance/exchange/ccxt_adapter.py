@@ -328,7 +328,8 @@ def _in_our_words(what: str, error: Exception, client: Any) -> BotBalanceError:
         return _OrderNotThere("order_not_found", _words(error))
     if "BadSymbol" in names:
         return MendRequest("unknown_market", _words(error))
-    return TryAgainLater("exchange_unavailable", f"the exchange did not answer as expected: {_words(error)}")
+    # Not its words: they hold the request's address and whatever page came back.
+    return TryAgainLater("exchange_unavailable", f"the exchange did not answer as expected ({type(error).__name__})")
 
 
 def _retry_after_s(client: Any) -> int:

@@ -103,10 +103,15 @@ class Order(BaseModel):
         return self.status in ACTIVE
 
     @property
-    def fills_complete(self) -> bool:
-        """Whether the fills booked add up to what the exchange says was filled."""
+    def booked_qty(self) -> Decimal:
+        """What the fills booked add up to, in base."""
         with ExactArithmetic():
-            return sum((fill.base_qty for fill in self.fills), Decimal(0)) == self.filled_qty
+            return sum((fill.base_qty for fill in self.fills), Decimal(0))
+
+    @property
+    def fills_complete(self) -> bool:
+        """Whether everything that the exchange says was filled is booked."""
+        return self.booked_qty == self.filled_qty
 
     def engine_fills(self) -> list[Fill]:
         """Its fills in the engine's form."""

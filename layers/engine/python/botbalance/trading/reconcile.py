@@ -57,7 +57,7 @@ def book(desk: Desk, account: ExchangeAdapter, order: Order, seen: ExchangeOrder
     """
     filled_qty = max(order.filled_qty, seen.filled_qty)
     fills = order.fills
-    if filled_qty > sum(fill.base_qty for fill in fills):
+    if filled_qty > order.booked_qty:
         booked = {fill.trade_id for fill in fills}
         fills += tuple(
             OrderFill(
