@@ -1,6 +1,7 @@
 """Runs the stack tick by tick, shows it, and sums it up."""
 
 import json
+import math
 import signal
 import time
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ from workbench.stack import Options, Stack, Standing
 from workbench.tables import amount, decisions_table, orders_table, percent, plan_table
 
 _LAST_DECISIONS = 6
+_SAME_MOMENT_S = 1
 _RESTING = (OrderStatus.PENDING, OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED)
 
 
@@ -164,12 +166,19 @@ def _no_view() -> Iterator[None]:
 
 @contextmanager
 def _stop_on_signals() -> Iterator[Event]:
-    """What Ctrl-C and a polite kill set; a second one ends the run at once."""
+    """What Ctrl-C and a polite kill set; another one, a moment later, ends the run at once.
+
+    Not one in the same moment: a terminal and whatever started this both pass on the same Ctrl-C.
+    """
     stopped = Event()
+    impatient_after = math.inf
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
-        if stopped.is_set():
+        nonlocal impatient_after
+        if time.monotonic() > impatient_after:
             raise KeyboardInterrupt
+        if not stopped.is_set():
+            impatient_after = time.monotonic() + _SAME_MOMENT_S
         stopped.set()
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}

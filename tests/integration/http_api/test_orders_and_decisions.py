@@ -2,6 +2,7 @@
 
 import json
 from base64 import urlsafe_b64encode
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -151,7 +152,7 @@ def test_a_decision_is_whole(busy: Client) -> None:
         "active_symbols",
     }
     assert [order["client_order_id"] for order in whole["placed"]] == short["placed"]
-    assert whole["evaluation"]["nav"] == short["nav"]
+    assert Decimal(whole["evaluation"]["nav"]) == Decimal(short["nav"])
 
 
 def test_a_fill_is_shown_with_its_fee() -> None:

@@ -119,7 +119,7 @@ def _of_request(error: RequestValidationError) -> Response[str]:
     wrong = []
     for found in error.errors():
         place = [str(part) for part in found["loc"] if part not in {"body", "query", "path", "header"}]
-        expected = _EXPECTED_OF_TYPE.get(found["type"], str(found["msg"]).removeprefix("Value error, "))
+        expected = _EXPECTED_OF_TYPE.get(found["type"], str(found["msg"]).removeprefix("Input should be "))
         entry = {"field": ".".join(place) or "body", "expected": expected}
         wrong.append(entry | _value_of(found, place))
     if any(found["type"].startswith("json_") for found in error.errors()):

@@ -1,6 +1,6 @@
 """The shapes of requests and answers. Money and percentages are strings in JSON, exact and never scientific."""
 
-from decimal import ROUND_HALF_EVEN, Context, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, StringConstraints
@@ -11,6 +11,7 @@ from botbalance.store.orders import Order, OrderStatus
 from botbalance.trading.plan import Plan
 
 _PERCENT_PLACES = Decimal("1e-8")
+_TRIGGER_DIGITS = 12
 _WIDE = Context(prec=60, rounding=ROUND_HALF_EVEN)
 
 
@@ -28,6 +29,14 @@ Money = Annotated[Decimal, PlainSerializer(_plain, return_type=str)]
 """An amount, price or quantity, exact."""
 Percent = Annotated[Decimal, PlainSerializer(_plain_percent, return_type=str)]
 """Percent, shown to eight places."""
+BuyTrigger = Annotated[
+    Decimal, PlainSerializer(lambda price: _plain(Context(_TRIGGER_DIGITS, ROUND_FLOOR).plus(price)), return_type=str)
+]
+"""The price at which a buy starts, to twelve digits, rounded so that there it does."""
+SellTrigger = Annotated[
+    Decimal, PlainSerializer(lambda price: _plain(Context(_TRIGGER_DIGITS, ROUND_CEILING).plus(price)), return_type=str)
+]
+"""The price at which a sell starts, to twelve digits, rounded so that there it does."""
 Number = Annotated[Decimal, Field(allow_inf_nan=False, max_digits=40)]
 """A number in a request: a JSON string, or a JSON number where its digits are few."""
 Asset = Annotated[str, StringConstraints(min_length=1, max_length=20, pattern=r"^[^\s/:]+$")]
@@ -72,8 +81,8 @@ class AssetView(_Answer):
     action: ActionView | None
     hold: HoldReason | None
     smallest_order_size_pct: Money | None
-    buy_trigger: Money | None
-    sell_trigger: Money | None
+    buy_trigger: BuyTrigger | None
+    sell_trigger: SellTrigger | None
 
 
 class UnmanagedView(BaseModel):
@@ -310,7 +319,7 @@ class DecisionView(_Answer):
     outcome: Literal["decided", "skipped"]
     reason: str | None
     engine_version: str
-    nav: str | None
+    nav: Money | None
     drift_pct: Percent | None
     canceled: dict[str, CancelReason]
     placed: list[str]
