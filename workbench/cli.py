@@ -9,7 +9,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 from botbalance.engine import InvalidInput
-from botbalance.errors import BotBalanceError, MendRequest
+from botbalance.errors import BotBalanceError, InvalidSettings, MendRequest
 from rich.console import Console, RenderableType
 
 from workbench.api_client import ApiClient
@@ -104,7 +104,7 @@ def main() -> None:
         _fail(error.format_message(), 2)
     except (typer.Abort, KeyboardInterrupt):
         sys.exit(130)
-    except (BotBalanceError, InvalidInput, CandleFileError) as error:
+    except (BotBalanceError, InvalidSettings, InvalidInput, CandleFileError) as error:
         _fail(str(error), 2)
     except OSError as error:
         _fail(str(error), 1)

@@ -21,7 +21,7 @@ from botbalance.errors import NotThere
 from botbalance.store.credentials import ExchangeKey
 from botbalance.store.decisions import Decision
 from botbalance.trading.orders import cancel_every, cancel_one
-from botbalance.trading.strategy import change_strategy, switch_autopilot
+from botbalance.trading.strategy import change_strategy, require_key_unused, switch_autopilot
 
 app = new_resolver()
 
@@ -104,8 +104,9 @@ def get_credentials(exchange: ExchangeName = "binance") -> CredentialsView:
 
 @app.delete("/api/me/exchange/credentials")
 def delete_credentials(exchange: ExchangeName = "binance") -> CredentialsView:
-    """Forget the exchange key; returns what was forgotten."""
+    """Forget the exchange key; returns what was forgotten. Refused while it is needed."""
     stored = get_credentials(exchange)
+    require_key_unused(services().desk, user_of(app), exchange)
     services().credentials.delete(user_of(app), exchange)
     return stored
 

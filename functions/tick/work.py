@@ -8,6 +8,7 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botbalance.bootstrap import services
 from botbalance.log import logger
+from botbalance.trading.desk import Desk
 from botbalance.trading.tick import strategy_tick
 from pydantic import BaseModel
 
@@ -24,8 +25,9 @@ class TickMessage(BaseModel):
 def tick_users(record: SQSRecord) -> None:
     """Tick every user of one message; a message that cannot be read raises, and ends in the dead-letter queue."""
     message = TickMessage.model_validate_json(record.body)
+    desk = services().desk  # made here, once, before any thread asks for it
     with ThreadPoolExecutor(services().settings.work_threads) as pool:
-        list(pool.map(lambda user_id: _tick_user(user_id, message.ts_tick), message.user_ids))
+        list(pool.map(lambda user_id: _tick_user(desk, user_id, message.ts_tick), message.user_ids))
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -34,9 +36,9 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> Any:
     return process_partial_response(event=event, record_handler=tick_users, processor=processor, context=context)
 
 
-def _tick_user(user_id: str, ts_tick: int) -> None:
+def _tick_user(desk: Desk, user_id: str, ts_tick: int) -> None:
     try:
-        decision = strategy_tick(services().desk, user_id, ts_tick)
+        decision = strategy_tick(desk, user_id, ts_tick)
     except Exception:  # noqa: BLE001 - whatever it is, it is this user's alone; the next tick tries again
         logger.exception("tick failed", user_id=user_id, ts_tick=ts_tick)
         return

@@ -101,12 +101,12 @@ def test_a_cancel_of_an_order_cancelled_elsewhere_books_it_cancelled(world: Worl
     assert cancel_one(world.desk, world.user, ours.client_order_id).status is OrderStatus.CANCELED
 
 
-def test_cancelling_an_order_of_unknown_fate_leaves_it_pending_until_a_minute_has_passed(world: World) -> None:
+def test_cancelling_an_order_of_unknown_fate_leaves_it_pending_until_two_minutes_have_passed(world: World) -> None:
     intent = world.intent("BTCUSDT", limit_price="39840", base_qty="0.00502")
     world.desk.orders.create(intent)
     for _ in range(3):
         assert cancel_one(world.desk, world.user, intent.client_order_id).status is OrderStatus.PENDING
-    world.now += 61
+    world.now += 121
     given_up = cancel_one(world.desk, world.user, intent.client_order_id)
     assert given_up.status is OrderStatus.CANCELED
     assert given_up.reason == "never_placed"

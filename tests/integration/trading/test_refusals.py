@@ -51,7 +51,7 @@ def place(world: World, plan: Plan) -> list[Any]:
         plan.snapshot.rules,
         ts_tick=world.now,
         source="autopilot",
-    )
+    ).orders
 
 
 def test_a_revoked_key_switches_the_autopilot_off_with_the_reason_and_affects_nobody_else(wired: World) -> None:
@@ -96,9 +96,10 @@ def test_a_key_that_may_read_but_not_trade_switches_the_autopilot_off_at_the_fir
 
     decision = world.tick()
 
-    assert decision.outcome == "skipped"
+    assert "refuses the API key" in (decision.reason or "")
     assert not world.desk.strategies.get(world.user).autopilot_enabled
     (order,) = world.orders()
+    assert [placed["client_order_id"] for placed in decision.placed] == [order.client_order_id]
     assert order.status is OrderStatus.REJECTED
     assert (order.reason or "").startswith("exchange_key_refused: ")
 

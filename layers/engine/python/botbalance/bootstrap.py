@@ -21,6 +21,7 @@ from botbalance.settings import Settings, settings
 from botbalance.store.cache import CacheTable
 from botbalance.store.credentials import CredentialsTable, ExchangeKey
 from botbalance.store.decisions import DecisionsTable
+from botbalance.store.leases import LeasesTable
 from botbalance.store.orders import OrdersTable
 from botbalance.store.strategies import StrategiesTable
 from botbalance.trading.desk import Desk
@@ -89,6 +90,7 @@ class Services:
             strategies=self.strategies,
             orders=OrdersTable(self._dynamodb, self.settings.orders_table),
             decisions=DecisionsTable(self._dynamodb, self.settings.decisions_table, self.settings.decision_ttl_days),
+            leases=LeasesTable(self._dynamodb, self.settings.leases_table),
             accounts=Accounts(self.credentials, self.connect),
             portfolio=PortfolioService(prices, market_rules),
             clock=self.clock,

@@ -12,6 +12,10 @@ class BotBalanceError(Exception):
         self.code = code
 
 
+class InvalidSettings(Exception):
+    """The process is configured wrongly; no request can be met. The message names each variable."""
+
+
 class MendRequest(BotBalanceError):
     """The request cannot be met as it is; sending it again changes nothing."""
 

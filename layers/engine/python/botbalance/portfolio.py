@@ -57,9 +57,10 @@ class PortfolioService:
         account.use_listings(list(listings.values()))
         return {symbol: listing.rules for symbol, listing in listings.items()}
 
-    def require_listed(self, exchange: str, symbols: Collection[str]) -> None:
-        """Raise MendRequest, naming those of ``symbols`` that ``exchange`` does not list as spot markets."""
-        self._market_rules.listings(exchange, symbols)
+    def market_rules(self, exchange: str, symbols: Collection[str]) -> dict[str, MarketRules]:
+        """The rules of ``symbols``; raises MendRequest, naming those that are no spot markets of ``exchange``."""
+        listings = self._market_rules.listings(exchange, symbols)
+        return {symbol: listing.rules for symbol, listing in listings.items()}
 
 
 def evaluate_snapshot(

@@ -9,6 +9,7 @@ from threading import Lock
 from pydantic import TypeAdapter
 
 from botbalance.engine import PriceUnavailable
+from botbalance.engine.exact import ExactArithmetic
 from botbalance.exchange.adapter import ExchangeAdapter, Quote
 from botbalance.market_rules import MarketRulesService
 from botbalance.settings import Settings
@@ -98,7 +99,8 @@ class PriceService:
             return quote.last
         if quote.bid is None or quote.ask is None:
             return None
-        return (quote.bid + quote.ask) * _HALF
+        with ExactArithmetic():
+            return (quote.bid + quote.ask) * _HALF
 
 
 def _cache_key(exchange: str, symbol: str) -> str:

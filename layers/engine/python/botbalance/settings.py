@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from botbalance.errors import MendRequest
+from botbalance.errors import InvalidSettings
 
 Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/]+(/\S*)?$")]
 Host = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/]+/?$")]
@@ -24,6 +24,7 @@ class Settings(BaseModel):
     decisions_table: str
     credentials_table: str
     cache_table: str
+    leases_table: str
     tick_queue_url: Url = ""
     credentials_key_id: str = ""
     """The KMS key that encrypts users' exchange keys."""
@@ -51,13 +52,11 @@ class Settings(BaseModel):
     work_threads: int = Field(default=8, ge=1, le=64)
     """Users that one worker ticks at a time."""
 
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
     """The settings in ``environment``, where an empty variable counts as not set.
 
-    Raises MendRequest, naming each variable that is wrong.
+    Raises InvalidSettings, naming each variable that is wrong.
     """
     try:
         return Settings.model_validate({name.lower(): value for name, value in environment.items() if value})
@@ -68,7 +67,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
             else f"{'.'.join(map(str, detail['loc'])).upper()} is not set"
             for detail in error.errors()
         )
-        raise MendRequest("invalid_settings", wrong) from None
+        raise InvalidSettings(wrong) from None
 
 
 @cache

@@ -300,10 +300,12 @@ def _outcomes(
     below, above = ONE - step, ONE + step
     outcomes: dict[str, Action | _Held] = {}
     side: Side
-    for _, symbol, delta, (_, _, balance, _, price, _, _) in outside:
+    for _, symbol, delta, (asset, _, balance, _, price, _, _) in outside:
         if price is None:
             raise AssertionError(symbol)  # without a price its delta is 0
         market = rules[symbol]
+        if market.base != asset:  # BTCUSD in T and BTC in USDT have the same symbol
+            raise InvalidStrategy("target_allocations", repr(asset), f"the base of {symbol}, which is {market.base}")
         if delta > ZERO:
             side, stepped, free = "buy", price * below, free_quote
         else:

@@ -88,9 +88,13 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """The order may or may not exist: look it up by its client id, and never send it again."""
+    """The order may or may not exist: look it up by its client id, and never send it again.
+
+    ``retry_after_s``: for how many seconds the exchange wants no requests at all, where that is why.
+    """
 
     reason: str
+    retry_after_s: int | None = None
 
 
 KEY_REFUSED = "exchange_key_refused"

@@ -6,6 +6,7 @@ Decimals. Requests are never repeated by ccxt: a repeated POST could be a second
 """
 
 import json
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence, Sized
 from decimal import Decimal, InvalidOperation
 from functools import cache
@@ -13,6 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from botbalance.engine import Balance, Fill, MarketRules, Side
+from botbalance.engine.exact import ExactArithmetic
 from botbalance.errors import BotBalanceError, CallOwner, MendRequest, TryAgainLater, WaitUntilAllowed
 from botbalance.exchange.adapter import (
     KEY_REFUSED,
@@ -154,7 +156,7 @@ class CcxtAdapter:
             order = self._order_in(symbol, asked | {name: told for name, told in reply.items() if told is not None})
         except Exception as error:  # noqa: BLE001 - whatever it is, the table says what it means for the order
             if fate_of_order(error, sent=self._client.order_was_sent) is Fate.UNKNOWN:
-                return Unknown(_words(error))
+                return Unknown(_words(error), _retry_after_s(self._client) if _limits_requests(error) else None)
             return Refused(_refusal_code(error), _words(error))
         return Placed(order)
 
@@ -321,7 +323,7 @@ def _in_our_words(what: str, error: Exception, client: Any) -> BotBalanceError:
         return _doubtful(what, _words(error))
     if is_revoked_key(error):
         return CallOwner(KEY_REFUSED, f"the exchange refuses the API key: {_words(error)}")
-    if names & {"DDoSProtection", "RateLimitExceeded"}:
+    if _limits_requests(error):
         wait = _retry_after_s(client)
         return WaitUntilAllowed("exchange_rate_limit", f"the exchange limits requests for {wait} s", wait)
     if "OrderNotFound" in names:
@@ -330,6 +332,11 @@ def _in_our_words(what: str, error: Exception, client: Any) -> BotBalanceError:
         return MendRequest("unknown_market", _words(error))
     # Not its words: they hold the request's address and whatever page came back.
     return TryAgainLater("exchange_unavailable", f"the exchange did not answer as expected ({type(error).__name__})")
+
+
+def _limits_requests(error: Exception) -> bool:
+    names = {error_class.__name__ for error_class in type(error).__mro__}
+    return bool(names & {"DDoSProtection", "RateLimitExceeded"})
 
 
 def _retry_after_s(client: Any) -> int:
@@ -349,7 +356,8 @@ def _refusal_code(error: Exception) -> str:
 
 
 def _words(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"[:300]
+    """The error's class and words, without the address of the request, which is signed."""
+    return re.sub(r"https?://\S+", "…", f"{type(error).__name__}: {error}")[:300]
 
 
 def _doubtful(what: str, found: object) -> TryAgainLater:
@@ -443,7 +451,8 @@ def _quote_fee_pct(market: Mapping[str, Any]) -> Decimal:
     """What a buy costs in quote on top of its notional, in percent; ccxt gives the fee as a fraction."""
     if market.get("feeSide") != "quote":
         return Decimal(0)
-    return (_number_or_none(market.get("taker")) or Decimal(0)) * 100
+    with ExactArithmetic():
+        return (_number_or_none(market.get("taker")) or Decimal(0)) * 100
 
 
 def _trade(trade: Mapping[str, Any], rules: MarketRules) -> Trade:

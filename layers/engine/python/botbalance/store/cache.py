@@ -1,8 +1,13 @@
 """The cache table: what all functions may share for a while. Nothing in it is anybody's only copy."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from itertools import batched
 from typing import TYPE_CHECKING, NamedTuple
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from botbalance.log import logger
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -27,14 +32,15 @@ class CacheTable:
         """Those of ``keys`` that are there and not expired at ``now`` (epoch seconds)."""
         documents = {}
         for chunk in batched(sorted(set(keys)), 100, strict=False):
-            answer = self._client.batch_get_item(
-                RequestItems={self._table: {"Keys": [{"key": {"S": key}} for key in chunk]}}
-            )
-            # What DynamoDB had no capacity left to read is a miss, like what is not there.
-            for item in answer["Responses"].get(self._table, []):
-                expires_at = int(item["expires_at"]["N"])
-                if expires_at > now:
-                    documents[item["key"]["S"]] = Cached(item["document"]["S"], expires_at)
+            with _a_miss_at_worst():
+                answer = self._client.batch_get_item(
+                    RequestItems={self._table: {"Keys": [{"key": {"S": key}} for key in chunk]}}
+                )
+                # What DynamoDB had no capacity left to read is a miss, like what is not there.
+                for item in answer["Responses"].get(self._table, []):
+                    expires_at = int(item["expires_at"]["N"])
+                    if expires_at > now:
+                        documents[item["key"]["S"]] = Cached(item["document"]["S"], expires_at)
         return documents
 
     def put_many(self, documents: Mapping[str, str], expires_at: int) -> None:
@@ -52,4 +58,14 @@ class CacheTable:
                 }
                 for key, text in chunk
             ]
-            self._client.batch_write_item(RequestItems={self._table: writes})
+            with _a_miss_at_worst():
+                self._client.batch_write_item(RequestItems={self._table: writes})
+
+
+@contextmanager
+def _a_miss_at_worst() -> Iterator[None]:
+    """A cache that cannot be reached must not keep anybody from trading."""
+    try:
+        yield
+    except (ClientError, BotoCoreError) as error:
+        logger.warning("cache not reached", error=type(error).__name__)

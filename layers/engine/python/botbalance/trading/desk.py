@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from botbalance.accounts import Accounts
 from botbalance.portfolio import PortfolioService
 from botbalance.store.decisions import DecisionsTable
+from botbalance.store.leases import LeasesTable
 from botbalance.store.orders import OrdersTable
 from botbalance.store.strategies import StrategiesTable
 
@@ -20,6 +21,7 @@ class Desk:
     strategies: StrategiesTable
     orders: OrdersTable
     decisions: DecisionsTable
+    leases: LeasesTable
     accounts: Accounts
     portfolio: PortfolioService
     clock: Callable[[], int]

@@ -20,28 +20,26 @@ class Execution:
 
 
 def execute_once(desk: Desk, user_id: str) -> Execution:
-    """Reconcile, look, decide, place. Raises Conflict while the autopilot is on, and what plan raises."""
-    strategy = desk.strategies.get(user_id)
-    if strategy.autopilot_enabled:
-        raise Conflict(
-            "autopilot_enabled", "the autopilot is on and trades by itself; switch it off to execute by hand"
+    """Reconcile, look, decide, place. Raises what plan raises, and Conflict while the autopilot or another run is on.
+
+    Where the exchange stops it midway, the orders say how far it came.
+    """
+    with desk.leases.held(user_id, desk.clock):
+        strategy = desk.strategies.get(user_id)
+        if strategy.autopilot_enabled:
+            raise Conflict(
+                "autopilot_enabled", "the autopilot is on and trades by itself; switch it off to execute by hand"
+            )
+        account = desk.accounts.of(user_id, strategy.exchange)
+        snapshot = desk.portfolio.snapshot(account, strategy.symbols(), fresh=True)
+        unsettled = reconcile(desk, account, strategy, snapshot.open_orders)
+        ts_tick = tick_of(desk.clock())
+        blocked = snapshot.active_symbols() | {order.symbol for order in unsettled} | _traded_in(desk, user_id, ts_tick)
+        evaluation = evaluate_snapshot(snapshot, strategy.target_allocations, strategy.config(), blocked)
+        placed = place_actions(
+            desk, account, strategy, evaluation.actions, snapshot.rules, ts_tick=ts_tick, source="manual"
         )
-    account = desk.accounts.of(user_id, strategy.exchange)
-    snapshot = desk.portfolio.snapshot(account, strategy.symbols(), fresh=True)
-    unsettled = reconcile(desk, account, strategy, snapshot.open_orders)
-    ts_tick = tick_of(desk.clock())
-    blocked = snapshot.active_symbols() | {order.symbol for order in unsettled} | _traded_in(desk, user_id, ts_tick)
-    evaluation = evaluate_snapshot(snapshot, strategy.target_allocations, strategy.config(), blocked)
-    orders = place_actions(
-        desk,
-        account,
-        strategy,
-        evaluation.actions,
-        snapshot.rules,
-        ts_tick=ts_tick,
-        source="manual",
-    )
-    return Execution(evaluation, orders)
+        return Execution(evaluation, placed.orders)
 
 
 def _traded_in(desk: Desk, user_id: str, ts_tick: int) -> set[str]:

@@ -9,15 +9,15 @@ REASON = "canceled_by_user"
 
 def cancel_one(desk: Desk, user_id: str, client_order_id: str) -> Order:
     """Cancel one order; one that has ended already is returned as it is. Raises NotThere for an unknown one."""
-    order = desk.orders.get(user_id, client_order_id)
-    if not order.may_trade:
-        return order
-    return _cancel(desk, order)
+    with desk.leases.held(user_id, desk.clock):
+        order = desk.orders.get(user_id, client_order_id)
+        return _cancel(desk, order) if order.may_trade else order
 
 
 def cancel_every(desk: Desk, user_id: str) -> list[Order]:
     """Cancel every order of the user that may still trade; returns them as they then stand."""
-    return [_cancel(desk, order) for order in desk.orders.watched(user_id) if order.may_trade]
+    with desk.leases.held(user_id, desk.clock):
+        return [_cancel(desk, order) for order in desk.orders.watched(user_id) if order.may_trade]
 
 
 def _cancel(desk: Desk, order: Order) -> Order:

@@ -6,11 +6,20 @@ otherwise left to the next tick's reconciliation. It is never sent again.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal, assert_never
 
 from botbalance.engine import Action, MarketRules
-from botbalance.errors import CallOwner, Conflict, TryAgainLater
-from botbalance.exchange.adapter import KEY_REFUSED, ExchangeAdapter, Placed, Placement, Refused, Unknown
+from botbalance.errors import BotBalanceError, CallOwner, Conflict, TryAgainLater, WaitUntilAllowed
+from botbalance.exchange.adapter import (
+    KEY_REFUSED,
+    ExchangeAdapter,
+    ExchangeOrderStatus,
+    Placed,
+    Placement,
+    Refused,
+    Unknown,
+)
 from botbalance.exchange.client_ids import canonical_client_order_id
 from botbalance.store.orders import Order, OrderStatus
 from botbalance.store.strategies import Strategy
@@ -19,6 +28,14 @@ from botbalance.trading.reconcile import book, book_not_found
 
 LOOKUP_DELAYS_S = (0, 1, 2)
 """Waits before the look-ups of an order of unknown fate: at 0, 1 and 3 seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placements:
+    """The orders of one decision as they stand, and what kept the rest of its actions from being sent, if anything."""
+
+    orders: list[Order]
+    stopped_by: BotBalanceError | None
 
 
 def place_actions(
@@ -30,13 +47,13 @@ def place_actions(
     *,
     ts_tick: int,
     source: Literal["autopilot", "manual"],
-) -> list[Order]:
-    """Place every action of one decision; returns their orders as they stand, in the order of the actions.
+) -> Placements:
+    """Place the actions of one decision, one after the other.
 
-    An action whose intent exists already was sent before, by this process or another: its order is returned,
-    and nothing is sent.
+    An action whose intent exists already is another run's: its order is returned, and nothing is sent. Where the
+    exchange refuses the key, or limits requests, nothing more is sent.
     """
-    orders = []
+    orders: list[Order] = []
     for index, action in enumerate(actions):
         now = desk.clock()
         market = rules[action.symbol]
@@ -57,36 +74,35 @@ def place_actions(
             placed_at=now,
             updated_at=now,
         )
-        if desk.orders.create(intent):
-            placement = account.place_order(
-                action.symbol,
-                action.side,
-                action.limit_price,
-                action.base_qty,
-                intent.client_order_id,
-                post_only=strategy.post_only,
-            )
-            orders.append(_settled(desk, account, intent, placement))
-        else:
+        if not desk.orders.create(intent):
             orders.append(desk.orders.get(strategy.user_id, intent.client_order_id))
-    return orders
+            continue
+        placement = account.place_order(
+            action.symbol,
+            action.side,
+            action.limit_price,
+            action.base_qty,
+            intent.client_order_id,
+            post_only=strategy.post_only,
+        )
+        orders.append(_settled(desk, account, intent, placement))
+        stopped_by = _reason_to_stop(placement)
+        if stopped_by is not None:
+            return Placements(orders, stopped_by)
+    return Placements(orders, None)
 
 
 def settle(desk: Desk, account: ExchangeAdapter, order: Order, placement: Placement) -> Order:
-    """Write what became of an order that was just sent; looks it up where that is unknown.
-
-    Raises CallOwner, the refusal written, where the exchange refuses the key itself.
-    """
+    """Write what became of an order that was just sent; looks it up where that is unknown."""
     match placement:
         case Placed(seen):
             return book(desk, account, order, seen)
         case Refused(code, reason):
-            rejected = desk.orders.update(order.to(OrderStatus.REJECTED, reason=f"{code}: {reason}"))
-            if code == KEY_REFUSED:
-                raise CallOwner(KEY_REFUSED, f"the exchange refuses the API key: {reason}")
-            return rejected
-        case Unknown(reason):
+            return desk.orders.update(order.to(OrderStatus.REJECTED, reason=f"{code}: {reason}"))
+        case Unknown(reason, None):
             return _look_up(desk, account, order, reason)
+        case Unknown(reason):  # the exchange wants to be left alone, so the next tick asks
+            return desk.orders.update(order.model_copy(update={"reason": reason}))
         case _:
             assert_never(placement)
 
@@ -100,7 +116,17 @@ def cancel(desk: Desk, account: ExchangeAdapter, order: Order, reason: str) -> O
     seen = account.find_order(order.symbol, order.client_order_id)
     if seen is None:
         return book_not_found(desk, order)
-    return book(desk, account, order.model_copy(update={"reason": reason}), seen)
+    canceled = seen.status is ExchangeOrderStatus.CANCELED
+    return book(desk, account, order.model_copy(update={"reason": reason}) if canceled else order, seen)
+
+
+def _reason_to_stop(placement: Placement) -> BotBalanceError | None:
+    match placement:
+        case Refused(code, reason) if code == KEY_REFUSED:
+            return CallOwner(KEY_REFUSED, f"the exchange refuses the API key: {reason}")
+        case Unknown(_, int(seconds)):
+            return WaitUntilAllowed("exchange_rate_limit", f"the exchange limits requests for {seconds} s", seconds)
+    return None
 
 
 def _settled(desk: Desk, account: ExchangeAdapter, intent: Order, placement: Placement) -> Order:
@@ -117,6 +143,8 @@ def _look_up(desk: Desk, account: ExchangeAdapter, order: Order, reason: str) ->
         desk.sleep(delay)
         try:
             seen = account.find_order(order.symbol, order.client_order_id)
+        except WaitUntilAllowed:
+            break
         except TryAgainLater:
             continue
         if seen is not None:

@@ -6,13 +6,17 @@ figure, so reading the same answer twice changes nothing.
 
 from collections.abc import Iterable
 
+from botbalance.errors import Conflict, MendRequest, TryAgainLater, WaitUntilAllowed
 from botbalance.exchange.adapter import ExchangeAdapter, ExchangeOrder, ExchangeOrderStatus
 from botbalance.store.orders import Order, OrderFill, OrderStatus
 from botbalance.store.strategies import Strategy
 from botbalance.trading.desk import Desk
 
-NEVER_PLACED_AFTER_S = 60
-"""An order must be older than this before not finding it can mean that it was never placed."""
+NEVER_PLACED_AFTER_S = 120
+"""An order must be older than this before not finding it can mean that it was never placed.
+
+Longer than any function may run and a signed request stays valid: whoever wrote the intent cannot send it any more.
+"""
 NEVER_PLACED_AFTER_LOOKUPS = 2
 WATCH_GIVEN_UP_S = 86_400
 """For how long an order that was given up is still looked for, in case it turns up after all."""
@@ -36,14 +40,25 @@ def reconcile(
     up by its id, also on a pair that the strategy has dropped since.
     """
     watched = [order for order in desk.orders.watched(strategy.user_id) if order.exchange == account.exchange]
-    desk.portfolio.make_known(account, {*strategy.symbols(), *(order.symbol for order in watched)})
+    dropped = {order.symbol for order in watched} - set(strategy.symbols())
+    if dropped:
+        try:
+            desk.portfolio.make_known(account, {*strategy.symbols(), *dropped})
+        except MendRequest:  # one of them is listed no more; what can be looked up still is
+            desk.portfolio.make_known(account, strategy.symbols())
     resting = {order.client_order_id: order for order in open_orders if order.client_order_id}
     unsettled = []
     for order in watched:
-        seen = resting.get(account.reported_client_id(order.client_order_id))
-        if seen is None:
-            seen = account.find_order(order.symbol, order.client_order_id)
-        current = book_not_found(desk, order) if seen is None else book(desk, account, order, seen)
+        try:
+            seen = resting.get(account.reported_client_id(order.client_order_id))
+            if seen is None:
+                seen = account.find_order(order.symbol, order.client_order_id)
+            current = book_not_found(desk, order) if seen is None else book(desk, account, order, seen)
+        except WaitUntilAllowed:
+            raise
+        except (TryAgainLater, MendRequest, Conflict):  # this order's trouble alone: its pair waits, the others go on
+            unsettled.append(order)
+            continue
         fate_was_unknown = order.status is OrderStatus.PENDING or order.watch_until is not None
         if current.may_trade or (fate_was_unknown and seen is not None):
             unsettled.append(current)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from botbalance.engine import require_allocations
+from botbalance.engine import InvalidStrategy, require_allocations
 from botbalance.errors import Conflict
 from botbalance.store.strategies import Strategy
 from botbalance.trading.desk import Desk
@@ -16,14 +16,26 @@ def change_strategy(desk: Desk, user_id: str, parameters: dict[str, Any]) -> Str
     Conflict for another exchange while orders rest on the old one.
     """
     stored = desk.strategies.find(user_id)
-    kept = {"version": stored.version, "autopilot_enabled": stored.autopilot_enabled} if stored else {}
+    kept = stored.model_dump(include={"version", "autopilot_enabled", "disabled_reason"}) if stored else {}
     strategy = Strategy.model_validate(parameters | kept | {"user_id": user_id, "updated_at": desk.clock()})
     strategy.config()
     require_allocations(strategy.target_allocations)
     if stored and stored.exchange != strategy.exchange:
         _require_no_orders(desk, user_id, stored.exchange)
-    desk.portfolio.require_listed(strategy.exchange, strategy.symbols())
+    rules = desk.portfolio.market_rules(strategy.exchange, strategy.symbols())
+    for asset in strategy.target_allocations:
+        if asset != strategy.quote_asset and rules[asset + strategy.quote_asset].base != asset:
+            raise InvalidStrategy("target_allocations", asset, f"an asset with a market in {strategy.quote_asset}")
     return desk.strategies.save(strategy)
+
+
+def require_key_unused(desk: Desk, user_id: str, exchange: str) -> None:
+    """Raise Conflict while the autopilot trades with the key, or orders rest that nobody could cancel without it."""
+    strategy = desk.strategies.find(user_id)
+    if strategy is not None and strategy.exchange == exchange:
+        if strategy.autopilot_enabled:
+            raise Conflict("autopilot_enabled", "the autopilot trades with this key; switch it off first")
+        _require_no_orders(desk, user_id, exchange)
 
 
 def switch_autopilot(desk: Desk, user_id: str, *, enabled: bool) -> Strategy:
@@ -37,4 +49,4 @@ def switch_autopilot(desk: Desk, user_id: str, *, enabled: bool) -> Strategy:
 
 def _require_no_orders(desk: Desk, user_id: str, exchange: str) -> None:
     if any(order.may_trade for order in desk.orders.watched(user_id)):
-        raise Conflict("orders_resting", f"orders rest on {exchange}; DELETE orders/ before changing the exchange")
+        raise Conflict("orders_resting", f"orders rest on {exchange}; DELETE orders/ first")

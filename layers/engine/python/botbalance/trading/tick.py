@@ -7,7 +7,7 @@ from pydantic_core import to_jsonable_python
 
 from botbalance import engine
 from botbalance.engine import InvalidInput, RestingOrder, StrategyConfig, review_resting_orders
-from botbalance.errors import BotBalanceError, CallOwner
+from botbalance.errors import BotBalanceError, CallOwner, Conflict, TryAgainLater
 from botbalance.portfolio import Snapshot, evaluate_snapshot
 from botbalance.store.decisions import Decision
 from botbalance.store.orders import Order
@@ -30,9 +30,10 @@ def strategy_tick(desk: Desk, user_id: str, ts_tick: int) -> Decision | None:
     if strategy is None or not strategy.autopilot_enabled or not desk.decisions.claim(user_id, ts_tick):
         return None
     try:
-        decision = _decide_and_trade(desk, strategy, ts_tick)
+        with desk.leases.held(user_id, desk.clock):
+            decision = _decide_and_trade(desk, strategy, ts_tick)
     except CallOwner as error:
-        desk.strategies.save(strategy.model_copy(update={"autopilot_enabled": False, "disabled_reason": str(error)}))
+        _switch_off(desk, user_id, error)
         decision = _skipped(desk, strategy, ts_tick, f"autopilot switched off: {error}")
     except (BotBalanceError, InvalidInput) as error:
         decision = _skipped(desk, strategy, ts_tick, str(error))
@@ -49,23 +50,41 @@ def _decide_and_trade(desk: Desk, strategy: Strategy, ts_tick: int) -> Decision:
     evaluation = evaluate_snapshot(snapshot, strategy.target_allocations, config, blocked)
     active = [order for order in unsettled if order.may_trade]
     cancels = review_resting_orders(map(_resting, active), evaluation, config, desk.clock())
+    troubles: list[BotBalanceError] = []
     for order in active:
         if order.client_order_id in cancels:
-            cancel(desk, account, order, cancels[order.client_order_id])
+            try:
+                cancel(desk, account, order, cancels[order.client_order_id])
+            except (TryAgainLater, Conflict) as error:  # its pair stays blocked, and the next tick looks again
+                troubles.append(error)
     placed = place_actions(
         desk, account, strategy, evaluation.actions, snapshot.rules, ts_tick=ts_tick, source="autopilot"
     )
+    if placed.stopped_by is not None:
+        troubles.append(placed.stopped_by)
+    if isinstance(placed.stopped_by, CallOwner):
+        _switch_off(desk, strategy.user_id, placed.stopped_by)
     return Decision(
         user_id=strategy.user_id,
         ts_tick=ts_tick,
         decided_at=desk.clock(),
         outcome="decided",
+        reason="; ".join(map(str, troubles)) or None,
         engine_version=engine.VERSION,
         inputs=_inputs(strategy, config, snapshot, blocked),
         evaluation=to_jsonable_python(evaluation),
         canceled={client_order_id: str(reason) for client_order_id, reason in cancels.items()},
-        placed=[order.model_dump(mode="json") for order in placed],
+        placed=[order.model_dump(mode="json") for order in placed.orders],
     )
+
+
+def _switch_off(desk: Desk, user_id: str, error: CallOwner) -> None:
+    """Switch the autopilot off, with the reason; whatever else of the strategy is changed meanwhile stays."""
+    switched_off = {"autopilot_enabled": False, "disabled_reason": str(error), "updated_at": desk.clock()}
+    try:
+        desk.strategies.save(desk.strategies.get(user_id).model_copy(update=switched_off))
+    except Conflict:
+        desk.strategies.save(desk.strategies.get(user_id).model_copy(update=switched_off))
 
 
 def _inputs(

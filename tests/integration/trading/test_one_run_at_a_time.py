@@ -1,0 +1,93 @@
+"""Two runs on one account never work at once, and a run that was killed does not block for ever."""
+
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+
+import pytest
+from botbalance.engine import InvalidStrategy
+from botbalance.errors import Conflict
+from botbalance.store.leases import LEASE_S
+from botbalance.store.orders import OrderStatus
+from botbalance.trading.execute import execute_once
+from botbalance.trading.orders import cancel_every
+from botbalance.trading.reconcile import NEVER_PLACED_AFTER_S
+from botbalance.trading.strategy import change_strategy
+
+from tests.integration.trading.world import World
+from workbench.template import read_template
+
+RECV_WINDOW_S = 10
+
+
+def test_a_tick_beside_another_run_decides_nothing_and_says_why(world: World) -> None:
+    with world.desk.leases.held(world.user, world.desk.clock):
+        decision = world.tick()
+    assert decision.outcome == "skipped"
+    assert "another run" in (decision.reason or "")
+    assert world.orders() == []
+    assert world.tick().placed
+
+
+def test_execute_and_cancel_are_refused_beside_another_run(world: World) -> None:
+    world.set_strategy(autopilot=False)
+    with world.desk.leases.held(world.user, world.desk.clock):
+        with pytest.raises(Conflict, match="another run"):
+            execute_once(world.desk, world.user)
+        with pytest.raises(Conflict, match="another run"):
+            cancel_every(world.desk, world.user)
+    assert execute_once(world.desk, world.user).orders
+
+
+def test_a_lease_of_a_run_that_was_killed_expires(world: World) -> None:
+    killed = world.desk.leases.held(world.user, world.desk.clock)
+    killed.__enter__()
+    assert world.tick().outcome == "skipped"
+    assert world.tick(seconds=LEASE_S).outcome == "decided"
+
+
+def test_a_lease_that_expired_and_was_taken_over_is_not_given_back_by_its_first_holder(world: World) -> None:
+    late = world.desk.leases.held(world.user, world.desk.clock)
+    late.__enter__()
+    world.now += LEASE_S
+    with world.desk.leases.held(world.user, world.desk.clock):
+        late.__exit__(None, None, None)
+        with pytest.raises(Conflict), world.desk.leases.held(world.user, world.desk.clock):
+            pass
+
+
+def test_pressing_execute_many_times_at_once_orders_every_pair_once(world: World) -> None:
+    world.set_strategy(autopilot=False)
+
+    def press(_: int) -> int:
+        try:
+            return len(execute_once(world.desk, world.user).orders)
+        except Conflict:
+            return 0
+
+    with ThreadPoolExecutor(4) as pool:
+        pressed = list(pool.map(press, range(8)))
+    assert sum(pressed) == len(world.orders())
+    pairs = [order.symbol for order in world.orders()]
+    assert sorted(pairs) == sorted(set(pairs))
+    assert all(order.status is OrderStatus.OPEN for order in world.orders())
+
+
+def test_a_lease_and_the_patience_with_lost_orders_outlive_every_function() -> None:
+    template = read_template()
+    longest = max(int(function.get("Timeout", 29)) for function in template.functions().values())
+    assert longest + RECV_WINDOW_S < LEASE_S
+    assert longest + RECV_WINDOW_S < NEVER_PLACED_AFTER_S
+
+
+def test_a_pair_that_only_looks_like_another_is_refused(world: World) -> None:
+    """BTCUSD in T and BTC in USDT have the same symbol without a separator."""
+    parameters = {
+        "exchange": "binance",
+        "quote_asset": "T",
+        "target_allocations": {"BTCUSD": Decimal(50), "T": Decimal(50)},
+        "order_size_pct": Decimal(1),
+        "order_step_pct": Decimal("0.4"),
+        "min_delta_quote": Decimal(60),
+    }
+    with pytest.raises(InvalidStrategy, match="BTCUSD"):
+        change_strategy(world.desk, world.user, parameters)
