@@ -166,8 +166,11 @@ def test_a_polite_kill_between_ticks_ends_the_run_cleanly(waiting: tuple[subproc
 def test_a_signal_while_ticking_ends_the_run_after_that_tick() -> None:
     process = start("local", "--port", "0", "--tick-seconds", "0")
     assert process.stdout is not None
-    while not process.stdout.readline().startswith("tick 2:"):
-        pass
+    for line in process.stdout:
+        if line.startswith("tick 2:"):
+            break
+    else:
+        pytest.fail("the run ended before its second tick")
     ends_cleanly(process, signal.SIGINT)
 
 

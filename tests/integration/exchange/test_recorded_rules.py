@@ -45,15 +45,6 @@ def test_every_recorded_filter_is_a_rule(adapter: CcxtAdapter, recorded: dict[st
         assert found == expected_rules(market), symbol
 
 
-def test_a_listing_s_document_trades_the_market_in_another_adapter(
-    adapter: CcxtAdapter, recorded: dict[str, dict[str, Any]]
-) -> None:
-    listings = adapter.market_listings(recorded)
-    with closing(CcxtAdapter("binance", base_url="http://127.0.0.1:1")) as another:
-        another.use_listings(list(listings.values()))
-        another.use_listings(list(listings.values())[:1])
-
-
 def test_the_rules_are_those_of_the_markets_that_ccxt_parsed_when_they_were_recorded(
     adapter: CcxtAdapter, recorded: dict[str, dict[str, Any]]
 ) -> None:

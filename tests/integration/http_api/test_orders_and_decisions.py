@@ -150,6 +150,8 @@ def test_a_decision_is_whole(busy: Client) -> None:
         "strategy_config",
         "market_rules",
         "active_symbols",
+        "open_orders",
+        "now",
     }
     assert [order["client_order_id"] for order in whole["placed"]] == short["placed"]
     assert Decimal(whole["evaluation"]["nav"]) == Decimal(short["nav"])

@@ -176,3 +176,35 @@ def test_every_order_can_be_cancelled_at_once(world: World) -> None:
     assert sorted(order.status for order in ended) == ["CANCELED", "CANCELED", "FILLED"]
     assert world.books.open_orders(world.key) == []
     assert cancel_every(world.desk, world.user) == []
+
+
+def test_a_resting_order_that_the_exchange_forgot_says_so_and_blocks_its_own_pair_only(world: World) -> None:
+    world.tick()
+    forgotten = world.order_on("BTCUSDT")
+    account = world.books.account(world.key)
+    assert account is not None
+    account.orders.clear()
+    account.open_ids.clear()
+    account.newest_ids.clear()
+
+    for _ in range(2):
+        decision = world.tick()
+
+    found = world.desk.orders.get(world.user, forgotten.client_order_id)
+    assert (found.status, found.reason) == (OrderStatus.OPEN, "not_on_exchange")
+    assert decision.outcome == "decided"
+    assert "BTCUSDT" in (decision.inputs or {})["active_symbols"]
+
+
+def test_one_order_that_cannot_be_looked_up_blocks_its_own_pair_only(world: World) -> None:
+    intent = world.intent("BTCUSDT", limit_price="39840", base_qty="0.00502")
+    world.desk.orders.create(intent)
+    world.door.fault_of = lambda seen: (
+        Fault.NOT_RECEIVED if seen.method == "GET" and intent.client_order_id in seen.text else Fault.NONE
+    )
+
+    decision = world.tick()
+
+    assert decision.outcome == "decided"
+    assert "BTCUSDT" not in {order["symbol"] for order in decision.placed}
+    assert len(decision.placed) == 2

@@ -34,5 +34,7 @@ def test_more_than_one_request_holds_are_written_and_read_in_chunks(cache: Cache
     assert {key: found.document for key, found in cache.get_many(documents, NOW).items()} == documents
 
 
-def test_nothing_to_write_is_no_request(cache: CacheTable) -> None:
-    cache.put_many({}, NOW)
+def test_a_cache_that_cannot_be_reached_is_a_miss(cache: CacheTable) -> None:
+    cache._table = "no-such-table"
+    cache.put_many({"key": "document"}, NOW + 1)
+    assert cache.get_many(["key"], NOW) == {}

@@ -91,4 +91,4 @@ def _never_cached(app: APIGatewayRestResolver, next_middleware: NextMiddleware) 
 
 
 def _no_such_route(_: Exception) -> Response[str]:
-    return problem(HTTPStatus.NOT_FOUND, "no_such_route", "no such route; see GET /api/openapi.json")
+    return problem(HTTPStatus.NOT_FOUND, "no_such_route", "no such route")

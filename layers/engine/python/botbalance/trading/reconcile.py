@@ -18,6 +18,8 @@ NEVER_PLACED_AFTER_S = 120
 Longer than any function may run and a signed request stays valid: whoever wrote the intent cannot send it any more.
 """
 NEVER_PLACED_AFTER_LOOKUPS = 2
+NOT_ON_EXCHANGE = "not_on_exchange"
+"""The reason of an order that rested and that the exchange knows no more."""
 WATCH_GIVEN_UP_S = 86_400
 """For how long an order that was given up is still looked for, in case it turns up after all."""
 
@@ -103,13 +105,17 @@ def book(desk: Desk, account: ExchangeAdapter, order: Order, seen: ExchangeOrder
 
 
 def book_not_found(desk: Desk, order: Order) -> Order:
-    """Write that the exchange knows no such order. Only repeatedly, and after a minute, is that believed."""
+    """Write that the exchange knows no such order. Only repeatedly, and after a while, is that believed."""
     now = desk.clock()
     if order.watch_until is not None and order.watch_until <= now:
         return desk.orders.update(order.model_copy(update={"watch_until": None, "updated_at": now}))
-    if order.status is not OrderStatus.PENDING:
+    if not order.may_trade or order.reason == NOT_ON_EXCHANGE:
         return order
     counted = order.model_copy(update={"times_not_found": order.times_not_found + 1, "updated_at": now})
-    if counted.times_not_found >= NEVER_PLACED_AFTER_LOOKUPS and now - order.placed_at > NEVER_PLACED_AFTER_S:
+    if order.status is not OrderStatus.PENDING:
+        # It was there once, so nothing may be assumed: its pair stays blocked, and its owner can see why.
+        if counted.times_not_found >= NEVER_PLACED_AFTER_LOOKUPS:
+            counted = counted.model_copy(update={"reason": NOT_ON_EXCHANGE})
+    elif counted.times_not_found >= NEVER_PLACED_AFTER_LOOKUPS and now - order.placed_at > NEVER_PLACED_AFTER_S:
         counted = counted.to(OrderStatus.CANCELED, reason="never_placed", watch_until=now + WATCH_GIVEN_UP_S)
     return desk.orders.update(counted)

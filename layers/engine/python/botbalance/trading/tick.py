@@ -49,7 +49,8 @@ def _decide_and_trade(desk: Desk, strategy: Strategy, ts_tick: int) -> Decision:
     blocked = snapshot.active_symbols() | {order.symbol for order in unsettled}
     evaluation = evaluate_snapshot(snapshot, strategy.target_allocations, config, blocked)
     active = [order for order in unsettled if order.may_trade]
-    cancels = review_resting_orders(map(_resting, active), evaluation, config, desk.clock())
+    resting, now = [_resting(order) for order in active], desk.clock()
+    cancels = review_resting_orders(resting, evaluation, config, now)
     troubles: list[BotBalanceError] = []
     for order in active:
         if order.client_order_id in cancels:
@@ -71,7 +72,7 @@ def _decide_and_trade(desk: Desk, strategy: Strategy, ts_tick: int) -> Decision:
         outcome="decided",
         reason="; ".join(map(str, troubles)) or None,
         engine_version=engine.VERSION,
-        inputs=_inputs(strategy, config, snapshot, blocked),
+        inputs=_inputs(strategy, config, snapshot, blocked) | to_jsonable_python({"open_orders": resting, "now": now}),
         evaluation=to_jsonable_python(evaluation),
         canceled={client_order_id: str(reason) for client_order_id, reason in cancels.items()},
         placed=[order.model_dump(mode="json") for order in placed.orders],
