@@ -15,7 +15,7 @@ from rich.console import Console, RenderableType
 from workbench.api_client import ApiClient
 from workbench.exchange.recorded_candles import CandleFileError
 from workbench.gateway import TICK_PATH
-from workbench.tables import decisions_table, orders_table, plan_table
+from workbench.tables import decisions_table, execution_table, plan_table
 
 DEFAULT_PORT = 8787
 
@@ -29,6 +29,7 @@ app = typer.Typer(
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 Url = Annotated[str, typer.Option(help="Where the API answers.")]
 Token = Annotated[str | None, typer.Option(help="The bearer token; on one machine, a user's name.")]
+_WIDTH_OF_A_PIPE = 120
 LOCAL_URL = f"http://127.0.0.1:{DEFAULT_PORT}"
 
 
@@ -82,15 +83,17 @@ def plan(url: Url = LOCAL_URL, token: Token = None, as_json: Json = False) -> No
 def execute(url: Url = LOCAL_URL, token: Token = None, as_json: Json = False) -> None:
     """Decide now and place the orders; refused while the autopilot is on."""
     answer = ApiClient(url, token).post("/api/me/strategies/rebalance/execute/")
-    _show(answer, lambda found: orders_table(found["orders"], "orders placed"), as_json=as_json)
+    _show(answer, execution_table, as_json=as_json)
 
 
 @app.command()
 def tick(url: Url = LOCAL_URL, token: Token = None, as_json: Json = False) -> None:
     """Run the autopilot once, now, and show its decision; only `botbalance local` can."""
     client = ApiClient(url, token)
-    client.post(TICK_PATH)
+    ts_tick = client.post(TICK_PATH)["ts_tick"]
     answer = client.get("/api/me/decisions/?limit=1")
+    if [decision["ts_tick"] for decision in answer["decisions"]] != [ts_tick]:
+        raise MendRequest("nothing_decided", "nothing was decided: this user's autopilot is off")
     _show(answer, lambda found: decisions_table(found["decisions"], "decision"), as_json=as_json)
 
 

@@ -4,9 +4,11 @@ from collections.abc import Mapping, Sequence
 from decimal import ROUND_DOWN, Decimal
 from pathlib import Path
 
+from botbalance.api.resolver import read_json
 from botbalance.api.schemas import StrategyRequest
 from botbalance.engine import InvalidInput, require_allocations
-from botbalance.errors import MendRequest
+from botbalance.errors import BotBalanceError, MendRequest
+from botbalance.store.strategies import Strategy
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
@@ -48,16 +50,23 @@ def equal_shares_strategy(symbols: Sequence[str]) -> StrategyRequest:
 def read_strategy(path: Path) -> StrategyRequest:
     """The strategy in a JSON file, as PUT takes it; raises MendRequest, naming the field, where it is not one."""
     try:
-        strategy = StrategyRequest.model_validate_json(path.read_bytes())
+        document = read_json(path.read_text("utf-8-sig"))
+        if not isinstance(document, dict):
+            raise MendRequest("strategy_file", "it is no JSON object")
+        strategy = StrategyRequest.model_validate(document)
         require_allocations(strategy.target_allocations)
-    except InvalidInput as error:
-        raise MendRequest("strategy_file", f"--strategy is {path}: {error}") from None
+        Strategy.model_validate(strategy.model_dump() | {"user_id": "reader"}).config()
     except OSError as error:
-        raise MendRequest("strategy_file", f"--strategy is {path}: {error.strerror}") from None
+        wrong = str(error.strerror)
     except ValidationError as error:
         wrong = "; ".join(_wrong(found) for found in error.errors())
-        raise MendRequest("strategy_file", f"--strategy is {path}: {wrong}") from None
-    return strategy
+    except (InvalidInput, BotBalanceError) as error:
+        wrong = str(error)
+    except ValueError:  # neither UTF-8 nor JSON
+        wrong = "it is not a JSON document"
+    else:
+        return strategy
+    raise MendRequest("strategy_file", f"--strategy is {path}: {wrong}")
 
 
 def _wrong(found: ErrorDetails) -> str:

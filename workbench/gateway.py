@@ -6,6 +6,7 @@ that: there an authorizer checks real tokens.
 
 import asyncio
 import json
+import logging
 import re
 from base64 import b64decode
 from collections.abc import Callable, Iterable
@@ -13,9 +14,11 @@ from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from threading import Event, Thread
 from typing import Any
+from urllib.parse import unquote
 from uuid import uuid4
 
 from aiohttp import web
+from botbalance.errors import MendRequest
 
 from workbench.exchange.recorded_candles import OutOfCandles
 from workbench.lambda_runtime import LambdaRuntime
@@ -55,11 +58,13 @@ class Gateway:
         return f"http://{LOOPBACK}:{self._port}"
 
     def start(self) -> None:
-        """Return once requests are answered; raises OSError where the port is taken."""
+        """Return once requests are answered; raises MendRequest where the port is in use."""
+        logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # what is no HTTP is answered 400, and no news
         self._thread.start()
         self._started.wait(_LONGEST_START_S)
         if self._failure is not None:
-            raise self._failure
+            why = str(self._failure.strerror)
+            raise MendRequest("port_unusable", f"--port is {self._port}: {why}; choose another, or 0 for any free one")
 
     def stop(self) -> None:
         """Answer what is under way, then stop."""
@@ -87,7 +92,7 @@ class Gateway:
             await runner.cleanup()
 
     async def _answer(self, request: web.Request) -> web.Response:
-        path = request.path.rstrip("/") or "/"
+        path = request.rel_url.raw_path.removesuffix("/") or "/"
         if path == TICK_PATH and request.method == "POST":
             try:
                 return web.json_response(await self._in_thread(self._tick_now))
@@ -98,7 +103,9 @@ class Gateway:
             return _problem(404, "no_such_route", f"no route {path}")
         for found, route in matching:
             if route.method == request.method:
-                return await self._invoke(request, route, found.groupdict())
+                return await self._invoke(
+                    request, route, {name: unquote(part) for name, part in found.groupdict().items()}
+                )
         allowed = ", ".join(sorted(route.method for _, route in matching))
         return _problem(405, "method_not_allowed", f"{path} takes {allowed}", {"Allow": allowed})
 
@@ -111,6 +118,8 @@ class Gateway:
             body = (await request.read()).decode()
         except UnicodeDecodeError:
             return _problem(400, "invalid_json", "the body is not UTF-8")
+        except web.RequestPayloadError:
+            return _problem(415, "not_json", "the body is encoded in a way that this API does not read")
         event = _rest_api_event(request, route, parameters, user, body)
         answer = await self._in_thread(lambda: self._runtime.invoke(route.handler, event))
         raw = answer.get("body") or ""

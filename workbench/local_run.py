@@ -93,6 +93,7 @@ def _finish(stack: Stack, start: Standing, ticks: int, console: Console, *, as_j
         "drift_end_pct": f"{end.plan.evaluation.drift_pct:.4f}",
         "hold_quote": _money(end.hold_quote),
         "bonus_quote": _money(end.bonus_quote),
+        "same_assets": _managed(start) == _managed(end),
         "books_agree": not differing,
         "book_differences": differing,
     }
@@ -115,6 +116,10 @@ def _view(stack: Stack, now: Standing, start: Standing, ticks: int) -> Renderabl
         decisions_table(decisions, "last decisions"),
         _against_holding(now, start),
     )
+
+
+def _managed(standing: Standing) -> set[str]:
+    return {row.asset for row in standing.plan.evaluation.rows}
 
 
 def _against_holding(now: Standing, start: Standing) -> Text:
@@ -149,6 +154,8 @@ def _farewell(summary: dict[str, Any], console: Console) -> None:
         f"just holding {amount(summary['hold_quote'])}, rebalancing {amount(summary['bonus_quote'])}.",
         soft_wrap=True,
     )
+    if not summary["same_assets"]:
+        console.print("The strategy's assets changed: NAV counts those of now, holding and rebalancing count all.")
     if summary["books_agree"]:
         console.print("The exchange's books and ours agree, order by order and fill by fill.")
     for difference in summary["book_differences"]:

@@ -210,16 +210,18 @@ def _market_of(options: Options, clock: TickClock) -> tuple[StrategyRequest, Can
     """The strategy of the run, where its prices come from, and the first of them."""
     strategy = demo_portfolio.read_strategy(options.strategy) if options.strategy else None
     if options.candles is not None:
+        if not options.candles.is_dir():
+            raise MendRequest("no_candles", f"--candles is {options.candles}, expected a folder")
         recorded = recorded_symbols(options.candles)
         strategy = strategy or demo_portfolio.equal_shares_strategy(recorded)
-        candles = RecordedCandles(options.candles, _symbols(strategy))
+        candles = RecordedCandles(options.candles, _symbols(strategy) or recorded[:1])
         source: CandleSource = candles
         first_prices = candles.first_prices
     else:
         strategy = strategy or demo_portfolio.demo_strategy()
         first_prices = {
             symbol: demo_portfolio.FIRST_PRICES.get(symbol.removesuffix(strategy.quote_asset), Decimal(1))
-            for symbol in _symbols(strategy)
+            for symbol in _symbols(strategy) or [f"BTC{demo_portfolio.QUOTE}"]  # an exchange has some market
         }
         source = RandomWalk(seed=options.seed, start_ms=clock.milliseconds())
     return strategy, FrozenPrices(start_ms=source.start_ms) if options.freeze_prices else source, first_prices

@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-_BAR_WIDTH = 24
+_BAR_WIDTH = 16
 
 
 def plan_table(plan: Mapping[str, Any]) -> RenderableType:
@@ -37,6 +37,14 @@ def plan_table(plan: Mapping[str, Any]) -> RenderableType:
         )
     warnings = [Text(f"! {warning['message']}", style="yellow") for warning in plan["warnings"]]
     return Group(table, *warnings)
+
+
+def execution_table(execution: Mapping[str, Any]) -> RenderableType:
+    """What execute placed, or why nothing."""
+    if execution["orders"]:
+        return orders_table(execution["orders"], "orders placed")
+    holds = [f"{row['asset']}: {row['hold'].replace('_', ' ')}" for row in execution["assets"] if row["symbol"]]
+    return Text(f"No orders placed. {', '.join(holds)}")
 
 
 def orders_table(orders: Iterable[Mapping[str, Any]], title: str = "orders") -> RenderableType:

@@ -20,7 +20,7 @@ from botbalance.bootstrap import services
 from botbalance.errors import NotThere
 from botbalance.store.credentials import ExchangeKey
 from botbalance.store.decisions import Decision
-from botbalance.trading.orders import cancel_every, cancel_one
+from botbalance.trading.orders import cancel_every, cancel_one, list_orders
 from botbalance.trading.strategy import change_strategy, require_key_unused, switch_autopilot
 
 app = new_resolver()
@@ -52,7 +52,7 @@ def put_autopilot(autopilot: Annotated[AutopilotRequest, Body()]) -> StrategyVie
 @app.get("/api/me/orders")
 def get_orders(limit: PageLimit = 50, cursor: Cursor = None) -> OrdersView:
     """The orders, newest first."""
-    page = services().desk.orders.page(user_of(app), limit=limit, cursor=cursor)
+    page = list_orders(services().desk, user_of(app), limit=limit, cursor=cursor)
     return OrdersView(orders=[OrderView.model_validate(order) for order in page.orders], cursor=page.cursor)
 
 

@@ -141,6 +141,8 @@ STRATEGY_FILES: dict[str, tuple[bytes, str]] = {
     "negative": (json.dumps(GOOD | {"target_allocations": {"BTC": "-50", "USDT": "150"}}).encode(), "BTC"),
     "no targets": (json.dumps(GOOD | {"target_allocations": {}}).encode(), "target_allocations"),
     "NaN": (json.dumps(GOOD | {"target_allocations": {"BTC": "NaN", "USDT": "50"}}).encode(), "BTC"),
+    "twice": (b'{"target_allocations": {"BTC": "50", "BTC": "60", "USDT": "40"}}', "BTC"),
+    "step too far": (json.dumps(GOOD | {"order_step_pct": "51"}).encode(), "order_step_pct"),
     "another exchange": (json.dumps(GOOD | {"exchange": "kraken"}).encode(), "kraken"),
     "odd quote": (json.dumps(GOOD | {"quote_asset": "JPY", "target_allocations": {"BTC": 100}}).encode(), "JPY"),
 }

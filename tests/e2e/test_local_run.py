@@ -131,6 +131,17 @@ def test_candles_are_replayed_and_their_end_is_a_clean_one(
     assert fast["ticks"] == 3
 
 
+@pytest.mark.parametrize("start_of_file", ["", "\ufeff"])
+def test_a_strategy_of_cash_only_has_nothing_to_do(
+    run_here: Callable[..., dict[str, Any]], tmp_path: Path, start_of_file: str
+) -> None:
+    file = tmp_path / "cash.json"
+    cash = {"target_allocations": {"USDT": 100}, "order_size_pct": 1, "order_step_pct": 1, "min_delta_quote": 60}
+    file.write_text(start_of_file + json.dumps(cash))
+    summary = run_here("--ticks", "2", "--strategy", str(file))
+    assert (summary["orders_placed"], summary["nav_end"], summary["drift_end_pct"]) == (0, "10000", "0.0000")
+
+
 def test_the_recorded_candles_beside_the_repository_are_replayed(run_here: Callable[..., dict[str, Any]]) -> None:
     if not SHARED_CANDLES.is_dir():
         pytest.skip("the recorded candles beside the repository (../shared/data/candles) are not here")
@@ -202,6 +213,7 @@ def test_the_commands_ask_a_running_stack_until_ctrl_c_ends_it(
 
     switch = f"{url}/api/me/strategies/rebalance/autopilot/"
     assert requests.put(switch, json={"enabled": False}, timeout=60).ok
+    assert "autopilot is off" in only_line(*run("tick", "--url", url))
     status, output, errors = run("execute", "--url", url)
     assert (status, errors) == (0, "")
     assert "orders placed" in output

@@ -88,8 +88,9 @@ def test_an_order_of_an_asset_back_within_its_band_is_given_up() -> None:
 
 
 def test_an_order_of_a_pair_that_the_strategy_no_longer_manages_is_given_up() -> None:
-    order = replace(ORDER, symbol="ETHUSDT")
-    assert review_resting_orders([order], evaluation(), CONFIG, NOW) == {"id-1": CancelReason.UNMANAGED}
+    for placed_at in (NOW - 900, NOW):  # at once, however young: it would trade what its owner gave up
+        order = replace(ORDER, symbol="ETHUSDT", placed_at=placed_at)
+        assert review_resting_orders([order], evaluation(), CONFIG, NOW) == {"id-1": CancelReason.UNMANAGED}
 
 
 def test_an_order_whose_price_the_market_no_longer_allows_is_given_up() -> None:

@@ -19,7 +19,7 @@ MOST_BODY_CHARACTERS = 65_536
 
 def new_resolver() -> APIGatewayRestResolver:
     """A resolver for API Gateway's REST events; paths match with and without their trailing slash."""
-    app = APIGatewayRestResolver(enable_validation=True, json_body_deserializer=_read_json)
+    app = APIGatewayRestResolver(enable_validation=True, json_body_deserializer=read_json)
     app.exception_handler(Exception)(problem_of)
     app.not_found(_no_such_route)
     app.use([_never_cached])
@@ -31,6 +31,8 @@ def handler_of(app: APIGatewayRestResolver) -> Callable[[dict[str, Any], LambdaC
 
     @logger.inject_lambda_context(clear_state=True)
     def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+        if "//" in event["path"]:  # orders/$ID/ with an empty ID must not mean all orders
+            event = {**event, "path": "/no-such-route"}
         return app.resolve(_with_json_for_a_form(event), context)
 
     return lambda_handler
@@ -54,8 +56,8 @@ def _with_json_for_a_form(event: dict[str, Any]) -> dict[str, Any]:
     return {**event, "headers": headers | {"content-type": "application/json"}, "multiValueHeaders": None}
 
 
-def _read_json(text: str | bytes) -> Any:
-    """The body, every number in it exact; refuses what most readers would silently take half of."""
+def read_json(text: str | bytes) -> Any:
+    """A JSON document, every number in it exact; refuses what most readers would silently take half of."""
     if len(text) > MOST_BODY_CHARACTERS:
         raise BodyTooLarge(
             "body_too_large", f"the body has {len(text)} characters, expected at most {MOST_BODY_CHARACTERS}"
@@ -65,7 +67,7 @@ def _read_json(text: str | bytes) -> Any:
             text, parse_float=_number, parse_int=_number, parse_constant=_number, object_pairs_hook=_object_of
         )
     except RecursionError:
-        raise InvalidJson("invalid_json", "the body is nested too deeply, expected a flat object") from None
+        raise InvalidJson("invalid_json", "the JSON is nested too deeply, expected a flat object") from None
 
 
 def _number(text: str) -> Decimal:

@@ -38,13 +38,17 @@ def review_resting_orders(
 ) -> dict[str, CancelReason]:
     """The client order ids to cancel, each with its reason; ``now`` in epoch seconds.
 
-    Orders younger than ``order_max_age_s`` stay. An older one stays where the evaluation would trade the same
-    side of its pair at a price within ``reprice_tolerance_pct`` of it. ``evaluation`` may have been made with
-    or without these orders in ``active_symbols``: a row says what it would trade either way. Pass only orders
-    that this system placed; nobody else's are ever touched.
+    Orders younger than ``order_max_age_s`` stay, unless the strategy has dropped their asset. An older one stays
+    where the evaluation would trade the same side of its pair at a price within ``reprice_tolerance_pct`` of it.
+    ``evaluation`` may have been made with or without these orders in ``active_symbols``: a row says what it would
+    trade either way. Pass only orders that this system placed; nobody else's are ever touched.
     """
     rows = {row.symbol: row for row in evaluation.rows if row.symbol is not None}
-    due = [order for order in open_orders if now - order.placed_at >= strategy_config.order_max_age_s]
+    due = [
+        order
+        for order in open_orders
+        if order.symbol not in rows or now - order.placed_at >= strategy_config.order_max_age_s
+    ]
     cancels = {}
     with ExactArithmetic():
         tolerance_pct = strategy_config.reprice_tolerance_pct

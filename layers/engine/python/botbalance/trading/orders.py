@@ -1,10 +1,30 @@
-"""Cancelling by hand: one resting order, or all of this system's."""
+"""Orders by hand: list them as they stand, cancel one or all."""
 
-from botbalance.store.orders import Order
+from botbalance.errors import Conflict, TryAgainLater
+from botbalance.log import logger
+from botbalance.store.orders import Order, OrderPage
 from botbalance.trading.desk import Desk
 from botbalance.trading.placement import cancel
+from botbalance.trading.reconcile import reconcile
 
 REASON = "canceled_by_user"
+
+
+def list_orders(desk: Desk, user_id: str, *, limit: int, cursor: str | None) -> OrderPage:
+    """The user's orders, newest first.
+
+    While the autopilot is off nothing else asks what became of them, so the first page does, where that is possible.
+    """
+    strategy = desk.strategies.find(user_id)
+    if cursor is None and strategy is not None and not strategy.autopilot_enabled and desk.orders.watched(user_id):
+        try:
+            with desk.leases.held(user_id, desk.clock):
+                account = desk.accounts.of(user_id, strategy.exchange)
+                desk.portfolio.make_known(account, strategy.symbols())
+                reconcile(desk, account, strategy, account.open_orders())
+        except (TryAgainLater, Conflict) as error:  # as last known, then; each order says when that was
+            logger.warning("orders not brought up to date", user_id=user_id, reason=str(error))
+    return desk.orders.page(user_id, limit=limit, cursor=cursor)
 
 
 def cancel_one(desk: Desk, user_id: str, client_order_id: str) -> Order:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from botbalance.engine import Evaluation
 from botbalance.portfolio import Snapshot, evaluate_snapshot
+from botbalance.store.orders import OrderStatus
 from botbalance.store.strategies import Strategy
 from botbalance.trading.desk import Desk
 
@@ -22,7 +23,8 @@ def preview(desk: Desk, user_id: str) -> Plan:
     strategy = desk.strategies.get(user_id)
     account = desk.accounts.of(user_id, strategy.exchange)
     snapshot = desk.portfolio.snapshot(account, strategy.symbols(), fresh=False)
-    ours = {order.symbol for order in desk.orders.watched(user_id) if order.may_trade}
-    blocked = snapshot.active_symbols() | ours
+    # What rests is the exchange's word; of ours only an order of unknown fate counts beside it.
+    unknown = {order.symbol for order in desk.orders.watched(user_id) if order.status is OrderStatus.PENDING}
+    blocked = snapshot.active_symbols() | unknown
     evaluation = evaluate_snapshot(snapshot, strategy.target_allocations, strategy.config(), blocked)
     return Plan(strategy, snapshot, evaluation)
