@@ -47,7 +47,5 @@ def test_an_empty_order_id_never_means_all_orders(manual: tuple[Stack, Client], 
 
 def test_a_compressed_body_is_refused(manual: tuple[Stack, Client]) -> None:
     _, user = manual
-    answer = user.ask(
-        "PUT", "/api/me/strategies/rebalance/autopilot/", '{"enabled": true}', **{"Content-Encoding": "gzip"}
-    )
+    answer = user.ask("PUT", AUTOPILOT, '{"enabled": true}', **{"Content-Encoding": "gzip"})
     problem(answer, 415, "not_json")
