@@ -228,11 +228,14 @@ class Market:
             return self._candles[symbol][-1].close
 
     def bid_ask(self, symbol: str) -> tuple[Decimal, Decimal]:
-        """Best bid and ask: a tick or more to each side of the last price; the bid is never below one tick."""
+        """Best bid and ask: a tick or more below the last price, never below one tick, and one tick more above it.
+
+        Not as far on both sides, as in a real book: the middle of the two is not the last price.
+        """
         with self.exclusive():
             tick, last = self.specs[symbol].tick_size, self.last_price(symbol)
             half_spread = max(tick, to_grid(last * HALF_SPREAD, tick))
-            return max(tick, last - half_spread), last + half_spread
+            return max(tick, last - half_spread), last + half_spread + tick
 
     def candles(self, symbol: str) -> Sequence[Candle]:
         """The newest candles, oldest first; the first of all stands for the price at the start."""

@@ -128,8 +128,8 @@ def test_an_exchange_that_ccxt_lacks_is_the_request_s_fault(exchange_name: str) 
 
 def test_quotes_are_last_bid_and_ask(trader: CcxtAdapter) -> None:
     assert trader.quotes(["BTCUSDT", "XRPUSDT"]) == {
-        "BTCUSDT": Quote(Decimal(40_000), Decimal(39_998), Decimal(40_002)),
-        "XRPUSDT": Quote(Decimal("0.5"), Decimal("0.49998"), Decimal("0.50002")),
+        "BTCUSDT": Quote(Decimal(40_000), Decimal(39_998), Decimal("40002.01")),
+        "XRPUSDT": Quote(Decimal("0.5"), Decimal("0.49998"), Decimal("0.50003")),
     }
 
 

@@ -42,7 +42,7 @@ def test_tickers_agree_with_each_other(exchange: Any, client: Any) -> None:
     assert Decimal(ticker["high"]) == Decimal("41000.5")
     assert Decimal(ticker["low"]) == 40_000
     assert ticker["percentage"] == "2.501"
-    assert (Decimal(ticker["bid"]) + Decimal(ticker["ask"])) / 2 == Decimal("41000.5")
+    assert (Decimal(ticker["bid"]) + Decimal(ticker["ask"])) / 2 == Decimal("41000.505")
     best = client.fetch_bids_asks(["BTC/USDT"])["BTC/USDT"]
     assert (best["bid"], best["ask"]) == (ticker["bid"], ticker["ask"])
     book = client.public_get_depth({"symbol": "BTCUSDT"})
@@ -146,7 +146,7 @@ def test_bid_and_ask_stay_positive_and_apart() -> None:
     tiny = MarketSpec("BTCUSDT", "BTC", "USDT", cent, lot, cent, Decimal(1_000_000), lot, Decimal(9_000))
     candle = Candle(60_000, *(Decimal(n) for n in ("0.01", "0.01", "0.001", "0.004", "1")))
     market = Market([tiny], {"BTCUSDT": Decimal("0.01")}, OneCandle(candle))
-    assert market.bid_ask("BTCUSDT") == (Decimal("0.01"), Decimal("0.02"))
+    assert market.bid_ask("BTCUSDT") == (Decimal("0.01"), Decimal("0.03"))
     market.advance()
     assert market.last_price("BTCUSDT") == Decimal("0.01")
 
