@@ -44,6 +44,8 @@ class Fault(Enum):
     """The connection breaks before the exchange has read the request."""
     REPLY_LOST = auto()
     """The exchange does what it was asked to do; the connection breaks before it answers."""
+    LIMITED = auto()
+    """The exchange wants no more requests for a minute: 429."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,9 @@ class Door(BinanceApi):
         if fault is Fault.NOT_RECEIVED:
             _hang_up(incoming)
             return web.Response()
+        if fault is Fault.LIMITED:
+            refusal = {"code": -1003, "msg": "Too many requests."}
+            return web.json_response(refusal, status=429, headers={"Retry-After": "60"})
         reply = await super().serve(incoming)
         if fault is Fault.REPLY_LOST:
             _hang_up(incoming)

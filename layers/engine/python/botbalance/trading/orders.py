@@ -1,6 +1,6 @@
 """Orders by hand: list them as they stand, cancel one or all."""
 
-from botbalance.errors import Conflict, TryAgainLater
+from botbalance.errors import BotBalanceError, WaitUntilAllowed
 from botbalance.log import logger
 from botbalance.store.orders import Order, OrderPage
 from botbalance.trading.desk import Desk
@@ -22,7 +22,7 @@ def list_orders(desk: Desk, user_id: str, *, limit: int, cursor: str | None) -> 
                 account = desk.accounts.of(user_id, strategy.exchange)
                 desk.portfolio.make_known(account, strategy.symbols())
                 reconcile(desk, account, strategy, account.open_orders())
-        except (TryAgainLater, Conflict) as error:  # as last known, then; each order says when that was
+        except BotBalanceError as error:  # as last known, then; each order says when that was
             logger.warning("orders not brought up to date", user_id=user_id, reason=str(error))
     return desk.orders.page(user_id, limit=limit, cursor=cursor)
 
@@ -35,9 +35,24 @@ def cancel_one(desk: Desk, user_id: str, client_order_id: str) -> Order:
 
 
 def cancel_every(desk: Desk, user_id: str) -> list[Order]:
-    """Cancel every order of the user that may still trade; returns them as they then stand."""
+    """Cancel every order of the user that may still trade; returns them as they then stand.
+
+    One that cannot be cancelled keeps none of the others resting; its trouble is raised after them.
+    """
+    canceled: list[Order] = []
+    troubles: list[BotBalanceError] = []
     with desk.leases.held(user_id, desk.clock):
-        return [_cancel(desk, order) for order in desk.orders.watched(user_id) if order.may_trade]
+        for order in desk.orders.watched(user_id):
+            if order.may_trade:
+                try:
+                    canceled.append(_cancel(desk, order))
+                except WaitUntilAllowed:
+                    raise
+                except BotBalanceError as error:
+                    troubles.append(error)
+    if troubles:
+        raise troubles[0]
+    return canceled
 
 
 def _cancel(desk: Desk, order: Order) -> Order:

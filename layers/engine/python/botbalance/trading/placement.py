@@ -85,8 +85,8 @@ def place_actions(
             intent.client_order_id,
             post_only=strategy.post_only,
         )
-        orders.append(_settled(desk, account, intent, placement))
-        stopped_by = _reason_to_stop(placement)
+        order, stopped_by = _settled(desk, account, intent, placement)
+        orders.append(order)
         if stopped_by is not None:
             return Placements(orders, stopped_by)
     return Placements(orders, None)
@@ -129,12 +129,18 @@ def _reason_to_stop(placement: Placement) -> BotBalanceError | None:
     return None
 
 
-def _settled(desk: Desk, account: ExchangeAdapter, intent: Order, placement: Placement) -> Order:
-    """The order after :func:`settle`; where that failed it stays as written, and the next tick reconciles it."""
+def _settled(
+    desk: Desk, account: ExchangeAdapter, intent: Order, placement: Placement
+) -> tuple[Order, BotBalanceError | None]:
+    """The order after :func:`settle`, and why nothing more may be sent, if so.
+
+    Where settling failed, the order stays as written, and the next tick reconciles it.
+    """
     try:
-        return settle(desk, account, intent, placement)
-    except (TryAgainLater, Conflict):
-        return desk.orders.get(intent.user_id, intent.client_order_id)
+        return settle(desk, account, intent, placement), _reason_to_stop(placement)
+    except (TryAgainLater, Conflict) as error:
+        written = desk.orders.get(intent.user_id, intent.client_order_id)
+        return written, error if isinstance(error, WaitUntilAllowed) else None
 
 
 def _look_up(desk: Desk, account: ExchangeAdapter, order: Order, reason: str) -> Order:
@@ -144,7 +150,7 @@ def _look_up(desk: Desk, account: ExchangeAdapter, order: Order, reason: str) ->
         try:
             seen = account.find_order(order.symbol, order.client_order_id)
         except WaitUntilAllowed:
-            break
+            raise
         except TryAgainLater:
             continue
         if seen is not None:

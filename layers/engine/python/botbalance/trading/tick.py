@@ -7,7 +7,7 @@ from pydantic_core import to_jsonable_python
 
 from botbalance import engine
 from botbalance.engine import InvalidInput, RestingOrder, StrategyConfig, review_resting_orders
-from botbalance.errors import BotBalanceError, CallOwner, Conflict, TryAgainLater
+from botbalance.errors import BotBalanceError, CallOwner, Conflict, MendRequest, TryAgainLater, WaitUntilAllowed
 from botbalance.portfolio import Snapshot, evaluate_snapshot
 from botbalance.store.decisions import Decision
 from botbalance.store.orders import Order
@@ -56,7 +56,9 @@ def _decide_and_trade(desk: Desk, strategy: Strategy, ts_tick: int) -> Decision:
         if order.client_order_id in cancels:
             try:
                 cancel(desk, account, order, cancels[order.client_order_id])
-            except (TryAgainLater, Conflict) as error:  # its pair stays blocked, and the next tick looks again
+            except WaitUntilAllowed:
+                raise
+            except (TryAgainLater, MendRequest, Conflict) as error:  # its pair stays blocked; the next tick looks again
                 troubles.append(error)
     placed = place_actions(
         desk, account, strategy, evaluation.actions, snapshot.rules, ts_tick=ts_tick, source="autopilot"
