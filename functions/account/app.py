@@ -4,7 +4,7 @@ from contextlib import closing
 from typing import Annotated
 
 from aws_lambda_powertools.event_handler.openapi.params import Body, Path, Query
-from botbalance.api.resolver import handler_of, new_resolver, user_of
+from botbalance.api.resolver import handler_of, new_resolver, remaining_ms, user_of
 from botbalance.api.schemas import (
     AutopilotRequest,
     CredentialsRequest,
@@ -17,7 +17,7 @@ from botbalance.api.schemas import (
     StrategyView,
 )
 from botbalance.bootstrap import services
-from botbalance.errors import NotThere
+from botbalance.errors import MendRequest, NotThere
 from botbalance.store.credentials import ExchangeKey
 from botbalance.store.decisions import Decision
 from botbalance.trading.orders import cancel_every, cancel_one, list_orders
@@ -46,27 +46,29 @@ def put_strategy(strategy: Annotated[StrategyRequest, Body()]) -> StrategyView:
 @app.put("/api/me/strategies/rebalance/autopilot")
 def put_autopilot(autopilot: Annotated[AutopilotRequest, Body()]) -> StrategyView:
     """Switch the autopilot; it goes on only after a decision could be made with the stored strategy and key."""
-    return StrategyView.model_validate(switch_autopilot(services().desk, user_of(app), enabled=autopilot.enabled))
+    return StrategyView.model_validate(
+        switch_autopilot(services().desk_for(remaining_ms(app)), user_of(app), enabled=autopilot.enabled)
+    )
 
 
 @app.get("/api/me/orders")
 def get_orders(limit: PageLimit = 50, cursor: Cursor = None) -> OrdersView:
     """The orders, newest first."""
-    page = list_orders(services().desk, user_of(app), limit=limit, cursor=cursor)
+    page = list_orders(services().desk_for(remaining_ms(app)), user_of(app), limit=limit, cursor=cursor)
     return OrdersView(orders=[OrderView.model_validate(order) for order in page.orders], cursor=page.cursor)
 
 
 @app.delete("/api/me/orders")
 def delete_orders() -> OrdersView:
     """Cancel every order of this system that still rests; returns them as they then stand."""
-    canceled = cancel_every(services().desk, user_of(app))
+    canceled = cancel_every(services().desk_for(remaining_ms(app)), user_of(app))
     return OrdersView(orders=[OrderView.model_validate(order) for order in canceled], cursor=None)
 
 
 @app.delete("/api/me/orders/<client_order_id>")
 def delete_order(client_order_id: ClientOrderId) -> OrderView:
     """Cancel one order; returns it as it then stands, which may be filled."""
-    return OrderView.model_validate(cancel_one(services().desk, user_of(app), client_order_id))
+    return OrderView.model_validate(cancel_one(services().desk_for(remaining_ms(app)), user_of(app), client_order_id))
 
 
 @app.get("/api/me/decisions")
@@ -84,12 +86,14 @@ def get_decision(ts_tick: Annotated[int, Path(ge=0, le=99_999_999_999)]) -> Deci
 
 @app.put("/api/me/exchange/credentials")
 def put_credentials(credentials: Annotated[CredentialsRequest, Body()]) -> CredentialsView:
-    """Store an exchange key, encrypted, after a signed read with it has worked."""
+    """Store an exchange key, encrypted, after a signed read with it has worked; never one that may withdraw."""
     wired = services()
     user_id = user_of(app)
     key = ExchangeKey(credentials.api_key, credentials.secret, credentials.password)
-    with closing(wired.connect(credentials.exchange, key)) as account:
+    with closing(wired.connect(credentials.exchange, user_id, key)) as account:
         account.balances()
+        if account.may_withdraw():
+            raise MendRequest("key_may_withdraw", "the key may withdraw; expected one that may read and trade, no more")
     return CredentialsView.model_validate(wired.credentials.save(user_id, credentials.exchange, key, wired.clock()))
 
 

@@ -1,6 +1,6 @@
 """Trades once, by hand: the same decision as the plan, made anew on fresh facts."""
 
-from botbalance.api.resolver import handler_of, new_resolver, user_of
+from botbalance.api.resolver import handler_of, new_resolver, remaining_ms, user_of
 from botbalance.api.schemas import ExecutionView
 from botbalance.bootstrap import services
 from botbalance.trading.execute import execute_once
@@ -11,7 +11,7 @@ app = new_resolver()
 @app.post("/api/me/strategies/rebalance/execute")
 def post_execute() -> ExecutionView:
     """Decide now and place the orders."""
-    execution = execute_once(services().desk, user_of(app))
+    execution = execute_once(services().desk_for(remaining_ms(app)), user_of(app))
     return ExecutionView.of(execution.evaluation, execution.orders)
 
 

@@ -7,12 +7,17 @@ from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, pro
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botbalance.bootstrap import services
-from botbalance.log import logger
+from botbalance.errors import TryAgainLater
+from botbalance.log import alarm, logger
 from botbalance.trading.desk import Desk
-from botbalance.trading.tick import strategy_tick
-from pydantic import BaseModel
+from botbalance.trading.tick import Due, due_users, strategy_tick
+from pydantic import BaseModel, ValidationError
 
-processor = BatchProcessor(event_type=EventType.SQS)
+LONGEST_TICK_S = 20
+"""What a user's tick may take when nothing is placed: with less time left none is begun."""
+
+# A message that failed is reported, not raised: the function is well.
+processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
 
 
 class TickMessage(BaseModel):
@@ -22,12 +27,20 @@ class TickMessage(BaseModel):
     user_ids: list[str]
 
 
-def tick_users(record: SQSRecord) -> None:
-    """Tick every user of one message; a message that cannot be read raises, and ends in the dead-letter queue."""
-    message = TickMessage.model_validate_json(record.body)
-    desk = services().desk  # made here, once, before any thread asks for it
+def tick_users(record: SQSRecord, lambda_context: LambdaContext) -> None:
+    """Tick every user of one message; a message that cannot be read raises, and ends in the dead-letter queue.
+
+    Whoever's turn has not come when time runs short is left to the next tick.
+    """
+    try:
+        message = TickMessage.model_validate_json(record.body)
+        desk = services().desk_for(lambda_context.get_remaining_time_in_millis())
+        due = due_users(desk, message.user_ids)
+    except (ValidationError, TryAgainLater) as error:
+        alarm("message_failed", "a message could not be worked on", message_id=record.message_id, reason=str(error))
+        raise
     with ThreadPoolExecutor(services().settings.work_threads) as pool:
-        list(pool.map(lambda user_id: _tick_user(desk, user_id, message.ts_tick), message.user_ids))
+        list(pool.map(lambda user: _tick_user(desk, user, message.ts_tick), due))
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -36,9 +49,13 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> Any:
     return process_partial_response(event=event, record_handler=tick_users, processor=processor, context=context)
 
 
-def _tick_user(desk: Desk, user_id: str, ts_tick: int) -> None:
+def _tick_user(desk: Desk, due: Due, ts_tick: int) -> None:
+    user_id = due.strategy.user_id
+    if desk.clock() + LONGEST_TICK_S > desk.until:
+        logger.warning("no time left for this user", user_id=user_id, ts_tick=ts_tick)
+        return
     try:
-        decision = strategy_tick(desk, user_id, ts_tick)
+        decision = strategy_tick(desk, due, ts_tick)
     except Exception:  # noqa: BLE001 - whatever it is, it is this user's alone; the next tick tries again
         logger.exception("tick failed", user_id=user_id, ts_tick=ts_tick)
         return

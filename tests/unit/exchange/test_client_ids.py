@@ -8,7 +8,7 @@ from botbalance.exchange.client_ids import (
     canonical_client_order_id,
     client_id_on_exchange,
     client_id_params,
-    client_id_reported_by,
+    lookup_on,
 )
 
 INTENT = ("demo", "BTCUSDT", "buy", 1_700_000_010, 0)
@@ -18,7 +18,7 @@ ACCEPTED = {
     "bybit": r".{1,36}",
     "kraken": r"[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|.{1,18}",
     "kucoin": r".{1,40}",
-    "gate": r"[0-9A-Za-z_.-]{1,28}",
+    "gate": r"t-[0-9A-Za-z_.-]{1,28}",
     "coinbase": r".{1,128}",
     "bitget": r".{1,40}",
     "htx": r".{1,64}",
@@ -65,8 +65,8 @@ def test_every_exchange_accepts_the_form_it_is_sent(exchange: str) -> None:
     assert re.fullmatch(ACCEPTED[exchange], client_id_on_exchange(exchange, canonical))
 
 
-@pytest.mark.parametrize("exchange", sorted(ACCEPTED.keys() - {"kraken"}))
-def test_only_kraken_is_sent_less_than_the_canonical_id(exchange: str) -> None:
+@pytest.mark.parametrize("exchange", sorted(ACCEPTED.keys() - {"kraken", "gate"}))
+def test_the_canonical_id_is_sent_as_it_is_nearly_everywhere(exchange: str) -> None:
     canonical = canonical_client_order_id(*INTENT)
     assert client_id_on_exchange(exchange, canonical) == canonical
 
@@ -77,16 +77,8 @@ def test_kraken_is_sent_the_first_18_characters_because_it_refuses_20() -> None:
     assert client_id_on_exchange("kraken", canonical) == canonical[:18]
 
 
-@pytest.mark.parametrize("exchange", ACCEPTED)
-def test_what_an_exchange_reports_is_recognised_as_what_it_was_sent(exchange: str) -> None:
-    sent = client_id_on_exchange(exchange, canonical_client_order_id(*INTENT))
-    reported = f"t-{sent}" if exchange == "gate" else sent
-    assert client_id_reported_by(exchange, reported) == sent
-
-
-def test_only_gate_s_own_prefix_is_taken_away() -> None:
-    assert client_id_reported_by("gate", "t-t-1") == "t-1"
-    assert client_id_reported_by("binance", "t-1") == "t-1"
+def test_gate_is_sent_the_prefix_that_it_reports_too() -> None:
+    assert client_id_on_exchange("gate", "0123456789abcdef0123") == "t-0123456789abcdef0123"
 
 
 @pytest.mark.parametrize("exchange", ACCEPTED)
@@ -94,3 +86,12 @@ def test_the_id_travels_under_the_unified_name_except_on_coinbase_where_ccxt_dro
     canonical = canonical_client_order_id(*INTENT)
     name = "client_order_id" if exchange == "coinbase" else "clientOrderId"
     assert client_id_params(exchange, canonical) == {name: client_id_on_exchange(exchange, canonical)}
+
+
+def test_every_exchange_is_asked_by_the_id_or_for_lists_that_hold_what_rests_and_what_ended() -> None:
+    """Binance alone tells by the id whatever became of an order."""
+    for exchange in ACCEPTED:
+        first, *others = lookup_on(exchange).methods
+        assert first in {"fetch_order", "fetch_open_orders"}
+        assert bool(others) is (exchange != "binance"), exchange
+        assert "fetch_open_orders" not in others[1:], "what ends meanwhile is in neither list"

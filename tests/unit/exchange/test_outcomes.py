@@ -3,7 +3,7 @@
 from inspect import getmembers, isclass
 
 import pytest
-from botbalance.exchange.outcomes import Fate, fate_of_order, is_revoked_key
+from botbalance.exchange.outcomes import Fate, fate_of_order, is_revoked_key, is_unknown_order
 from ccxt.base import errors
 
 FINAL = {
@@ -83,3 +83,14 @@ def test_a_class_of_one_s_own_that_only_inherits_from_a_refusal_is_no_refusal() 
         pass
 
     assert fate_of_order(OrderMaybeThere("?"), sent=True) is Fate.UNKNOWN
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_only_what_says_so_means_that_an_order_is_not_there(name: str) -> None:
+    assert is_unknown_order(CLASSES[name]("what was asked for")) is (name == "OrderNotFound")
+
+
+@pytest.mark.parametrize("code", ["-2013", "-2011"])
+def test_mexc_s_words_for_an_order_that_is_not_there_have_no_class_of_their_own(code: str) -> None:
+    assert is_unknown_order(errors.ExchangeError(f'mexc {{"msg":"No such order.","code":{code},"_extend":null}}'))
+    assert not is_unknown_order(errors.ExchangeError(f'mexc {{"msg":"?","code":{code}1}}'))

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 import boto3
 import pytest
 from botbalance.accounts import MOST_KEPT, Accounts
-from botbalance.errors import NotThere
+from botbalance.errors import NotThere, WaitUntilAllowed
 from botbalance.exchange.adapter import ExchangeAdapter
 from botbalance.exchange.ccxt_adapter import CcxtAdapter
+from botbalance.limits import RateLimits
+from botbalance.store.cache import CacheTable
 from botbalance.store.credentials import CredentialsTable, ExchangeKey
 from moto import mock_aws
 
@@ -38,7 +40,7 @@ class Connections:
         self.keys: list[str] = []
         self._made: list[CcxtAdapter] = []
 
-    def connect(self, exchange: str, key: ExchangeKey) -> ExchangeAdapter:
+    def connect(self, exchange: str, _user_id: str, key: ExchangeKey) -> ExchangeAdapter:
         adapter = CcxtAdapter(exchange, api_key=key.api_key, secret=key.secret, base_url="http://127.0.0.1:1")
         self.keys.append(key.api_key)
         self._made.append(adapter)
@@ -57,8 +59,8 @@ def connections() -> Iterator[Connections]:
 
 
 @pytest.fixture
-def accounts(credentials: CredentialsTable, connections: Connections) -> Accounts:
-    return Accounts(credentials, connections.connect)
+def accounts(credentials: CredentialsTable, cache: CacheTable, connections: Connections) -> Accounts:
+    return Accounts(credentials, RateLimits(cache, lambda: NOW), connections.connect)
 
 
 def save(credentials: CredentialsTable, user_id: str, api_key: str, exchange: str = "binance") -> None:
@@ -113,3 +115,28 @@ def test_no_more_connections_are_kept_than_agreed_and_the_least_used_goes_first(
     assert connections.keys == []
     accounts.of("bob", "binance")
     assert connections.keys == ["key-of-bob"]
+
+
+def test_a_key_that_is_limited_is_not_even_decrypted(
+    credentials: CredentialsTable, cache: CacheTable, connections: Connections
+) -> None:
+    save(credentials, "alice", "key-1")
+    save(credentials, "bob", "key-2")
+    limits = RateLimits(cache, lambda: NOW)
+    limits.of("binance", "alice").limited(60, whole_host=False)
+    accounts = Accounts(credentials, RateLimits(cache, lambda: NOW), connections.connect)  # another process
+    with pytest.raises(WaitUntilAllowed, match="60"):
+        accounts.of("alice", "binance")
+    accounts.of("bob", "binance")
+    assert connections.keys == ["key-2"]
+
+
+def test_many_keys_are_read_at_once(accounts: Accounts, credentials: CredentialsTable) -> None:
+    save(credentials, "alice", "key-1")
+    save(credentials, "bob", "key-2")
+    owners = [("alice", "binance"), ("bob", "binance"), ("carol", "binance")]
+    keys = accounts.keys_of(owners)
+    assert sorted(keys) == [("alice", "binance"), ("bob", "binance")]
+    assert accounts.with_key(*owners[0], keys[owners[0]]) is accounts.of("alice", "binance")
+    with pytest.raises(NotThere, match="binance"):
+        accounts.with_key(*owners[2], keys.get(owners[2]))

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from botbalance.engine import PriceUnavailable
 from botbalance.errors import MendRequest, TryAgainLater
+from botbalance.pricing import FAILURE_SHARED_S
 
 from tests.integration.exchange.simulated import Exchange, Fault
 from tests.unit.pricing.conftest import Clock, Process, StartProcess
@@ -216,8 +217,22 @@ def test_users_at_once_share_one_request(process: Process, exchange: Exchange) -
     assert exchange.api.count("GET", "/api/v3/exchangeInfo") == 1
 
 
-def test_an_exchange_that_fails_is_asked_again(process: Process, exchange: Exchange) -> None:
-    exchange.api.faults[TICKERS] = Fault.error(503, times=1)
+def test_an_exchange_that_fails_is_asked_again_in_a_moment_and_not_by_everybody_at_once(
+    process: Process, exchange: Exchange, clock: Clock
+) -> None:
+    exchange.api.faults[TICKERS] = Fault.error(503, times=3)  # a read is tried three times
+    for _ in range(5):
+        with pytest.raises(TryAgainLater):
+            process.prices.prices("binance", [BTC])
+    assert asked(exchange) == 3
+    clock.now += FAILURE_SHARED_S
+    assert process.prices.prices("binance", [BTC]) == {BTC: Decimal(40_000)}
+
+
+def test_whoever_wants_a_fresh_price_asks_although_another_was_just_refused(
+    process: Process, exchange: Exchange
+) -> None:
+    exchange.api.faults[TICKERS] = Fault.error(503, times=3)
     with pytest.raises(TryAgainLater):
         process.prices.prices("binance", [BTC])
-    assert process.prices.prices("binance", [BTC]) == {BTC: Decimal(40_000)}
+    assert process.prices.prices("binance", [BTC], fresh=True) == {BTC: Decimal(40_000)}

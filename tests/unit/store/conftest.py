@@ -5,7 +5,7 @@
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -15,6 +15,7 @@ import pytest
 from botbalance.store.cache import CacheTable
 from botbalance.store.credentials import CredentialsTable
 from botbalance.store.decisions import DecisionsTable
+from botbalance.store.leases import Lease, LeasesTable
 from botbalance.store.orders import OrdersTable
 from botbalance.store.strategies import StrategiesTable
 from botocore.config import Config
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 LOCAL = "BOTBALANCE_TEST_DYNAMODB"
 TTL_DAYS = 90
+NOW = 1_700_000_000
 _PROPERTIES = {
     "AttributeDefinitions",
     "KeySchema",
@@ -42,8 +44,13 @@ _NOBODY: dict[str, Any] = {
     "aws_secret_access_key": "local",
 }
 _QUICK = Config(connect_timeout=2, read_timeout=10, retries={"total_max_attempts": 1})
+_REPEATING = Config(
+    connect_timeout=2, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 3}, max_pool_connections=32
+)
+"""As in production: a request whose answer was lost is repeated twice."""
 
 type MakeTable = Callable[[str], str]
+type Grant = Callable[[str], Lease]
 
 
 def _local_endpoint() -> str:
@@ -76,6 +83,20 @@ def client(request: pytest.FixtureRequest) -> Iterator["DynamoDBClient"]:
             except BotoCoreError as error:
                 pytest.skip(f"{LOCAL} is {endpoint}, where nothing answers: {error}")
         yield client
+
+
+@pytest.fixture(scope="session")
+def repeating_client(client: "DynamoDBClient") -> Iterator["DynamoDBClient"]:
+    """Another client of the same engine, one that repeats what failed."""
+    with closing(
+        boto3.client("dynamodb", endpoint_url=client.meta.endpoint_url, config=_REPEATING, **_NOBODY)
+    ) as repeating:
+        yield repeating
+
+
+@pytest.fixture
+def repeating(dynamodb: "DynamoDBClient", repeating_client: "DynamoDBClient") -> "DynamoDBClient":
+    return repeating_client
 
 
 @pytest.fixture
@@ -117,18 +138,33 @@ def key_id(kms: "KMSClient") -> str:
 
 
 @pytest.fixture
-def strategies(dynamodb: "DynamoDBClient", table: MakeTable) -> StrategiesTable:
-    return StrategiesTable(dynamodb, table("StrategiesTable"))
+def strategies_table(table: MakeTable) -> str:
+    return table("StrategiesTable")
 
 
 @pytest.fixture
-def orders(dynamodb: "DynamoDBClient", table: MakeTable) -> OrdersTable:
-    return OrdersTable(dynamodb, table("OrdersTable"))
+def strategies(dynamodb: "DynamoDBClient", strategies_table: str) -> StrategiesTable:
+    return StrategiesTable(dynamodb, strategies_table)
 
 
 @pytest.fixture
-def decisions(dynamodb: "DynamoDBClient", table: MakeTable) -> DecisionsTable:
-    return DecisionsTable(dynamodb, table("DecisionsTable"), TTL_DAYS)
+def orders_table(table: MakeTable) -> str:
+    return table("OrdersTable")
+
+
+@pytest.fixture
+def orders(dynamodb: "DynamoDBClient", orders_table: str) -> OrdersTable:
+    return OrdersTable(dynamodb, orders_table)
+
+
+@pytest.fixture
+def decisions_table(table: MakeTable) -> str:
+    return table("DecisionsTable")
+
+
+@pytest.fixture
+def decisions(dynamodb: "DynamoDBClient", decisions_table: str) -> DecisionsTable:
+    return DecisionsTable(dynamodb, decisions_table, TTL_DAYS)
 
 
 @pytest.fixture
@@ -139,6 +175,29 @@ def credentials_table(table: MakeTable) -> str:
 @pytest.fixture
 def credentials(dynamodb: "DynamoDBClient", credentials_table: str, kms: "KMSClient", key_id: str) -> CredentialsTable:
     return CredentialsTable(dynamodb, credentials_table, kms, key_id)
+
+
+@pytest.fixture
+def leases_table(table: MakeTable) -> str:
+    return table("LeasesTable")
+
+
+@pytest.fixture
+def leases(dynamodb: "DynamoDBClient", leases_table: str) -> LeasesTable:
+    return LeasesTable(dynamodb, leases_table)
+
+
+@pytest.fixture
+def grant(leases: LeasesTable) -> Iterator[Grant]:
+    """Takes the lease of a user's account for the rest of the test."""
+    with ExitStack() as held:
+        yield lambda user_id: held.enter_context(leases.held(user_id, lambda: NOW, until=NOW + 60))
+
+
+@pytest.fixture
+def lease(grant: Grant) -> Lease:
+    """Alice's, the first that was ever taken: its number is 1."""
+    return grant("alice")
 
 
 @pytest.fixture

@@ -1,11 +1,13 @@
 """Exchange keys: ciphertext only in the table, useless in another user's item."""
 
-from typing import TYPE_CHECKING
+import json
+import traceback
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from botbalance.errors import NotThere
+from botbalance.errors import NotThere, TryAgainLater
 from botbalance.store.credentials import CredentialsTable, ExchangeKey, StoredKey
-from botocore.exceptions import ClientError
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -57,9 +59,9 @@ def test_a_ciphertext_that_is_moved_to_another_item_cannot_be_decrypted(
     [item] = dynamodb.scan(TableName=credentials_table)["Items"]
     user_id, exchange = thief
     dynamodb.put_item(TableName=credentials_table, Item=item | {"user_id": {"S": user_id}, "exchange": {"S": exchange}})
-    with pytest.raises(ClientError) as raised:
+    with pytest.raises(TryAgainLater, match=r"the key service .*InvalidCiphertextException") as raised:
         credentials.reveal(user_id, exchange)
-    assert raised.value.response["Error"]["Code"] == "InvalidCiphertextException"
+    assert raised.value.code == "storage_unavailable"
     assert credentials.reveal("alice", "okx") == KEY
 
 
@@ -67,10 +69,12 @@ def test_without_kms_nothing_is_stored_and_nothing_told(
     dynamodb: "DynamoDBClient", credentials_table: str, kms: "KMSClient"
 ) -> None:
     credentials = CredentialsTable(dynamodb, credentials_table, kms, "no-such-key")
-    with pytest.raises(ClientError) as raised:
+    with pytest.raises(TryAgainLater) as raised:
         credentials.save("alice", "okx", KEY, NOW)
     assert dynamodb.scan(TableName=credentials_table)["Items"] == []
-    assert KEY.secret not in str(raised.value)
+    said = "".join(traceback.format_exception(raised.value))
+    assert "NotFoundException" in said
+    assert KEY.secret not in said
 
 
 def test_a_replaced_key_has_a_higher_version_whatever_the_clock_says(credentials: CredentialsTable) -> None:
@@ -101,3 +105,50 @@ def test_a_deleted_key_is_forgotten(
     assert dynamodb.scan(TableName=credentials_table)["Items"] == []
     with pytest.raises(NotThere, match="okx"):
         credentials.reveal("alice", "okx")
+
+
+# many at once
+
+
+def test_what_is_known_of_many_keys_is_read_at_once(credentials: CredentialsTable) -> None:
+    """More than one request takes; who has none is left out, and an owner's other exchanges are."""
+    owners = [(f"user-{number}", exchange) for number in range(53) for exchange in ("binance", "okx")]
+    saved = {owner: credentials.save(*owner, KEY, NOW + number) for number, owner in enumerate(owners)}
+    credentials.save("user-0", "bybit", KEY, NOW)
+    assert credentials.find_many([*owners, ("nobody", "okx")]) == saved
+    assert credentials.find_many([]) == {}
+    assert credentials.find_many([owners[0], owners[0]]) == {owners[0]: saved[owners[0]]}
+
+
+def rewrite(dynamodb: "DynamoDBClient", credentials_table: str, user_id: str, changes: dict[str, Any]) -> None:
+    """Change a stored document, as another version of the code would write it."""
+    key = {"user_id": {"S": user_id}, "exchange": {"S": "okx"}}
+    item: Any = dynamodb.get_item(TableName=credentials_table, Key=key)["Item"]
+    document = json.loads(item["document"]["S"]) | changes
+    dynamodb.put_item(TableName=credentials_table, Item=item | {"document": {"S": json.dumps(document)}})
+
+
+def test_a_key_of_another_version_is_neither_read_nor_written_over(
+    credentials: CredentialsTable, dynamodb: "DynamoDBClient", credentials_table: str
+) -> None:
+    credentials.save("alice", "okx", KEY, NOW)
+    rewrite(dynamodb, credentials_table, "alice", {"schema_version": 2})
+    [before] = dynamodb.scan(TableName=credentials_table)["Items"]
+    attempts: list[Callable[[], object]] = [
+        lambda: credentials.find("alice", "okx"),
+        lambda: credentials.save("alice", "okx", KEY, NOW + 1),
+    ]
+    for attempt in attempts:
+        with pytest.raises(TryAgainLater, match=r"StoredKey is not of a known form \(schema_version\)") as raised:
+            attempt()
+        assert raised.value.code == "unknown_schema"
+    assert dynamodb.scan(TableName=credentials_table)["Items"] == [before]
+
+
+def test_one_unreadable_key_is_no_other_user_s_trouble(
+    credentials: CredentialsTable, dynamodb: "DynamoDBClient", credentials_table: str
+) -> None:
+    saved = {(user_id, "okx"): credentials.save(user_id, "okx", KEY, NOW) for user_id in ("alice", "bob", "carol")}
+    rewrite(dynamodb, credentials_table, "bob", {"schema_version": 2})
+    del saved["bob", "okx"]
+    assert credentials.find_many([("alice", "okx"), ("bob", "okx"), ("carol", "okx")]) == saved

@@ -1,16 +1,17 @@
-"""Decisions: one worker claims a tick, and its log is read newest first."""
+"""Decisions: logged once a tick, by who had the lease last, whole or saying that they are not; read newest first."""
 
 import json
 from base64 import urlsafe_b64encode
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from botbalance.errors import MendRequest, NotThere
+from botbalance.errors import MendRequest, NotThere, TryAgainLater
 from botbalance.store.cursors import encode_cursor
-from botbalance.store.decisions import Decision, DecisionsTable
+from botbalance.store.decisions import LARGEST_DOCUMENT, Decision, DecisionsTable
+from botbalance.store.leases import Lease
 
-from tests.unit.store.conftest import TTL_DAYS, MakeTable
+from tests.unit.store.conftest import TTL_DAYS
+from tests.unit.store.faults import answers_lost
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -34,64 +35,179 @@ def a_decision(ts_tick: int = TICK, user_id: str = "alice", **changes: Any) -> D
     )
 
 
-def test_a_tick_is_claimed_once(decisions: DecisionsTable) -> None:
-    assert decisions.claim("alice", TICK)
-    assert not decisions.claim("alice", TICK)
-    assert decisions.claim("alice", TICK + 30)
-    assert decisions.claim("bob", TICK)
+def granted(number: int) -> Lease:
+    """A lease as its holder has it; the table looks at its number only."""
+    return Lease("leases", "alice", number, TICK + 60, None)
 
 
-def test_a_logged_tick_cannot_be_claimed_again(decisions: DecisionsTable) -> None:
-    decisions.claim("alice", TICK)
-    decisions.log(a_decision())
-    assert not decisions.claim("alice", TICK)
-    assert decisions.get("alice", TICK) == a_decision()
-
-
-def test_of_many_workers_one_gets_the_claim(decisions: DecisionsTable) -> None:
-    with ThreadPoolExecutor(8) as pool:
-        won = list(pool.map(lambda _: decisions.claim("alice", TICK), range(16)))
-    assert won.count(True) == 1
+# logging
 
 
 def test_a_log_is_read_back_whole(decisions: DecisionsTable) -> None:
-    decisions.claim("alice", TICK)
     logged = a_decision(canceled={"1" * 20: "too_old"}, reason="x")
-    decisions.log(logged)
+    assert decisions.log(logged, granted(1))
     assert decisions.get("alice", TICK) == logged
 
 
-def test_a_claim_without_a_log_is_no_decision(decisions: DecisionsTable) -> None:
-    decisions.claim("alice", TICK)
-    with pytest.raises(NotThere):
-        decisions.get("alice", TICK)
-    assert decisions.page("alice", limit=10).decisions == []
+def test_a_tick_that_was_skipped_without_a_lease_is_logged_where_nothing_is(decisions: DecisionsTable) -> None:
+    skipped = a_decision(outcome="skipped", reason="busy")
+    assert decisions.log(skipped, None)
+    assert decisions.get("alice", TICK) == skipped
+
+
+@pytest.mark.parametrize("number", [None, 1, 7], ids=["a skip", "the first run", "a later run"])
+def test_a_skip_never_replaces_what_is_logged(decisions: DecisionsTable, number: int | None) -> None:
+    logged = a_decision(reason="first")
+    decisions.log(logged, None if number is None else granted(number))
+    assert not decisions.log(a_decision(outcome="skipped", reason="second"), None)
+    assert decisions.get("alice", TICK) == logged
+
+
+def test_a_run_replaces_an_earlier_skip_and_an_earlier_run(decisions: DecisionsTable) -> None:
+    """Of one tick the last word is with who had the lease last."""
+    decisions.log(a_decision(outcome="skipped", reason="busy"), None)
+    for number in (1, 2, 9, 10):  # in the order of numbers, not of their digits
+        decided = a_decision(reason=f"lease {number}")
+        assert decisions.log(decided, granted(number))
+        assert decisions.get("alice", TICK) == decided
+
+
+def test_an_earlier_run_does_not_replace_a_later_one(decisions: DecisionsTable) -> None:
+    later = a_decision(reason="lease 10")
+    decisions.log(later, granted(10))
+    assert not decisions.log(a_decision(reason="lease 9"), granted(9))
+    assert decisions.get("alice", TICK) == later
+
+
+def test_a_log_that_is_repeated_by_its_run_is_no_error(decisions: DecisionsTable) -> None:
+    """What was not known to be written is written again; the first word stands."""
+    decisions.log(a_decision(), granted(3))
+    assert not decisions.log(a_decision(), granted(3))
+    assert decisions.get("alice", TICK) == a_decision()
+
+
+@pytest.mark.parametrize("lost", [1, 2])
+def test_a_log_whose_answer_was_lost_is_written(
+    repeating: "DynamoDBClient", decisions_table: str, decisions: DecisionsTable, lost: int
+) -> None:
+    with answers_lost(repeating, "PutItem", lost) as sent:
+        DecisionsTable(repeating, decisions_table, TTL_DAYS).log(a_decision(), granted(1))
+    assert len(sent) == lost + 1
+    assert decisions.get("alice", TICK) == a_decision()
+
+
+def test_a_log_of_another_tick_or_user_is_another_log(decisions: DecisionsTable) -> None:
+    assert decisions.log(a_decision(), granted(9))
+    assert decisions.log(a_decision(TICK + 30), granted(1))
+    assert decisions.log(a_decision(user_id="bob"), granted(1))
+    assert decisions.log(a_decision(TICK + 60), None)
 
 
 def test_another_user_s_decision_is_not_there(decisions: DecisionsTable) -> None:
-    decisions.log(a_decision())
+    decisions.log(a_decision(), granted(1))
     with pytest.raises(NotThere):
         decisions.get("bob", TICK)
 
 
-def test_claim_and_log_expire_after_the_days_set_by_the_table_s_ttl(
-    dynamodb: "DynamoDBClient", table: MakeTable
+def test_a_log_expires_after_the_days_set_by_the_table_s_ttl(
+    decisions: DecisionsTable, dynamodb: "DynamoDBClient", decisions_table: str
 ) -> None:
-    name = table("DecisionsTable")
-    decisions = DecisionsTable(dynamodb, name, TTL_DAYS)
-    decisions.claim("alice", TICK)
-    decisions.log(a_decision(TICK + 30))
-    for item in dynamodb.scan(TableName=name)["Items"]:
+    decisions.log(a_decision(), None)
+    decisions.log(a_decision(TICK + 30), granted(1))
+    for item in dynamodb.scan(TableName=decisions_table)["Items"]:
         assert int(item["expires_at"]["N"]) == int(item["ts_tick"]["N"]) + TTL_DAYS * 24 * 60 * 60
+
+
+# too large for an item
+
+
+def decision_of(size: int, **changes: Any) -> Decision:
+    """A decision whose document has ``size`` bytes."""
+    padding = size - len(a_decision(evaluation={"padding": ""}, **changes).model_dump_json().encode())
+    return a_decision(evaluation={"padding": "x" * padding}, **changes)
+
+
+def test_a_decision_that_just_fits_is_logged_whole(decisions: DecisionsTable, caplog: pytest.LogCaptureFixture) -> None:
+    decision = decision_of(LARGEST_DOCUMENT)
+    assert decisions.log(decision, granted(1))
+    assert decisions.get("alice", TICK) == decision
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize(
+    ("reason", "logged"),
+    [
+        (None, "too large to be logged whole"),
+        ("the order was refused", "the order was refused; too large to be logged whole"),
+        ("€" * 30_000, "€" * 10_000 + "; too large to be logged whole"),
+    ],
+    ids=["without a reason", "with one", "with a long one"],
+)
+def test_a_decision_that_is_too_large_is_logged_in_part_and_says_so(
+    decisions: DecisionsTable, caplog: pytest.LogCaptureFixture, reason: str | None, logged: str
+) -> None:
+    decision = decision_of(LARGEST_DOCUMENT + 1, reason=reason, canceled={"1" * 20: "too_old"})
+    assert decisions.log(decision, granted(1))
+    part = decisions.get("alice", TICK)
+    assert part.reason is not None
+    assert part.reason.startswith(logged)
+    assert "inputs and evaluation are left out" in part.reason
+    assert part == decision.model_copy(update={"inputs": None, "evaluation": None, "reason": part.reason})
+    [record] = caplog.records
+    assert record.__dict__["alarm"] == "decision_too_large"
+    assert record.__dict__["user_id"] == "alice"
+
+
+def test_a_document_is_measured_in_bytes(decisions: DecisionsTable, caplog: pytest.LogCaptureFixture) -> None:
+    """Characters are fewer: these are three bytes each, and DynamoDB would refuse them."""
+    assert decisions.log(a_decision(evaluation={"padding": "€" * 200_000}), granted(1))
+    assert decisions.get("alice", TICK).evaluation is None
+    assert caplog.records[0].__dict__["bytes"] > 600_000
+
+
+def test_a_decision_that_is_too_large_even_in_part_is_not_cut_silently(decisions: DecisionsTable) -> None:
+    with pytest.raises(TryAgainLater):
+        decisions.log(a_decision(placed=[{"reason": "x" * 450_000}]), granted(1))
+    assert decisions.page("alice", limit=10).decisions == []
+
+
+# other versions of the code
+
+
+@pytest.mark.parametrize("changes", [{"schema_version": 2}, {"schema_version": "1"}, {"outcome": "dreamed"}], ids=str)
+def test_a_decision_of_another_version_is_refused(
+    decisions: DecisionsTable, dynamodb: "DynamoDBClient", decisions_table: str, changes: dict[str, Any]
+) -> None:
+    decisions.log(a_decision(), granted(1))
+    [item] = dynamodb.scan(TableName=decisions_table)["Items"]
+    document = json.loads(item["document"]["S"]) | changes
+    dynamodb.put_item(TableName=decisions_table, Item=item | {"document": {"S": json.dumps(document)}})
+    for read in (lambda: decisions.get("alice", TICK), lambda: decisions.page("alice", limit=10)):
+        with pytest.raises(TryAgainLater, match=f"Decision is not of a known form .{next(iter(changes))}.") as raised:
+            read()
+        assert raised.value.code == "unknown_schema"
+
+
+def test_a_decision_from_before_schemas_had_numbers_is_read(
+    decisions: DecisionsTable, dynamodb: "DynamoDBClient", decisions_table: str
+) -> None:
+    decisions.log(a_decision(), granted(1))
+    [item] = dynamodb.scan(TableName=decisions_table)["Items"]
+    document = json.loads(item["document"]["S"])
+    del document["schema_version"]
+    dynamodb.put_item(TableName=decisions_table, Item=item | {"document": {"S": json.dumps(document)}})
+    assert decisions.get("alice", TICK) == a_decision()
+
+
+# pages
 
 
 @pytest.mark.parametrize("limit", [1, 2, 50])
 def test_pages_hold_every_decision_once_newest_first(decisions: DecisionsTable, limit: int) -> None:
     ticks = [TICK + 30 * number for number in range(5)]
     for tick in ticks:
-        decisions.log(a_decision(tick))
-        decisions.log(a_decision(tick, user_id="bob"))
-        decisions.claim("alice", tick + 15)
+        decisions.log(a_decision(tick), granted(1))
+        decisions.log(a_decision(tick, user_id="bob"), granted(1))
     found, cursor = [], None
     while True:
         page = decisions.page("alice", limit=limit, cursor=cursor)
@@ -132,7 +248,7 @@ FORGED = {
 
 @pytest.mark.parametrize("cursor", FORGED.values(), ids=FORGED)
 def test_a_forged_cursor_is_the_request_s_fault(decisions: DecisionsTable, cursor: str) -> None:
-    decisions.log(a_decision())
+    decisions.log(a_decision(), granted(1))
     with pytest.raises(MendRequest) as raised:
         decisions.page("alice", limit=10, cursor=cursor)
     assert raised.value.code == "invalid_cursor"
@@ -140,7 +256,7 @@ def test_a_forged_cursor_is_the_request_s_fault(decisions: DecisionsTable, curso
 
 def test_a_cursor_of_another_user_shows_only_one_s_own_decisions(decisions: DecisionsTable) -> None:
     for number in range(4):
-        decisions.log(a_decision(TICK + number, user_id="alice" if number % 2 else "bob"))
+        decisions.log(a_decision(TICK + number, user_id="alice" if number % 2 else "bob"), granted(1))
     bobs = decisions.page("bob", limit=1).cursor
     assert bobs is not None
     assert {one.user_id for one in decisions.page("alice", limit=10, cursor=bobs).decisions} == {"alice"}

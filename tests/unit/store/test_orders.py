@@ -1,17 +1,20 @@
-"""Orders from intent to end: written once, changed only by whoever read last, never lost from the watched."""
+"""Orders from intent to end: written once, changed by who read last and has the lease, never lost from the watched."""
 
 import json
 from base64 import urlsafe_b64encode
+from collections.abc import Callable
 from decimal import Decimal
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from botbalance.errors import Conflict, MendRequest, NotThere
+from botbalance.errors import Conflict, MendRequest, NotThere, TryAgainLater
 from botbalance.store.cursors import encode_cursor
+from botbalance.store.leases import Lease, LeasesTable
 from botbalance.store.orders import Order, OrderFill, OrdersTable, OrderStatus, is_watched
 
-from tests.unit.store.conftest import MakeTable
+from tests.unit.store.conftest import NOW, Grant
+from tests.unit.store.faults import answers_lost, meanwhile, refused
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -54,6 +57,7 @@ def an_order(number: int = 0, user_id: str = "alice", **changes: Any) -> Order:
             "order_index": 0,
             "placed_at": 1_700_000_010 + number,
             "updated_at": 1_700_000_010,
+            "lease_number": 1,  # as it is read back: the first lease's
             **changes,
         }
     )
@@ -73,55 +77,216 @@ def a_fill(qty: str, trade_id: str = "1") -> OrderFill:
 # writing
 
 
-def test_an_intent_is_read_back_to_the_last_digit(orders: OrdersTable) -> None:
+def test_an_intent_is_read_back_to_the_last_digit(orders: OrdersTable, lease: Lease) -> None:
     order = an_order(fills=(a_fill("0.000000000000000001"),), filled_qty=Decimal("0.000000000000000001"))
-    assert orders.create(order)
+    assert orders.create(order, lease)
     assert orders.get("alice", order.client_order_id) == order
     assert str(orders.get("alice", order.client_order_id).base_qty) == "0.123456789012345678"
 
 
+def test_an_order_names_the_lease_under_which_it_was_last_written(orders: OrdersTable, leases: LeasesTable) -> None:
+    with leases.held("alice", lambda: NOW, until=NOW + 60) as first:
+        orders.create(an_order(lease_number=77), first)
+    assert orders.get("alice", an_order().client_order_id).lease_number == 1
+    with leases.held("alice", lambda: NOW, until=NOW + 60) as second:
+        updated = orders.update(an_order(), second)
+    assert orders.get("alice", an_order().client_order_id) == updated
+    assert (updated.revision, updated.lease_number) == (1, 2)
+
+
 @pytest.mark.parametrize("status", OrderStatus)
 def test_an_intent_that_exists_is_never_made_again_whatever_became_of_it(
-    orders: OrdersTable, status: OrderStatus
+    orders: OrdersTable, status: OrderStatus, lease: Lease
 ) -> None:
-    assert orders.create(an_order())
-    ended = orders.update(an_order().to(status))
-    assert not orders.create(an_order())
-    assert not orders.create(an_order(placed_at=1_800_000_000))
+    assert orders.create(an_order(), lease)
+    ended = orders.update(an_order().to(status), lease)
+    assert not orders.create(an_order(), lease)
+    assert not orders.create(an_order(placed_at=1_800_000_000), lease)
     assert orders.get("alice", ended.client_order_id) == ended
 
 
-def test_the_same_id_of_another_user_is_another_intent(orders: OrdersTable) -> None:
-    assert orders.create(an_order())
-    assert orders.create(an_order(user_id="bob"))
+def test_another_run_s_intent_is_not_taken_for_one_s_own(orders: OrdersTable, leases: LeasesTable) -> None:
+    """Equal to the last digit, and of the same second: only the lease tells them apart."""
+    with leases.held("alice", lambda: NOW, until=NOW + 60) as first:
+        assert orders.create(an_order(), first)
+    with leases.held("alice", lambda: NOW, until=NOW + 60) as second:
+        assert not orders.create(an_order(), second)
+    assert orders.get("alice", an_order().client_order_id) == an_order()
 
 
-def test_of_two_who_read_the_same_revision_the_second_loses(orders: OrdersTable) -> None:
-    orders.create(an_order())
-    winner = orders.update(an_order().to(OPEN))
+def test_the_same_id_of_another_user_is_another_intent(orders: OrdersTable, lease: Lease, grant: Grant) -> None:
+    assert orders.create(an_order(), lease)
+    assert orders.create(an_order(user_id="bob"), grant("bob"))
+
+
+def test_of_two_who_read_the_same_revision_the_second_loses(orders: OrdersTable, lease: Lease) -> None:
+    orders.create(an_order(), lease)
+    winner = orders.update(an_order().to(OPEN), lease)
     assert winner.revision == 1
-    with pytest.raises(Conflict):
-        orders.update(an_order().to(REJECTED))
+    with pytest.raises(Conflict) as raised:
+        orders.update(an_order().to(REJECTED), lease)
+    assert raised.value.code == "order_changed"
     assert orders.get("alice", winner.client_order_id) == winner
 
 
-def test_an_order_that_was_never_created_cannot_be_updated(orders: OrdersTable) -> None:
+def test_an_order_that_is_changed_while_an_update_is_on_its_way_is_not_written_over(
+    orders: OrdersTable, lease: Lease, dynamodb: "DynamoDBClient"
+) -> None:
+    orders.create(an_order(), lease)
+    with meanwhile(dynamodb, "TransactWriteItems", lambda: orders.update(an_order().to(OPEN), lease)):  # noqa: SIM117
+        with pytest.raises(Conflict) as raised:
+            orders.update(an_order().to(REJECTED), lease)
+    assert raised.value.code == "order_changed"
+    assert orders.get("alice", an_order().client_order_id) == an_order(status=OPEN, revision=1)
+
+
+def test_an_order_that_was_never_created_cannot_be_updated(orders: OrdersTable, lease: Lease) -> None:
     with pytest.raises(Conflict):
-        orders.update(an_order())
+        orders.update(an_order(), lease)
     assert orders.find("alice", an_order().client_order_id) is None
 
 
-def test_a_write_that_is_repeated_because_its_answer_was_lost_is_no_conflict(orders: OrdersTable) -> None:
-    orders.create(an_order())
-    opened = an_order().to(OPEN)
-    assert orders.update(opened) == orders.update(opened) == orders.get("alice", opened.client_order_id)
-
-
-def test_another_user_s_order_is_not_there(orders: OrdersTable) -> None:
-    orders.create(an_order())
+def test_another_user_s_order_is_not_there(orders: OrdersTable, lease: Lease) -> None:
+    orders.create(an_order(), lease)
     assert orders.find("bob", an_order().client_order_id) is None
     with pytest.raises(NotThere):
         orders.get("bob", an_order().client_order_id)
+
+
+def test_an_order_of_another_version_is_refused(
+    orders: OrdersTable, lease: Lease, dynamodb: "DynamoDBClient", orders_table: str
+) -> None:
+    orders.create(an_order(), lease)
+    [item] = dynamodb.scan(TableName=orders_table)["Items"]
+    document = json.loads(item["document"]["S"]) | {"schema_version": 2}
+    dynamodb.put_item(TableName=orders_table, Item=item | {"document": {"S": json.dumps(document)}})
+    readings: list[Callable[[], Any]] = [
+        lambda: orders.find("alice", an_order().client_order_id),
+        lambda: orders.get("alice", an_order().client_order_id),
+        lambda: orders.watched("alice"),
+        lambda: orders.page("alice", limit=10),
+        lambda: orders.create(an_order(), lease),  # what stands there might be one's own
+    ]
+    for read in readings:
+        with pytest.raises(TryAgainLater, match=r"Order is not of a known form \(schema_version\)") as raised:
+            read()
+        assert raised.value.code == "unknown_schema"
+
+
+# answers that were lost, and writes that were not carried out
+
+
+@pytest.fixture
+def repeated(repeating: "DynamoDBClient", orders_table: str) -> OrdersTable:
+    return OrdersTable(repeating, orders_table)
+
+
+@pytest.mark.parametrize("lost", [1, 2])
+def test_an_intent_whose_answer_was_lost_is_written_once_and_one_s_own(
+    repeated: OrdersTable, repeating: "DynamoDBClient", lease: Lease, lost: int
+) -> None:
+    with answers_lost(repeating, "TransactWriteItems", lost) as sent:
+        assert repeated.create(an_order(), lease)
+    assert len(sent) == lost + 1
+    assert list(repeated.every("alice")) == [an_order()]
+
+
+@pytest.mark.parametrize("lost", [1, 2])
+def test_an_update_whose_answer_was_lost_is_no_conflict(
+    repeated: OrdersTable, repeating: "DynamoDBClient", lease: Lease, lost: int
+) -> None:
+    repeated.create(an_order(), lease)
+    with answers_lost(repeating, "TransactWriteItems", lost) as sent:
+        updated = repeated.update(an_order().to(OPEN), lease)
+    assert len(sent) == lost + 1
+    assert updated == an_order(status=OPEN, revision=1)
+    assert repeated.get("alice", updated.client_order_id) == updated
+
+
+def test_another_run_s_intent_is_not_taken_for_one_s_own_where_the_answer_was_lost(
+    orders: OrdersTable, repeated: OrdersTable, repeating: "DynamoDBClient", leases: LeasesTable
+) -> None:
+    with leases.held("alice", lambda: NOW, until=NOW + 60) as first:
+        orders.create(an_order(), first)
+    with leases.held("alice", lambda: NOW, until=NOW + 60) as second:  # noqa: SIM117
+        with answers_lost(repeating, "TransactWriteItems") as sent:
+            assert not repeated.create(an_order(), second)
+    assert len(sent) == 2
+    assert orders.get("alice", an_order().client_order_id) == an_order()
+
+
+def test_another_s_update_is_not_taken_for_one_s_own_where_the_answer_was_lost(
+    orders: OrdersTable, repeated: OrdersTable, repeating: "DynamoDBClient", lease: Lease
+) -> None:
+    orders.create(an_order(), lease)
+    winner = orders.update(an_order().to(CANCELED), lease)
+    with answers_lost(repeating, "TransactWriteItems") as sent, pytest.raises(Conflict) as raised:
+        repeated.update(an_order().to(OPEN), lease)
+    assert len(sent) == 2
+    assert raised.value.code == "order_changed"
+    assert orders.get("alice", winner.client_order_id) == winner
+
+
+def test_a_write_that_is_asked_for_again_because_nothing_was_known_of_it_is_one_s_own(
+    orders: OrdersTable, repeated: OrdersTable, repeating: "DynamoDBClient", lease: Lease
+) -> None:
+    """Asked for again, it is a new transaction even to an engine that knows a repeated one."""
+    with answers_lost(repeating, "TransactWriteItems", 3) as sent, pytest.raises(TryAgainLater) as raised:
+        repeated.create(an_order(), lease)
+    assert (len(sent), raised.value.code) == (3, "storage_unavailable")
+    assert orders.get("alice", an_order().client_order_id) == an_order()
+    assert orders.create(an_order(), lease)
+    with answers_lost(repeating, "TransactWriteItems", 3) as sent, pytest.raises(TryAgainLater) as raised:
+        repeated.update(an_order().to(OPEN), lease)
+    assert (len(sent), raised.value.code) == (3, "storage_unavailable")
+    assert orders.get("alice", an_order().client_order_id) == an_order(status=OPEN, revision=1)
+    assert orders.update(an_order().to(OPEN), lease) == an_order(status=OPEN, revision=1)
+    assert orders.get("alice", an_order().client_order_id) == an_order(status=OPEN, revision=1)
+
+
+@pytest.mark.parametrize(
+    "reasons",
+    [
+        ("None", "TransactionConflict"),
+        ("TransactionConflict", "None"),
+        ("None", "ThrottlingError"),
+    ],
+    ids="-".join,
+)
+def test_a_transaction_that_met_another_one_is_tried_again_later(
+    orders: OrdersTable, dynamodb: "DynamoDBClient", lease: Lease, reasons: tuple[str, str]
+) -> None:
+    orders.create(an_order(1), lease)
+    writes: list[Callable[[], object]] = [
+        lambda: orders.create(an_order(2), lease),
+        lambda: orders.update(an_order(1).to(OPEN), lease),
+    ]
+    facts = [{"Code": code} for code in reasons]
+    for write in writes:
+        with refused(dynamodb, "TransactWriteItems", "TransactionCanceledException", CancellationReasons=facts):
+            with pytest.raises(TryAgainLater, match=", ".join(reasons)) as raised:
+                write()
+            assert raised.value.code == "storage_unavailable"
+    assert list(orders.every("alice")) == [an_order(1)]
+
+
+def test_a_lost_lease_stops_the_run_whatever_else_kept_the_write_from_happening(
+    orders: OrdersTable, dynamodb: "DynamoDBClient", lease: Lease
+) -> None:
+    facts = [{"Code": "ConditionalCheckFailed"}, {"Code": "TransactionConflict"}]
+    with refused(dynamodb, "TransactWriteItems", "TransactionCanceledException", CancellationReasons=facts):  # noqa: SIM117
+        with pytest.raises(Conflict) as raised:
+            orders.create(an_order(), lease)
+    assert raised.value.code == "lease_lost"
+
+
+def test_an_order_too_large_for_the_table_is_not_written_in_part(orders: OrdersTable, lease: Lease) -> None:
+    orders.create(an_order(1), lease)
+    with pytest.raises(TryAgainLater):
+        orders.create(an_order(2, reason="x" * 450_000), lease)
+    with pytest.raises(TryAgainLater):
+        orders.update(an_order(1, reason="x" * 450_000), lease)
+    assert list(orders.every("alice")) == [an_order(1)]
 
 
 # the life cycle
@@ -164,54 +329,57 @@ def test_fills_are_complete_when_they_add_up_exactly(filled: str, fills: list[st
 
 
 @pytest.mark.parametrize("status", OrderStatus)
-def test_an_order_is_watched_exactly_while_something_may_become_of_it(orders: OrdersTable, status: OrderStatus) -> None:
+def test_an_order_is_watched_exactly_while_something_may_become_of_it(
+    orders: OrdersTable, status: OrderStatus, lease: Lease
+) -> None:
     plain = an_order(1, status=status)
     unbooked = an_order(2, status=status, filled_qty=Decimal("0.1"))
     given_up = an_order(3, status=status, watch_until=1_700_086_400)
     for order in (plain, unbooked, given_up):
-        orders.create(order)
+        orders.create(order, lease)
     may_trade = status in {PENDING, OPEN, PARTIALLY_FILLED}
     assert is_watched(plain) is may_trade
     assert orders.watched("alice") == [plain, unbooked, given_up][0 if may_trade else 1 :]
 
 
-def test_an_order_leaves_the_watched_with_its_end_and_can_come_back(orders: OrdersTable) -> None:
-    orders.create(an_order())
-    order = orders.update(an_order().to(CANCELED))
+def test_an_order_leaves_the_watched_with_its_end_and_can_come_back(orders: OrdersTable, lease: Lease) -> None:
+    orders.create(an_order(), lease)
+    order = orders.update(an_order().to(CANCELED), lease)
     assert orders.watched("alice") == []
-    order = orders.update(order.to(PARTIALLY_FILLED, filled_qty=Decimal("0.1")))
+    order = orders.update(order.to(PARTIALLY_FILLED, filled_qty=Decimal("0.1")), lease)
     assert orders.watched("alice") == [order]
-    orders.update(order.to(CANCELED, fills=(a_fill("0.1"),)))
+    orders.update(order.to(CANCELED, fills=(a_fill("0.1"),)), lease)
     assert orders.watched("alice") == []
 
 
-def test_an_intent_just_written_is_among_the_watched_oldest_first(orders: OrdersTable) -> None:
+def test_an_intent_just_written_is_among_the_watched_oldest_first(orders: OrdersTable, lease: Lease) -> None:
     for number in (3, 1, 2):
-        orders.create(an_order(number))
+        orders.create(an_order(number), lease)
     assert orders.watched("alice") == [an_order(1), an_order(2), an_order(3)]
 
 
-def test_only_the_user_s_own_orders_are_watched(orders: OrdersTable) -> None:
-    orders.create(an_order())
-    orders.create(an_order(user_id="bob"))
+def test_only_the_user_s_own_orders_are_watched(orders: OrdersTable, lease: Lease, grant: Grant) -> None:
+    bobs = grant("bob")
+    orders.create(an_order(), lease)
+    orders.create(an_order(user_id="bob"), bobs)
     assert [order.user_id for order in orders.watched("bob")] == ["bob"]
 
 
-def test_more_watched_orders_than_fit_on_a_page_are_all_read(orders: OrdersTable) -> None:
+def test_more_watched_orders_than_fit_on_a_page_are_all_read(orders: OrdersTable, lease: Lease) -> None:
     """DynamoDB ends a page after a megabyte: these are two."""
     many = [an_order(number, reason="x" * 100_000) for number in range(20)]
     for order in many:
-        orders.create(order)
+        orders.create(order, lease)
     assert orders.watched("alice") == many
     assert list(orders.every("alice")) == many[::-1]
 
 
-def test_what_ended_is_not_in_the_index_at_all(dynamodb: "DynamoDBClient", table: MakeTable) -> None:
-    name = table("OrdersTable")
-    orders = OrdersTable(dynamodb, name)
-    orders.create(an_order())
-    orders.update(an_order().to(REJECTED))
-    assert dynamodb.scan(TableName=name, IndexName="watched")["Items"] == []
+def test_what_ended_is_not_in_the_index_at_all(
+    orders: OrdersTable, lease: Lease, dynamodb: "DynamoDBClient", orders_table: str
+) -> None:
+    orders.create(an_order(), lease)
+    orders.update(an_order().to(REJECTED), lease)
+    assert dynamodb.scan(TableName=orders_table, IndexName="watched")["Items"] == []
 
 
 # pages
@@ -228,34 +396,35 @@ def pages_of(orders: OrdersTable, user_id: str, limit: int) -> list[list[Order]]
 
 
 @pytest.mark.parametrize("limit", [1, 3, 100])
-def test_pages_hold_every_order_once_newest_first(orders: OrdersTable, limit: int) -> None:
+def test_pages_hold_every_order_once_newest_first(orders: OrdersTable, limit: int, lease: Lease, grant: Grant) -> None:
+    bobs = grant("bob")
     for number in range(7):
-        orders.create(an_order(number))
-        orders.create(an_order(number, user_id="bob"))
+        orders.create(an_order(number), lease)
+        orders.create(an_order(number, user_id="bob"), bobs)
     pages = pages_of(orders, "alice", limit)
     assert [order for page in pages for order in page] == [an_order(number) for number in reversed(range(7))]
     assert all(len(page) <= limit for page in pages)
 
 
-def test_orders_of_one_second_come_in_the_order_of_their_decision(orders: OrdersTable) -> None:
+def test_orders_of_one_second_come_in_the_order_of_their_decision(orders: OrdersTable, lease: Lease) -> None:
     several = [an_order(number, placed_at=1_700_000_010, order_index=9 - number) for number in range(10)]
     for order in several:
-        orders.create(order)
+        orders.create(order, lease)
     assert [order.order_index for page in pages_of(orders, "alice", 3) for order in page] == list(reversed(range(10)))
 
 
-def test_orders_of_one_second_and_place_are_all_on_some_page(orders: OrdersTable) -> None:
+def test_orders_of_one_second_and_place_are_all_on_some_page(orders: OrdersTable, lease: Lease) -> None:
     """A tick and an order by hand in the same second share what pages are sorted by."""
     several = {an_order(number, placed_at=1_700_000_010).client_order_id for number in range(5)}
     for number in range(5):
-        orders.create(an_order(number, placed_at=1_700_000_010))
+        orders.create(an_order(number, placed_at=1_700_000_010), lease)
     found = [order.client_order_id for page in pages_of(orders, "alice", 2) for order in page]
     assert (len(found), set(found)) == (5, several)
 
 
-def test_every_order_is_read_over_all_pages(orders: OrdersTable) -> None:
+def test_every_order_is_read_over_all_pages(orders: OrdersTable, lease: Lease) -> None:
     for number in range(3):
-        orders.create(an_order(number))
+        orders.create(an_order(number), lease)
     assert list(orders.every("alice")) == [an_order(2), an_order(1), an_order(0)]
 
 
@@ -297,24 +466,26 @@ FORGED = {
 
 
 @pytest.mark.parametrize("cursor", FORGED.values(), ids=FORGED)
-def test_a_forged_cursor_is_the_request_s_fault(orders: OrdersTable, cursor: str) -> None:
-    orders.create(an_order())
+def test_a_forged_cursor_is_the_request_s_fault(orders: OrdersTable, cursor: str, lease: Lease) -> None:
+    orders.create(an_order(), lease)
     with pytest.raises(MendRequest) as raised:
         orders.page("alice", limit=10, cursor=cursor)
     assert raised.value.code == "invalid_cursor"
     assert len(str(raised.value)) < 200
 
 
-def test_a_cursor_of_another_user_shows_only_one_s_own_orders(orders: OrdersTable) -> None:
+def test_a_cursor_of_another_user_shows_only_one_s_own_orders(orders: OrdersTable, grant: Grant) -> None:
+    leases = {user_id: grant(user_id) for user_id in ("alice", "bob")}
     for number in range(6):
-        orders.create(an_order(number, user_id="alice" if number % 2 else "bob"))
+        user_id = "alice" if number % 2 else "bob"
+        orders.create(an_order(number, user_id=user_id), leases[user_id])
     bobs = orders.page("bob", limit=1).cursor
     assert bobs is not None
     page = orders.page("alice", limit=10, cursor=bobs)
     assert {order.user_id for order in page.orders} <= {"alice"}
 
 
-def test_a_cursor_to_nowhere_is_no_error(orders: OrdersTable) -> None:
-    orders.create(an_order(5))
+def test_a_cursor_to_nowhere_is_no_error(orders: OrdersTable, lease: Lease) -> None:
+    orders.create(an_order(5), lease)
     assert orders.page("alice", limit=10, cursor=encode_cursor("00000000000#0000", AN_ID)).orders == []
     assert orders.page("alice", limit=10, cursor=encode_cursor("99999999999#0000", AN_ID)).orders == [an_order(5)]

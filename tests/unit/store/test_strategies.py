@@ -1,13 +1,14 @@
 """Strategies: an optimistic lock, and a sparse index of those whose autopilot is on."""
 
+import json
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from botbalance.errors import Conflict, NotThere
+from botbalance.errors import Conflict, NotThere, TryAgainLater
 from botbalance.store.strategies import AUTOPILOT_SHARDS, StrategiesTable, Strategy
 
-from tests.unit.store.conftest import MakeTable
+from tests.unit.store.faults import answers_lost
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -62,6 +63,31 @@ def test_a_write_that_is_repeated_because_its_answer_was_lost_is_no_conflict(str
     assert strategies.save(changed) == strategies.save(changed) == strategies.get("alice")
 
 
+@pytest.mark.parametrize("lost", [1, 2])
+def test_a_save_whose_answer_was_lost_is_no_conflict(
+    strategies: StrategiesTable, repeating: "DynamoDBClient", strategies_table: str, lost: int
+) -> None:
+    repeated = StrategiesTable(repeating, strategies_table)
+    saved = STRATEGY
+    for version in (1, 2):
+        with answers_lost(repeating, "PutItem", lost) as sent:
+            saved = repeated.save(saved)
+        assert len(sent) == lost + 1
+        assert saved.version == version
+        assert strategies.get("alice") == saved
+
+
+def test_another_s_save_is_not_taken_for_one_s_own_where_the_answer_was_lost(
+    strategies: StrategiesTable, repeating: "DynamoDBClient", strategies_table: str
+) -> None:
+    winner = strategies.save(STRATEGY)
+    repeated = StrategiesTable(repeating, strategies_table)
+    with answers_lost(repeating, "PutItem") as sent, pytest.raises(Conflict):
+        repeated.save(STRATEGY.model_copy(update={"order_size_pct": Decimal(9)}))
+    assert len(sent) == 2
+    assert strategies.get("alice") == winner
+
+
 def test_users_do_not_see_each_other(strategies: StrategiesTable) -> None:
     strategies.save(STRATEGY)
     other = strategies.save(STRATEGY.model_copy(update={"user_id": "bob", "order_size_pct": Decimal(7)}))
@@ -84,12 +110,12 @@ def test_all_users_on_autopilot_are_found_once_over_all_shards(strategies: Strat
     assert sorted(strategies.users_on_autopilot()) == sorted(users)
 
 
-def test_users_are_spread_over_the_shards(dynamodb: "DynamoDBClient", table: MakeTable) -> None:
-    name = table("StrategiesTable")
-    strategies = StrategiesTable(dynamodb, name)
+def test_users_are_spread_over_the_shards(
+    strategies: StrategiesTable, dynamodb: "DynamoDBClient", strategies_table: str
+) -> None:
     for number in range(60):
         strategies.save(STRATEGY.model_copy(update={"user_id": f"user-{number}", "autopilot_enabled": True}))
-    items = dynamodb.scan(TableName=name)["Items"]
+    items = dynamodb.scan(TableName=strategies_table)["Items"]
     assert {item["autopilot_shard"]["S"] for item in items} == {str(shard) for shard in range(AUTOPILOT_SHARDS)}
 
 
@@ -98,3 +124,68 @@ def test_an_odd_user_id_is_a_user_id(strategies: StrategiesTable) -> None:
     strategies.save(STRATEGY.model_copy(update={"user_id": odd, "autopilot_enabled": True}))
     assert strategies.get(odd).user_id == odd
     assert list(strategies.users_on_autopilot()) == [odd]
+
+
+# many at once
+
+
+def rewrite(dynamodb: "DynamoDBClient", strategies_table: str, user_id: str, changes: dict[str, Any]) -> None:
+    """Change a stored document, as another version of the code would write it."""
+    key = {"user_id": {"S": user_id}}
+    item: Any = dynamodb.get_item(TableName=strategies_table, Key=key)["Item"]
+    document = json.loads(item["document"]["S"]) | changes
+    dynamodb.put_item(TableName=strategies_table, Item=item | {"document": {"S": json.dumps(document)}})
+
+
+def test_the_strategies_of_many_users_are_read_at_once(strategies: StrategiesTable) -> None:
+    """More than one request takes; who has none is left out."""
+    saved = {
+        user_id: strategies.save(STRATEGY.model_copy(update={"user_id": user_id}))
+        for user_id in (f"user-{number}" for number in range(203))
+    }
+    assert strategies.find_many([*saved, "nobody"]) == saved
+
+
+def test_a_user_who_is_named_twice_is_read_once(strategies: StrategiesTable) -> None:
+    """DynamoDB refuses a request that has a key twice."""
+    saved = strategies.save(STRATEGY)
+    assert strategies.find_many(["alice", "alice"]) == {"alice": saved}
+
+
+def test_nobody_s_strategies_are_none(strategies: StrategiesTable) -> None:
+    strategies.save(STRATEGY)
+    assert strategies.find_many([]) == {}
+    assert strategies.find_many(["nobody"]) == {}
+
+
+@pytest.mark.parametrize("changes", [{"schema_version": 2}, {"order_size_pct": "much"}], ids=str)
+def test_one_unreadable_strategy_is_no_other_user_s_trouble(
+    strategies: StrategiesTable,
+    dynamodb: "DynamoDBClient",
+    strategies_table: str,
+    changes: dict[str, Any],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    users = ("alice", "bob", "carol")
+    saved = {user_id: strategies.save(STRATEGY.model_copy(update={"user_id": user_id})) for user_id in users}
+    rewrite(dynamodb, strategies_table, "bob", changes)
+    assert strategies.find_many(users) == {"alice": saved["alice"], "carol": saved["carol"]}
+    [record] = caplog.records
+    assert record.__dict__["alarm"] == "unknown_schema"
+    assert record.__dict__["user_id"] == "bob"
+
+
+def test_a_strategy_of_another_version_is_neither_read_nor_written_over(
+    strategies: StrategiesTable, dynamodb: "DynamoDBClient", strategies_table: str
+) -> None:
+    saved = strategies.save(STRATEGY)
+    rewrite(dynamodb, strategies_table, "alice", {"schema_version": 2, "new_in_version_2": True})
+    for read in (strategies.find, strategies.get):
+        with pytest.raises(TryAgainLater, match=r"Strategy is not of a known form \(schema_version\)") as raised:
+            read("alice")
+        assert raised.value.code == "unknown_schema"
+    with pytest.raises(TryAgainLater):
+        strategies.save(STRATEGY)
+    item: Any = dynamodb.get_item(TableName=strategies_table, Key={"user_id": {"S": "alice"}})["Item"]
+    assert json.loads(item["document"]["S"])["new_in_version_2"] is True
+    assert item["version"] == {"N": str(saved.version)}

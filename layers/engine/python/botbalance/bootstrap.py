@@ -4,8 +4,10 @@ Clients are imported here and nowhere else at run time, and only when something 
 needs no exchange never imports ccxt.
 """
 
+import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
@@ -14,6 +16,7 @@ import boto3
 from botocore.config import Config
 
 from botbalance.accounts import Accounts
+from botbalance.limits import RateLimits
 from botbalance.market_rules import MarketRulesService
 from botbalance.portfolio import PortfolioService
 from botbalance.pricing import PriceService
@@ -33,11 +36,15 @@ if TYPE_CHECKING:
 
     from botbalance.exchange.ccxt_adapter import CcxtAdapter
 
-_CLIENTS = Config(
+CLIENTS = Config(
     connect_timeout=2,
     read_timeout=5,
     retries={"mode": "standard", "total_max_attempts": 3},
     max_pool_connections=64,
+    # Both are a tenth of what a request costs here: building botocore's own description of this machine for each one,
+    # and checking parameters that the service checks too.
+    user_agent="botbalance",
+    parameter_validation=False,
 )
 
 
@@ -61,50 +68,72 @@ class Services:
 
     @cached_property
     def sqs(self) -> "SQSClient":
-        return boto3.client("sqs", endpoint_url=self.settings.sqs_endpoint, config=_CLIENTS)
+        return boto3.client("sqs", endpoint_url=self.settings.sqs_endpoint, config=CLIENTS)
 
     @cached_property
-    def _dynamodb(self) -> "DynamoDBClient":
-        return boto3.client("dynamodb", endpoint_url=self.settings.dynamodb_endpoint, config=_CLIENTS)
+    def dynamodb(self) -> "DynamoDBClient":
+        return boto3.client("dynamodb", endpoint_url=self.settings.dynamodb_endpoint, config=CLIENTS)
 
     @cached_property
-    def _kms(self) -> "KMSClient":
-        return boto3.client("kms", endpoint_url=self.settings.kms_endpoint, config=_CLIENTS)
+    def kms(self) -> "KMSClient":
+        return boto3.client("kms", endpoint_url=self.settings.kms_endpoint, config=CLIENTS)
 
     @cached_property
     def strategies(self) -> StrategiesTable:
-        return StrategiesTable(self._dynamodb, self.settings.strategies_table)
+        return StrategiesTable(self.dynamodb, self.settings.strategies_table)
 
     @cached_property
     def credentials(self) -> CredentialsTable:
         return CredentialsTable(
-            self._dynamodb, self.settings.credentials_table, self._kms, self.settings.credentials_key_id
+            self.dynamodb, self.settings.credentials_table, self.kms, self.settings.credentials_key_id
         )
 
     @cached_property
+    def _cache(self) -> CacheTable:
+        return CacheTable(self.dynamodb, self.settings.cache_table)
+
+    @cached_property
+    def _limits(self) -> RateLimits:
+        return RateLimits(self._cache, self.clock)
+
+    @cached_property
     def desk(self) -> Desk:
-        shared = CacheTable(self._dynamodb, self.settings.cache_table)
-        market_rules = MarketRulesService(self.settings, shared, cache(self.connect), self.clock)
-        prices = PriceService(self.settings, shared, market_rules, cache(self.connect), self.clock)
+        """A desk for as long as it takes."""
+        public = cache(self.connect)
+        market_rules = MarketRulesService(self.settings, self._cache, public, self.clock)
+        prices = PriceService(self.settings, self._cache, market_rules, public, self.clock)
         return Desk(
             strategies=self.strategies,
-            orders=OrdersTable(self._dynamodb, self.settings.orders_table),
-            decisions=DecisionsTable(self._dynamodb, self.settings.decisions_table, self.settings.decision_ttl_days),
-            leases=LeasesTable(self._dynamodb, self.settings.leases_table),
-            accounts=Accounts(self.credentials, self.connect),
+            orders=OrdersTable(self.dynamodb, self.settings.orders_table),
+            decisions=DecisionsTable(self.dynamodb, self.settings.decisions_table, self.settings.decision_ttl_days),
+            leases=LeasesTable(self.dynamodb, self.settings.leases_table),
+            accounts=Accounts(self.credentials, self._limits, self.connect),
             portfolio=PortfolioService(prices, market_rules),
             clock=self.clock,
             sleep=self._sleep,
+            until=sys.maxsize,
+            price_jump_pct=self.settings.price_jump_pct,
         )
 
-    def connect(self, exchange: str, key: ExchangeKey | None = None) -> "CcxtAdapter":
+    def desk_for(self, remaining_ms: int) -> Desk:
+        """The desk of a function that has ``remaining_ms`` milliseconds left to run."""
+        return replace(self.desk, until=self.clock() + remaining_ms // 1000)
+
+    def connect(self, exchange: str, user_id: str | None = None, key: ExchangeKey | None = None) -> "CcxtAdapter":
         """A new connection to ``exchange``, with a user's key or public; raises MendRequest for an unknown one."""
         from botbalance.exchange.ccxt_adapter import CcxtAdapter  # noqa: PLC0415 - imports ccxt, which takes a while
 
         keys: dict[str, Any] = (
             {} if key is None else {"api_key": key.api_key, "secret": key.secret, "password": key.password}
         )
-        connection = CcxtAdapter(exchange, base_url=self.settings.exchange_base_url, **keys)
+        connection = CcxtAdapter(
+            exchange,
+            base_url=self.settings.exchange_base_url,
+            allowance=self._limits.of(exchange, user_id),
+            sleep=self._sleep,
+            timeout_s=self.settings.exchange_timeout_s,
+            **keys,
+        )
         self._connections.add(connection)
         return connection
 
@@ -112,7 +141,7 @@ class Services:
         """Close every connection that was opened; a Lambda just ends instead."""
         for connection in list(self._connections):
             connection.close()
-        for name in ("sqs", "_dynamodb", "_kms"):
+        for name in ("sqs", "dynamodb", "kms"):
             if name in self.__dict__:
                 self.__dict__[name].close()
 

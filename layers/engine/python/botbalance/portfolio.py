@@ -51,6 +51,10 @@ class PortfolioService:
             rules=rules,
         )
 
+    def prepare_prices(self, exchange: str, symbols: Collection[str]) -> None:
+        """Have the prices of ``symbols`` at hand for the snapshots that follow, in one request instead of many."""
+        self._prices.prepare(exchange, symbols)
+
     def make_known(self, account: ExchangeAdapter, symbols: Collection[str]) -> dict[str, MarketRules]:
         """Make the markets of ``symbols`` known to ``account``, so that it can trade them; returns their rules."""
         listings = self._market_rules.listings(account.exchange, symbols)

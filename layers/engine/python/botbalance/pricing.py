@@ -8,13 +8,17 @@ from threading import Lock
 
 from pydantic import TypeAdapter
 
-from botbalance.engine import PriceUnavailable
+from botbalance.engine import InvalidInput, PriceUnavailable
 from botbalance.engine.exact import ExactArithmetic
+from botbalance.errors import BotBalanceError, TryAgainLater
 from botbalance.exchange.adapter import ExchangeAdapter, Quote
+from botbalance.log import logger
 from botbalance.market_rules import MarketRulesService
 from botbalance.settings import Settings
 from botbalance.store.cache import CacheTable
 
+FAILURE_SHARED_S = 2
+"""For so long an exchange that did not tell prices is not asked again for everybody who is ticked together."""
 _QUOTES = TypeAdapter(Quote)
 _HALF = Decimal("0.5")
 
@@ -41,22 +45,36 @@ class PriceService:
         self._public_adapter = public_adapter
         self._clock = clock
         self._quotes: dict[str, tuple[int, Quote]] = {}
+        self._failures: dict[str, tuple[int, TryAgainLater]] = {}
         self._locks: defaultdict[str, Lock] = defaultdict(Lock)
 
     def prices(self, exchange: str, symbols: Collection[str], *, fresh: bool = False) -> dict[str, Decimal]:
         """One consistent set of prices; ``fresh`` asks the exchange whatever the cache holds.
 
-        Raises PriceUnavailable, naming every symbol, where the exchange has no usable price for one.
+        Raises PriceUnavailable, naming every symbol, where the exchange has no usable price for one, and TryAgainLater
+        where it does not answer, or did not a moment ago.
         """
         with self._locks[exchange]:  # users who are ticked together share one request, and the connection
             quotes = {} if fresh or not self._settings.pricing_use_cache else self._cached(exchange, symbols)
             if any(symbol not in quotes for symbol in symbols):
-                quotes = self._fetched(exchange, symbols)
+                quotes = self._fetched(exchange, symbols, fresh=fresh)
         prices = {symbol: self._price(quotes[symbol]) for symbol in symbols if symbol in quotes}
         unusable = [symbol for symbol in symbols if prices.get(symbol) is None]
         if unusable:
             raise PriceUnavailable(unusable)
         return {symbol: price for symbol, price in prices.items() if price is not None}
+
+    def prepare(self, exchange: str, symbols: Collection[str]) -> None:
+        """Have the prices of ``symbols`` at hand for those who ask next, in one request instead of many.
+
+        Where that cannot be, each asks for its own, and is told what is wrong with those.
+        """
+        if not self._settings.pricing_use_cache:
+            return
+        try:
+            self.prices(exchange, symbols)
+        except (BotBalanceError, InvalidInput) as error:
+            logger.warning("prices not prepared", exchange=exchange, reason=str(error))
 
     def _cached(self, exchange: str, symbols: Collection[str]) -> dict[str, Quote]:
         now = self._clock()
@@ -76,10 +94,16 @@ class PriceService:
         self._quotes.update(shared)
         return {keys[key]: quote for key, (_, quote) in shared.items()}
 
-    def _fetched(self, exchange: str, symbols: Collection[str]) -> dict[str, Quote]:
-        adapter = self._public_adapter(exchange)
-        adapter.use_listings(list(self._market_rules.listings(exchange, symbols).values()))
-        quotes = adapter.quotes(symbols)
+    def _fetched(self, exchange: str, symbols: Collection[str], *, fresh: bool) -> dict[str, Quote]:
+        failed_until, failure = self._failures.get(exchange, (0, None))
+        if failure is not None and self._clock() < failed_until and not fresh:
+            raise failure
+        try:
+            quotes = self._asked(exchange, symbols)
+        except TryAgainLater as error:
+            self._failures[exchange] = self._clock() + FAILURE_SHARED_S, error
+            raise
+        self._failures.pop(exchange, None)
         usable = {
             _cache_key(exchange, symbol): quote for symbol, quote in quotes.items() if self._price(quote) is not None
         }
@@ -88,6 +112,11 @@ class PriceService:
             self._quotes.update({key: (expires_at, quote) for key, quote in usable.items()})
             self._cache.put_many({key: _QUOTES.dump_json(quote).decode() for key, quote in usable.items()}, expires_at)
         return quotes
+
+    def _asked(self, exchange: str, symbols: Collection[str]) -> dict[str, Quote]:
+        adapter = self._public_adapter(exchange)
+        adapter.use_listings(list(self._market_rules.listings(exchange, symbols).values()))
+        return adapter.quotes(symbols)
 
     def _price(self, quote: Quote) -> Decimal | None:
         """The price that the settings ask for; None where the quote cannot be one."""

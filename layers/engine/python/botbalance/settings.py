@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from decimal import Decimal
 from functools import cache
 from typing import Annotated, Literal
 
@@ -35,6 +36,8 @@ class Settings(BaseModel):
     kms_endpoint: Host | None = None
     exchange_base_url: Host | None = None
     """A simulated exchange's REST address, in place of every exchange's own."""
+    exchange_timeout_s: float = Field(default=10, gt=0, le=10)
+    """Seconds that an exchange has for an answer; an order without one is looked up, never sent again."""
 
     pricing_source: Literal["last", "mid"] = "last"
     pricing_use_cache: bool = True
@@ -43,6 +46,9 @@ class Settings(BaseModel):
 
     market_rules_ttl: int = Field(default=3600, ge=60, le=86_400)
     """Seconds for which cached market rules hold."""
+
+    price_jump_pct: Decimal = Field(default=Decimal(10), gt=0, le=1000)
+    """By how many percent a price may move between two looks before it has to be seen again."""
 
     decision_ttl_days: int = Field(default=90, ge=1, le=3650)
     """Days for which a decision stays in the log."""

@@ -16,7 +16,6 @@ from aws_lambda_powertools.event_handler.openapi.exceptions import (
     RequestUnsupportedContentType,
     RequestValidationError,
 )
-from botocore.exceptions import BotoCoreError, ClientError
 
 from botbalance.engine import InvalidInput, InvalidStrategy, PriceUnavailable
 from botbalance.errors import (
@@ -93,10 +92,6 @@ def problem_of(error: Exception) -> Response[str]:
     if isinstance(error, RequestUnsupportedContentType):
         return problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "not_json", "expected Content-Type: application/json")
     logger.exception("request failed")
-    if isinstance(error, (ClientError, BotoCoreError)):
-        return problem(
-            HTTPStatus.SERVICE_UNAVAILABLE, "storage_unavailable", "the database did not answer; try again", retry=True
-        )
     return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", "something went wrong here, not in the request")
 
 

@@ -48,6 +48,12 @@ def user_of(app: APIGatewayRestResolver) -> str:
     return str(subject)
 
 
+def remaining_ms(app: APIGatewayRestResolver) -> int:
+    """For how many milliseconds the function may still run."""
+    context: LambdaContext = app.lambda_context
+    return context.get_remaining_time_in_millis()
+
+
 def _with_json_for_a_form(event: dict[str, Any]) -> dict[str, Any]:
     """``event``, a body that is called a form called JSON: this API has no forms, and ``curl -d`` says so of JSON."""
     headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}

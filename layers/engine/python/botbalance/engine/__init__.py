@@ -4,6 +4,7 @@ No network, no clock, no randomness, no state, and no import from the rest of th
 """
 
 from botbalance.engine.bonus import fill_contribution, hold_value, rebalancing_bonus
+from botbalance.engine.doubts import Look, jumped_symbols, look_at, vanished_assets
 from botbalance.engine.errors import InvalidInput, InvalidStrategy, PriceUnavailable
 from botbalance.engine.fills import Fill, fill_of, trades_through
 from botbalance.engine.rebalance import (
@@ -34,6 +35,7 @@ __all__ = [
     "HoldReason",
     "InvalidInput",
     "InvalidStrategy",
+    "Look",
     "MarketRules",
     "NormalizedOrder",
     "PriceUnavailable",
@@ -47,8 +49,11 @@ __all__ = [
     "fill_contribution",
     "fill_of",
     "hold_value",
+    "jumped_symbols",
+    "look_at",
     "rebalancing_bonus",
     "require_allocations",
     "review_resting_orders",
     "trades_through",
+    "vanished_assets",
 ]

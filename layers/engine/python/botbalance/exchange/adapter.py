@@ -100,7 +100,20 @@ class Unknown:
 KEY_REFUSED = "exchange_key_refused"
 """The code of a refusal that only the account's owner can mend."""
 
+RATE_LIMITED = "exchange_rate_limit"
+"""The code where the exchange wants no requests for now; as a refusal: the order was not sent."""
+
 type Placement = Placed | Refused | Unknown
+
+
+class Allowance(Protocol):
+    """Whether requests may be sent to an exchange with one key."""
+
+    def require(self) -> None:
+        """Raise WaitUntilAllowed while the exchange wants no requests from this key or this host."""
+
+    def limited(self, retry_after_s: int, *, whole_host: bool) -> None:
+        """Remember that the exchange limits requests for so many seconds: 429 this key, 418 this host."""
 
 
 class ExchangeAdapter(Protocol):
@@ -123,6 +136,9 @@ class ExchangeAdapter(Protocol):
 
     def balances(self) -> dict[str, Balance]:
         """Everything the account has, by asset; zero balances are left out."""
+
+    def may_withdraw(self) -> bool | None:
+        """Whether the key may move money out of the account; None where the exchange does not tell."""
 
     def open_orders(self) -> list[ExchangeOrder]:
         """Every resting order of the account, whoever placed it."""

@@ -7,6 +7,7 @@ Decimals. Requests are never repeated by ccxt: a repeated POST could be a second
 
 import json
 import re
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence, Sized
 from decimal import Decimal, InvalidOperation
 from functools import cache
@@ -18,6 +19,8 @@ from botbalance.engine.exact import ExactArithmetic
 from botbalance.errors import BotBalanceError, CallOwner, MendRequest, TryAgainLater, WaitUntilAllowed
 from botbalance.exchange.adapter import (
     KEY_REFUSED,
+    RATE_LIMITED,
+    Allowance,
     ExchangeOrder,
     ExchangeOrderStatus,
     MarketListing,
@@ -29,13 +32,12 @@ from botbalance.exchange.adapter import (
     Unknown,
 )
 from botbalance.exchange.ccxt_import import exchange_class
-from botbalance.exchange.client_ids import client_id_on_exchange, client_id_params, client_id_reported_by
-from botbalance.exchange.outcomes import Fate, fate_of_order, is_revoked_key
+from botbalance.exchange.client_ids import client_id_on_exchange, client_id_params, lookup_on
+from botbalance.exchange.outcomes import Fate, fate_of_order, is_revoked_key, is_unknown_order
 
 _SETTINGS: dict[str, Any] = {
     "number": str,
     "enableRateLimit": False,
-    "timeout": 10_000,
     "enableLastJsonResponse": True,
     "enableLastHttpResponse": True,
     "enableLastResponseHeaders": True,
@@ -56,9 +58,54 @@ _STATUS = {
     "canceling": ExchangeOrderStatus.OPEN,
     "rejected": ExchangeOrderStatus.REJECTED,
     "expired": ExchangeOrderStatus.EXPIRED,
+    # Words of Coinbase's and Gate's own, which ccxt leaves as they are.
+    **dict.fromkeys(("PENDING", "QUEUED", "CANCEL_QUEUED", "EDIT_QUEUED"), ExchangeOrderStatus.OPEN),
+    **dict.fromkeys(
+        (
+            "poc",
+            "fok",
+            "stp",
+            "small",
+            "depth_not_enough",
+            "trader_not_enough",
+            "liquidate_cancelled",
+            "price_protect_cancelled",
+        ),
+        ExchangeOrderStatus.CANCELED,
+    ),
 }
 
 _DEFAULT_RETRY_AFTER_S = 60
+
+_REPEATED_AFTER_S = (0.25, 1.0)
+"""Waits before a read that failed is sent again. An order never is."""
+
+_PAGE = 100
+"""Orders on a page of a list: what every exchange with pages gives."""
+_MOST_PAGES = 10
+_DAY_MS = 86_400_000
+_ENVELOPES: dict[str, frozenset[str]] = {
+    "bitget": frozenset({"code"}),
+    "bybit": frozenset({"retCode"}),
+    "coinbase": frozenset(),
+    "htx": frozenset({"status", "code"}),
+    "kraken": frozenset({"error"}),
+    "kucoin": frozenset({"code"}),
+    "okx": frozenset({"code"}),
+}
+"""Exchanges whose every reply is an object, with the list in it where one was asked for: what one of it must have."""
+_GUESSES = ("uta", "unifiedAccount")
+"""ccxt's options for what kind of account Bitget's and Gate's is; it guesses them where it could not ask."""
+
+
+class _NoMemory:
+    """The allowance of a connection on its own: nobody else is to learn of its limits."""
+
+    def require(self) -> None:
+        pass
+
+    def limited(self, retry_after_s: int, *, whole_host: bool) -> None:
+        pass
 
 
 class CcxtAdapter:
@@ -66,6 +113,10 @@ class CcxtAdapter:
 
     Without keys it answers what is public. ``base_url`` stands in for the exchange's own REST host
     (``http://127.0.0.1:9000``): a simulated exchange. Raises MendRequest for an exchange that ccxt lacks.
+
+    ``allowance`` is asked before every request and told of every limit. A request may take ``timeout_s`` seconds.
+    A read that failed is sent again, twice at most, after waits for which ``sleep`` is called; one that ran into
+    its timeout is not.
     """
 
     def __init__(
@@ -76,10 +127,17 @@ class CcxtAdapter:
         secret: str = "",
         password: str = "",
         base_url: str | None = None,
+        allowance: Allowance | None = None,
+        timeout_s: int | float = 10,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.exchange = exchange
-        self._client = _client_class(exchange)({**_SETTINGS, "apiKey": api_key, "secret": secret, "password": password})
+        keys = {"apiKey": api_key, "secret": secret, "password": password}
+        self._client = _client_class(exchange)({**_SETTINGS, **keys, "timeout": round(timeout_s * 1000)})
         self._client.rerouted_to = base_url
+        self._client.allowance = allowance or _NoMemory()
+        self._lookup = lookup_on(exchange)
+        self._sleep = sleep
         self._known: dict[str, MarketListing] = {}
 
     def close(self) -> None:
@@ -96,6 +154,10 @@ class CcxtAdapter:
         self._known = known
         markets = [json.loads(listing.document) for listing in listings]
         self._client.set_markets({market["symbol"]: market for market in markets})
+        # Kraken's orders name their market otherwise than its requests do.
+        self._client.options["marketsByAltname"] = {
+            market["altname"]: market for market in markets if market.get("altname")
+        }
 
     def quotes(self, symbols: Collection[str]) -> dict[str, Quote]:
         by_unified = {self._unified(symbol): symbol for symbol in symbols}
@@ -123,6 +185,19 @@ class CcxtAdapter:
 
         return self._read("balance", request)
 
+    def may_withdraw(self) -> bool | None:
+        if self.exchange != "binance":
+            return None
+
+        def request() -> bool:
+            rights = self._client.sapiGetAccountApiRestrictions()
+            told = rights.get("enableWithdrawals") if isinstance(rights, dict) else None
+            if not isinstance(told, bool):
+                raise _doubtful("key's rights", rights)
+            return told
+
+        return self._read("key's rights", request)
+
     def open_orders(self) -> list[ExchangeOrder]:
         def request() -> list[ExchangeOrder]:
             orders = self._client.fetch_open_orders()
@@ -148,6 +223,7 @@ class CcxtAdapter:
         if post_only:
             params["postOnly"] = True
         self._client.order_was_sent = False
+        self._client.failure = None
         try:
             unified, amount, price = self._unified(symbol), _plain(base_qty), _plain(limit_price)
             reply = self._client.create_order(unified, "limit", side, amount, price, params)
@@ -156,28 +232,38 @@ class CcxtAdapter:
             order = self._order_in(symbol, asked | {name: told for name, told in reply.items() if told is not None})
         except Exception as error:  # noqa: BLE001 - whatever it is, the table says what it means for the order
             if fate_of_order(error, sent=self._client.order_was_sent) is Fate.UNKNOWN:
-                return Unknown(_words(error), _retry_after_s(self._client) if _limits_requests(error) else None)
-            return Refused(_refusal_code(error), _words(error))
+                return Unknown(
+                    _words(error), _retry_after_s(self._client) if _limits_requests(error, self._client) else None
+                )
+            return Refused(_refusal_code(error, self._client), _words(error))
         return Placed(order)
 
     def find_order(self, symbol: str, client_order_id: str) -> ExchangeOrder | None:
         sent = client_id_on_exchange(self.exchange, client_order_id)
-
-        def request() -> ExchangeOrder:
-            reply = self._client.fetch_order(None, self._unified(symbol), {"clientOrderId": sent})
-            return self._order_in(symbol, reply)
-
-        try:
-            return self._read("order", request)
-        except _OrderNotThere:
-            return None
+        for method in self._lookup.methods:
+            if method == "fetch_order":
+                found = self._order_by_client_id(symbol, sent)
+            else:
+                found = self._order_in_list(method, symbol, sent)
+            if found is not None:
+                return found
+        return None
 
     def cancel_order(self, symbol: str, client_order_id: str) -> None:
-        sent = client_id_on_exchange(self.exchange, client_order_id)
+        unified, sent = self._unified(symbol), client_id_on_exchange(self.exchange, client_order_id)
+        order_id: str | None = None
+        params: dict[str, str] = {}
+        if self._lookup.canceled_by is None:
+            seen = self.find_order(symbol, client_order_id)
+            if seen is None or seen.status is not ExchangeOrderStatus.OPEN:
+                return
+            order_id = seen.exchange_order_id
+        elif self._lookup.canceled_by == "id":
+            order_id = sent
+        else:
+            params[self._lookup.canceled_by] = sent
         try:
-            self._read(
-                "cancel", lambda: self._client.cancel_order(None, self._unified(symbol), {"clientOrderId": sent})
-            )
+            self._read("cancel", lambda: self._client.cancel_order(order_id, unified, params))
         except _OrderNotThere:
             return
 
@@ -185,7 +271,9 @@ class CcxtAdapter:
         def request() -> list[Trade]:
             trades = self._client.fetch_my_trades(self._unified(symbol), None, None, {"orderId": exchange_order_id})
             self._require_list("trades", trades)
-            return [_trade(trade, self._known[symbol].rules) for trade in trades]
+            # Kraken and others tell of every order's.
+            ours = [trade for trade in trades if trade.get("order") in {None, exchange_order_id}]
+            return [_trade(trade, self._known[symbol].rules) for trade in ours]
 
         return sorted(self._read("trades", request), key=lambda trade: trade.traded_at_ms)
 
@@ -198,6 +286,58 @@ class CcxtAdapter:
         if listing is None:
             raise MendRequest("unknown_market", f"symbol is {symbol}, expected a spot market of {self.exchange}")
         return f"{listing.rules.base}/{listing.rules.quote}"
+
+    def _order_by_client_id(self, symbol: str, sent: str) -> ExchangeOrder | None:
+        """The order, from the exchange's look-up by client id; None where that knows none."""
+
+        def request() -> ExchangeOrder:
+            # An empty own id, not None: ccxt would stumble over that where it says that Bitget has no such order.
+            reply = self._client.fetch_order("", self._unified(symbol), {"clientOrderId": sent})
+            order = self._order_in(symbol, reply)
+            if order.client_order_id not in {None, sent}:
+                raise _doubtful("order", f"its client id is {order.client_order_id}, asked for was {sent}")
+            return order
+
+        try:
+            return self._read("order", request)
+        except _OrderNotThere:
+            return None
+
+    def _order_in_list(self, method: str, symbol: str, sent: str) -> ExchangeOrder | None:
+        """The order, from one of the exchange's lists; None where the whole list was read and has it not."""
+        params: dict[str, Any] = {}
+        since = limit = None
+        if self._lookup.narrowed_by is not None:
+            params[self._lookup.narrowed_by] = sent
+        else:
+            limit = _PAGE
+            if method != "fetch_open_orders":
+                # A minute less, because some refuse a longer time than their lists go back.
+                since = self._client.milliseconds() - self._lookup.days * _DAY_MS + 60_000
+
+        def page() -> tuple[ExchangeOrder | None, int | None]:
+            """The order, and where it is not on this page the time from which on the next one goes back."""
+            orders = getattr(self._client, method)(self._unified(symbol), since, limit, params)
+            self._require_list("orders", orders)
+            for order in orders:
+                if not order.get("id"):
+                    raise _doubtful("orders", order)
+                if order.get("clientOrderId") == sent:
+                    return self._order_in(symbol, order), None
+            if limit is None and orders:
+                raise _doubtful("orders", f"they are not only those by the client id {sent}")
+            if limit is None or _entries(self._client.last_json_response) < limit:
+                return None, None
+            return None, min(_ended_at_ms(order) for order in orders) + 1000  # Gate counts in whole seconds
+
+        for _ in range(_MOST_PAGES):
+            found, older_than = self._read("orders", page)
+            if older_than is None:
+                return found
+            if older_than == params.get("until"):
+                break
+            params["until"] = older_than
+        raise _doubtful("orders", f"they do not end, and {sent} is not among them so far")
 
     def _order_in(self, symbol: str, reply: Mapping[str, Any]) -> ExchangeOrder:
         order = self._order(reply)
@@ -212,14 +352,17 @@ class CcxtAdapter:
         filled_qty = _amount("filled", order.get("filled"))
         if status is ExchangeOrderStatus.FILLED and not filled_qty:
             raise _doubtful("order", f"{order['id']} is filled, with a quantity of 0")
+        base_qty = _amount("amount", order.get("amount"))
+        if status is ExchangeOrderStatus.FILLED and filled_qty < base_qty:  # Bybit's that was cancelled half filled
+            status = ExchangeOrderStatus.CANCELED
         client_id = order.get("clientOrderId")
         return ExchangeOrder(
             exchange_order_id=str(order["id"]),
-            client_order_id=client_id_reported_by(self.exchange, str(client_id)) if client_id else None,
+            client_order_id=str(client_id) if client_id else None,
             symbol=str(order["symbol"]).replace("/", ""),
             side=order["side"],
             limit_price=_limit_price(order),
-            base_qty=_amount("amount", order.get("amount")),
+            base_qty=base_qty,
             filled_qty=filled_qty,
             status=status,
         )
@@ -229,8 +372,10 @@ class CcxtAdapter:
         reply = self._client.last_json_response
         if self.exchange == "binance":
             answered = isinstance(reply, list) and len(reply) == len(parsed)
-        else:
+        elif self.exchange in _ENVELOPES:
             answered = bool(parsed) or _holds_content(reply)
+        else:
+            answered = isinstance(reply, list)
         if not answered:
             raise _doubtful(what, self._client.last_http_response)
 
@@ -246,6 +391,15 @@ class CcxtAdapter:
             raise _doubtful("balance", self._client.last_http_response)
 
     def _read[T](self, what: str, request: Callable[[], T]) -> T:
+        """Run one request and check what came back; again where a moment may mend what failed."""
+        for wait_s in _REPEATED_AFTER_S:
+            try:
+                return self._read_once(what, request)
+            except _MayPass:
+                self._sleep(wait_s)
+        return self._read_once(what, request)
+
+    def _read_once[T](self, what: str, request: Callable[[], T]) -> T:
         """Run one request and check what came back, its failures in our words."""
         try:
             return self._with_right_clock(request)
@@ -256,13 +410,19 @@ class CcxtAdapter:
 
     def _with_right_clock[T](self, request: Callable[[], T]) -> T:
         """Run one request; where the exchange finds the clock off, set it once and run it again."""
+        self._client.failure = None
         try:
             return request()
         except Exception as error:
             if type(error).__name__ != "InvalidNonce":
                 raise
+        self._client.failure = None
         self._client.load_time_difference()
         return request()
+
+
+class _MayPass(TryAgainLater):
+    """What a moment may mend: no reply, the exchange's own trouble, or garbage."""
 
 
 class _OrderNotThere(TryAgainLater):
@@ -282,17 +442,46 @@ def _client_class(exchange: str) -> type[Any]:
         raise MendRequest("unknown_exchange", f"exchange is {exchange!r}, expected one that ccxt knows") from None
 
     class Client(original):  # type: ignore[misc,valid-type]
+        allowance: Allowance
         rerouted_to: str | None = None
         order_was_sent = False
+        http_status: int | None = None
+        failure: Exception | None = None
 
         def fetch(self, url: str, method: str = "GET", headers: Any = None, body: Any = None) -> Any:
+            """As ccxt, within the allowance, and none of a call's failures is passed over.
+
+            ccxt passes over that of the request by which it tells what kind of account this is, and guesses.
+            """
+            if self.failure is not None:
+                for guess in _GUESSES:
+                    self.options.pop(guess, None)
+                raise self.failure
             self.official_url = url
-            if method != "GET":
-                self.order_was_sent = True
-            if self.rerouted_to is not None:
-                host = urlsplit(self.rerouted_to)
-                url = urlunsplit(urlsplit(url)._replace(scheme=host.scheme, netloc=host.netloc))
-            return super().fetch(url, method, headers, body)
+            self.http_status = self.last_http_response = self.last_json_response = self.last_response_headers = None
+            try:
+                self.allowance.require()
+                if method != "GET":
+                    self.order_was_sent = True
+                if self.rerouted_to is not None:
+                    host = urlsplit(self.rerouted_to)
+                    url = urlunsplit(urlsplit(url)._replace(scheme=host.scheme, netloc=host.netloc))
+                return super().fetch(url, method, headers, body)
+            except Exception as error:
+                if not _is_answer(error, self):
+                    self.failure = error
+                if _limits_requests(error, self) and not is_revoked_key(error):
+                    self.allowance.limited(_retry_after_s(self), whole_host=self.http_status == 418)
+                raise
+
+        def on_rest_response(self, code: int, *rest: Any) -> Any:
+            self.http_status = code
+            return super().on_rest_response(code, *rest)
+
+        def handle_errors(self, code: int, reason: str, url: str, *rest: Any) -> Any:
+            if code < 400 and not _is_content(self.id, self.last_json_response):
+                raise _doubtful("reply", self.last_http_response)
+            return super().handle_errors(code, reason, self.official_url, *rest)
 
         # Orders come on the market's grid. ccxt would round what is off it, a buy above its limit too, through a
         # float and in the thread's own decimal context; as it is, the exchange refuses it.
@@ -303,6 +492,10 @@ def _client_class(exchange: str) -> type[Any]:
         def amount_to_precision(self, symbol: str, amount: str) -> str:
             return amount
 
+        def filter_by_symbol_since_limit(self, array: Any, *_: Any) -> Any:
+            """Unlike ccxt, nothing is left out unseen of what came, for want of a time or of a symbol as expected."""
+            return array
+
         def fetch_markets(self, *params: Any) -> Any:
             """As ccxt, but an exchange without markets is a garbage reply: it must not replace those known."""
             markets = super().fetch_markets(*params)
@@ -310,33 +503,51 @@ def _client_class(exchange: str) -> type[Any]:
                 raise _doubtful("markets", self.last_http_response)
             return markets
 
-        def handle_errors(self, code: int, reason: str, url: str, *rest: Any) -> Any:
-            return super().handle_errors(code, reason, self.official_url, *rest)
-
     Client.__name__ = original.__name__
     return Client
 
 
 def _in_our_words(what: str, error: Exception, client: Any) -> BotBalanceError:
-    names = {error_class.__name__ for error_class in type(error).__mro__}
+    names = _class_names(error)
     if "BaseError" not in names:  # not one of ccxt's: it, or we, stumbled over what came back
         return _doubtful(what, _words(error))
     if is_revoked_key(error):
         return CallOwner(KEY_REFUSED, f"the exchange refuses the API key: {_words(error)}")
-    if _limits_requests(error):
+    if _limits_requests(error, client):
         wait = _retry_after_s(client)
-        return WaitUntilAllowed("exchange_rate_limit", f"the exchange limits requests for {wait} s", wait)
-    if "OrderNotFound" in names:
+        return WaitUntilAllowed(RATE_LIMITED, f"the exchange limits requests for {wait} s", wait)
+    # A cancel that is refused because of the order: it ended before, or never was.
+    if is_unknown_order(error) or (what == "cancel" and "InvalidOrder" in names):
         return _OrderNotThere("order_not_found", _words(error))
     if "BadSymbol" in names:
         return MendRequest("unknown_market", _words(error))
     # Not its words: they hold the request's address and whatever page came back.
-    return TryAgainLater("exchange_unavailable", f"the exchange did not answer as expected ({type(error).__name__})")
+    kind = _MayPass if _may_pass(error, client) else TryAgainLater
+    return kind("exchange_unavailable", f"the exchange did not answer as expected ({type(error).__name__})")
 
 
-def _limits_requests(error: Exception) -> bool:
-    names = {error_class.__name__ for error_class in type(error).__mro__}
-    return bool(names & {"DDoSProtection", "RateLimitExceeded"})
+def _may_pass(error: Exception, client: Any) -> bool:
+    """Whether the same read may succeed in a moment. A timeout has cost its seconds already."""
+    names, status = _class_names(error), client.http_status
+    if status is None:
+        return "NetworkError" in names and "RequestTimeout" not in names
+    if "InvalidNonce" in names:
+        return False
+    return status >= 500 or (status < 400 and "OperationFailed" in names)
+
+
+def _is_answer(error: Exception, client: Any) -> bool:
+    """Whether ``error`` is what the exchange says to a request, not that it could say nothing."""
+    return "ExchangeError" in _class_names(error) and client.http_status is not None and client.http_status < 500
+
+
+def _class_names(error: Exception) -> set[str]:
+    return {error_class.__name__ for error_class in type(error).__mro__}
+
+
+def _limits_requests(error: Exception, client: Any) -> bool:
+    """Whether the exchange wants fewer requests: by the class of ``error``, or where its words have none by status."""
+    return client.http_status in {418, 429} or bool(_class_names(error) & {"DDoSProtection", "RateLimitExceeded"})
 
 
 def _retry_after_s(client: Any) -> int:
@@ -345,10 +556,12 @@ def _retry_after_s(client: Any) -> int:
     return int(text) if text.isdecimal() else _DEFAULT_RETRY_AFTER_S
 
 
-def _refusal_code(error: Exception) -> str:
+def _refusal_code(error: Exception, client: Any) -> str:
     """``InsufficientFunds`` → ``insufficient_funds``; every refusal of the key itself has one code."""
     if is_revoked_key(error):
         return KEY_REFUSED
+    if _limits_requests(error, client):
+        return RATE_LIMITED
     if isinstance(error, BotBalanceError):
         return error.code
     name = type(error).__name__
@@ -360,8 +573,16 @@ def _words(error: Exception) -> str:
     return re.sub(r"https?://\S+", "…", f"{type(error).__name__}: {error}")[:300]
 
 
-def _doubtful(what: str, found: object) -> TryAgainLater:
-    return TryAgainLater("doubtful_reply", f"the exchange's {what} cannot be right: {str(found)[:200]}")
+def _doubtful(what: str, found: object) -> _MayPass:
+    return _MayPass("doubtful_reply", f"the exchange's {what} cannot be right: {str(found)[:200]}")
+
+
+def _is_content(exchange: str, reply: Any) -> bool:
+    """Whether ``exchange`` can have said ``reply``: not a text, nothing, or only a message."""
+    envelope = _ENVELOPES.get(exchange)
+    if not isinstance(reply, dict):
+        return isinstance(reply, list) and envelope is None
+    return not reply.keys() <= {"msg", "message"} and (not envelope or not envelope.isdisjoint(reply))
 
 
 def _holds_content(reply: Any) -> bool:
@@ -369,6 +590,18 @@ def _holds_content(reply: Any) -> bool:
     if isinstance(reply, dict):
         return any(isinstance(value, list | dict) for name, value in reply.items() if name not in {"error", "errors"})
     return isinstance(reply, list)
+
+
+def _entries(reply: Any) -> int:
+    """How many entries the longest list in ``reply`` has, however deep it lies."""
+    if isinstance(reply, dict):
+        return max(map(_entries, reply.values()), default=0)
+    return len(reply) if isinstance(reply, list) else 0
+
+
+def _ended_at_ms(order: Mapping[str, Any]) -> int:
+    """When the order last changed, as far as the exchange tells, else when it was placed."""
+    return int(order.get("lastUpdateTimestamp") or order.get("lastTradeTimestamp") or order["timestamp"])
 
 
 def _number_or_none(text: Any) -> Decimal | None:

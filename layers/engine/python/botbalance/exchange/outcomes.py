@@ -5,6 +5,7 @@ else leaves its fate unknown: it may rest on the exchange, or have been filled a
 Classes are named rather than imported, so that the table can be read and tested without ccxt.
 """
 
+import re
 from enum import StrEnum
 
 
@@ -33,6 +34,9 @@ _DEFINITE_REFUSALS = frozenset(
 _ALREADY_THERE = ("duplicate", "repeated", "already exist")
 """How exchanges say that a client id is taken, in lower case."""
 
+_UNKNOWN_ORDER = re.compile(r'"code":\s*-20(11|13)\b')
+"""MEXC has these codes from Binance; ccxt gives them their meaning on Binance only."""
+
 
 def fate_of_order(error: BaseException, *, sent: bool) -> Fate:
     """The fate of an order whose placement raised ``error``; ``sent`` says whether the request went out.
@@ -56,3 +60,9 @@ def is_revoked_key(error: BaseException) -> bool:
     """
     names = {error_class.__name__ for error_class in type(error).__mro__}
     return "AuthenticationError" in names or ("DDoSProtection" in names and "-2015" in str(error))
+
+
+def is_unknown_order(error: BaseException) -> bool:
+    """Whether the exchange says that it knows no order by the id it was asked for."""
+    names = {error_class.__name__ for error_class in type(error).__mro__}
+    return "OrderNotFound" in names or _UNKNOWN_ORDER.search(str(error)) is not None

@@ -1,17 +1,20 @@
-"""The decisions table: the claim on a user's tick, and the log of what was decided in it and why."""
+"""The decisions table: the log of what was decided in each of a user's ticks, and why."""
 
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from botbalance.errors import NotThere
-from botbalance.store.conditions import holds
+from botbalance.log import alarm
+from botbalance.store.conditions import holds, in_our_words, parsed
 from botbalance.store.cursors import decode_cursor, encode_cursor
+from botbalance.store.leases import Lease
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-SCHEMA_VERSION = 1
+LARGEST_DOCUMENT = 380_000
+"""In bytes; DynamoDB takes items of 400 kB, names and all."""
 
 
 class Decision(BaseModel):
@@ -23,7 +26,7 @@ class Decision(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    schema_version: int = SCHEMA_VERSION
+    schema_version: Literal[1] = 1
     user_id: str
     ts_tick: int
     decided_at: int
@@ -53,40 +56,48 @@ class DecisionsTable:
         self._table = table
         self._ttl_s = ttl_days * 86_400
 
-    def claim(self, user_id: str, ts_tick: int) -> bool:
-        """Take the tick for this worker. False where another one has it, or had it."""
+    def log(self, decision: Decision, lease: Lease | None) -> bool:
+        """Write the decision; ``lease`` is the run's that made it, None where a tick was skipped without one.
+
+        False where a run with a later lease has written that tick's, or, without a lease, anybody has. A decision that
+        is too large for an item is logged without its inputs and its evaluation, and says so.
+        """
+        number = 0 if lease is None else lease.number
+        document = decision.model_dump_json()
+        size = len(document.encode())
+        if size > LARGEST_DOCUMENT:
+            alarm("decision_too_large", "a decision was logged in part", user_id=decision.user_id, bytes=size)
+            note = f"too large to be logged whole ({size} bytes); inputs and evaluation are left out"
+            reason = note if decision.reason is None else f"{decision.reason[:10_000]}; {note}"
+            part = {"inputs": None, "evaluation": None, "reason": reason}
+            document = decision.model_copy(update=part).model_dump_json()
         return holds(
             lambda: self._client.put_item(
                 TableName=self._table,
-                Item={**_key(user_id, ts_tick), "expires_at": {"N": str(ts_tick + self._ttl_s)}},
-                ConditionExpression="attribute_not_exists(user_id)",
+                Item={
+                    **_key(decision.user_id, decision.ts_tick),
+                    "lease_number": {"N": str(number)},
+                    "expires_at": {"N": str(decision.ts_tick + self._ttl_s)},
+                    "document": {"S": document},
+                },
+                ConditionExpression="attribute_not_exists(user_id) OR lease_number < :mine",
+                ExpressionAttributeValues={":mine": {"N": str(number)}},
             )
-        )
-
-    def log(self, decision: Decision) -> None:
-        """Write the decision into its claim."""
-        self._client.put_item(
-            TableName=self._table,
-            Item={
-                **_key(decision.user_id, decision.ts_tick),
-                "expires_at": {"N": str(decision.ts_tick + self._ttl_s)},
-                "document": {"S": decision.model_dump_json()},
-            },
         )
 
     def get(self, user_id: str, ts_tick: int) -> Decision:
         """One decision, whole; raises NotThere."""
-        item = self._client.get_item(TableName=self._table, Key=_key(user_id, ts_tick)).get("Item")
-        if item is None or "document" not in item:
+        with in_our_words():
+            item = self._client.get_item(TableName=self._table, Key=_key(user_id, ts_tick)).get("Item")
+        if item is None:
             raise NotThere("decision_not_found", f"ts_tick is {ts_tick}, expected a tick with a logged decision")
-        return Decision.model_validate_json(item["document"]["S"])
+        return parsed(Decision, item["document"]["S"])
 
     def page(self, user_id: str, *, limit: int, cursor: str | None = None) -> DecisionPage:
         """The user's decisions, newest first; raises MendRequest for a cursor that is not one of ours."""
         query: dict[str, Any] = {
             "TableName": self._table,
             "KeyConditionExpression": "user_id = :user",
-            "FilterExpression": "attribute_exists(document)",
             "ExpressionAttributeValues": {":user": {"S": user_id}},
             "ScanIndexForward": False,
             "Limit": limit,
@@ -94,10 +105,11 @@ class DecisionsTable:
         if cursor is not None:
             (ts_tick,) = decode_cursor(cursor, "[0-9]{1,11}")
             query["ExclusiveStartKey"] = {"user_id": {"S": user_id}, "ts_tick": {"N": ts_tick}}
-        answer = self._client.query(**query)
+        with in_our_words():
+            answer = self._client.query(**query)
         last = answer.get("LastEvaluatedKey")
         return DecisionPage(
-            decisions=[Decision.model_validate_json(item["document"]["S"]) for item in answer["Items"]],
+            decisions=[parsed(Decision, item["document"]["S"]) for item in answer["Items"]],
             cursor=encode_cursor(last["ts_tick"]["N"]) if last else None,
         )
 

@@ -1,7 +1,8 @@
 """The orders table: every order from intent to end, and its life cycle.
 
-An order is written before it is sent. From then on every write is conditional on the revision it was read
-as, so two writers can never both believe that theirs was next.
+An order is written before it is sent. From then on every write is conditional on the revision it was read as, so
+two writers can never both believe that theirs was next, and on the lease of the run that writes: in one transaction,
+so that a run whose lease somebody else has taken can write nothing, and therefore send nothing.
 """
 
 from collections.abc import Iterable
@@ -9,13 +10,16 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal
 
+from botocore.exceptions import ClientError
 from pydantic import BaseModel, ConfigDict
 
 from botbalance.engine import Fill, Side
 from botbalance.engine.exact import ExactArithmetic
-from botbalance.errors import Conflict, NotThere
-from botbalance.store.conditions import holds
+from botbalance.errors import Conflict, NotThere, TryAgainLater
+from botbalance.store.batches import read_pages
+from botbalance.store.conditions import STORAGE_UNAVAILABLE, in_our_words, parsed
 from botbalance.store.cursors import decode_cursor, encode_cursor
+from botbalance.store.leases import LEASE_LOST, Lease
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -71,6 +75,7 @@ class Order(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
+    schema_version: Literal[1] = 1
     user_id: str
     client_order_id: str
     exchange: str
@@ -92,10 +97,14 @@ class Order(BaseModel):
     """Why it was refused, cancelled or given up."""
     times_not_found: int = 0
     watch_until: int | None = None
-    """Until when an order that was given up is still looked for, in epoch seconds."""
+    """Until when an order that has ended or was given up is still looked at, in epoch seconds."""
+    look_at: int = 0
+    """When to look next at an order that has ended or was given up, in epoch seconds."""
     placed_at: int
     updated_at: int
     revision: int = 0
+    lease_number: int = 0
+    """The lease under which it was last written."""
 
     @property
     def may_trade(self) -> bool:
@@ -144,41 +153,60 @@ class OrdersTable:
         self._client = client
         self._table = table
 
-    def create(self, order: Order) -> bool:
-        """Write the intent to send ``order``. False where that intent exists already: then nothing may be sent."""
-        return holds(
-            lambda: self._client.put_item(
-                TableName=self._table,
-                Item=_item(order),
-                ConditionExpression="attribute_not_exists(client_order_id)",
-            )
-        )
+    def create(self, order: Order, lease: Lease) -> bool:
+        """Write the intent to send ``order``. False where that intent exists already: then nothing may be sent.
 
-    def update(self, order: Order) -> Order:
+        Raises TryAgainLater where it is not known to be written, and Conflict where the lease is somebody else's by
+        now: nothing may be sent then either.
+        """
+        intent = order.model_copy(update={"lease_number": lease.number})
+        if self._write(intent, lease, "attribute_not_exists(client_order_id)"):
+            return True
+        # A write that timed out and was repeated finds its own intent there.
+        return intent == self.find(order.user_id, order.client_order_id)
+
+    def update(self, order: Order, lease: Lease) -> Order:
         """Write ``order`` over the revision it was read as; returns it with its new revision.
 
-        Raises Conflict where somebody else wrote meanwhile; a write of our own that timed out and was repeated is
-        no such thing, so the order is read again before that is said.
+        Raises Conflict where somebody else wrote meanwhile or holds the lease by now; a write of our own that timed
+        out and was repeated is no such thing, so the order is read again before that is said.
         """
-        updated = order.model_copy(update={"revision": order.revision + 1})
-        if not holds(
-            lambda: self._client.put_item(
-                TableName=self._table,
-                Item=_item(updated),
-                ConditionExpression="revision = :read",
-                ExpressionAttributeValues={":read": {"N": str(order.revision)}},
-            )
-        ) and updated != self.find(order.user_id, order.client_order_id):
+        updated = order.model_copy(update={"revision": order.revision + 1, "lease_number": lease.number})
+        written = self._write(updated, lease, "revision = :read", {":read": {"N": str(order.revision)}})
+        if not written and updated != self.find(order.user_id, order.client_order_id):
             raise Conflict("order_changed", f"order {order.client_order_id} was changed meanwhile")
         return updated
 
+    @in_our_words()
+    def _write(self, order: Order, lease: Lease, condition: str, values: Any = None) -> bool:
+        """Write ``order`` while ``lease`` is this run's; False where ``condition`` does not hold."""
+        put: Any = {"TableName": self._table, "Item": _item(order), "ConditionExpression": condition}
+        if values is not None:
+            put["ExpressionAttributeValues"] = values
+        try:
+            self._client.transact_write_items(TransactItems=[lease.check(), {"Put": put}])
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "TransactionCanceledException":
+                raise
+            lease_check, order_check = (reason["Code"] for reason in error.response["CancellationReasons"])
+            if lease_check == "ConditionalCheckFailed":
+                message = f"order {order.client_order_id} is not written: another run has taken over this account"
+                raise Conflict(LEASE_LOST, message) from error
+            if order_check == "ConditionalCheckFailed":
+                return False
+            raise TryAgainLater(
+                STORAGE_UNAVAILABLE, f"the database did not write ({lease_check}, {order_check})"
+            ) from error
+        return True
+
     def find(self, user_id: str, client_order_id: str) -> Order | None:
         """The order, as last written."""
-        item = self._client.get_item(
-            TableName=self._table,
-            Key={"user_id": {"S": user_id}, "client_order_id": {"S": client_order_id}},
-            ConsistentRead=True,
-        ).get("Item")
+        with in_our_words():
+            item = self._client.get_item(
+                TableName=self._table,
+                Key={"user_id": {"S": user_id}, "client_order_id": {"S": client_order_id}},
+                ConsistentRead=True,
+            ).get("Item")
         return _order(item) if item else None
 
     def get(self, user_id: str, client_order_id: str) -> Order:
@@ -190,14 +218,15 @@ class OrdersTable:
 
     def watched(self, user_id: str) -> list[Order]:
         """The orders whose end is not known yet, oldest first; read consistently, so none just written is missed."""
-        pages = self._client.get_paginator("query").paginate(
+        items = read_pages(
+            self._client,
             TableName=self._table,
             IndexName=WATCHED_INDEX,
             KeyConditionExpression="user_id = :user",
             ExpressionAttributeValues={":user": {"S": user_id}},
             ConsistentRead=True,
         )
-        return [_order(item) for page in pages for item in page["Items"]]
+        return [_order(item) for item in items]
 
     def page(self, user_id: str, *, limit: int, cursor: str | None = None) -> OrderPage:
         """The user's orders, newest first; raises MendRequest for a cursor that is not one of ours."""
@@ -216,7 +245,8 @@ class OrdersTable:
                 "client_order_id": {"S": client_order_id},
                 "placed": {"S": placed},
             }
-        answer = self._client.query(**query)
+        with in_our_words():
+            answer = self._client.query(**query)
         last = answer.get("LastEvaluatedKey")
         return OrderPage(
             orders=[_order(item) for item in answer["Items"]],
@@ -254,4 +284,4 @@ def _item(order: Order) -> dict[str, Any]:
 
 
 def _order(item: Any) -> Order:
-    return Order.model_validate_json(item["document"]["S"])
+    return parsed(Order, item["document"]["S"])

@@ -1,12 +1,14 @@
 """The desk: everything that a use case needs, handed to it by whoever wires the process."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from decimal import Decimal
 
 from botbalance.accounts import Accounts
 from botbalance.portfolio import PortfolioService
 from botbalance.store.decisions import DecisionsTable
-from botbalance.store.leases import LeasesTable
+from botbalance.store.leases import Lease, LeasesTable
 from botbalance.store.orders import OrdersTable
 from botbalance.store.strategies import StrategiesTable
 
@@ -16,7 +18,11 @@ TICK_SECONDS = 30
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """``clock`` gives epoch seconds; ``sleep`` waits that many seconds."""
+    """``clock`` gives epoch seconds; ``sleep`` waits that many seconds.
+
+    ``until`` is the epoch second at which the function that works at this desk ends. ``price_jump_pct`` is by how many
+    percent a price may move between two looks before it has to be seen again.
+    """
 
     strategies: StrategiesTable
     orders: OrdersTable
@@ -26,6 +32,12 @@ class Desk:
     portfolio: PortfolioService
     clock: Callable[[], int]
     sleep: Callable[[float], None]
+    until: int
+    price_jump_pct: Decimal
+
+    def lease_of(self, user_id: str) -> AbstractContextManager[Lease]:
+        """The right to work on the user's account alone; raises Conflict where another run does."""
+        return self.leases.held(user_id, self.clock, until=self.until)
 
 
 def tick_of(now: int) -> int:

@@ -7,6 +7,7 @@ from botbalance.errors import Conflict
 from botbalance.portfolio import evaluate_snapshot
 from botbalance.store.orders import Order
 from botbalance.trading.desk import Desk, tick_of
+from botbalance.trading.doubts import note_orders, require_belief
 from botbalance.trading.placement import place_actions
 from botbalance.trading.reconcile import reconcile
 
@@ -24,7 +25,7 @@ def execute_once(desk: Desk, user_id: str) -> Execution:
 
     Where the exchange stops it midway, the orders say how far it came.
     """
-    with desk.leases.held(user_id, desk.clock):
+    with desk.lease_of(user_id) as lease:
         strategy = desk.strategies.get(user_id)
         if strategy.autopilot_enabled:
             raise Conflict(
@@ -32,13 +33,15 @@ def execute_once(desk: Desk, user_id: str) -> Execution:
             )
         account = desk.accounts.of(user_id, strategy.exchange)
         snapshot = desk.portfolio.snapshot(account, strategy.symbols(), fresh=True)
-        unsettled = reconcile(desk, account, strategy, snapshot.open_orders)
+        looked = reconcile(desk, lease, account, strategy, snapshot.open_orders)
+        require_belief(lease, strategy, snapshot, looked.spent, desk.clock(), price_jump_pct=desk.price_jump_pct)
         ts_tick = tick_of(desk.clock())
-        blocked = snapshot.active_symbols() | {order.symbol for order in unsettled} | _traded_in(desk, user_id, ts_tick)
+        blocked = snapshot.active_symbols() | looked.blocked_symbols() | _traded_in(desk, user_id, ts_tick)
         evaluation = evaluate_snapshot(snapshot, strategy.target_allocations, strategy.config(), blocked)
         placed = place_actions(
-            desk, account, strategy, evaluation.actions, snapshot.rules, ts_tick=ts_tick, source="manual"
+            desk, lease, account, strategy, evaluation.actions, snapshot.rules, ts_tick=ts_tick, source="manual"
         )
+        note_orders(lease, looked.unsettled, placed.orders)
         return Execution(evaluation, placed.orders)
 
 

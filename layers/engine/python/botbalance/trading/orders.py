@@ -2,6 +2,7 @@
 
 from botbalance.errors import BotBalanceError, WaitUntilAllowed
 from botbalance.log import logger
+from botbalance.store.leases import Lease
 from botbalance.store.orders import Order, OrderPage
 from botbalance.trading.desk import Desk
 from botbalance.trading.placement import cancel
@@ -18,10 +19,10 @@ def list_orders(desk: Desk, user_id: str, *, limit: int, cursor: str | None) -> 
     strategy = desk.strategies.find(user_id)
     if cursor is None and strategy is not None and not strategy.autopilot_enabled and desk.orders.watched(user_id):
         try:
-            with desk.leases.held(user_id, desk.clock):
+            with desk.lease_of(user_id) as lease:
                 account = desk.accounts.of(user_id, strategy.exchange)
                 desk.portfolio.make_known(account, strategy.symbols())
-                reconcile(desk, account, strategy, account.open_orders())
+                reconcile(desk, lease, account, strategy, account.open_orders())
         except BotBalanceError as error:  # as last known, then; each order says when that was
             logger.warning("orders not brought up to date", user_id=user_id, reason=str(error))
     return desk.orders.page(user_id, limit=limit, cursor=cursor)
@@ -29,9 +30,9 @@ def list_orders(desk: Desk, user_id: str, *, limit: int, cursor: str | None) -> 
 
 def cancel_one(desk: Desk, user_id: str, client_order_id: str) -> Order:
     """Cancel one order; one that has ended already is returned as it is. Raises NotThere for an unknown one."""
-    with desk.leases.held(user_id, desk.clock):
+    with desk.lease_of(user_id) as lease:
         order = desk.orders.get(user_id, client_order_id)
-        return _cancel(desk, order) if order.may_trade else order
+        return _cancel(desk, lease, order) if order.may_trade else order
 
 
 def cancel_every(desk: Desk, user_id: str) -> list[Order]:
@@ -41,11 +42,11 @@ def cancel_every(desk: Desk, user_id: str) -> list[Order]:
     """
     canceled: list[Order] = []
     troubles: list[BotBalanceError] = []
-    with desk.leases.held(user_id, desk.clock):
+    with desk.lease_of(user_id) as lease:
         for order in desk.orders.watched(user_id):
             if order.may_trade:
                 try:
-                    canceled.append(_cancel(desk, order))
+                    canceled.append(_cancel(desk, lease, order))
                 except WaitUntilAllowed:
                     raise
                 except BotBalanceError as error:
@@ -55,7 +56,7 @@ def cancel_every(desk: Desk, user_id: str) -> list[Order]:
     return canceled
 
 
-def _cancel(desk: Desk, order: Order) -> Order:
+def _cancel(desk: Desk, lease: Lease, order: Order) -> Order:
     account = desk.accounts.of(order.user_id, order.exchange)
     desk.portfolio.make_known(account, [order.symbol])
-    return cancel(desk, account, order, REASON)
+    return cancel(desk, lease, account, order, REASON)

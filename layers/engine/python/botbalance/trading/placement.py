@@ -13,14 +13,16 @@ from botbalance.engine import Action, MarketRules
 from botbalance.errors import BotBalanceError, CallOwner, Conflict, TryAgainLater, WaitUntilAllowed
 from botbalance.exchange.adapter import (
     KEY_REFUSED,
+    RATE_LIMITED,
     ExchangeAdapter,
-    ExchangeOrderStatus,
     Placed,
     Placement,
     Refused,
     Unknown,
 )
 from botbalance.exchange.client_ids import canonical_client_order_id
+from botbalance.log import logger
+from botbalance.store.leases import LEASE_LOST, Lease
 from botbalance.store.orders import Order, OrderStatus
 from botbalance.store.strategies import Strategy
 from botbalance.trading.desk import Desk
@@ -28,6 +30,8 @@ from botbalance.trading.reconcile import book, book_not_found
 
 LOOKUP_DELAYS_S = (0, 1, 2)
 """Waits before the look-ups of an order of unknown fate: at 0, 1 and 3 seconds."""
+SETTLE_DELAYS_S = (1, 2)
+"""Waits before it is tried again to write what became of an order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,7 @@ class Placements:
 
 def place_actions(
     desk: Desk,
+    lease: Lease,
     account: ExchangeAdapter,
     strategy: Strategy,
     actions: Sequence[Action],
@@ -50,8 +55,9 @@ def place_actions(
 ) -> Placements:
     """Place the actions of one decision, one after the other.
 
-    An action whose intent exists already is another run's: its order is returned, and nothing is sent. Where the
-    exchange refuses the key, or limits requests, nothing more is sent.
+    An action whose intent exists already is another run's: its order is returned, and nothing is sent. Where an intent
+    is not known to be written, time or the lease runs out, or the exchange refuses the key or limits requests, nothing
+    more is sent.
     """
     orders: list[Order] = []
     for index, action in enumerate(actions):
@@ -74,9 +80,14 @@ def place_actions(
             placed_at=now,
             updated_at=now,
         )
-        if not desk.orders.create(intent):
-            orders.append(desk.orders.get(strategy.user_id, intent.client_order_id))
-            continue
+        try:
+            lease.require_time(now)
+            if not desk.orders.create(intent, lease):
+                orders.append(desk.orders.get(strategy.user_id, intent.client_order_id))
+                continue
+            lease.require_time(desk.clock())  # the write may have taken long
+        except (TryAgainLater, Conflict) as error:
+            return Placements(orders, error)
         placement = account.place_order(
             action.symbol,
             action.side,
@@ -85,67 +96,89 @@ def place_actions(
             intent.client_order_id,
             post_only=strategy.post_only,
         )
-        order, stopped_by = _settled(desk, account, intent, placement)
+        order, stopped_by = _settled(desk, lease, account, intent, placement)
         orders.append(order)
         if stopped_by is not None:
             return Placements(orders, stopped_by)
     return Placements(orders, None)
 
 
-def settle(desk: Desk, account: ExchangeAdapter, order: Order, placement: Placement) -> Order:
+def settle(desk: Desk, lease: Lease, account: ExchangeAdapter, order: Order, placement: Placement) -> Order:
     """Write what became of an order that was just sent; looks it up where that is unknown."""
     match placement:
         case Placed(seen):
-            return book(desk, account, order, seen)
+            return book(desk, lease, account, order, seen)
         case Refused(code, reason):
-            return desk.orders.update(order.to(OrderStatus.REJECTED, reason=f"{code}: {reason}"))
+            return desk.orders.update(order.to(OrderStatus.REJECTED, reason=f"{code}: {reason}"), lease)
         case Unknown(reason, None):
-            return _look_up(desk, account, order, reason)
+            return _look_up(desk, lease, account, order, reason)
         case Unknown(reason):  # the exchange wants to be left alone, so the next tick asks
-            return desk.orders.update(order.model_copy(update={"reason": reason}))
+            return desk.orders.update(order.model_copy(update={"reason": reason}), lease)
         case _:
             assert_never(placement)
 
 
-def cancel(desk: Desk, account: ExchangeAdapter, order: Order, reason: str) -> Order:
+def cancel(desk: Desk, lease: Lease, account: ExchangeAdapter, order: Order, reason: str) -> Order:
     """Cancel a resting order and book how it really ended: cancelled, or filled before the cancel arrived.
 
     The end is the exchange's word, read after the cancel; where it cannot be read the order stays watched.
     """
+    lease.require_time(desk.clock())
     account.cancel_order(order.symbol, order.client_order_id)
     seen = account.find_order(order.symbol, order.client_order_id)
     if seen is None:
-        return book_not_found(desk, order)
-    canceled = seen.status is ExchangeOrderStatus.CANCELED
-    return book(desk, account, order.model_copy(update={"reason": reason}) if canceled else order, seen)
+        return book_not_found(desk, lease, order)
+    return book(desk, lease, account, order, seen, canceled_because=reason)
 
 
 def _reason_to_stop(placement: Placement) -> BotBalanceError | None:
     match placement:
         case Refused(code, reason) if code == KEY_REFUSED:
             return CallOwner(KEY_REFUSED, f"the exchange refuses the API key: {reason}")
+        case Refused(code, reason) if code == RATE_LIMITED:  # it was not even sent
+            return TryAgainLater(RATE_LIMITED, reason)
         case Unknown(_, int(seconds)):
-            return WaitUntilAllowed("exchange_rate_limit", f"the exchange limits requests for {seconds} s", seconds)
+            return WaitUntilAllowed(RATE_LIMITED, f"the exchange limits requests for {seconds} s", seconds)
     return None
 
 
 def _settled(
-    desk: Desk, account: ExchangeAdapter, intent: Order, placement: Placement
+    desk: Desk, lease: Lease, account: ExchangeAdapter, intent: Order, placement: Placement
 ) -> tuple[Order, BotBalanceError | None]:
     """The order after :func:`settle`, and why nothing more may be sent, if so.
 
-    Where settling failed, the order stays as written, and the next tick reconciles it.
+    Where settling fails it is tried again, but the order never sent again; in the end the order stays as written, and
+    the next tick reconciles it.
     """
-    try:
-        return settle(desk, account, intent, placement), _reason_to_stop(placement)
-    except (TryAgainLater, Conflict) as error:
-        written = desk.orders.get(intent.user_id, intent.client_order_id)
-        return written, error if isinstance(error, WaitUntilAllowed) else None
+    written = intent
+    for delay in (0, *SETTLE_DELAYS_S):
+        try:
+            if delay:
+                desk.sleep(delay)
+                written = desk.orders.get(intent.user_id, intent.client_order_id)
+            return settle(desk, lease, account, written, placement), _reason_to_stop(placement)
+        except WaitUntilAllowed as error:
+            return written, error
+        except Conflict as error:
+            return written, error if error.code == LEASE_LOST else None
+        except TryAgainLater as error:
+            logger.warning(
+                "order not settled yet",
+                user_id=intent.user_id,
+                client_order_id=intent.client_order_id,
+                ts_tick=intent.ts_tick,
+                reason=str(error),
+            )
+        if desk.clock() >= lease.ends_at:
+            break
+    return written, _reason_to_stop(placement)
 
 
-def _look_up(desk: Desk, account: ExchangeAdapter, order: Order, reason: str) -> Order:
-    pending = desk.orders.update(order.model_copy(update={"reason": reason}))
+def _look_up(desk: Desk, lease: Lease, account: ExchangeAdapter, order: Order, reason: str) -> Order:
+    pending = desk.orders.update(order.model_copy(update={"reason": reason}), lease)
     for delay in LOOKUP_DELAYS_S:
+        if desk.clock() + delay >= lease.ends_at:
+            break
         desk.sleep(delay)
         try:
             seen = account.find_order(order.symbol, order.client_order_id)
@@ -154,5 +187,5 @@ def _look_up(desk: Desk, account: ExchangeAdapter, order: Order, reason: str) ->
         except TryAgainLater:
             continue
         if seen is not None:
-            return book(desk, account, pending.model_copy(update={"reason": None}), seen)
+            return book(desk, lease, account, pending, seen)
     return pending

@@ -4,8 +4,10 @@ from typing import Any
 
 from botbalance.engine import InvalidStrategy, require_allocations
 from botbalance.errors import Conflict
+from botbalance.log import logger
 from botbalance.store.strategies import Strategy
 from botbalance.trading.desk import Desk
+from botbalance.trading.doubts import note_look
 from botbalance.trading.plan import preview
 
 
@@ -22,6 +24,7 @@ def change_strategy(desk: Desk, user_id: str, parameters: dict[str, Any]) -> Str
     require_allocations(strategy.target_allocations)
     if stored and stored.exchange != strategy.exchange:
         _require_no_orders(desk, user_id, stored.exchange)
+    desk.accounts.keys_of([(user_id, strategy.exchange)])  # for the limits: its markets may have to be asked for
     rules = desk.portfolio.market_rules(strategy.exchange, strategy.symbols())
     for asset in strategy.target_allocations:
         if asset != strategy.quote_asset and rules[asset + strategy.quote_asset].base != asset:
@@ -39,10 +42,18 @@ def require_key_unused(desk: Desk, user_id: str, exchange: str) -> None:
 
 
 def switch_autopilot(desk: Desk, user_id: str, *, enabled: bool) -> Strategy:
-    """Switch the autopilot; on only where a decision can be made now, otherwise raises what stands in its way."""
+    """Switch the autopilot; on only where a decision can be made now, otherwise raises what stands in its way.
+
+    What is seen then is what the first tick compares its own look with.
+    """
     strategy = desk.strategies.get(user_id)
     if enabled:
-        preview(desk, user_id)
+        snapshot = preview(desk, user_id).snapshot
+        try:
+            with desk.lease_of(user_id) as lease:
+                note_look(lease, strategy, snapshot, desk.clock())
+        except Conflict as error:  # the run that works on the account notes its own look
+            logger.info("look not noted", user_id=user_id, reason=str(error))
     changes = {"autopilot_enabled": enabled, "disabled_reason": None, "updated_at": desk.clock()}
     return desk.strategies.save(strategy.model_copy(update=changes))
 

@@ -1,6 +1,7 @@
 """One tick of one user: reconcile, look, decide, cancel, place, log."""
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic_core import to_jsonable_python
@@ -8,71 +9,110 @@ from pydantic_core import to_jsonable_python
 from botbalance import engine
 from botbalance.engine import InvalidInput, RestingOrder, StrategyConfig, review_resting_orders
 from botbalance.errors import BotBalanceError, CallOwner, Conflict, MendRequest, TryAgainLater, WaitUntilAllowed
+from botbalance.log import alarm
 from botbalance.portfolio import Snapshot, evaluate_snapshot
+from botbalance.store.credentials import StoredKey
 from botbalance.store.decisions import Decision
+from botbalance.store.leases import Lease
 from botbalance.store.orders import Order
 from botbalance.store.strategies import Strategy
 from botbalance.trading.desk import TICK_SECONDS, Desk
+from botbalance.trading.doubts import note_orders, require_belief
 from botbalance.trading.placement import cancel, place_actions
 from botbalance.trading.reconcile import reconcile
 
 
-def strategy_tick(desk: Desk, user_id: str, ts_tick: int) -> Decision | None:
-    """Tick ``user_id`` once for ``ts_tick`` (epoch seconds, on the grid); returns the logged decision.
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A user whose autopilot is on: what to trade by, and the key to trade with (None where none is stored)."""
 
-    None where the autopilot is off, where another worker has the tick, and where it is older than its period.
-    What keeps a decision from being made is its logged reason; a key that only its owner can mend switches the
-    autopilot off.
+    strategy: Strategy
+    key: StoredKey | None
+
+
+def due_users(desk: Desk, user_ids: Collection[str]) -> list[Due]:
+    """Those of ``user_ids`` whose autopilot is on, read in few requests.
+
+    Also what limits exchanges have set for them, and the prices of what they trade, which their ticks then have.
     """
+    strategies = [strategy for strategy in desk.strategies.find_many(user_ids).values() if strategy.autopilot_enabled]
+    keys = desk.accounts.keys_of([(strategy.user_id, strategy.exchange) for strategy in strategies])
+    for exchange in {strategy.exchange for strategy in strategies}:
+        of_exchange = [strategy for strategy in strategies if strategy.exchange == exchange]
+        desk.portfolio.prepare_prices(exchange, {symbol for strategy in of_exchange for symbol in strategy.symbols()})
+    return [Due(strategy, keys.get((strategy.user_id, strategy.exchange))) for strategy in strategies]
+
+
+def strategy_tick(desk: Desk, due: Due, ts_tick: int) -> Decision | None:
+    """Tick a user once for ``ts_tick`` (epoch seconds, on the grid); returns the logged decision.
+
+    None where the tick had its run already, or is older than its period. What keeps a decision from being made is its
+    logged reason; a key that only its owner can mend switches the autopilot off.
+    """
+    user_id = due.strategy.user_id
     if desk.clock() > ts_tick + TICK_SECONDS:
         return None
-    strategy = desk.strategies.find(user_id)
-    if strategy is None or not strategy.autopilot_enabled or not desk.decisions.claim(user_id, ts_tick):
-        return None
     try:
-        with desk.leases.held(user_id, desk.clock):
-            decision = _decide_and_trade(desk, strategy, ts_tick)
+        with desk.leases.held_for_tick(user_id, ts_tick, desk.clock, until=desk.until) as lease:
+            if lease is None:
+                return None
+            decision = _decision(desk, lease, due, ts_tick)
+            _log(desk, decision, lease)
+            return decision
+    except (Conflict, TryAgainLater) as error:  # no lease, so nothing was done
+        decision = _skipped(desk, user_id, ts_tick, str(error))
+        _log(desk, decision, None)
+        return decision
+
+
+def _decision(desk: Desk, lease: Lease, due: Due, ts_tick: int) -> Decision:
+    try:
+        return _decide_and_trade(desk, lease, due, ts_tick)
     except CallOwner as error:
-        _switch_off(desk, user_id, error)
-        decision = _skipped(desk, strategy, ts_tick, f"autopilot switched off: {error}")
+        return _skipped(desk, lease.user_id, ts_tick, _switch_off(desk, lease.user_id, error))
     except (BotBalanceError, InvalidInput) as error:
-        decision = _skipped(desk, strategy, ts_tick, str(error))
-    desk.decisions.log(decision)
-    return decision
+        return _skipped(desk, lease.user_id, ts_tick, str(error))
 
 
-def _decide_and_trade(desk: Desk, strategy: Strategy, ts_tick: int) -> Decision:
+def _decide_and_trade(desk: Desk, lease: Lease, due: Due, ts_tick: int) -> Decision:
+    strategy = due.strategy
     config = strategy.config()
-    account = desk.accounts.of(strategy.user_id, strategy.exchange)
+    account = desk.accounts.with_key(strategy.user_id, strategy.exchange, due.key)
     snapshot = desk.portfolio.snapshot(account, strategy.symbols(), fresh=False)
-    unsettled = reconcile(desk, account, strategy, snapshot.open_orders)
-    blocked = snapshot.active_symbols() | {order.symbol for order in unsettled}
+    looked = reconcile(desk, lease, account, strategy, snapshot.open_orders)
+    now = desk.clock()
+    require_belief(lease, strategy, snapshot, looked.spent, now, price_jump_pct=desk.price_jump_pct)
+    blocked = snapshot.active_symbols() | looked.blocked_symbols()
     evaluation = evaluate_snapshot(snapshot, strategy.target_allocations, config, blocked)
-    active = [order for order in unsettled if order.may_trade]
-    resting, now = [_resting(order) for order in active], desk.clock()
+    active = [order for order in looked.unsettled if order.may_trade]
+    resting = [_resting(order) for order in active]
     cancels = review_resting_orders(resting, evaluation, config, now)
+    if cancels or evaluation.actions:
+        _require_unchanged(desk, strategy)
     troubles: list[BotBalanceError] = []
     for order in active:
         if order.client_order_id in cancels:
             try:
-                cancel(desk, account, order, cancels[order.client_order_id])
+                cancel(desk, lease, account, order, cancels[order.client_order_id])
             except WaitUntilAllowed:
                 raise
             except (TryAgainLater, MendRequest, Conflict) as error:  # its pair stays blocked; the next tick looks again
                 troubles.append(error)
     placed = place_actions(
-        desk, account, strategy, evaluation.actions, snapshot.rules, ts_tick=ts_tick, source="autopilot"
+        desk, lease, account, strategy, evaluation.actions, snapshot.rules, ts_tick=ts_tick, source="autopilot"
     )
-    if placed.stopped_by is not None:
-        troubles.append(placed.stopped_by)
+    note_orders(lease, active, placed.orders)
+    reasons = [str(trouble) for trouble in troubles]
     if isinstance(placed.stopped_by, CallOwner):
-        _switch_off(desk, strategy.user_id, placed.stopped_by)
+        reasons.append(_switch_off(desk, strategy.user_id, placed.stopped_by))
+    elif placed.stopped_by is not None:
+        reasons.append(str(placed.stopped_by))
     return Decision(
         user_id=strategy.user_id,
         ts_tick=ts_tick,
         decided_at=desk.clock(),
         outcome="decided",
-        reason="; ".join(map(str, troubles)) or None,
+        reason="; ".join(reasons) or None,
         engine_version=engine.VERSION,
         inputs=_inputs(strategy, config, snapshot, blocked) | to_jsonable_python({"open_orders": resting, "now": now}),
         evaluation=to_jsonable_python(evaluation),
@@ -81,13 +121,42 @@ def _decide_and_trade(desk: Desk, strategy: Strategy, ts_tick: int) -> Decision:
     )
 
 
-def _switch_off(desk: Desk, user_id: str, error: CallOwner) -> None:
-    """Switch the autopilot off, with the reason; whatever else of the strategy is changed meanwhile stays."""
+def _require_unchanged(desk: Desk, strategy: Strategy) -> None:
+    """Raise Conflict where the strategy was changed, or the autopilot switched off, since this tick read it."""
+    if desk.strategies.get(strategy.user_id).version != strategy.version:
+        raise Conflict("strategy_changed", "the strategy was changed during this tick; the next one goes by it")
+
+
+def _switch_off(desk: Desk, user_id: str, error: CallOwner) -> str:
+    """Switch the autopilot off, with the reason; whatever else of the strategy is changed meanwhile stays.
+
+    Returns what to log. Where it cannot be written now, the next tick meets the same refusal, and tries again.
+    """
+    alarm("autopilot_switched_off", "an exchange refuses a user's key", user_id=user_id, reason=str(error))
     switched_off = {"autopilot_enabled": False, "disabled_reason": str(error), "updated_at": desk.clock()}
-    try:
-        desk.strategies.save(desk.strategies.get(user_id).model_copy(update=switched_off))
-    except Conflict:
-        desk.strategies.save(desk.strategies.get(user_id).model_copy(update=switched_off))
+    for _ in range(2):
+        try:
+            desk.strategies.save(desk.strategies.get(user_id).model_copy(update=switched_off))
+        except Conflict:
+            continue
+        except TryAgainLater as trouble:
+            return f"{error}; the autopilot is not switched off yet: {trouble}"
+        return f"autopilot switched off: {error}"
+    return f"{error}; the autopilot is not switched off yet: the strategy is being changed"
+
+
+def _log(desk: Desk, decision: Decision, lease: Lease | None) -> None:
+    for delay in (1, 2, None):
+        try:
+            desk.decisions.log(decision, lease)
+        except TryAgainLater as error:
+            trouble = error
+        else:
+            return
+        if delay is not None:
+            desk.sleep(delay)
+    facts = {"user_id": decision.user_id, "ts_tick": decision.ts_tick, "reason": str(trouble)}
+    alarm("decision_not_logged", "a decision could not be logged", **facts, decision=decision.model_dump(mode="json"))
 
 
 def _inputs(
@@ -107,9 +176,9 @@ def _inputs(
     return inputs
 
 
-def _skipped(desk: Desk, strategy: Strategy, ts_tick: int, reason: str) -> Decision:
+def _skipped(desk: Desk, user_id: str, ts_tick: int, reason: str) -> Decision:
     return Decision(
-        user_id=strategy.user_id,
+        user_id=user_id,
         ts_tick=ts_tick,
         decided_at=desk.clock(),
         outcome="skipped",
