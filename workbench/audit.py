@@ -5,9 +5,9 @@ from decimal import Decimal
 
 from botbalance.store.orders import Order, OrderStatus
 
-from workbench.exchange.books import Books
 from workbench.exchange.books import Order as BookedOrder
 from workbench.exchange.books import OrderStatus as BookedStatus
+from workbench.exchange.control_messages import AccountBooks
 
 _SAME_STATUS = {
     BookedStatus.NEW: OrderStatus.OPEN,
@@ -17,12 +17,12 @@ _SAME_STATUS = {
 }
 
 
-def differences(books: Books, api_key: str, orders: Iterable[Order]) -> list[str]:
-    """Everything in which the account's books and our orders disagree, a line each; empty where they agree."""
+def differences(books: AccountBooks, orders: Iterable[Order]) -> list[str]:
+    """Everything in which an account's books and our orders disagree, a line each; empty where they agree."""
     ours = {order.client_order_id: order for order in orders}
     found = []
     booked_ids = set()
-    for booked in books.orders(api_key):
+    for booked in books.orders:
         if booked.client_order_id in booked_ids:
             found.append(f"{booked.client_order_id}: twice on the exchange")
         booked_ids.add(booked.client_order_id)
@@ -34,7 +34,7 @@ def differences(books: Books, api_key: str, orders: Iterable[Order]) -> list[str
     for client_order_id, order in ours.items():
         if client_order_id not in booked_ids and order.status not in {OrderStatus.REJECTED, OrderStatus.CANCELED}:
             found.append(f"{client_order_id}: {order.status} here, unknown to the exchange")
-    found += _fill_differences(books, api_key, ours)
+    found += _fill_differences(books, ours)
     return found
 
 
@@ -55,11 +55,11 @@ def _order_differences(booked: BookedOrder, order: Order) -> list[str]:
     ]
 
 
-def _fill_differences(books: Books, api_key: str, ours: dict[str, Order]) -> list[str]:
+def _fill_differences(books: AccountBooks, ours: dict[str, Order]) -> list[str]:
     by_exchange_id = {order.exchange_order_id: order for order in ours.values()}
     booked = {
         (str(trade.trade_id), trade.price, trade.qty, trade.commission, trade.commission_asset)
-        for trade in books.trades(api_key)
+        for trade in books.trades
         if str(trade.order_id) in by_exchange_id
     }
     here: set[tuple[str, Decimal, Decimal, Decimal, str]] = {

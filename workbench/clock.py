@@ -1,26 +1,22 @@
-"""The local run's time: it stands still between ticks and jumps one tick's length with each."""
+"""A local run's time: its exchange's, which stands still between ticks and jumps one tick's length with each."""
 
-from threading import Lock
-
-from botbalance.trading.desk import TICK_SECONDS
+from workbench.exchange.control_client import SimulatorClient
 
 
-class TickClock:
-    """Epoch seconds; ticks may come faster than every 30 s, and still be 30 s apart for everything that counts."""
+class FollowingClock:
+    """The time of ``exchange`` in epoch seconds, ``now`` and whenever this lets it go on: nobody else does."""
 
-    def __init__(self, start: int) -> None:
-        self._now = start - start % TICK_SECONDS
-        self._lock = Lock()
+    def __init__(self, exchange: SimulatorClient, now: int) -> None:
+        self._exchange = exchange
+        self._now = now
 
     def __call__(self) -> int:
         return self._now
 
-    def milliseconds(self) -> int:
-        """The same in epoch milliseconds."""
-        return self._now * 1000
+    def next_tick(self, candles: int = 0) -> int:
+        """Let the exchange go on by a tick and by ``candles``; returns the tick's time.
 
-    def next_tick(self) -> int:
-        """Go on to the next tick; returns its time."""
-        with self._lock:
-            self._now += TICK_SECONDS
-            return self._now
+        Raises OutOfCandles where none are left.
+        """
+        self._now = self._exchange.next_tick(candles)
+        return self._now

@@ -1,22 +1,22 @@
-"""DynamoDB, SQS and KMS on this machine: moto's server, or another DynamoDB by URL."""
+"""The template's tables, queues and keys on this machine, or its tables in another DynamoDB by URL."""
 
-import logging
-from collections.abc import Mapping
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 
 import boto3
-import requests
 from botbalance.errors import TryAgainLater
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
-from moto.server import ThreadedMotoServer
 
+from workbench.cloud import Cloud
 from workbench.template import Template
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import WaiterConfigTypeDef
+    from mypy_boto3_kms import KMSClient
+    from mypy_boto3_sqs import SQSClient
 
-LOOPBACK = "127.0.0.1"
 CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "local",
     "AWS_SECRET_ACCESS_KEY": "local",
@@ -31,55 +31,59 @@ _TABLE_PROPERTIES = (
     "GlobalSecondaryIndexes",
     "LocalSecondaryIndexes",
 )
+_PATIENT = Config(connect_timeout=2, read_timeout=30, retries={"total_max_attempts": 1})
+_LONGEST_CREATION: "WaiterConfigTypeDef" = {"Delay": 1, "MaxAttempts": 60}
 
 
 class EmbeddedAws:
-    """The template's tables, queues and keys on loopback; ``dynamodb`` is the URL of another DynamoDB.
+    """The template's resources; ``dynamodb`` is the URL of another DynamoDB than the embedded one.
 
-    ``run`` is part of the tables' names: the simulated exchange starts anew with every run, so each has its own.
+    ``run`` is part of the tables' names. What another DynamoDB has under these names already is used as it is.
     """
 
     def __init__(self, template: Template, *, run: str, dynamodb: str | None = None) -> None:
         self._template = template
         self._dynamodb = dynamodb
         self._run = run
-        self._url = ""
-        self._server = ThreadedMotoServer(ip_address=LOOPBACK, port=0, verbose=False)
+        self._cloud = Cloud()
 
     def start(self) -> dict[str, str]:
-        """Start what is needed and make every resource; returns the functions' environment."""
-        logging.getLogger("werkzeug").setLevel(logging.WARNING)  # otherwise a line for every request
-        self._server.start()
-        _, port = self._server.get_host_and_port()
-        self._url = moto = f"http://{LOOPBACK}:{port}"
-        dynamodb = self._dynamodb or moto
-        physical_ids = self._tables(dynamodb) | self._queues(moto) | self._keys(moto)
-        endpoints = {"DYNAMODB_ENDPOINT": dynamodb, "SQS_ENDPOINT": moto, "KMS_ENDPOINT": moto}
+        """Start what is needed and make every resource that is not there; returns the functions' environment.
+
+        Raises TryAgainLater where that cannot be.
+        """
+        cloud = self._cloud.start()
+        dynamodb = self._dynamodb or cloud
+        with (
+            closing(_dynamodb_client(dynamodb)) as tables,
+            closing(boto3.client("sqs", endpoint_url=cloud)) as queues,
+            closing(boto3.client("kms", endpoint_url=cloud)) as keys,
+        ):
+            self._cloud.wait()  # last of all: making the clients took most of the time that it needs
+            physical_ids = self._tables(tables) | self._queues(queues) | self._keys(keys)
+        endpoints = {"DYNAMODB_ENDPOINT": dynamodb, "SQS_ENDPOINT": cloud, "KMS_ENDPOINT": cloud}
         return self._template.environment(physical_ids) | endpoints
 
     def stop(self) -> None:
-        """Stop the server; what it held is gone."""
-        if self._url:
-            requests.post(f"{self._url}/moto-api/reset", timeout=30)  # moto keeps its state for the whole process
-        self._server.stop()
+        """End what was started; what it held is gone."""
+        self._cloud.stop()
 
-    def _tables(self, endpoint: str) -> dict[str, str]:
-        names = {
-            logical_id: f"botbalance-{self._run}-{logical_id}"
-            for logical_id in self._template.resources("AWS::DynamoDB::Table")
-        }
-        patient = Config(connect_timeout=2, read_timeout=30, retries={"total_max_attempts": 1})
+    def _tables(self, client: "DynamoDBClient") -> dict[str, str]:
+        tables = self._template.resources("AWS::DynamoDB::Table")
+        names = {logical_id: f"botbalance-{self._run}-{logical_id}" for logical_id in tables}
         try:
-            client: DynamoDBClient = boto3.client("dynamodb", endpoint_url=endpoint, config=patient)
-            for logical_id, properties in self._template.resources("AWS::DynamoDB::Table").items():
-                wanted: dict[str, Any] = {key: properties[key] for key in _TABLE_PROPERTIES if key in properties}
-                client.create_table(TableName=names[logical_id], **wanted)
+            for logical_id, properties in tables.items():
+                wanted: Any = {key: properties[key] for key in _TABLE_PROPERTIES if key in properties}
+                with suppress(client.exceptions.ResourceInUseException):
+                    client.create_table(TableName=names[logical_id], **wanted)
+            active = client.get_waiter("table_exists")
+            for name in names.values():
+                active.wait(TableName=name, WaiterConfig=_LONGEST_CREATION)
         except (BotoCoreError, ClientError, ValueError) as error:
-            raise TryAgainLater("dynamodb_unreachable", f"--dynamodb is {endpoint}: {error}") from error
+            raise _no_dynamodb(client.meta.endpoint_url, error) from error
         return names
 
-    def _queues(self, endpoint: str) -> dict[str, str]:
-        client = boto3.client("sqs", endpoint_url=endpoint)
+    def _queues(self, client: "SQSClient") -> dict[str, str]:
         return {
             logical_id: client.create_queue(
                 QueueName=f"botbalance-{logical_id}",
@@ -88,7 +92,17 @@ class EmbeddedAws:
             for logical_id, properties in self._template.resources("AWS::SQS::Queue").items()
         }
 
-    def _keys(self, endpoint: str) -> dict[str, str]:
-        client = boto3.client("kms", endpoint_url=endpoint)
-        keys: Mapping[str, Any] = self._template.resources("AWS::KMS::Key")
+    def _keys(self, client: "KMSClient") -> dict[str, str]:
+        keys = self._template.resources("AWS::KMS::Key")
         return {logical_id: client.create_key()["KeyMetadata"]["KeyId"] for logical_id in keys}
+
+
+def _dynamodb_client(endpoint: str) -> "DynamoDBClient":
+    try:
+        return boto3.client("dynamodb", endpoint_url=endpoint, config=_PATIENT)
+    except ValueError as error:
+        raise _no_dynamodb(endpoint, error) from error
+
+
+def _no_dynamodb(endpoint: str, error: Exception) -> TryAgainLater:
+    return TryAgainLater("dynamodb_unreachable", f"no DynamoDB can be used at {endpoint}: {error}")

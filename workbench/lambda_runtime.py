@@ -12,7 +12,8 @@ _REMAINING_MS = 60_000
 class InvocationContext:
     """What Lambda hands a handler besides the event."""
 
-    def __init__(self, function_name: str) -> None:
+    def __init__(self, function_name: str, remaining_ms: int = _REMAINING_MS) -> None:
+        self._remaining_ms = remaining_ms
         self.function_name = function_name
         self.function_version = "$LATEST"
         self.memory_limit_in_mb = 1024
@@ -20,8 +21,8 @@ class InvocationContext:
         self.aws_request_id = str(uuid4())
 
     def get_remaining_time_in_millis(self) -> int:
-        """A local invocation is never cut short."""
-        return _REMAINING_MS
+        """The same from beginning to end: what a local invocation takes is no measure of what a function may."""
+        return self._remaining_ms
 
 
 class LambdaRuntime:

@@ -4,35 +4,32 @@ The handlers, tables, queue and routes are the ones that are deployed; what call
 """
 
 import os
-import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
 from typing import Any, Self
-from uuid import uuid4
 
 from botbalance import bootstrap
-from botbalance.api.schemas import StrategyRequest
 from botbalance.engine import hold_value, rebalancing_bonus
-from botbalance.errors import MendRequest
 from botbalance.settings import read_settings
 from botbalance.store.credentials import ExchangeKey
 from botbalance.store.orders import Order, OrderStatus
 from botbalance.trading.plan import Plan, preview
 from botbalance.trading.strategy import change_strategy, switch_autopilot
 
-from workbench import demo_portfolio
 from workbench.audit import differences
-from workbench.clock import TickClock
+from workbench.clock import FollowingClock
 from workbench.embedded_aws import CREDENTIALS, EmbeddedAws
 from workbench.exchange.binance_api import BinanceApi
 from workbench.exchange.books import Books
-from workbench.exchange.market import CandleSource, FrozenPrices, Market
-from workbench.exchange.random_walk import RandomWalk
-from workbench.exchange.recorded_candles import OutOfCandles, RecordedCandles, recorded_symbols
+from workbench.exchange.control_client import SimulatorClient
+from workbench.exchange.control_door import ControlDoor
+from workbench.exchange.market import Market
 from workbench.exchange.server import ExchangeServer
+from workbench.exchange.simulation import Simulation
 from workbench.gateway import DEMO_USER, Gateway
 from workbench.lambda_runtime import LambdaRuntime
 from workbench.template import read_template
@@ -45,7 +42,11 @@ _MESSAGES_PER_RECEIVE = 10
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a local run is asked for; ``speed`` in candles a tick, ``dynamodb`` a URL."""
+    """What a local run is asked for; ``speed`` in candles a tick, ``dynamodb`` a URL.
+
+    ``exchange`` is the URL of a simulated exchange that runs already. The market is its own then, and ``seed``,
+    ``candles``, ``speed``, ``strategy`` and ``freeze_prices`` count for nothing.
+    """
 
     port: int = 0
     seed: int = 0
@@ -54,6 +55,7 @@ class Options:
     strategy: Path | None = None
     freeze_prices: bool = False
     dynamodb: str | None = None
+    exchange: str | None = None
     autopilot: bool = True
 
 
@@ -74,22 +76,28 @@ class Standing:
 class Stack:
     """Everything, wired together; a context manager that ends it cleanly."""
 
+    exchange: SimulatorClient
+    clock: FollowingClock
+    """Both there once this has been started; ``clock`` is the exchange's time."""
+
     def __init__(self, options: Options) -> None:
         self._options = options
         self._template = read_template()
-        self.clock = TickClock(int(time.time()))
-        strategy, source, first_prices = _market_of(options, self.clock)
-        self._strategy = strategy
-        self.market = _market_at(first_prices, source)
-        self.books = Books(self.market, seed=options.seed, clock=self.clock.milliseconds)
-        self.start_balances = demo_portfolio.off_target_balances(strategy, first_prices)
-        self.books.open_account(DEMO_KEY.api_key, DEMO_KEY.secret, self.start_balances)
-        self._exchange = ExchangeServer(BinanceApi(self.books))
-        self._aws = EmbeddedAws(self._template, dynamodb=options.dynamodb, run=uuid4().hex[:8])
+        self._simulation = _simulation(options) if options.exchange is None else None
         self._runtime = LambdaRuntime()
         self._gateway = Gateway(self._template.routes(), self._runtime, self.tick, port=options.port)
-        self._services: bootstrap.Services | None = None
         self._ticking = Lock()
+        self._started = ExitStack()
+
+    @property
+    def market(self) -> Market:
+        """The market of the exchange that this has started itself, for whoever must rig it."""
+        return self._own_simulation().market
+
+    @property
+    def books(self) -> Books:
+        """The books of the exchange that this has started itself, for whoever must rig them."""
+        return self._own_simulation().books
 
     @property
     def url(self) -> str:
@@ -109,19 +117,16 @@ class Stack:
         self.stop()
 
     def stop(self) -> None:
-        """End everything that was started."""
-        self._gateway.stop()
-        self._exchange.stop()
-        if self._services is not None:
-            self._services.close()
-        self._aws.stop()
-        bootstrap.use(None)
+        """End everything that was started, the newest first."""
+        self._started.close()
 
     def tick(self) -> dict[str, Any]:
-        """Move the market, then run the autopilot once through dispatch, queue and work; returns what dispatch said."""
+        """Move the market, then run the autopilot once through dispatch, queue and work; returns what dispatch said.
+
+        Raises OutOfCandles where the market cannot move.
+        """
         with self._ticking:
-            ts_tick = self.clock.next_tick()
-            self._move_market()
+            ts_tick = self.clock.next_tick(self._speed)
             answer: dict[str, Any] = self._runtime.invoke(_DISPATCH, {"ts_tick": ts_tick})
             self._drain_queue()
             return answer
@@ -135,45 +140,54 @@ class Stack:
         plan = preview(desk, DEMO_USER)
         orders = list(desk.orders.every(DEMO_USER))
         # An asset that was dropped from the targets is still held from the start, and its fills still count.
-        prices = {spec.base: self.market.last_price(symbol) for symbol, spec in self.market.specs.items()}
+        prices = {pair.base: pair.last_price for pair in self.exchange.pairs()}
         prices |= {row.asset: row.price for row in plan.evaluation.rows if row.price is not None}
         return Standing(
             plan=plan,
             orders=orders,
-            hold_quote=hold_value(self.start_balances, prices),
+            hold_quote=hold_value(self._start_balances, prices),
             bonus_quote=rebalancing_bonus((fill for order in orders for fill in order.engine_fills()), prices),
         )
 
     def book_differences(self) -> list[str]:
         """In what the exchange's books and ours disagree; empty where they agree."""
-        return differences(self.books, DEMO_KEY.api_key, bootstrap.services().desk.orders.every(DEMO_USER))
+        booked = self.exchange.account_books(DEMO_KEY.api_key)
+        return differences(booked, bootstrap.services().desk.orders.every(DEMO_USER))
 
     def _start(self) -> Self:
         os.environ |= CREDENTIALS
-        environment = self._aws.start()
-        self._exchange.start()
-        environment |= {"EXCHANGE_BASE_URL": self._exchange.url} | {
-            name: os.environ[name]
-            for name in ("PRICING_SOURCE", "PRICING_USE_CACHE", "PRICING_TTL")
-            if name in os.environ
-        }
-        services = self._services = bootstrap.Services(read_settings(environment), clock=self.clock)
+        started = self._started
+        exchange_url = self._options.exchange or self._start_exchange()
+        self.exchange = SimulatorClient(exchange_url)
+        started.callback(self.exchange.close)
+        about = self.exchange.about()
+        self._speed = about.speed
+        self.clock = FollowingClock(self.exchange, about.now)
+        aws = EmbeddedAws(self._template, run=about.id, dynamodb=self._options.dynamodb)
+        started.callback(aws.stop)
+        environment = aws.start() | {"EXCHANGE_BASE_URL": exchange_url} | _price_settings()
+        services = bootstrap.Services(read_settings(environment), clock=self.clock)
+        started.callback(services.close)
         bootstrap.use(services)
-        services.credentials.save(DEMO_USER, self._strategy.exchange, DEMO_KEY, self.clock())
-        change_strategy(services.desk, DEMO_USER, self._strategy.model_dump())
+        started.callback(bootstrap.use, None)
+        self._start_balances = self.exchange.open_account(DEMO_KEY.api_key, DEMO_KEY.secret, about.start_balances)
+        services.credentials.save(DEMO_USER, about.strategy.exchange, DEMO_KEY, self.clock())
+        if services.strategies.find(DEMO_USER) is None:  # otherwise an earlier run's, as its user has left it
+            change_strategy(services.desk, DEMO_USER, about.strategy.model_dump())
         switch_autopilot(services.desk, DEMO_USER, enabled=self._options.autopilot)
+        started.callback(self._gateway.stop)
         self._gateway.start()
         return self
 
-    def _move_market(self) -> None:
-        """Go on by ``speed`` candles, or by what is left of them; raises OutOfCandles where nothing is."""
-        for moved in range(self._options.speed):
-            try:
-                self.market.advance()
-            except OutOfCandles:
-                if not moved:
-                    raise
-                return
+    def _start_exchange(self) -> str:
+        simulation = self._own_simulation()
+        server = ExchangeServer(BinanceApi(simulation.books), more=ControlDoor(simulation).routes())
+        return self._started.enter_context(server).url
+
+    def _own_simulation(self) -> Simulation:
+        if self._simulation is None:
+            raise RuntimeError(f"the exchange at {self._options.exchange} is another process's")
+        return self._simulation
 
     def _drain_queue(self) -> None:
         services = bootstrap.services()
@@ -206,33 +220,17 @@ def _record(message: Any) -> dict[str, Any]:
     }
 
 
-def _market_of(options: Options, clock: TickClock) -> tuple[StrategyRequest, CandleSource, dict[str, Decimal]]:
-    """The strategy of the run, where its prices come from, and the first of them."""
-    strategy = demo_portfolio.read_strategy(options.strategy) if options.strategy else None
-    if options.candles is not None:
-        if not options.candles.is_dir():
-            raise MendRequest("no_candles", f"--candles is {options.candles}, expected a folder")
-        recorded = recorded_symbols(options.candles)
-        strategy = strategy or demo_portfolio.equal_shares_strategy(recorded)
-        candles = RecordedCandles(options.candles, _symbols(strategy) or recorded[:1])
-        source: CandleSource = candles
-        first_prices = candles.first_prices
-    else:
-        strategy = strategy or demo_portfolio.demo_strategy()
-        first_prices = {
-            symbol: demo_portfolio.FIRST_PRICES.get(symbol.removesuffix(strategy.quote_asset), Decimal(1))
-            for symbol in _symbols(strategy) or [f"BTC{demo_portfolio.QUOTE}"]  # an exchange has some market
-        }
-        source = RandomWalk(seed=options.seed, start_ms=clock.milliseconds())
-    return strategy, FrozenPrices(start_ms=source.start_ms) if options.freeze_prices else source, first_prices
+def _simulation(options: Options) -> Simulation:
+    return Simulation(
+        seed=options.seed,
+        candles=options.candles,
+        speed=options.speed,
+        strategy=options.strategy,
+        freeze_prices=options.freeze_prices,
+    )
 
 
-def _market_at(first_prices: dict[str, Decimal], source: CandleSource) -> Market:
-    try:
-        return Market.with_default_filters(first_prices, source)
-    except ValueError as error:
-        raise MendRequest("local_market", f"the simulated exchange cannot list a pair: {error}") from None
-
-
-def _symbols(strategy: StrategyRequest) -> list[str]:
-    return [asset + strategy.quote_asset for asset in strategy.target_allocations if asset != strategy.quote_asset]
+def _price_settings() -> dict[str, str]:
+    """Where prices come from, as whoever starts this has set it for the functions."""
+    names = ("PRICING_SOURCE", "PRICING_USE_CACHE", "PRICING_TTL")
+    return {name: os.environ[name] for name in names if name in os.environ}

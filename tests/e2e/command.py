@@ -1,12 +1,29 @@
 """Runs the installed ``botbalance`` as a user does."""
 
+import json
 import os
 import subprocess
 import sys
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 COMMAND = str(Path(sys.executable).with_name("botbalance"))
 LONGEST_S = 100
+SUMMARY_KEYS = {
+    "ticks",
+    "orders_placed",
+    "orders_filled",
+    "orders_open",
+    "nav_start",
+    "nav_end",
+    "drift_start_pct",
+    "drift_end_pct",
+    "bonus_quote",
+    "hold_quote",
+    "books_agree",
+    "book_differences",
+}
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -47,3 +64,18 @@ def only_line(status: int, output: str, errors: str) -> str:
     assert len(errors.splitlines()) == 1, errors
     assert errors.startswith("botbalance: ")
     return errors.strip()
+
+
+def summary_of(status: str | int, output: str, errors: str) -> dict[str, Any]:
+    """The JSON at the end of a run, which must have ended well and whose numbers must add up."""
+    assert status == 0, errors
+    assert errors == ""
+    found: dict[str, Any] = json.loads(output.splitlines()[-1])
+    assert set(found) >= SUMMARY_KEYS
+    for name in ("nav_start", "nav_end", "drift_start_pct", "drift_end_pct", "bonus_quote", "hold_quote"):
+        assert isinstance(found[name], str)
+        assert "e" not in found[name].lower()
+    assert Decimal(found["nav_end"]) == Decimal(found["hold_quote"]) + Decimal(found["bonus_quote"])
+    assert found["books_agree"] is True
+    assert found["book_differences"] == []
+    return found

@@ -21,6 +21,8 @@ COMMANDS: dict[str, Any] = typer.main.get_command(cli.app).commands  # type: ign
 NOBODY = "http://127.0.0.1:9"
 SHORTEST = {"--port": "0", "--ticks": "1", "--tick-seconds": "0"}
 """So that a run that should have been refused ends by itself."""
+HARMLESS = {"local": SHORTEST, "exchange": {}, "soak": {"--users": "1", "--ticks": "1"}}
+"""What else a command is given; those that are not named here ask an API."""
 LOCAL = ("local", *(f"{option}={value}" for option, value in SHORTEST.items()))
 GOOD: dict[str, Any] = {
     "target_allocations": {"BTC": "50", "USDT": "50"},
@@ -51,23 +53,33 @@ def bad_values() -> Iterator[tuple[str, str, list[str]]]:
         "int": ["x", "1.5", "", "1e3", "٣x"],
         "float": ["x", "", "nan", "inf", "-1", "1e99"],
         "path": ["/nowhere/at/all", "no such file"],
+        "faults": ["", "nothing", "all,nothing", ","],
         "url": ["nonsense", "http://", "ftp://127.0.0.1", NOBODY, "http://[::1", "http://127.0.0.1:99999"],
     }
-    ranges = {"port": ["-1", "65536"], "ticks": ["0", "-1"], "speed": ["0", "10001"], "tick_seconds": ["3601"]}
+    ranges = {
+        "port": ["-1", "65536"],
+        "tick": ["-1"],
+        "ticks": ["0", "-1"],
+        "speed": ["0", "10001"],
+        "tick_seconds": ["3601"],
+        "users": ["0", "10001"],
+        "workers": ["0", "17"],
+    }
     for command, definition in COMMANDS.items():
         for parameter in definition.params:
             option = parameter.opts[0]
             if option == "--help":
                 continue
-            if parameter.is_flag:
-                yield command, option, ["--maybe"]
+            if getattr(parameter, "is_flag", False):  # which an argument has not
+                yield command, option, ["maybe"]
                 continue
             if parameter.name == "token":
                 yield command, option, ["two\nlines", "ünï💰"]
                 continue
-            is_url = parameter.name in {"url", "dynamodb"}
+            is_url = parameter.name in {"url", "dynamodb", "exchange"}
             kind = "url" if is_url else parameter.type_descriptor.annotation.__name__.lower()
-            yield command, option, of_kind[kind] + ranges.get(parameter.name, [])
+            values = of_kind[parameter.name if kind == "str" else kind]
+            yield command, option, values + ranges.get(parameter.name, [])
 
 
 CASES = [(command, option, value) for command, option, values in bad_values() for value in values]
@@ -77,12 +89,19 @@ CASES = [(command, option, value) for command, option, values in bad_values() fo
 def test_a_bad_value_of_any_option_is_one_line(
     fails: Callable[..., str], command: str, option: str, value: str
 ) -> None:
-    arguments = [command, f"{option}={value}"] if value != "--maybe" else [command, f"{option}=maybe"]
-    if command != "local" and option != "--url":
-        arguments.append(f"--url={NOBODY}")
-    if command == "local":
-        arguments += [f"{other}={harmless}" for other, harmless in SHORTEST.items() if other != option]
-    fails(*arguments)
+    given = f"{option}={value}" if option.startswith("--") else value
+    harmless = HARMLESS.get(command, {"--url": NOBODY})
+    fails(command, given, *(f"{other}={text}" for other, text in harmless.items() if other != option))
+
+
+@pytest.mark.parametrize(
+    "option", ["--seed=0", "--candles=.", "--speed=1", "--strategy=strategy.json", "--freeze-prices"]
+)
+def test_an_option_of_the_market_is_refused_beside_an_exchange_that_runs(
+    fails: Callable[..., str], option: str
+) -> None:
+    line = fails(*LOCAL, "--exchange", NOBODY, option)
+    assert f"{option.partition('=')[0]} is the market's" in line
 
 
 def test_every_command_is_covered() -> None:
@@ -201,6 +220,10 @@ def test_an_asset_without_candles_is_named(fails: Callable[..., str], tmp_path: 
     strategy.write_text(json.dumps(GOOD | {"target_allocations": {"ETH": "50", "USDT": "50"}}))
     line = fails(*LOCAL, "--candles", str(tmp_path), "--strategy", str(strategy))
     assert "ETHUSDT" in line
+
+
+def test_a_server_that_is_no_exchange_is_one_line(fails: Callable[..., str], other_servers: str) -> None:
+    assert other_servers in fails(*LOCAL, "--exchange", other_servers)
 
 
 def test_a_server_that_is_no_dynamodb_is_one_line(fails: Callable[..., str], other_servers: str) -> None:

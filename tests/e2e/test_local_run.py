@@ -12,40 +12,12 @@ from typing import Any
 import pytest
 import requests
 
-from tests.e2e.command import finish, only_line, run, start
+from tests.e2e.command import finish, only_line, run, start, summary_of
 from workbench import cli
 
 SHARED_CANDLES = Path(__file__).parents[3] / "shared" / "data" / "candles"
-KEYS = {
-    "ticks",
-    "orders_placed",
-    "orders_filled",
-    "orders_open",
-    "nav_start",
-    "nav_end",
-    "drift_start_pct",
-    "drift_end_pct",
-    "bonus_quote",
-    "hold_quote",
-    "books_agree",
-    "book_differences",
-}
 FAST = ("--tick-seconds", "0", "--port", "0", "--json")
 HOUR_MS = 3_600_000
-
-
-def summary_of(status: str | int, output: str, errors: str) -> dict[str, Any]:
-    assert status == 0, errors
-    assert errors == ""
-    found: dict[str, Any] = json.loads(output.splitlines()[-1])
-    assert set(found) >= KEYS
-    for name in ("nav_start", "nav_end", "drift_start_pct", "drift_end_pct", "bonus_quote", "hold_quote"):
-        assert isinstance(found[name], str)
-        assert "e" not in found[name].lower()
-    assert Decimal(found["nav_end"]) == Decimal(found["hold_quote"]) + Decimal(found["bonus_quote"])
-    assert found["books_agree"] is True
-    assert found["book_differences"] == []
-    return found
 
 
 def runs(*several: Sequence[str]) -> list[dict[str, Any]]:

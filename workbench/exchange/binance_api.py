@@ -40,6 +40,11 @@ class Request:
     body: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def api_key(self) -> str | None:
+        """The key it was sent with; None on a public connection."""
+        return self.headers.get("x-mbx-apikey")
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:
@@ -88,13 +93,7 @@ class BinanceApi:
 
     async def serve(self, incoming: web.Request) -> web.StreamResponse:
         """Read a request, have its effect, send its reply."""
-        path, _, query = incoming.raw_path.partition("?")
-        body = (await incoming.read()).decode("utf-8", errors="replace")
-        headers = {name.lower(): value for name, value in incoming.headers.items()}
-        reply = self.answer(Request(incoming.method, path, query, body, headers))
-        return web.Response(
-            status=reply.status, text=reply.text, content_type=reply.content_type, headers=reply.headers
-        )
+        return to_send(self.answer(await received(incoming)))
 
     def answer(self, request: Request) -> Reply:
         """The request's whole effect, and what is to be said about it."""
@@ -114,9 +113,7 @@ class BinanceApi:
             except Refusal as refusal:
                 if refusal.status == 429:
                     headers["Retry-After"] = str(60 - int(time.time()) % 60)
-                return Reply(
-                    refusal.status, json.dumps({"code": refusal.code, "msg": refusal.message}), headers=headers
-                )
+                return refused(refusal, headers)
             return Reply(200, json.dumps(content), headers=headers)
 
     def _count_weight(self, weight: int, path: str) -> dict[str, str]:
@@ -138,7 +135,7 @@ class BinanceApi:
     # signatures
 
     def _authenticate(self, request: Request, parameters: Parameters) -> Account:
-        api_key = request.headers.get("x-mbx-apikey", "")
+        api_key = request.api_key or ""
         account = self.books.account(api_key)
         if account is None:
             raise refusals.unknown_key() if KEY_FORMAT.fullmatch(api_key) else refusals.malformed_key()
@@ -362,6 +359,26 @@ class BinanceApi:
         if order_id is None and client_order_id is None:
             raise refusals.order_id_missing()
         return symbol, order_id, client_order_id
+
+
+async def received(incoming: web.Request) -> Request:
+    """The request, read whole."""
+    path, _, query = incoming.raw_path.partition("?")
+    body = (await incoming.read()).decode("utf-8", errors="replace")
+    headers = {name.lower(): value for name, value in incoming.headers.items()}
+    return Request(incoming.method, path, query, body, headers)
+
+
+def to_send(reply: Reply) -> web.Response:
+    """``reply`` as aiohttp sends it."""
+    return web.Response(status=reply.status, text=reply.text, content_type=reply.content_type, headers=reply.headers)
+
+
+def refused(refusal: Refusal, headers: Mapping[str, str] | None = None) -> Reply:
+    """What Binance says when it refuses."""
+    return Reply(
+        refusal.status, json.dumps({"code": refusal.code, "msg": refusal.message}), headers=dict(headers or {})
+    )
 
 
 def _signed_part(request: Request) -> tuple[str, str, str]:

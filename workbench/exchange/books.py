@@ -132,9 +132,9 @@ class Books:
     """All accounts of the exchange, and the orders that rest in ``market``.
 
     ``maker_fee_pct`` and ``taker_fee_pct`` are percent of what a fill brings. When a resting order is traded
-    through, only a random part of it fills with ``partial_fill_probability`` (0 to 1), drawn from ``seed``.
-    ``clock`` gives the orders' and trades' times. Safe to use from several threads: every call holds the
-    market's lock.
+    through, only a random part of it fills with ``partial_fill_probability`` (0 to 1): from ``seed`` and from
+    what the order asks for, so that it is the same however the requests of several accounts interleave. ``clock``
+    gives the orders' and trades' times. Safe to use from several threads: every call holds the market's lock.
     """
 
     def __init__(
@@ -153,6 +153,7 @@ class Books:
         self.maker_fee_pct = maker_fee_pct
         self.taker_fee_pct = taker_fee_pct
         self.partial_fill_probability = partial_fill_probability
+        self._seed = seed
         self._random = Random(seed)
         self._clock = clock
         self._accounts: dict[str, Account] = {}
@@ -287,10 +288,27 @@ class Books:
 
     # matching
 
+    def fill_now(self, api_key: str, order_id: int, *, whole: bool) -> Trade:
+        """Fill what is left of a resting order at its limit, or half of that, as if it had been traded through.
+
+        Raises Refusal where the order does not rest.
+        """
+        with self.market.exclusive():
+            order = self._accounts[api_key].orders.get(order_id)
+            if order is None or not order.status.is_open:
+                raise refusals.unknown_order()
+            lot_size = self.market.specs[order.symbol].lot_size
+            half = order.remaining // lot_size // 2 * lot_size
+            qty = order.remaining if whole or not half else half
+            return self._fill(self._accounts[api_key], order, order.price, qty, is_maker=True)[1]
+
     def _fill_resting(self, symbol: str, candle: Candle) -> None:
         for order_id, account in list(self._resting[symbol].items()):
             order = account.orders[order_id]
             if trades_through(order.side, order.price, candle.low, candle.high):
+                # Whose order came first is chance where several threads trade; how much of it fills must not be.
+                drawn_for = (account.api_key, symbol, order.side, order.price, order.qty, order.executed_qty)
+                self._random.seed(f"{self._seed}:{drawn_for}")
                 qty = self._filled_part(order.remaining, self.market.specs[symbol].lot_size)
                 self._fill(account, order, order.price, qty, is_maker=True)
 

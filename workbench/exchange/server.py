@@ -1,11 +1,14 @@
 """Runs the exchange on loopback, in a thread with its own event loop."""
 
 import asyncio
+from collections.abc import Sequence
 from threading import Event, Thread
 from types import TracebackType
 from typing import Self
 
+import uvloop
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from workbench.exchange.binance_api import BinanceApi
 
@@ -15,15 +18,16 @@ LONGEST_STOP_S = 10.0
 
 
 class ExchangeServer:
-    """Serves ``api`` at ``http://127.0.0.1:port``; port 0 takes any that is free.
+    """Serves ``api`` at ``http://127.0.0.1:port``, and ``more`` beside it; port 0 takes any that is free.
 
     Example:
         with ExchangeServer(BinanceApi(books)) as server:
             requests.get(f"{server.url}/api/v3/ping")
     """
 
-    def __init__(self, api: BinanceApi, *, port: int = 0) -> None:
+    def __init__(self, api: BinanceApi, *, more: Sequence[web.RouteDef] = (), port: int = 0) -> None:
         self.api = api
+        self._more = more
         self._wanted_port = port
         self._port = 0
         self._thread: Thread | None = None
@@ -77,7 +81,7 @@ class ExchangeServer:
 
     def _run(self) -> None:
         try:
-            asyncio.run(self._serve())
+            asyncio.run(self._serve(), loop_factory=uvloop.new_event_loop)
         except BaseException as error:  # noqa: BLE001 - handed to whoever starts
             self._failure = error
         finally:
@@ -86,7 +90,10 @@ class ExchangeServer:
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
-        runner = web.AppRunner(self.api.application(), access_log=None, shutdown_timeout=1.0)
+        application = self.api.application()
+        application.middlewares.append(_let_go)
+        application.add_routes(self._more)  # aiohttp prefers fixed paths to the API's, which takes every path
+        runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
         await runner.setup()
         try:
             await web.TCPSite(runner, LOOPBACK, self._wanted_port).start()
@@ -95,3 +102,12 @@ class ExchangeServer:
             await self._stop.wait()
         finally:
             await runner.cleanup()
+
+
+@web.middleware
+async def _let_go(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Take a client that is gone before its request has been read for what it is, and not for an error in here."""
+    try:
+        return await handler(request)
+    except ConnectionResetError:
+        return web.Response(status=400)  # which nobody reads

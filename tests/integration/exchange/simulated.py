@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Self
 
 from aiohttp import web
+from botbalance.exchange.adapter import Allowance
 from botbalance.exchange.ccxt_adapter import CcxtAdapter
 
 from workbench.exchange.binance_api import BinanceApi, Reply, Request
@@ -93,23 +94,46 @@ class MisbehavingApi(BinanceApi):
 
 @dataclass
 class Exchange:
-    """A running simulated exchange; ``connect`` makes adapters, which are closed with it."""
+    """A running simulated exchange; ``connect`` makes adapters, which are closed with it.
+
+    ``slept`` are the waits that they asked for; nobody waits.
+    """
 
     market: Market
     books: Books
     api: MisbehavingApi
     url: str
     adapters: list[CcxtAdapter] = field(default_factory=list)
+    slept: list[float] = field(default_factory=list)
 
-    def connect(self, api_key: str = KEY, secret: str = SECRET) -> CcxtAdapter:
-        """An adapter with that key."""
-        adapter = CcxtAdapter("binance", api_key=api_key, secret=secret, base_url=self.url)
+    def connect(
+        self,
+        api_key: str = KEY,
+        secret: str = SECRET,
+        *,
+        name: str = "binance",
+        allowance: Allowance | None = None,
+        timeout_s: float = 10,
+    ) -> CcxtAdapter:
+        """An adapter with that key; of another exchange's class where ``name`` says so."""
+        adapter = CcxtAdapter(
+            name,
+            api_key=api_key,
+            secret=secret,
+            password="a password",
+            base_url=self.url,
+            allowance=allowance,
+            timeout_s=timeout_s,
+            sleep=self.slept.append,
+        )
         self.adapters.append(adapter)
         return adapter
 
-    def trader(self, api_key: str = KEY, secret: str = SECRET) -> CcxtAdapter:
+    def trader(
+        self, api_key: str = KEY, secret: str = SECRET, *, allowance: Allowance | None = None, timeout_s: float = 10
+    ) -> CcxtAdapter:
         """An adapter that knows the markets already; the requests for that are not counted."""
-        adapter = self.connect(api_key, secret)
+        adapter = self.connect(api_key, secret, allowance=allowance, timeout_s=timeout_s)
         adapter.use_listings(list(adapter.market_listings(self.market.specs).values()))
         self.api.requests.clear()
         return adapter

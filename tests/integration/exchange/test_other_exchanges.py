@@ -1,6 +1,6 @@
 """The checks on replies fit every exchange: nothing is a fact where the exchange says so, garbage never is."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from decimal import Decimal
 
 import pytest
@@ -32,20 +32,16 @@ type Connect = Callable[[str], CcxtAdapter]
 
 
 @pytest.fixture
-def connect(exchange: Exchange) -> Iterator[Connect]:
+def connect(exchange: Exchange) -> Connect:
     """Adapters of any exchange that know one market and talk to the simulated exchange."""
     listings = list(exchange.connect("", "").market_listings(["BTCUSDT"]).values())
-    made = []
 
     def connect_to(name: str) -> CcxtAdapter:
-        adapter = CcxtAdapter(name, api_key="key", secret="c2VjcmV0", password="p", base_url=exchange.url)
+        adapter = exchange.connect("key", "c2VjcmV0", name=name)
         adapter.use_listings(listings)
-        made.append(adapter)
         return adapter
 
-    yield connect_to
-    for adapter in made:
-        adapter.close()
+    return connect_to
 
 
 @pytest.mark.parametrize("name", NO_OPEN_ORDERS)

@@ -1,12 +1,16 @@
 """A read that fails says what to do about it, and garbage never becomes a fact."""
 
 import json
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from botbalance.errors import CallOwner, TryAgainLater, WaitUntilAllowed
+from botbalance.errors import CallOwner, MendRequest, TryAgainLater, WaitUntilAllowed
+from botbalance.exchange.adapter import Unknown
 from botbalance.exchange.ccxt_adapter import CcxtAdapter
 
 from tests.integration.exchange.simulated import KEY, Exchange, Fault
@@ -195,7 +199,8 @@ def test_a_server_error_is_tried_again_later(trader: CcxtAdapter, exchange: Exch
     exchange.api.faults["GET", path] = Fault.error(status, HTML)
     failure = failure_of(trader, read)
     assert not isinstance(failure, WaitUntilAllowed)
-    assert exchange.api.count("GET", path) == 1, "ccxt must not repeat a request by itself"
+    assert exchange.api.count("GET", path) == 3
+    assert exchange.slept == [0.25, 1]
 
 
 @pytest.mark.parametrize("name", READS)
@@ -206,9 +211,119 @@ def test_a_closed_connection_is_tried_again_later(trader: CcxtAdapter, exchange:
 
 
 def test_an_exchange_that_nobody_answers_for_is_tried_again_later() -> None:
-    adapter = CcxtAdapter("binance", base_url="http://127.0.0.1:1")
+    slept: list[float] = []
+    adapter = CcxtAdapter("binance", base_url="http://127.0.0.1:1", sleep=slept.append)
     assert failure_of(adapter, READS["market_listings"][1]).code == "exchange_unavailable"
+    assert slept == [0.25, 1]
     adapter.close()
+
+
+PASSING = {
+    "500": Fault.error(500, HTML),
+    "503": Fault.error(503, HTML),
+    "504": Fault.error(504),
+    "maintenance": Fault.error(503, '{"code":-1001,"msg":"Internal error; unable to process your request."}'),
+    "closed": Fault(),
+    "html": Fault.body(HTML),
+    "truncated": Fault.body('[{"symbol":"BTCUSDT","orderId":1,"pri'),
+}
+
+
+@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("fault", PASSING.values(), ids=PASSING)
+@pytest.mark.parametrize("name", READS)
+def test_a_read_that_fails_is_sent_again_and_then_answered(
+    trader: CcxtAdapter, exchange: Exchange, name: str, fault: Fault, times: int
+) -> None:
+    trader.place_order("BTCUSDT", "buy", Decimal(39_000), Decimal("0.01"), CLIENT_ID, post_only=True)
+    path, read = READS[name]
+    undisturbed = read(trader)
+    exchange.api.requests.clear()
+    exchange.api.faults["GET", path] = replace(fault, times=times)
+    assert read(trader) == undisturbed
+    assert exchange.api.count("GET", path) == times + 1
+    assert exchange.slept == [0.25, 1][:times]
+
+
+FINAL = {
+    "a rate limit": (Fault.error(429, "{}"), WaitUntilAllowed),
+    "a ban": (Fault.error(418, "{}"), WaitUntilAllowed),
+    "too much weight": (Fault.error(400, '{"code":-1003,"msg":"Too many requests queued."}'), WaitUntilAllowed),
+    "a bad request": (Fault.error(400, '{"code":-1102,"msg":"A mandatory parameter was not sent."}'), TryAgainLater),
+    "a wall": (Fault.error(403, HTML), TryAgainLater),
+    "a refused key": (Fault.error(401, '{"code":-2015,"msg":"Invalid API-key, IP, or permissions."}'), CallOwner),
+    "a bad symbol": (Fault.error(400, '{"code":-1121,"msg":"Invalid symbol."}'), MendRequest),
+}
+
+
+@pytest.mark.parametrize(("fault", "failure"), FINAL.values(), ids=FINAL)
+@pytest.mark.parametrize("name", READS)
+def test_a_read_that_is_answered_is_not_sent_again(
+    trader: CcxtAdapter, exchange: Exchange, name: str, fault: Fault, failure: type[Exception]
+) -> None:
+    path, read = READS[name]
+    exchange.api.faults["GET", path] = fault
+    with pytest.raises(failure):
+        read(trader)
+    assert exchange.api.count("GET", path) == 1
+    assert exchange.slept == []
+
+
+def test_an_order_that_is_not_there_is_looked_for_once(trader: CcxtAdapter, exchange: Exchange) -> None:
+    assert trader.find_order("BTCUSDT", CLIENT_ID) is None
+    assert exchange.api.count("GET", "/api/v3/order") == 1
+    assert exchange.slept == []
+
+
+def test_an_order_that_binance_has_archived_is_neither_missing_nor_made_up(
+    trader: CcxtAdapter, exchange: Exchange
+) -> None:
+    """The reply has no more than these words: no side, no price, no quantity."""
+    archived = "Order was canceled or expired with no executed qty over 90 days ago and has been archived."
+    exchange.api.faults["GET", "/api/v3/order"] = Fault.error(400, f'{{"code":-2026,"msg":"{archived}"}}')
+    assert failure_of(trader, READS["find_order"][1]).code == "exchange_unavailable"
+    assert exchange.slept == []
+
+
+@contextmanager
+def silent_exchange() -> Iterator[tuple[socket.socket, str]]:
+    """A host that takes connections and never says a word, and its URL."""
+    with socket.create_server(("127.0.0.1", 0)) as host:
+        yield host, f"http://127.0.0.1:{host.getsockname()[1]}"
+
+
+def connections_to(host: socket.socket) -> int:
+    """How many were made so far."""
+    host.setblocking(False)
+    made = 0
+    with suppress(BlockingIOError):
+        while True:
+            host.accept()[0].close()
+            made += 1
+    return made
+
+
+@pytest.mark.parametrize("name", READS)
+def test_a_read_that_ran_into_its_timeout_is_not_sent_again(exchange: Exchange, name: str) -> None:
+    listings = list(exchange.connect("", "").market_listings(["BTCUSDT", "ETHUSDT"]).values())
+    with silent_exchange() as (host, url):
+        adapter = replace(exchange, url=url).connect(timeout_s=0.05)
+        adapter.use_listings(listings)
+        assert failure_of(adapter, READS[name][1]).code == "exchange_unavailable"
+        assert connections_to(host) == 1
+    assert exchange.slept == []
+
+
+def test_an_order_that_ran_into_its_timeout_is_unknown_and_not_sent_again(exchange: Exchange) -> None:
+    listings = list(exchange.connect("", "").market_listings(["BTCUSDT"]).values())
+    with silent_exchange() as (host, url):
+        adapter = replace(exchange, url=url).connect(timeout_s=0.05)
+        adapter.use_listings(listings)
+        placement = adapter.place_order("BTCUSDT", "buy", Decimal(39_000), Decimal("0.01"), CLIENT_ID, post_only=True)
+        assert isinstance(placement, Unknown)
+        assert placement.retry_after_s is None
+        assert connections_to(host) == 1
+    assert exchange.slept == []
 
 
 @pytest.mark.parametrize("status", [429, 418])
@@ -250,13 +365,23 @@ def test_a_clock_that_stays_off_is_not_tried_for_ever(trader: CcxtAdapter, excha
     exchange.api.faults["GET", "/api/v3/account"] = Fault.error(400, CLOCK_IS_OFF)
     failure_of(trader, READS["balances"][1])
     assert exchange.api.count("GET", "/api/v3/account") == 2
+    assert exchange.slept == []
 
 
 def test_a_server_time_that_cannot_be_read_is_tried_again_later(trader: CcxtAdapter, exchange: Exchange) -> None:
     exchange.api.faults["GET", "/api/v3/account"] = Fault.error(400, CLOCK_IS_OFF)
     exchange.api.faults["GET", "/api/v3/time"] = Fault.body(HTML)
     failure_of(trader, READS["balances"][1])
-    assert exchange.api.count("GET", "/api/v3/account") == 1
+    assert exchange.api.count("GET", "/api/v3/time") == 3
+    assert exchange.slept == [0.25, 1]
+
+
+def test_a_read_is_sent_again_also_after_the_clock_was_set(trader: CcxtAdapter, exchange: Exchange) -> None:
+    exchange.api.faults["GET", "/api/v3/account"] = Fault.error(400, CLOCK_IS_OFF, times=1)
+    exchange.api.faults["GET", "/api/v3/time"] = Fault.error(503, HTML, times=1)
+    assert trader.balances()
+    assert exchange.api.count("GET", "/api/v3/account") == 2
+    assert exchange.slept == [0.25]
 
 
 def test_an_order_that_is_unknown_while_its_trades_are_read_is_tried_again_later(
@@ -294,3 +419,13 @@ def test_a_cancel_that_fails_is_tried_again_later(trader: CcxtAdapter, exchange:
     trader.place_order("BTCUSDT", "buy", Decimal(39_000), Decimal("0.01"), CLIENT_ID, post_only=True)
     exchange.api.faults["DELETE", "/api/v3/order"] = fault
     failure_of(trader, lambda adapter: adapter.cancel_order("BTCUSDT", CLIENT_ID))
+    assert exchange.api.count("DELETE", "/api/v3/order") == 3
+
+
+@pytest.mark.parametrize("after_effect", [True, False], ids=["done", "lost"])
+def test_a_cancel_that_got_no_answer_is_sent_again(trader: CcxtAdapter, exchange: Exchange, after_effect: bool) -> None:
+    trader.place_order("BTCUSDT", "buy", Decimal(39_000), Decimal("0.01"), CLIENT_ID, post_only=True)
+    exchange.api.faults["DELETE", "/api/v3/order"] = Fault(after_effect=after_effect, times=1)
+    trader.cancel_order("BTCUSDT", CLIENT_ID)
+    assert exchange.api.count("DELETE", "/api/v3/order") == 2
+    assert trader.open_orders() == []

@@ -265,6 +265,7 @@ def test_garbage_with_http_200_leaves_the_order_unknown(
     exchange.api.faults[ORDER] = Fault.body(body, after_effect=after_effect)
     assert isinstance(place(trader), Unknown)
     assert exchange.api.count(*ORDER) == 1
+    assert exchange.slept == []
     assert (trader.find_order("BTCUSDT", CLIENT_ID) is not None) is after_effect
 
 
@@ -275,6 +276,7 @@ def test_a_closed_connection_leaves_the_order_unknown(
     exchange.api.faults[ORDER] = Fault(after_effect=after_effect)
     assert isinstance(place(trader), Unknown)
     assert exchange.api.count(*ORDER) == 1
+    assert exchange.slept == []
     assert len(exchange.books.orders(KEY)) == after_effect
 
 
@@ -283,6 +285,7 @@ def test_an_http_error_leaves_the_order_unknown(trader: CcxtAdapter, exchange: E
     exchange.api.faults[ORDER] = Fault.error(status, HTML)
     assert isinstance(place(trader), Unknown)
     assert exchange.api.count(*ORDER) == 1
+    assert exchange.slept == []
 
 
 @pytest.mark.parametrize(
@@ -304,6 +307,7 @@ def test_an_error_that_is_no_definite_refusal_leaves_the_order_unknown(
     exchange.api.faults[ORDER] = Fault.error(400, f'{{"code":{code},"msg":"{message}"}}')
     assert isinstance(place(trader), Unknown)
     assert exchange.api.count(*ORDER) == 1
+    assert exchange.slept == []
 
 
 def test_an_order_of_unknown_fate_names_no_secret(trader: CcxtAdapter, exchange: Exchange) -> None:

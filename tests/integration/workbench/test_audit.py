@@ -41,7 +41,7 @@ def filled(ours: list[Order]) -> Order:
 
 
 def audit(stack: Stack, orders: list[Order]) -> list[str]:
-    return differences(stack.books, DEMO_KEY.api_key, orders)
+    return differences(stack.exchange.account_books(DEMO_KEY.api_key), orders)
 
 
 def test_untouched_books_agree(stack: Stack, ours: list[Order]) -> None:

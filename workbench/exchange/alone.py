@@ -1,0 +1,29 @@
+"""Runs the exchange as a process of its own, which survives whoever trades on it."""
+
+import signal
+from collections.abc import Callable
+
+from botbalance.errors import MendRequest
+
+from workbench.exchange.binance_api import BinanceApi
+from workbench.exchange.control_door import ControlDoor
+from workbench.exchange.server import ExchangeServer
+from workbench.exchange.simulation import Simulation
+
+_ENDING = (signal.SIGINT, signal.SIGTERM)
+
+
+def serve(simulation: Simulation, port: int, say: Callable[[str], None]) -> None:
+    """Serve until Ctrl-C or a polite kill, having said where; raises MendRequest where the port is in use."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)  # also in the server's thread: they are waited for below
+    server = ExchangeServer(BinanceApi(simulation.books), more=ControlDoor(simulation).routes(), port=port)
+    try:
+        server.start()
+    except OSError as error:
+        why = f"--port is {port}: {error.strerror}; choose another, or 0 for any free one"
+        raise MendRequest("port_unusable", why) from None
+    try:
+        say(f"The simulated exchange runs at {server.url}. Ctrl-C ends it, and all that it knows.")
+        signal.sigwait(_ENDING)
+    finally:
+        server.stop()
