@@ -11,13 +11,15 @@ import typer
 from botbalance.engine import InvalidInput
 from botbalance.errors import BotBalanceError, InvalidSettings, MendRequest
 from rich.console import Console, RenderableType
+from rich.progress import Progress
 
 from workbench.api_client import ApiClient
 from workbench.exchange.recorded_candles import CandleFileError
 from workbench.gateway import TICK_PATH
-from workbench.tables import decisions_table, execution_table, plan_table
+from workbench.tables import decisions_table, execution_table, plan_table, replay_table, soak_table
 
 DEFAULT_PORT = 8787
+EXCHANGE_PORT = 8788
 
 app = typer.Typer(
     add_completion=False,
@@ -29,25 +31,34 @@ app = typer.Typer(
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 Url = Annotated[str, typer.Option(help="Where the API answers.")]
 Token = Annotated[str | None, typer.Option(help="The bearer token; on one machine, a user's name.")]
+Seed = Annotated[int, typer.Option(help="Of the random prices and partial fills.")]
+Candles = Annotated[Path | None, typer.Option(help="A folder of recorded candles, in place of random prices.")]
+Speed = Annotated[int, typer.Option(min=1, max=10_000, help="Candles that pass with each tick.")]
+StrategyFile = Annotated[Path | None, typer.Option(help="A JSON file with targets and parameters.")]
+FreezePrices = Annotated[bool, typer.Option("--freeze-prices", help="Let no price move.")]
+_OF_THE_MARKET = ("seed", "candles", "speed", "strategy", "freeze_prices")
 _WIDTH_OF_A_PIPE = 120
 LOCAL_URL = f"http://127.0.0.1:{DEFAULT_PORT}"
 
 
 @app.command()
 def local(
+    context: typer.Context,
     port: Annotated[
         int, typer.Option(min=0, max=65_535, help="The API's port; 0 takes any that is free.")
     ] = DEFAULT_PORT,
     tick_seconds: Annotated[float, typer.Option(min=0, max=3_600, help="Seconds between ticks; 0: no wait.")] = 30,
     ticks: Annotated[int | None, typer.Option(min=1, help="Stop after so many ticks.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the random prices and partial fills.")] = 0,
-    candles: Annotated[
-        Path | None, typer.Option(help="A folder of recorded candles, in place of random prices.")
-    ] = None,
-    speed: Annotated[int, typer.Option(min=1, max=10_000, help="Candles that pass with each tick.")] = 1,
-    strategy: Annotated[Path | None, typer.Option(help="A JSON file with targets and parameters.")] = None,
-    freeze_prices: Annotated[bool, typer.Option("--freeze-prices", help="Let no price move.")] = False,
+    seed: Seed = 0,
+    candles: Candles = None,
+    speed: Speed = 1,
+    strategy: StrategyFile = None,
+    freeze_prices: FreezePrices = False,
     dynamodb: Annotated[str | None, typer.Option(help="Another DynamoDB than the embedded one, by URL.")] = None,
+    exchange: Annotated[
+        str | None,
+        typer.Option(help="A running `botbalance exchange`, by URL; to go on where a run ended, keep --dynamodb too."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Run everything here: a simulated exchange, the API, and the autopilot."""
@@ -57,6 +68,8 @@ def local(
 
     if not math.isfinite(tick_seconds):
         raise MendRequest("tick_seconds", f"--tick-seconds is {tick_seconds}, expected a number from 0 to 3600")
+    if exchange is not None:
+        _refuse_market_options(context)
     options = Options(
         port=port,
         seed=seed,
@@ -65,11 +78,29 @@ def local(
         strategy=strategy,
         freeze_prices=freeze_prices,
         dynamodb=dynamodb,
+        exchange=exchange,
     )
     if not run(
         options, Pace(tick_seconds, ticks), Console(highlight=False, soft_wrap=not sys.stdout.isatty()), as_json=as_json
     ):
         raise typer.Exit(1)
+
+
+@app.command(name="exchange")
+def exchange_alone(
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="Its port; 0 takes any that is free.")] = EXCHANGE_PORT,
+    seed: Seed = 0,
+    candles: Candles = None,
+    speed: Speed = 1,
+    strategy: StrategyFile = None,
+    freeze_prices: FreezePrices = False,
+) -> None:
+    """Run only the simulated exchange, for `botbalance local --exchange`, which may then end and start again."""
+    from workbench.exchange.alone import serve  # noqa: PLC0415
+    from workbench.exchange.simulation import Simulation  # noqa: PLC0415
+
+    simulation = Simulation(seed=seed, candles=candles, speed=speed, strategy=strategy, freeze_prices=freeze_prices)
+    serve(simulation, port, typer.echo)
 
 
 @app.command()
@@ -97,6 +128,50 @@ def tick(url: Url = LOCAL_URL, token: Token = None, as_json: Json = False) -> No
     _show(answer, lambda found: decisions_table(found["decisions"], "decision"), as_json=as_json)
 
 
+@app.command(name="replay")
+def replay_decision(
+    decision: Annotated[Path | None, typer.Argument(help="A decision's JSON, as GET decisions/TICK/ answers.")] = None,
+    tick: Annotated[
+        int | None, typer.Option(min=0, help="In place of a file: the decision's tick, from --url.")
+    ] = None,
+    url: Url = LOCAL_URL,
+    token: Token = None,
+    as_json: Json = False,
+) -> None:
+    """Compute a logged decision again with today's engine, and show in what it differs, if in anything."""
+    from workbench.replay import read_decision, replay  # noqa: PLC0415
+
+    if (decision is None) == (tick is None):
+        raise MendRequest("replay", "expected a file with a decision, or --tick, and not both")
+    logged = ApiClient(url, token).get(f"/api/me/decisions/{tick}/") if decision is None else decision.read_text()
+    result = replay(read_decision(logged))
+    _show(result.model_dump(), replay_table, as_json=as_json)
+    if result.differences:
+        raise typer.Exit(1)
+
+
+@app.command()
+def soak(
+    users: Annotated[int, typer.Option(min=1, max=10_000, help="How many users.")] = 20,
+    ticks: Annotated[int, typer.Option(min=1, help="How many ticks, and a few more without faults.")] = 300,
+    faults: Annotated[str, typer.Option(help="all, none, or some of the kinds: NAME,NAME.")] = "all",
+    seed: Annotated[int, typer.Option(help="Of the users, the prices and the faults.")] = 0,
+    workers: Annotated[int, typer.Option(min=1, max=16, help="Worker processes at once.")] = 2,
+    dynamodb: Annotated[str | None, typer.Option(help="Another DynamoDB than the embedded one, by URL.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Tick many users while everything fails that can, then compare the exchange's books with ours."""
+    from workbench.soak.run import Options, Soak, faults_named  # noqa: PLC0415
+
+    options = Options(users, ticks, faults_named(faults), seed, dynamodb, workers)
+    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task("ticks", total=ticks)
+        result = Soak(options).run(lambda done: bar.update(task, completed=done))
+    _show(result.model_dump(), soak_table, as_json=as_json)
+    if not result.clean:
+        raise typer.Exit(1)
+
+
 def main() -> None:
     """Entry point: every failure that a user can mend is one line, and no traceback."""
     try:
@@ -112,6 +187,14 @@ def main() -> None:
     except OSError as error:
         _fail(str(error), 1)
     sys.exit(status)
+
+
+def _refuse_market_options(context: typer.Context) -> None:
+    for name in _OF_THE_MARKET:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name != "DEFAULT":
+            option = f"--{name.replace('_', '-')}"
+            raise MendRequest("option_of_the_exchange", f"{option} is the market's: give it to botbalance exchange")
 
 
 def _show(answer: Any, as_table: Callable[[Any], RenderableType], *, as_json: bool) -> None:

@@ -80,6 +80,30 @@ def decisions_table(decisions: Iterable[Mapping[str, Any]], title: str = "decisi
     return table
 
 
+def replay_table(replay: Mapping[str, Any]) -> RenderableType:
+    """A decision computed again: that nothing differs, or what."""
+    engines = f"engine {replay['engine_then']}, today {replay['engine_today']}"
+    name = f"{replay['user_id']}, tick {replay['ts_tick']} ({engines})"
+    if replay["outcome"] == "skipped":
+        return Text(f"{name}: nothing was decided: {replay['reason']}")
+    if not replay["differences"]:
+        return Text(f"{name}: today's engine decides the same, to the last digit.", style="green")
+    return Text("\n".join([f"{name}: today's engine decides otherwise.", *replay["differences"]]), style="red")
+
+
+def soak_table(soak: Mapping[str, Any]) -> RenderableType:
+    """What a soak found: what it did, which faults it met, and what is wrong."""
+    table = _table(
+        f"{soak['users']} users, {soak['ticks']} ticks, seed {soak['seed']}: {soak['seconds']} s", "", "", numbers=("",)
+    )
+    for name, value in soak.items():
+        if isinstance(value, int) and name not in {"users", "ticks", "seed"}:
+            table.add_row(name.replace("_", " "), str(value))
+    faults = ", ".join(f"{name} {number}" for name, number in soak["faults_injected"].items())
+    verdict = Text("\n".join(soak["findings"]), style="red") if soak["findings"] else Text("Nothing is wrong.", "green")
+    return Group(table, Text(f"Faults: {faults or 'none'}"), verdict)
+
+
 def share_bar(weight_pct: str, target_pct: str) -> Text:
     """The share as a bar on a scale of 0 to 100 %, with a mark where the target is."""
     filled = round(Decimal(weight_pct) / 100 * _BAR_WIDTH)

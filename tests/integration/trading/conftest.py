@@ -1,4 +1,4 @@
-"""The tables are one module's, the exchange and the user are one test's."""
+"""The tables are there for the whole run of the tests, the exchange and the user are one test's."""
 
 from collections.abc import Iterator, Mapping
 from uuid import uuid4
@@ -10,15 +10,17 @@ from workbench.embedded_aws import CREDENTIALS, EmbeddedAws
 from workbench.template import read_template
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def environment() -> Iterator[Mapping[str, str]]:
     """What the template tells the functions, over tables that are really there."""
     aws = EmbeddedAws(read_template(), run="test")
     with pytest.MonkeyPatch.context() as patch:
         for name, value in CREDENTIALS.items():
             patch.setenv(name, value)
-        yield aws.start()
-        aws.stop()
+        try:
+            yield aws.start()
+        finally:
+            aws.stop()
 
 
 @pytest.fixture

@@ -8,10 +8,12 @@ from botbalance.engine import InvalidStrategy
 from botbalance.errors import Conflict
 from botbalance.store.leases import LEASE_S
 from botbalance.store.orders import OrderStatus
+from botbalance.trading.desk import tick_of
 from botbalance.trading.execute import execute_once
 from botbalance.trading.orders import cancel_every
 from botbalance.trading.reconcile import NEVER_PLACED_AFTER_S
 from botbalance.trading.strategy import change_strategy
+from botbalance.trading.tick import strategy_tick
 
 from tests.integration.trading.world import World
 from workbench.template import read_template
@@ -20,7 +22,7 @@ RECV_WINDOW_S = 10
 
 
 def test_a_tick_beside_another_run_decides_nothing_and_says_why(world: World) -> None:
-    with world.desk.leases.held(world.user, world.desk.clock):
+    with world.lease():
         decision = world.tick()
     assert decision.outcome == "skipped"
     assert "another run" in (decision.reason or "")
@@ -30,7 +32,7 @@ def test_a_tick_beside_another_run_decides_nothing_and_says_why(world: World) ->
 
 def test_execute_and_cancel_are_refused_beside_another_run(world: World) -> None:
     world.set_strategy(autopilot=False)
-    with world.desk.leases.held(world.user, world.desk.clock):
+    with world.lease():
         with pytest.raises(Conflict, match="another run"):
             execute_once(world.desk, world.user)
         with pytest.raises(Conflict, match="another run"):
@@ -39,20 +41,31 @@ def test_execute_and_cancel_are_refused_beside_another_run(world: World) -> None
 
 
 def test_a_lease_of_a_run_that_was_killed_expires(world: World) -> None:
-    killed = world.desk.leases.held(world.user, world.desk.clock)
+    killed = world.lease()
     killed.__enter__()
     assert world.tick().outcome == "skipped"
     assert world.tick(seconds=LEASE_S).outcome == "decided"
 
 
 def test_a_lease_that_expired_and_was_taken_over_is_not_given_back_by_its_first_holder(world: World) -> None:
-    late = world.desk.leases.held(world.user, world.desk.clock)
+    late = world.lease()
     late.__enter__()
     world.now += LEASE_S
-    with world.desk.leases.held(world.user, world.desk.clock):
+    with world.lease():
         late.__exit__(None, None, None)
-        with pytest.raises(Conflict), world.desk.leases.held(world.user, world.desk.clock):
+        with pytest.raises(Conflict), world.lease():
             pass
+
+
+def test_nothing_is_traded_by_a_strategy_that_was_changed_since_the_message_was_read(world: World) -> None:
+    due = world.due()
+    world.set_strategy(autopilot=False)
+    decision = strategy_tick(world.desk, due, tick_of(world.now))
+    assert decision is not None
+    assert decision.outcome == "skipped"
+    assert "changed during this tick" in (decision.reason or "")
+    assert world.orders() == []
+    assert world.booked() == []
 
 
 def test_pressing_execute_many_times_at_once_orders_every_pair_once(world: World) -> None:

@@ -59,13 +59,13 @@ def test_a_plan_writes_nothing_and_sends_no_order(world: World, autopilot: bool)
     world.tick() if autopilot else execute_once(world.desk, world.user)
     world.market.set_price("BTCUSDT", Decimal(39_000))  # a fill that a plan sees and must leave to others
     before = everything_stored(world)
-    world.door.seen.clear()
+    world.requests.clear()
 
     for _ in range(2):
         preview(world.desk, world.user)
 
     assert everything_stored(world) == before
-    assert {seen.method for seen in world.door.seen} == {"GET"}
+    assert {request.method for request in world.requests} == {"GET"}
 
 
 def test_a_plan_that_would_trade_trades_nothing(manual: World) -> None:
@@ -155,9 +155,9 @@ def test_executing_again_within_a_tick_sends_no_refused_order_again(manual: Worl
     manual.market.halt("BTCUSDT")
     rejected = execute_once(manual.desk, manual.user)
     manual.market.resume("BTCUSDT")
-    sent = len(manual.door.orders_sent())
+    sent = len(manual.asked("POST"))
     execute_once(manual.desk, manual.user)
-    assert len(manual.door.orders_sent()) == sent
+    assert len(manual.asked("POST")) == sent
     assert "BTCUSDT" not in [order.symbol for order in rejected.orders if order.status is OrderStatus.OPEN]
 
 
@@ -172,7 +172,8 @@ def test_orders_cancelled_by_hand_are_not_placed_again_within_the_same_tick(manu
 
 def test_execute_reconciles_before_it_decides(manual: World) -> None:
     intent = manual.intent("BTCUSDT", limit_price="39840", base_qty="0.00502", ts_tick=manual.now - 30)
-    manual.desk.orders.create(intent)
+    with manual.lease() as lease:
+        manual.desk.orders.create(intent, lease)
     execution = execute_once(manual.desk, manual.user)
     assert manual.order_on("BTCUSDT").times_not_found == 1
     assert sorted(order.symbol for order in execution.orders) == ["ETHUSDT", "XRPUSDT"]

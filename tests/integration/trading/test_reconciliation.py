@@ -9,7 +9,8 @@ from botbalance.store.orders import Order, OrderStatus
 from botbalance.trading.orders import cancel_every, cancel_one
 from botbalance.trading.reconcile import book
 
-from tests.integration.trading.world import Fault, World
+from tests.integration.trading.world import World
+from workbench.faults.kinds import FaultKind, Where
 
 
 def fill_part_of_btc(world: World) -> Decimal:
@@ -78,7 +79,8 @@ def test_the_filled_quantity_never_goes_down(world: World) -> None:
         status=ExchangeOrderStatus.OPEN,
     )
 
-    after = book(world.desk, account, order, late)
+    with world.lease() as lease:
+        after = book(world.desk, lease, account, order, late)
 
     assert after.filled_qty == filled
     assert after.status is OrderStatus.PARTIALLY_FILLED
@@ -103,7 +105,8 @@ def test_a_cancel_of_an_order_cancelled_elsewhere_books_it_cancelled(world: Worl
 
 def test_cancelling_an_order_of_unknown_fate_leaves_it_pending_until_two_minutes_have_passed(world: World) -> None:
     intent = world.intent("BTCUSDT", limit_price="39840", base_qty="0.00502")
-    world.desk.orders.create(intent)
+    with world.lease() as lease:
+        world.desk.orders.create(intent, lease)
     for _ in range(3):
         assert cancel_one(world.desk, world.user, intent.client_order_id).status is OrderStatus.PENDING
     world.now += 121
@@ -115,7 +118,7 @@ def test_cancelling_an_order_of_unknown_fate_leaves_it_pending_until_two_minutes
 def test_a_lost_reply_to_a_cancel_is_settled_by_the_next_tick(world: World) -> None:
     world.tick()
     order = world.order_on("BTCUSDT")
-    world.door.fault_of = lambda seen: Fault.REPLY_LOST if seen.method == "DELETE" else Fault.NONE
+    world.injector.script(FaultKind.RESET_AFTER, Where.CANCEL_ORDER, times=3)
     with pytest.raises(Exception, match="did not answer"):
         cancel_one(world.desk, world.user, order.client_order_id)
     world.tick()
@@ -196,12 +199,30 @@ def test_a_resting_order_that_the_exchange_forgot_says_so_and_blocks_its_own_pai
     assert "BTCUSDT" in (decision.inputs or {})["active_symbols"]
 
 
+def test_an_order_that_the_exchange_forgot_for_a_while_is_in_no_doubt_any_more(world: World) -> None:
+    world.tick()
+    ours = world.order_on("BTCUSDT")
+    account = world.books.account(world.key)
+    assert account is not None
+    kept = account.orders, account.open_ids, account.newest_ids
+    account.orders, account.open_ids, account.newest_ids = {}, {}, {}
+    for _ in range(2):
+        world.tick()
+    assert world.desk.orders.get(world.user, ours.client_order_id).reason == "not_on_exchange"
+
+    account.orders, account.open_ids, account.newest_ids = kept
+    world.tick()
+
+    again = world.desk.orders.get(world.user, ours.client_order_id)
+    assert (again.status, again.reason, again.times_not_found) == (OrderStatus.OPEN, None, 0)
+    assert world.differences() == []
+
+
 def test_one_order_that_cannot_be_looked_up_blocks_its_own_pair_only(world: World) -> None:
     intent = world.intent("BTCUSDT", limit_price="39840", base_qty="0.00502")
-    world.desk.orders.create(intent)
-    world.door.fault_of = lambda seen: (
-        Fault.NOT_RECEIVED if seen.method == "GET" and intent.client_order_id in seen.text else Fault.NONE
-    )
+    with world.lease() as lease:
+        world.desk.orders.create(intent, lease)
+    world.injector.script(FaultKind.NOT_RECEIVED, Where.FIND_ORDER, about="BTCUSDT", times=9)
 
     decision = world.tick()
 

@@ -1,70 +1,44 @@
 """What the exchange definitely refuses is final, and one user's trouble stops nobody else."""
 
 import json
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from botbalance import bootstrap
 from botbalance.store.orders import OrderStatus
 from botbalance.store.strategies import Strategy
 from botbalance.trading.placement import place_actions
 from botbalance.trading.plan import Plan, preview
 from botbalance.trading.strategy import switch_autopilot
-from tick import work
 
 from tests.integration.trading.world import TEN_THOUSAND_USDT, World
-from workbench.lambda_runtime import InvocationContext
-
-
-@pytest.fixture
-def wired(world: World) -> Iterator[World]:
-    """The functions' own services are this world's."""
-    bootstrap.use(world.services)
-    yield world
-    bootstrap.use(None)
-
-
-def deliver(world: World, ts_tick: int, *users: str) -> Any:
-    """A message of the queue, to the worker that is deployed."""
-    record = {
-        "messageId": "1",
-        "receiptHandle": "1",
-        "body": json.dumps({"ts_tick": ts_tick, "user_ids": users}),
-        "attributes": {"ApproximateReceiveCount": "1"},
-        "messageAttributes": {},
-        "eventSource": "aws:sqs",
-        "eventSourceARN": "arn:aws:sqs:us-east-1:000000000000:TickQueue",
-        "awsRegion": "us-east-1",
-    }
-    return work.lambda_handler({"Records": [record]}, InvocationContext("work"))  # type: ignore[arg-type]
 
 
 def place(world: World, plan: Plan) -> list[Any]:
     account = world.desk.accounts.of(world.user, "binance")
-    return place_actions(
-        world.desk,
-        account,
-        plan.strategy,
-        plan.evaluation.actions,
-        plan.snapshot.rules,
-        ts_tick=world.now,
-        source="autopilot",
-    ).orders
+    with world.lease() as lease:
+        return place_actions(
+            world.desk,
+            lease,
+            account,
+            plan.strategy,
+            plan.evaluation.actions,
+            plan.snapshot.rules,
+            ts_tick=world.now,
+            source="autopilot",
+        ).orders
 
 
-def test_a_revoked_key_switches_the_autopilot_off_with_the_reason_and_affects_nobody_else(wired: World) -> None:
-    world, neighbour = wired, f"{wired.user}-neighbour"
+def test_a_revoked_key_switches_the_autopilot_off_with_the_reason_and_affects_nobody_else(world: World) -> None:
+    neighbour = f"{world.user}-neighbour"
     world.open_account(neighbour, TEN_THOUSAND_USDT)
     world.set_strategy(user=neighbour)
     world.tick()
     world.books.revoke_key(world.key)
     world.now += 30
 
-    answer = deliver(world, world.now, world.user, neighbour)
+    assert world.work(world.message(world.user, neighbour)) == []
 
-    assert answer == {"batchItemFailures": []}
     strategy: Strategy = world.desk.strategies.get(world.user)
     assert not strategy.autopilot_enabled
     assert "API key" in (strategy.disabled_reason or "")
@@ -74,8 +48,7 @@ def test_a_revoked_key_switches_the_autopilot_off_with_the_reason_and_affects_no
     assert len(world.orders(neighbour)) == len(world.booked(neighbour)) == 3
 
 
-def test_switching_on_again_after_a_refused_key_takes_a_key_that_works(wired: World) -> None:
-    world = wired
+def test_switching_on_again_after_a_refused_key_takes_a_key_that_works(world: World) -> None:
     world.books.revoke_key(world.key)
     world.tick()
     with pytest.raises(Exception, match="API key"):
@@ -104,32 +77,30 @@ def test_a_key_that_may_read_but_not_trade_switches_the_autopilot_off_at_the_fir
     assert (order.reason or "").startswith("exchange_key_refused: ")
 
 
-def test_a_user_whose_tick_breaks_stops_nobody_in_the_same_message(wired: World) -> None:
-    world, broken = wired, f"{wired.user}-broken"
+def test_a_user_whose_tick_breaks_stops_nobody_in_the_same_message(world: World) -> None:
+    broken = f"{world.user}-broken"
     world.open_account(broken, TEN_THOUSAND_USDT)
     world.set_strategy(user=broken)
-    world.services._dynamodb.update_item(
+    world.services.dynamodb.update_item(
         TableName=world.services.settings.strategies_table,
         Key={"user_id": {"S": broken}},
         UpdateExpression="SET document = :nonsense",
         ExpressionAttributeValues={":nonsense": {"S": "{}"}},
     )
     world.now += 30
-    assert deliver(world, world.now, broken, world.user) == {"batchItemFailures": []}
+    assert world.work(world.message(broken, world.user)) == []
     assert len(world.orders()) == 3
 
 
-def test_a_message_delivered_twice_trades_once(wired: World) -> None:
-    world = wired
+def test_a_message_delivered_twice_trades_once(world: World) -> None:
     world.now += 30
     for _ in range(2):
-        assert deliver(world, world.now, world.user) == {"batchItemFailures": []}
-    assert len(world.door.orders_sent()) == len(world.booked()) == 3
+        assert world.work(world.message(world.user)) == []
+    assert len(world.asked("POST")) == len(world.booked()) == 3
 
 
-def test_a_message_that_cannot_be_read_is_reported_so_that_it_ends_in_the_dead_letters(wired: World) -> None:
-    with pytest.raises(Exception, match="All records failed"):
-        deliver(wired, "soon", wired.user)  # type: ignore[arg-type]
+def test_a_message_that_cannot_be_read_is_reported_so_that_it_ends_in_the_dead_letters(world: World) -> None:
+    assert world.work(json.dumps({"ts_tick": "soon", "user_ids": [world.user]})) == [0]
 
 
 def test_insufficient_funds_are_final_with_the_exchanges_reason(world: World) -> None:
@@ -141,7 +112,7 @@ def test_insufficient_funds_are_final_with_the_exchanges_reason(world: World) ->
     assert [order.status for order in orders] == [OrderStatus.OPEN, OrderStatus.REJECTED, OrderStatus.REJECTED]
     assert orders[1].reason.startswith("insufficient_funds: ")
     assert "insufficient balance" in orders[1].reason
-    assert len(world.door.orders_sent()) == 3
+    assert len(world.asked("POST")) == 3
     assert world.slept == []
     assert [order.client_order_id for order in world.desk.orders.watched(world.user)] == [orders[0].client_order_id]
 
@@ -154,7 +125,8 @@ def test_an_order_outside_the_price_band_is_refused_for_good_and_priced_anew_by_
 
     assert orders[0].status is OrderStatus.REJECTED
     assert "PERCENT_PRICE_BY_SIDE" in orders[0].reason
-    assert len(world.door.orders_sent()) == 3
+    assert len(world.asked("POST")) == 3
+    assert "jumped" in (world.tick().reason or "")
     assert "BTCUSDT" in [order["symbol"] for order in world.tick().placed]
 
 

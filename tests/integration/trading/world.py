@@ -1,30 +1,40 @@
-"""One user's world: an exchange that can be made to fail, and the real services between it and the tables."""
+"""One user's world: an exchange and a cloud that can be made to fail, and the real services between them."""
 
+import json
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
-from enum import Enum, auto
-from itertools import count
+from itertools import count, starmap
 from typing import Any
 
-from aiohttp import web
+from botbalance import bootstrap
 from botbalance.bootstrap import Services
+from botbalance.exchange.ccxt_adapter import CcxtAdapter
 from botbalance.exchange.client_ids import canonical_client_order_id
 from botbalance.settings import read_settings
 from botbalance.store.credentials import ExchangeKey
 from botbalance.store.decisions import Decision
+from botbalance.store.leases import Lease
 from botbalance.store.orders import Order, OrderStatus
 from botbalance.store.strategies import Strategy
 from botbalance.trading.desk import Desk
 from botbalance.trading.strategy import change_strategy, switch_autopilot
-from botbalance.trading.tick import strategy_tick
+from botbalance.trading.tick import Due, due_users, strategy_tick
+from tick import work
 
-from workbench.exchange.binance_api import BinanceApi
+from workbench.audit import differences
+from workbench.exchange.binance_api import Request
 from workbench.exchange.books import Books
 from workbench.exchange.books import Order as BookedOrder
+from workbench.exchange.control_messages import AccountBooks
 from workbench.exchange.market import FrozenPrices, Market
 from workbench.exchange.server import ExchangeServer
+from workbench.faults.aws import AwsFaults, no_backoff
+from workbench.faults.exchange import FaultyExchange
+from workbench.faults.injector import Injector
+from workbench.faults.lifeline import Lifeline
+from workbench.lambda_runtime import InvocationContext
 
 FIRST_PRICES = {"BTCUSDT": Decimal(40_000), "ETHUSDT": Decimal(2_500), "XRPUSDT": Decimal("0.5")}
 TARGETS = {"BTC": "30", "ETH": "30", "XRP": "20", "USDT": "20"}
@@ -36,76 +46,88 @@ _WORLDS = count()
 ORDER_PATH = "/api/v3/order"
 
 
-class Fault(Enum):
-    """What goes wrong with one request to the exchange."""
+class Process(Services):
+    """The services of one process of ours, each of whose requests to AWS may fail by ``injector``.
 
-    NONE = auto()
-    NOT_RECEIVED = auto()
-    """The connection breaks before the exchange has read the request."""
-    REPLY_LOST = auto()
-    """The exchange does what it was asked to do; the connection breaks before it answers."""
-    LIMITED = auto()
-    """The exchange wants no more requests for a minute: 429."""
+    ``on_boundary`` is called in the thread that works, before and after every request that it sends (``before POST
+    /api/v3/order``, ``after dynamodb.PutItem``); what it raises the process dies of.
+    """
 
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        injector: Injector,
+        *,
+        clock: Callable[[], int],
+        sleep: Callable[[float], None],
+    ) -> None:
+        super().__init__(read_settings(environment), clock=clock, sleep=sleep)
+        self.on_boundary: Callable[[str], None] = lambda _: None
+        self._lifeline = Lifeline(self._boundary)
+        faults = AwsFaults(injector, self._lifeline)
+        faults.watch(self.dynamodb)
+        faults.watch(self.kms)
 
-@dataclass(frozen=True)
-class Seen:
-    """A request that reached the exchange's door; ``text`` is its query and body."""
+    def connect(self, exchange: str, user_id: str | None = None, key: ExchangeKey | None = None) -> CcxtAdapter:
+        connection = super().connect(exchange, user_id, key)
+        self._lifeline.watch(connection._client.session)
+        return connection
 
-    method: str
-    path: str
-    text: str
-
-    def is_order_for(self, symbol: str) -> bool:
-        return self.method == "POST" and self.path == ORDER_PATH and f"symbol={symbol}" in self.text
-
-    def is_about_order_on(self, symbol: str) -> bool:
-        return self.path == ORDER_PATH and f"symbol={symbol}" in self.text
-
-
-class Door(BinanceApi):
-    """The exchange's API; it notes every request and lets ``fault_of`` break some."""
-
-    def __init__(self, books: Books) -> None:
-        super().__init__(books)
-        self.seen: list[Seen] = []
-        self.fault_of: Callable[[Seen], Fault] = lambda _: Fault.NONE
-
-    async def serve(self, incoming: web.Request) -> web.StreamResponse:
-        seen = Seen(incoming.method, incoming.path, incoming.query_string + "&" + await incoming.text())
-        self.seen.append(seen)
-        fault = self.fault_of(seen)
-        if fault is Fault.NOT_RECEIVED:
-            _hang_up(incoming)
-            return web.Response()
-        if fault is Fault.LIMITED:
-            refusal = {"code": -1003, "msg": "Too many requests."}
-            return web.json_response(refusal, status=429, headers={"Retry-After": "60"})
-        reply = await super().serve(incoming)
-        if fault is Fault.REPLY_LOST:
-            _hang_up(incoming)
-        return reply
-
-    def orders_sent(self) -> list[Seen]:
-        return [seen for seen in self.seen if seen.method == "POST"]
-
-
-def _hang_up(incoming: web.Request) -> None:
-    if incoming.transport is not None:
-        incoming.transport.abort()
+    def _boundary(self, name: str) -> None:
+        self.on_boundary(name)
 
 
 @dataclass
 class World:
-    """Time stands still unless a test moves ``now`` (epoch seconds); ``slept`` are the waits that were asked for."""
+    """Time stands still unless a test moves ``now`` (epoch seconds).
+
+    What ``injector`` is told strikes the exchange and AWS. ``requests`` are all that reached the exchange, in the order
+    of their effects; ``on_request`` is called for each, after its effect and before its reply. ``slept`` are the waits
+    that were asked for. ``services`` are those of the process that works.
+    """
 
     market: Market
     books: Books
-    door: Door
-    services: Services
+    injector: Injector
+    exchange: FaultyExchange
+    environment: Mapping[str, str]
     user: str
     now: int
     slept: list[float] = field(default_factory=list)
+    requests: list[Request] = field(default_factory=list)
+    on_request: Callable[[Request], None] = lambda _: None
+    processes: list[Process] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.services = self.another_process()
+
+    def another_process(self) -> Process:
+        """The services of a process that has just started, on the same tables and the same exchange."""
+        process = Process(self.environment, self.injector, clock=lambda: self.now, sleep=self.slept.append)
+        self.processes.append(process)
+        return process
+
+    def note(self, request: Request) -> None:
+        """A request has reached the exchange."""
+        self.requests.append(request)
+        self.on_request(request)
+
+    def signed(self, user: str | None = None) -> list[Request]:
+        """Those that were sent with the user's key."""
+        return [request for request in self.requests if request.api_key == f"key-of-{user or self.user}"]
+
+    def requests_to(self, path: str) -> list[Request]:
+        """Those whose path ends with ``path``."""
+        return [request for request in self.requests if request.path.endswith(path)]
+
+    def asked(self, method: str, symbol: str = "") -> list[Request]:
+        """The requests to place (POST), look up (GET) or cancel (DELETE) an order, on ``symbol`` if one is given."""
+        return [
+            request
+            for request in self.requests
+            if (request.method, request.path) == (method, ORDER_PATH)
+            and f"symbol={symbol}" in f"{request.query}&{request.body}"
+        ]
 
     @property
     def desk(self) -> Desk:
@@ -137,9 +159,32 @@ class World:
     def tick(self, seconds: int = 30) -> Decision:
         """Go on by ``seconds`` and tick the user there; the tick must be decided or skipped with a reason."""
         self.now += seconds
-        decision = strategy_tick(self.desk, self.user, self.now)
+        decision = strategy_tick(self.desk, self.due(), self.now)
         assert decision is not None
         return decision
+
+    def due(self) -> Due:
+        """The user as a message's worker reads them; the autopilot must be on."""
+        (due,) = due_users(self.desk, [self.user])
+        return due
+
+    def message(self, *users: str) -> str:
+        """What dispatch sends to have ``users`` ticked now."""
+        return json.dumps({"ts_tick": self.now, "user_ids": users})
+
+    def work(self, *messages: str, remaining_ms: int = 60_000) -> list[int]:
+        """Hand the worker that is deployed ``messages`` at once, as the queue does; returns which of them failed."""
+        bootstrap.use(self.services)
+        try:
+            context: Any = InvocationContext("work", remaining_ms)
+            answer = work.lambda_handler({"Records": list(starmap(_record, enumerate(messages)))}, context)
+        finally:
+            bootstrap.use(None)
+        return [int(failure["itemIdentifier"]) for failure in answer["batchItemFailures"]]
+
+    def lease(self, user: str | None = None) -> AbstractContextManager[Lease]:
+        """The user's lease, for a test that writes by itself."""
+        return self.desk.lease_of(user or self.user)
 
     def orders(self, user: str | None = None) -> list[Order]:
         """Ours, newest first."""
@@ -178,25 +223,46 @@ class World:
     def statuses(self) -> dict[str, OrderStatus]:
         return {order.symbol: order.status for order in self.orders()}
 
+    def differences(self, user: str | None = None) -> list[str]:
+        """In what the exchange's books and our tables disagree about ``user``'s orders and fills."""
+        key = f"key-of-{user or self.user}"
+        books = AccountBooks(
+            orders=self.books.orders(key), trades=self.books.trades(key), balances=self.books.balances(key)
+        )
+        return differences(books, self.orders(user))
+
+
+def _record(number: int, body: str) -> dict[str, Any]:
+    return {
+        "messageId": str(number),
+        "receiptHandle": str(number),
+        "body": body,
+        "attributes": {"ApproximateReceiveCount": "1"},
+        "messageAttributes": {},
+        "eventSource": "aws:sqs",
+        "eventSourceARN": "arn:aws:sqs:us-east-1:000000000000:TickQueue",
+        "awsRegion": "us-east-1",
+    }
+
 
 @contextmanager
-def new_world(environment: Mapping[str, str], user: str, **settings: str) -> Iterator[World]:
+def new_world(
+    environment: Mapping[str, str], user: str, *, market: Market | None = None, **settings: str
+) -> Iterator[World]:
     """A world for ``user``, who has no account and no strategy yet; ``settings`` are environment variables.
 
     Every world is in a month of its own, so that what one leaves in the cache has long expired in the next.
     """
-    market = Market.with_default_filters(FIRST_PRICES, FrozenPrices())
+    market = market or Market.with_default_filters(FIRST_PRICES, FrozenPrices())
     books = Books(market, partial_fill_probability=Decimal(0), clock=lambda: world.now * 1000)
-    door = Door(books)
-    slept: list[float] = []
-    with ExchangeServer(door) as server:
-        services = Services(
-            read_settings({**environment, "EXCHANGE_BASE_URL": server.url, **settings}),
-            clock=lambda: world.now,
-            sleep=slept.append,
-        )
-        world = World(market, books, door, services, user, now=START + next(_WORLDS) * 30 * DAY_S, slept=slept)
+    injector = Injector(lambda: world.now)
+    exchange = FaultyExchange(books, injector, lambda request, *_: world.note(request))
+    now = START + next(_WORLDS) * 30 * DAY_S
+    with no_backoff(), ExchangeServer(exchange) as server:
+        variables = {**environment, "EXCHANGE_BASE_URL": server.url, **settings}
+        world = World(market, books, injector, exchange, variables, user, now)
         try:
             yield world
         finally:
-            services.close()
+            for process in world.processes:
+                process.close()

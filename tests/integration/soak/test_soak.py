@@ -1,0 +1,47 @@
+"""Many users, everything failing at random: nothing is lost or doubled, and an audit that finds it if it is."""
+
+import pytest
+
+from tests.integration.soak.sabotage import PREPARATIONS, Sabotage
+from workbench.soak.run import SETTLING_TICKS, Options, Result, Soak, faults_named
+
+LOST_REPLIES = "reset_after,truncated,server_error_after"
+
+
+def soak(users: int, ticks: int, faults: str, *, rate: float = 0.02, sabotage: Sabotage | None = None) -> Result:
+    prepare = PREPARATIONS[sabotage] if sabotage else None
+    options = Options(users, ticks, faults_named(faults), seed=5, exchange_fault_rate=rate, prepare=prepare)
+    return Soak(options).run()
+
+
+def test_whatever_fails_no_order_is_lost_or_doubled() -> None:
+    result = soak(8, 40, "all")
+    assert result.findings == []
+    assert result.clean
+    assert result.orders_placed > 50
+    assert sum(result.faults_injected.values()) > 50
+    assert result.user_ticks_decided > result.user_ticks / 2
+
+
+def test_where_nothing_fails_every_user_has_every_tick() -> None:
+    result = soak(4, 20, "none")
+    assert result.findings == []
+    assert result.faults_injected == {}
+    assert result.user_ticks_decided == result.user_ticks == 4 * (20 + SETTLING_TICKS)
+
+
+def test_the_audit_finds_orders_that_were_sent_without_an_intent() -> None:
+    result = soak(4, 10, LOST_REPLIES, sabotage=Sabotage.NO_INTENT)
+    assert result.orders_lost > 0
+    assert not result.clean
+
+
+def test_the_audit_finds_orders_that_were_sent_again() -> None:
+    result = soak(4, 20, LOST_REPLIES, rate=0.2, sabotage=Sabotage.RESEND)
+    assert result.orders_doubled > 0
+    assert result.orders_lost > 0
+
+
+def test_an_unknown_kind_of_fault_is_named() -> None:
+    with pytest.raises(Exception, match="earthquake"):
+        faults_named("limited,earthquake")

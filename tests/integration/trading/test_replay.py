@@ -1,0 +1,101 @@
+"""A logged decision, read back, computes to the same digits; and one that was changed does not."""
+
+import json
+import subprocess
+import sys
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botbalance.errors import MendRequest
+from botbalance.store.decisions import Decision
+
+from tests.integration.trading.world import World
+from workbench.replay import read_decision, replay
+
+COMMAND = str(Path(sys.executable).with_name("botbalance"))
+
+
+@pytest.fixture
+def logged(world: World) -> Decision:
+    """A decision that places three orders, as it is read back."""
+    world.tick()
+    return world.desk.decisions.get(world.user, world.now)
+
+
+def changed(decision: Decision, **changes: Any) -> Decision:
+    return read_decision(decision.model_copy(update=changes).model_dump_json())
+
+
+def test_every_decision_of_a_run_replays_to_the_last_digit(world: World) -> None:
+    world.set_strategy(order_max_age_s=60)
+    decisions = []
+    for price in ("40000", "38000", "35000", "44000", "44000.01"):
+        world.market.set_price("BTCUSDT", Decimal(price))
+        world.tick()
+        decisions.append(world.desk.decisions.get(world.user, world.now))
+    assert any(decision.placed for decision in decisions)
+    assert any(decision.canceled for decision in decisions)
+    assert [replay(decision).differences for decision in decisions] == [[]] * 5
+
+
+def test_a_changed_answer_is_found(logged: Decision) -> None:
+    evaluation = logged.evaluation or {}
+    different = replay(changed(logged, evaluation=evaluation | {"nav": "1"})).differences
+    assert len(different) == 1
+    assert different[0].startswith("evaluation.nav: 1 → 10000")
+
+
+def test_a_changed_input_changes_the_answer(logged: Decision) -> None:
+    inputs = logged.inputs or {}
+    prices = inputs["market_prices"] | {"BTCUSDT": "20000"}
+    different = replay(changed(logged, inputs=inputs | {"market_prices": prices})).differences
+    assert any("limit_price" in line for line in different)
+
+
+def test_a_cancel_that_nobody_would_make_is_found(logged: Decision) -> None:
+    different = replay(changed(logged, canceled={"0" * 20: "stale_price"})).differences
+    assert different == [f"canceled.{'0' * 20}: stale_price → None"]
+
+
+def test_a_tick_that_was_skipped_has_nothing_to_differ_in(world: World) -> None:
+    with world.lease():
+        skipped = world.tick()
+    assert replay(skipped).differences == []
+    assert replay(skipped).outcome == "skipped"
+
+
+@pytest.mark.parametrize(
+    ("document", "named"),
+    [("nonsense", "JSON"), ("{}", "user_id"), ('{"schema_version": 2}', "schema_version"), ("[]", "document")],
+)
+def test_what_is_no_decision_is_refused(document: str, named: str) -> None:
+    with pytest.raises(MendRequest, match=named):
+        read_decision(document)
+
+
+def test_inputs_that_are_none_of_a_decision_are_refused(logged: Decision) -> None:
+    with pytest.raises(MendRequest, match="market_prices"):
+        replay(changed(logged, inputs={"market_prices": {"BTCUSDT": "much"}}))
+
+
+def test_the_command_says_whether_today_decides_the_same(logged: Decision, tmp_path: Path) -> None:
+    file = tmp_path / "decision.json"
+    file.write_text(logged.model_dump_json())
+    same = subprocess.run([COMMAND, "replay", str(file), "--json"], capture_output=True, text=True, check=False)
+    assert (same.returncode, same.stderr) == (0, "")
+    assert json.loads(same.stdout)["differences"] == []
+
+    file.write_text(changed(logged, canceled={"0" * 20: "stale_price"}).model_dump_json())
+    other = subprocess.run([COMMAND, "replay", str(file)], capture_output=True, text=True, check=False)
+    assert (other.returncode, other.stderr) == (1, "")
+    assert "stale_price → None" in other.stdout
+
+
+@pytest.mark.parametrize("arguments", [[], ["no-such-file.json"], ["x.json", "--tick", "30"]])
+def test_the_command_says_in_a_line_what_it_needs(arguments: list[str]) -> None:
+    done = subprocess.run([COMMAND, "replay", *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert len(done.stderr.splitlines()) == 1
+    assert "Traceback" not in done.stderr
