@@ -1,0 +1,142 @@
+"""Who asks is whom the token names, and an exchange key leaves in no word that is said, logged or stored."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from typing import Any
+
+import boto3
+import pytest
+from botbalance import bootstrap
+from botbalance.store.strategies import Strategy
+
+from tests.integration.http_api.client import GOOD_STRATEGY
+from tests.integration.trading.world import TEN_THOUSAND_USDT, World
+from workbench.faults.kinds import KINDS, FaultKind
+from workbench.lambda_runtime import LambdaRuntime
+from workbench.template import Route, read_template
+
+SAMPLE = {"client_order_id": "0123456789abcdef0123", "ts_tick": "1700000010"}
+BODIES: Mapping[str, Any] = {
+    "/api/me/strategies/rebalance": GOOD_STRATEGY | {"target_allocations": {"BTC": "80", "USDT": "20"}},
+    "/api/me/strategies/rebalance/autopilot": {"enabled": False},
+    "/api/me/exchange/credentials": {"api_key": "k" * 64, "secret": "s" * 64},
+}
+ROUTES = [route for route in read_template().routes() if not route.public]
+
+
+@pytest.fixture
+def served(world: World) -> Iterator[World]:
+    """The deployed functions work for this world."""
+    bootstrap.use(world.services)
+    yield world
+    bootstrap.use(None)
+
+
+def event_of(route: Route, authorizer: Any, **more: Any) -> dict[str, Any]:
+    """What the gateway hands a function, of whoever ``authorizer`` says."""
+    path = route.path.format(**SAMPLE)
+    return {
+        "resource": route.path,
+        "path": path,
+        "httpMethod": route.method,
+        "headers": {"Content-Type": "application/json"},
+        "multiValueHeaders": {},
+        "queryStringParameters": None,
+        "multiValueQueryStringParameters": None,
+        "pathParameters": {name: value for name, value in SAMPLE.items() if f"{{{name}}}" in route.path} or None,
+        "requestContext": {"authorizer": authorizer, "httpMethod": route.method, "path": path, "requestId": "1"},
+        "body": json.dumps(BODIES[route.path]) if route.method == "PUT" else None,
+        "isBase64Encoded": False,
+        **more,
+    }
+
+
+def test_a_request_that_no_authorizer_vouches_for_is_a_401_without_a_hint(served: World) -> None:
+    """The gateway lets none of these through. Were it set up wrongly, the functions would still serve nobody."""
+    served.tick()
+    served.requests.clear()
+    nobody: list[Any] = [None, {}, {"claims": None}, {"claims": {}}, {"claims": {"sub": ""}}, {"claims": {"sub": None}}]
+    for route in ROUTES:
+        for authorizer in nobody:
+            answer = LambdaRuntime().invoke(route.handler, event_of(route, authorizer))
+            assert answer["statusCode"] == 401, (route, authorizer)
+            assert json.loads(answer["body"])["code"] == "not_authenticated"
+            assert served.user not in answer["body"]
+    assert served.requests == []
+
+
+def test_every_route_but_the_public_ones_is_behind_the_gateways_own_check_of_tokens() -> None:
+    """Which also refuses those that have expired, or that somebody else has signed."""
+    (api,) = read_template().resources("AWS::Serverless::Api").values()
+    authorizer = api["Auth"]["Authorizers"][api["Auth"]["DefaultAuthorizer"]]
+    assert authorizer == {"UserPoolArn": {"Fn::GetAtt": "Users.Arn"}}
+    assert "Users" in read_template().resources("AWS::Cognito::UserPool")
+
+
+def test_a_user_that_a_request_names_counts_for_nothing_beside_the_tokens(served: World) -> None:
+    world = served
+    world.tick()
+    whose = {"user_id": world.user, "sub": world.user}
+    claims = {"claims": {"sub": f"{world.user}-stranger", "user_id": world.user}}
+    for route in ROUTES:
+        body = json.dumps(BODIES[route.path] | whose) if route.method == "PUT" else None
+        more = {"queryStringParameters": whose, "headers": {"Content-Type": "application/json", **whose}, "body": body}
+        answer = LambdaRuntime().invoke(route.handler, event_of(route, claims, **more))
+        assert world.key not in answer["body"]
+        assert (
+            answer["statusCode"] in {404, 422}
+            or json.loads(answer["body"]).items()
+            <= {
+                "orders": [],
+                "decisions": [],
+                "cursor": None,
+            }.items()
+        ), (route, answer)
+    strategy: Strategy = world.desk.strategies.get(world.user)
+    assert strategy.autopilot_enabled
+    assert strategy.target_allocations.keys() == {"BTC", "ETH", "XRP", "USDT"}
+    assert len(world.books.open_orders(world.key)) == 3
+    assert world.services.credentials.find(world.user, "binance") is not None
+
+
+def test_a_key_that_may_withdraw_is_refused_when_it_is_stored(served: World) -> None:
+    world = served
+    rich = f"{world.user}-rich"
+    world.books.open_account(f"key-of-{rich}", f"secret-of-{rich}", TEN_THOUSAND_USDT, can_withdraw=True)
+    (route,) = [route for route in ROUTES if (route.method, route.path) == ("PUT", "/api/me/exchange/credentials")]
+    body = json.dumps({"api_key": f"key-of-{rich}", "secret": f"secret-of-{rich}"})
+    answer = LambdaRuntime().invoke(route.handler, event_of(route, {"claims": {"sub": rich}}, body=body))
+    assert 400 <= answer["statusCode"] < 500
+    assert "withdraw" in answer["body"]
+    assert world.services.credentials.find(rich, "binance") is None
+
+
+def test_no_key_and_no_signature_is_in_any_log_line_or_table_whatever_goes_wrong(
+    world: World, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    caplog.set_level("INFO")
+    for kind in sorted(set(FaultKind) - {FaultKind.TIMEOUT_AFTER}):
+        for where in sorted(KINDS[kind].where):
+            world.injector.script(kind, where, attempts=3)
+        world.now += 90
+        world.work(world.message(world.user))
+        for order in world.books.open_orders(world.key):
+            world.books.cancel(world.key, order.symbol, order_id=order.order_id)
+        world.injector.active = False
+        if not world.desk.strategies.get(world.user).autopilot_enabled:
+            world.now += 90
+            world.set_strategy()
+        world.injector.active = True
+    assert len(world.injector.counts()) > 20
+    assert len(caplog.records) > 10
+
+    said = [*capfd.readouterr(), caplog.text, str([record.__dict__ for record in caplog.records])]
+    settings = world.services.settings
+    with closing(boto3.client("dynamodb", endpoint_url=settings.dynamodb_endpoint)) as client:
+        for name, table in settings:
+            if name.endswith("_table"):
+                said += [str(page["Items"]) for page in client.get_paginator("scan").paginate(TableName=table)]
+    assert any(world.user in text for text in said)
+    for secret in (world.key, f"secret-of-{world.user}", "signature="):
+        assert not any(secret in text for text in said)
