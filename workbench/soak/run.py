@@ -42,6 +42,8 @@ SETTLING_TICKS = 7
 """Ticks without faults at the end, after which nothing may be open to doubt: limits, leases and patience have ended."""
 _START = 1_750_000_020
 _USERS_PER_MESSAGE = 10
+_VOLATILITY = 0.0033
+"""Of half a minute, as a fraction: several times that of a real market, so that much is traded."""
 _AWS_RATE = 0.003
 _REMEMBERED_TICKS = 4
 """For how many ticks a fault may keep its user from trading: a lease left behind lasts three."""
@@ -49,6 +51,7 @@ _PATIENCE_S = "0.5"
 """For how long a worker waits for an exchange's answer, in real seconds."""
 _REMAINING_MS = 60_000
 _LONGEST_STEPS = 120
+_SHORTEST_STEPS = 20
 _OWNERS_LOOK_EVERY = 4
 """So many ticks."""
 _QUIET_TICKS = 2
@@ -166,7 +169,7 @@ class Soak:
         self._clock = SoakClock(_START)
         self._random = Random(f"{options.seed}:delivery")
         self._users = {user.user_id: user for user in population(options.users, options.seed)}
-        walk = RandomWalk(seed=options.seed, start_ms=self._clock.milliseconds())
+        walk = RandomWalk(seed=options.seed, volatility=_VOLATILITY, start_ms=self._clock.milliseconds())
         self._market = Market.with_default_filters(FIRST_PRICES, walk)
         partly = Decimal("0.3") if DeliveryFault.PARTIAL_FILL in options.faults else Decimal(0)
         self._books = Books(
@@ -185,6 +188,8 @@ class Soak:
         self._dispatched: dict[int, set[str]] = {}
         self._excused: dict[str, set[int]] = {user_id: set() for user_id in self._users}
         self._late: list[tuple[int, _Delivery]] = []
+        self._overdue: list[DeliveryFault] = []
+        """What chance has left out so far, and comes next."""
         self._unshared: set[int] = set()
         """Ticks in which the cache failed, by which workers tell each other what limits are on."""
         self._switched_off = 0
@@ -238,6 +243,9 @@ class Soak:
 
     def _script_what_has_not_come_yet(self) -> None:
         """What chance has left out so far comes for certain: once, at the next request that it can strike."""
+        self._overdue = [
+            fault for fault in _DELIVERY_CHANCES if fault in self._options.faults and not self._faults[fault]
+        ]
         for kind in sorted(self._kinds - self._injector.counts().keys()):
             for where in sorted(KINDS[kind].where & _EXCHANGE_PLACES):
                 self._injector.script(kind, where)
@@ -294,7 +302,9 @@ class Soak:
                 self._late.append((ts_tick + TICK_SECONDS * self._random.randint(1, 2), delivery))
                 continue
             if fate is DeliveryFault.KILLED:
-                delivery.kill_at = self._random.randint(1, _LONGEST_STEPS)
+                delivery.kill_at = self._random.randint(
+                    1, _LONGEST_STEPS if self._faults[DeliveryFault.KILLED] else _SHORTEST_STEPS
+                )
             if fate is DeliveryFault.SHORT_OF_TIME:
                 self._faults[fate] += 1
                 self._excuse(delivery.user_ids, ts_tick)
@@ -331,6 +341,8 @@ class Soak:
         drawn = self._random.random()
         if self._clock() <= _START + _QUIET_TICKS * TICK_SECONDS:
             return None
+        if self._overdue:
+            return self._overdue.pop()
         for fault, chance in _DELIVERY_CHANCES.items():
             if fault in self._options.faults:
                 drawn -= chance
