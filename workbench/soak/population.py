@@ -50,7 +50,7 @@ def _user(user_id: str, random: Random) -> User:
         "target_allocations": targets,
         "order_size_pct": Decimal(random.randint(10, 30)) / 10,
         "order_step_pct": Decimal(random.randint(10, 50)) / 100,
-        "min_delta_quote": Decimal(random.randint(100, 220)),
+        "min_delta_quote": Decimal(random.randint(60, 150)),
         "order_max_age_s": random.choice([300, 600, 900]),
         "post_only": random.random() < 0.8,
     }

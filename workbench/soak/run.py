@@ -42,9 +42,9 @@ SETTLING_TICKS = 7
 """Ticks without faults at the end, after which nothing may be open to doubt: limits, leases and patience have ended."""
 _START = 1_750_000_020
 _USERS_PER_MESSAGE = 10
-_VOLATILITY = 0.0033
+_VOLATILITY = 0.0037
 """Of half a minute, as a fraction: several times that of a real market, so that much is traded."""
-_AWS_RATE = 0.003
+_AWS_RATE = 0.002
 _REMEMBERED_TICKS = 4
 """For how many ticks a fault may keep its user from trading: a lease left behind lasts three."""
 _PATIENCE_S = "0.5"
@@ -77,7 +77,7 @@ class DeliveryFault(StrEnum):
 
 
 _DELIVERY_CHANCES = {
-    DeliveryFault.KILLED: 0.01,
+    DeliveryFault.KILLED: 0.005,
     DeliveryFault.SHORT_OF_TIME: 0.02,
     DeliveryFault.DELIVERED_TWICE: 0.02,
     DeliveryFault.DELIVERED_LATE: 0.02,
@@ -98,7 +98,7 @@ class Options:
     seed: int
     dynamodb: str | None = None
     workers: int = 2
-    exchange_fault_rate: float = 0.012
+    exchange_fault_rate: float = 0.008
     prepare: Callable[[], None] | None = None
 
 
