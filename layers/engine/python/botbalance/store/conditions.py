@@ -37,7 +37,7 @@ def holds(write: Callable[[], Any]) -> bool:
     return True
 
 
-def parsed[M: BaseModel](model: type[M], document: str) -> M:
+def parsed[M: BaseModel](model: type[M], document: str | bytes) -> M:
     """A stored document; raises TryAgainLater for one that this version of the code does not understand.
 
     A newer version may have written it: to go on with a part of it would lose the rest with the next write.
