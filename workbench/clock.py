@@ -1,5 +1,7 @@
 """A local run's time: its exchange's, which stands still between ticks and jumps one tick's length with each."""
 
+from datetime import UTC, datetime
+
 from workbench.exchange.control_client import SimulatorClient
 
 
@@ -20,3 +22,8 @@ class FollowingClock:
         """
         self._now = self._exchange.next_tick(candles)
         return self._now
+
+
+def tick_at(ts_tick: int) -> str:
+    """The tick's time (epoch seconds) as the schedule writes it: 2026-01-31T12:00:30Z."""
+    return datetime.fromtimestamp(ts_tick, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

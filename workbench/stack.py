@@ -21,7 +21,7 @@ from botbalance.trading.plan import Plan, preview
 from botbalance.trading.strategy import change_strategy, switch_autopilot
 
 from workbench.audit import differences
-from workbench.clock import FollowingClock
+from workbench.clock import FollowingClock, tick_at
 from workbench.embedded_aws import CREDENTIALS, EmbeddedAws
 from workbench.exchange.binance_api import BinanceApi
 from workbench.exchange.books import Books
@@ -127,7 +127,7 @@ class Stack:
         """
         with self._ticking:
             ts_tick = self.clock.next_tick(self._speed)
-            answer: dict[str, Any] = self._runtime.invoke(_DISPATCH, {"ts_tick": ts_tick})
+            answer: dict[str, Any] = self._runtime.invoke(_DISPATCH, {"tick_at": tick_at(ts_tick)})
             self._drain_queue()
             return answer
 

@@ -1,6 +1,7 @@
 """Finds who is due and hands them to the workers, a chunk of users a message."""
 
 import json
+from datetime import datetime
 from itertools import batched
 from typing import Any
 
@@ -15,7 +16,7 @@ MESSAGES_PER_REQUEST = 10
 
 @logger.inject_lambda_context(clear_state=True)
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
-    """Entry point for the state machine: ``{"ts_tick": epoch seconds}`` → users and messages sent.
+    """Entry point for the state machine: ``{"tick_at": "2026-01-31T12:00:30Z"}`` → users and messages sent.
 
     Raises TryAgainLater where the queue took only a part: the tick is then dispatched again, and the claims
     skip whoever had it already.
@@ -41,7 +42,15 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, i
 
 
 def _ts_tick(event: dict[str, Any]) -> int:
-    ts_tick = event.get("ts_tick")
-    if not isinstance(ts_tick, int) or ts_tick < 0 or ts_tick % TICK_SECONDS:
-        raise MendRequest("invalid_tick", f"ts_tick is {ts_tick!r}, expected epoch seconds on a {TICK_SECONDS} s grid")
-    return ts_tick
+    """The tick's time in epoch seconds."""
+    tick_at = event.get("tick_at")
+    try:
+        time = datetime.fromisoformat(str(tick_at))
+        ts_tick = time.timestamp() if time.tzinfo is not None else -1
+    except ValueError:
+        ts_tick = -1
+    if ts_tick < 0 or ts_tick % TICK_SECONDS:
+        raise MendRequest(
+            "invalid_tick", f"tick_at is {tick_at!r}, expected a time on a {TICK_SECONDS} s grid: 2026-01-31T12:00:30Z"
+        )
+    return int(ts_tick)

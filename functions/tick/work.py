@@ -10,7 +10,7 @@ from botbalance.bootstrap import services
 from botbalance.errors import TryAgainLater
 from botbalance.log import alarm, logger
 from botbalance.trading.desk import Desk
-from botbalance.trading.tick import Due, due_users, strategy_tick
+from botbalance.trading.tick import Due, due_users, is_over, strategy_tick
 from pydantic import BaseModel, ValidationError
 
 LONGEST_TICK_S = 20
@@ -35,6 +35,9 @@ def tick_users(record: SQSRecord, lambda_context: LambdaContext) -> None:
     try:
         message = TickMessage.model_validate_json(record.body)
         desk = services().desk_for(lambda_context.get_remaining_time_in_millis())
+        if is_over(message.ts_tick, desk.clock()):
+            alarm("tick_late", "a tick came after its time", ts_tick=message.ts_tick, users=len(message.user_ids))
+            return
         due = due_users(desk, message.user_ids)
     except (ValidationError, TryAgainLater) as error:
         alarm("message_failed", "a message could not be worked on", message_id=record.message_id, reason=str(error))

@@ -31,9 +31,9 @@ _PAGE = 100
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """What really was, of one user: the exchange's books, and what it truthfully answered in each tick.
+    """What really was, of one user: the exchange's books, and what it truthfully answered.
 
-    ``holdings``: by tick, every honest answer to a look at the balances. ``prices``: by tick, the market's own.
+    ``holdings``: by epoch second, every honest answer to a look at the balances. ``prices``: the market's, likewise.
     """
 
     user_id: str
@@ -138,11 +138,11 @@ def _judge_decision(truth: Truth, decision: Decision, findings: Findings) -> Non
         for asset, amount in spent.items()
         if amount > balances.get(asset, (ZERO, ZERO))[0]
     ]
-    if decision.placed:
+    if decision.placed:  # looked at when it was decided: a message that comes late decides on what is true by then
         held: Holdings = frozenset((asset, free, locked) for asset, (free, locked) in balances.items())
-        if held not in truth.holdings.get(decision.ts_tick, []):
+        if held not in truth.holdings.get(decision.decided_at, []):
             findings.doubtful_trades.append(f"{name}: traded on balances that the exchange never truthfully gave")
-        true_prices = truth.prices.get(decision.ts_tick, {})
+        true_prices = truth.prices.get(decision.decided_at, {})
         findings.doubtful_trades += [
             f"{name}: traded at {price} for {symbol}, which was at {true_prices.get(symbol)}"
             for symbol, price in inputs["market_prices"].items()

@@ -22,6 +22,7 @@ from pydantic import BaseModel
 from tick.dispatch import lambda_handler as dispatch
 from tick.work import TickMessage
 
+from workbench.clock import tick_at
 from workbench.embedded_aws import CREDENTIALS, EmbeddedAws
 from workbench.exchange.books import Books, OrderStatus
 from workbench.exchange.market import Market
@@ -42,7 +43,7 @@ SETTLING_TICKS = 7
 """Ticks without faults at the end, after which nothing may be open to doubt: limits, leases and patience have ended."""
 _START = 1_750_000_020
 _USERS_PER_MESSAGE = 10
-_VOLATILITY = 0.0037
+_VOLATILITY = 0.0042
 """Of half a minute, as a fraction: several times that of a real market, so that much is traded."""
 _AWS_RATE = 0.002
 _REMEMBERED_TICKS = 4
@@ -57,6 +58,8 @@ _OWNERS_LOOK_EVERY = 4
 _QUIET_TICKS = 2
 """Ticks at the start in which no worker is killed: the first ones meet every fault of AWS, and have to tell."""
 _LINES_SHOWN = 20
+_LOOKED_UP_AT_ONCE = 8
+"""So many orders: other faults that are due meet the first of these look-ups."""
 
 
 class DeliveryFault(StrEnum):
@@ -250,7 +253,7 @@ class Soak:
             for where in sorted(KINDS[kind].where & _EXCHANGE_PLACES):
                 self._injector.script(kind, where)
         if FaultKind.NOT_YET_SHOWN in self._kinds:  # which takes an order that is looked up at once
-            self._injector.script(FaultKind.RESET_AFTER, Where.PLACE_ORDER)
+            self._injector.script(FaultKind.RESET_AFTER, Where.PLACE_ORDER, times=_LOOKED_UP_AT_ONCE)
 
     # tick by tick
 
@@ -260,7 +263,7 @@ class Soak:
         self._prices[ts_tick] = {symbol: self._market.last_price(symbol) for symbol in self._market.specs}
         self._owners_switch_on()
         context: Any = InvocationContext("dispatch")
-        sent = dispatch({"ts_tick": ts_tick}, context)["messages"]
+        sent = dispatch({"tick_at": tick_at(ts_tick)}, context)["messages"]
         due = deque(self._deliveries(ts_tick, sent))
         while due or not workers.none_busy:
             while due and not workers.all_busy:

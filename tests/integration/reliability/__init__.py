@@ -23,6 +23,7 @@ Who dies after the exchange accepted and before that is saved: the next run reso
     e2e/test_killed_run.py::test_ten_kills_in_the_middle_of_ticks_lose_no_order_and_double_none
 Who dies before the request is sent: the order is given up only when it is old enough and was not found repeatedly.
     test_sending.py::test_who_dies_between_intent_and_request_leaves_an_order_that_is_given_up_in_time_and_planned_anew
+    test_sending.py::test_an_order_whose_fate_stays_unknown_for_minutes_calls_a_person
     integration/trading/test_intents.py::test_time_alone_does_not_give_an_order_up
     integration/trading/test_intents.py::test_a_late_fill_of_an_order_given_up_for_lost_is_booked
 An intent that exists is not sent, whatever became of it.

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from decimal import Decimal
+from random import Random
 from typing import Any
 from uuid import uuid4
 
@@ -20,6 +21,7 @@ from botbalance.store.orders import OrderStatus
 from tick import dispatch
 
 from tests.integration.trading.world import TEN_THOUSAND_USDT, World, new_world
+from workbench.clock import tick_at
 from workbench.embedded_aws import EmbeddedAws
 from workbench.exchange.binance_api import Request
 from workbench.faults.kinds import FaultKind, Where
@@ -184,7 +186,7 @@ def test_a_schedule_that_fires_twice_ticks_everybody_once(environment: Mapping[s
         bootstrap.use(world.services)
         context: Any = InvocationContext("dispatch")
         for _ in range(2):
-            dispatch.lambda_handler({"ts_tick": world.now}, context)
+            dispatch.lambda_handler({"tick_at": tick_at(world.now)}, context)
         bootstrap.use(None)
         messages = [body for body in received(world) if world.user in body]
         assert messages == [world.message(world.user)] * 2
@@ -204,11 +206,14 @@ def received(world: World) -> Iterator[str]:
             yield message["Body"]
 
 
-def test_a_message_older_than_its_period_is_dropped_without_a_request(world: World) -> None:
+def test_a_message_older_than_its_period_is_dropped_without_a_request(
+    world: World, alarms: Callable[[], list[Any]]
+) -> None:
     world.requests.clear()
     old = world.message(world.user)
     world.now += 31
     assert world.work(old) == []
+    assert alarms() == [("tick_late", None)]
     assert world.signed() == []
     assert world.orders() == []
     assert world.desk.decisions.page(world.user, limit=10).decisions == []
@@ -395,7 +400,8 @@ def test_a_decision_too_large_for_an_item_is_logged_in_part_which_says_so_and_it
     newcomer: World, alarms: Callable[[], list[Any]]
 ) -> None:
     world = newcomer
-    strangers = {f"STRANGER{number}": Decimal(1) for number in range(4_000)}
+    random = Random(1)  # or they would be told in few bytes
+    strangers = {random.randbytes(10).hex().upper(): Decimal(random.getrandbits(60)) for _ in range(10_000)}
     world.open_account(world.user, {**TEN_THOUSAND_USDT, **strangers})
     world.set_strategy()
     made = world.tick()

@@ -11,7 +11,7 @@ import pytest
 from botbalance.store.leases import LEASE_S
 from botbalance.store.orders import OrderStatus
 from botbalance.trading.orders import cancel_one, list_orders
-from botbalance.trading.reconcile import WATCH_ENDED_S
+from botbalance.trading.reconcile import UNKNOWN_FOR_LONG_S, WATCH_ENDED_S
 
 from tests.integration.reliability.deaths import death_at
 from tests.integration.trading.world import TEN_THOUSAND_USDT, World, new_world
@@ -157,6 +157,21 @@ def test_who_dies_between_intent_and_request_leaves_an_order_that_is_given_up_in
     assert anew["client_order_id"] != intent.client_order_id
     assert len(world.asked("POST", BTC)) == 1
     assert world.differences() == []
+
+
+def test_an_order_whose_fate_stays_unknown_for_minutes_calls_a_person(
+    world: World, alarms: Callable[[], list[Any]]
+) -> None:
+    with death_at(world, f"before {POST}"):
+        world.tick()
+    world.injector.script(FaultKind.SERVER_ERROR, Where.FIND_ORDER, times=100)
+    placed_at = world.order_on(BTC).placed_at
+    while world.now < placed_at + UNKNOWN_FOR_LONG_S:
+        world.tick()
+    assert world.order_on(BTC).status is OrderStatus.PENDING
+    assert alarms() == []
+    world.tick()
+    assert alarms() == [("order_unknown", world.user)]
 
 
 WRITE = "dynamodb.TransactWriteItems"

@@ -22,6 +22,8 @@ NEVER_PLACED_AFTER_S = 120
 Longer than any function may run and a signed request stays valid: whoever wrote the intent cannot send it any more.
 """
 NEVER_PLACED_AFTER_LOOKUPS = 2
+UNKNOWN_FOR_LONG_S = 300
+"""An order whose fate is still unknown by then is a person's business: its pair stays blocked."""
 NEVER_PLACED = "never_placed"
 """The reason of an order that was given up because nobody ever saw it."""
 NOT_ON_EXCHANGE = "not_on_exchange"
@@ -99,6 +101,7 @@ def reconcile(
         news = (current.status, current.filled_qty, current.fills) != (order.status, order.filled_qty, order.fills)
         if current.may_trade or (fate_was_unknown and news and seen is not None):
             unsettled.append(current)
+    _raise_alarm_for_the_unknown(unsettled, desk.clock())
     return Reconciliation(unsettled, may_be_spent(lease, watched))
 
 
@@ -182,6 +185,18 @@ def book_not_found(desk: Desk, lease: Lease, order: Order) -> Order:
         given_up = counted.to(OrderStatus.CANCELED, reason=NEVER_PLACED)
         counted = given_up.model_copy(update=_watch(order, given_up, now))
     return desk.orders.update(counted, lease)
+
+
+def _raise_alarm_for_the_unknown(orders: Iterable[Order], now: int) -> None:
+    for order in orders:
+        if order.status is OrderStatus.PENDING and now - order.placed_at > UNKNOWN_FOR_LONG_S:
+            alarm(
+                "order_unknown",
+                "the fate of an order has been unknown for minutes",
+                user_id=order.user_id,
+                client_order_id=order.client_order_id,
+                seconds=now - order.placed_at,
+            )
 
 
 def _new_fills(account: ExchangeAdapter, order: Order, seen: ExchangeOrder) -> tuple[OrderFill, ...]:

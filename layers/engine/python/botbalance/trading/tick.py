@@ -43,6 +43,11 @@ def due_users(desk: Desk, user_ids: Collection[str]) -> list[Due]:
     return [Due(strategy, keys.get((strategy.user_id, strategy.exchange))) for strategy in strategies]
 
 
+def is_over(ts_tick: int, now: int) -> bool:
+    """Whether the time of the tick is past (both in epoch seconds): nothing is decided for it any more."""
+    return now > ts_tick + TICK_SECONDS
+
+
 def strategy_tick(desk: Desk, due: Due, ts_tick: int) -> Decision | None:
     """Tick a user once for ``ts_tick`` (epoch seconds, on the grid); returns the logged decision.
 
@@ -50,7 +55,7 @@ def strategy_tick(desk: Desk, due: Due, ts_tick: int) -> Decision | None:
     logged reason; a key that only its owner can mend switches the autopilot off.
     """
     user_id = due.strategy.user_id
-    if desk.clock() > ts_tick + TICK_SECONDS:
+    if is_over(ts_tick, desk.clock()):
         return None
     try:
         with desk.leases.held_for_tick(user_id, ts_tick, desk.clock, until=desk.until) as lease:
