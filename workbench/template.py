@@ -55,6 +55,20 @@ class Template:
             if resource["Type"] == kind
         }
 
+    def logical_ids(self) -> set[str]:
+        """The names of all resources."""
+        return set(self._document["Resources"])
+
+    def retained(self, logical_id: str) -> bool:
+        """Whether the resource stays when the stack is deleted, or replaces it."""
+        resource = self._document["Resources"][logical_id]
+        return bool(resource.get("DeletionPolicy") == resource.get("UpdateReplacePolicy") == "Retain")
+
+    def function_defaults(self) -> dict[str, Any]:
+        """The properties that all functions share."""
+        defaults: dict[str, Any] = self._document["Globals"]["Function"]
+        return defaults
+
     def functions(self) -> dict[str, dict[str, Any]]:
         """The properties of every function, by logical id."""
         return self.resources("AWS::Serverless::Function")
@@ -77,8 +91,7 @@ class Template:
 
         ``physical_ids`` names the resources; parameters take their defaults.
         """
-        globals_ = self._document["Globals"]["Function"]["Environment"]["Variables"]
-        merged = dict(globals_)
+        merged = dict(self.function_defaults()["Environment"]["Variables"])
         for function in self.functions().values():
             merged |= function.get("Environment", {}).get("Variables", {})
         return {name: self._resolve(value, physical_ids) for name, value in merged.items()}

@@ -29,6 +29,14 @@ def routes_in_code() -> set[tuple[str, str, str]]:
     return found
 
 
+def every_resource(template: Template) -> set[str]:
+    return {
+        logical_id
+        for kind in ("AWS::DynamoDB::Table", "AWS::SQS::Queue", "AWS::KMS::Key")
+        for logical_id in template.resources(kind)
+    }
+
+
 def test_every_route_of_the_code_is_in_the_template_and_the_other_way_round(template: Template) -> None:
     in_template = {(route.handler, route.method, route.path) for route in template.routes()}
     assert routes_in_code() == in_template
@@ -46,17 +54,27 @@ def test_every_handler_of_the_template_exists(template: Template) -> None:
 
 
 def test_the_environment_of_the_template_is_what_settings_read(template: Template) -> None:
-    physical_ids = {
-        logical_id: logical_id
-        for kind in ("AWS::DynamoDB::Table", "AWS::SQS::Queue", "AWS::KMS::Key")
-        for logical_id in template.resources(kind)
-    }
-    environment = template.environment(physical_ids)
+    environment = template.environment({logical_id: logical_id for logical_id in every_resource(template)})
     unknown = {name for name in environment if name.lower() not in Settings.model_fields}
     assert unknown <= {"POWERTOOLS_LOG_LEVEL"}
     tables = {name for name in Settings.model_fields if name.endswith("_table")}
     assert tables == {name.lower() for name in environment if name.endswith("_TABLE")}
     assert len(template.resources("AWS::DynamoDB::Table")) == len(tables)
+
+
+def test_every_queue_of_the_template_is_one_that_the_code_sends_to_or_its_dead_letters(template: Template) -> None:
+    queues = template.resources("AWS::SQS::Queue")
+    dead_letters = {
+        queue["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"].partition(".")[0]
+        for queue in queues.values()
+        if "RedrivePolicy" in queue
+    }
+    environment = template.environment({logical_id: logical_id for logical_id in every_resource(template)})
+    sent_to = {value for name, value in environment.items() if name.endswith("_QUEUE_URL")}
+    assert sent_to | dead_letters == set(queues)
+    assert {name.lower() for name in environment if name.endswith("_QUEUE_URL")} == {
+        name for name in Settings.model_fields if name.endswith("_queue_url")
+    }
 
 
 def test_every_index_that_the_store_queries_is_in_the_template(template: Template) -> None:

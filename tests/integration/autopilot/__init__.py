@@ -1,0 +1,1 @@
+"""The state machine that ticks, in moto's interpreter, with the deployed handlers behind it."""

@@ -1,0 +1,222 @@
+"""What the template promises of itself: who may do what, what is encrypted and kept, who is called when it fails."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from workbench.template import Template, read_template
+
+ROOT = Path(__file__).parents[3]
+TABLES = "AWS::DynamoDB::Table"
+WRITES = {"PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem"}
+KEPT_FOR_EVER = {"StrategiesTable", "OrdersTable", "DecisionsTable", "CredentialsTable", "LeasesTable"}
+LOG_DELIVERY = re.compile(r"logs:(\w+LogDeliver(y|ies)|PutResourcePolicy|DescribeResourcePolicies|DescribeLogGroups)")
+
+
+@pytest.fixture(scope="module")
+def template() -> Template:
+    return read_template()
+
+
+def listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def grants(properties: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Each action that a function or state machine may take, with the logical id (or ``*``) that it may take it on."""
+    for policy in properties["Policies"]:
+        for statement in policy["Statement"]:
+            assert statement["Effect"] == "Allow"
+            for resource in listed(statement["Resource"]):
+                target = resource if isinstance(resource, str) else next(iter(resource.values()))
+                name = re.sub(r"^\$\{|[.}].*$", "", target)
+                for action in listed(statement["Action"]):
+                    yield action, name
+
+
+def writes_to(template: Template, function: str) -> set[str]:
+    """The tables that a function may write."""
+    return {
+        name
+        for action, name in grants(template.functions()[function])
+        if action.startswith("dynamodb:") and action.removeprefix("dynamodb:") in WRITES
+    }
+
+
+def test_nobody_has_a_star_on_data(template: Template) -> None:
+    granted = [
+        grant
+        for kind in ("AWS::Serverless::Function", "AWS::Serverless::StateMachine")
+        for properties in template.resources(kind).values()
+        for grant in grants(properties)
+    ]
+    assert len(granted) > 30
+    for action, name in granted:
+        assert "*" not in action
+        # Step Functions' log deliveries are the one thing that takes no resource.
+        assert name != "*" or LOG_DELIVERY.fullmatch(action), action
+
+
+def test_every_grant_is_on_a_resource_of_the_template(template: Template) -> None:
+    for properties in template.functions().values():
+        for _, name in grants(properties):
+            assert name in template.logical_ids()
+
+
+def test_plan_reads_and_decrypts_but_writes_nothing_except_the_cache(template: Template) -> None:
+    assert writes_to(template, "PlanFunction") == {"CacheTable"}
+    actions = {action for action, _ in grants(template.functions()["PlanFunction"])}
+    assert "kms:Decrypt" in actions
+    assert "kms:Encrypt" not in actions
+
+
+def test_dispatch_sees_no_keys_and_no_orders(template: Template) -> None:
+    assert set(grants(template.functions()["DispatchFunction"])) == {
+        ("dynamodb:Scan", "StrategiesTable"),
+        ("sqs:SendMessage", "TickQueue"),
+    }
+
+
+def test_only_the_account_function_stores_keys(template: Template) -> None:
+    for name in template.functions():
+        stores = "CredentialsTable" in writes_to(template, name) or ("kms:Encrypt", "CredentialsKey") in set(
+            grants(template.functions()[name])
+        )
+        assert stores is (name == "AccountFunction")
+
+
+def test_only_those_who_trade_write_orders(template: Template) -> None:
+    trading = {name for name in template.functions() if "OrdersTable" in writes_to(template, name)}
+    assert trading == {"ExecuteFunction", "AccountFunction", "WorkFunction"}
+
+
+def test_every_table_is_encrypted_and_can_be_restored(template: Template) -> None:
+    for name, table in template.resources(TABLES).items():
+        assert table["SSESpecification"]["SSEEnabled"] is True, name
+        assert table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"] is True, name
+        assert table["BillingMode"] == "PAY_PER_REQUEST", name
+
+
+def test_what_is_kept_for_ever_outlives_the_stack(template: Template) -> None:
+    assert set(template.resources(TABLES)) - KEPT_FOR_EVER == {"CacheTable"}
+    for name in KEPT_FOR_EVER:
+        assert template.resources(TABLES)[name]["DeletionProtectionEnabled"] == {"Ref": "DeletionProtection"}, name
+    for name in {*KEPT_FOR_EVER, "CredentialsKey", "Users"}:
+        assert template.retained(name), name
+
+
+def test_what_expires_does_so_by_itself(template: Template) -> None:
+    for name in ("DecisionsTable", "CacheTable"):
+        expiry = template.resources(TABLES)[name]["TimeToLiveSpecification"]
+        assert expiry == {"AttributeName": "expires_at", "Enabled": True}
+
+
+def test_the_key_of_keys_rotates(template: Template) -> None:
+    assert template.resources("AWS::KMS::Key")["CredentialsKey"]["EnableKeyRotation"] is True
+
+
+def test_queues_are_encrypted_and_the_one_with_work_has_dead_letters(template: Template) -> None:
+    queues = template.resources("AWS::SQS::Queue")
+    assert all(queue["SqsManagedSseEnabled"] is True for queue in queues.values())
+    assert queues["TickQueue"]["RedrivePolicy"]["deadLetterTargetArn"] == {"Fn::GetAtt": "TickDeadLetters.Arn"}
+    assert queues["TickQueue"]["RedrivePolicy"]["maxReceiveCount"] == 3
+
+
+def test_the_workers_answer_message_by_message_and_are_bounded(template: Template) -> None:
+    work = template.functions()["WorkFunction"]
+    source = work["Events"]["Users"]["Properties"]
+    assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert source["ScalingConfig"]["MaximumConcurrency"] == {"Ref": "WorkConcurrency"}
+    assert template.resources("AWS::SQS::Queue")["TickQueue"]["VisibilityTimeout"] >= 6 * work["Timeout"]
+
+
+def test_every_user_is_authorised_by_the_pool(template: Template) -> None:
+    auth = template.resources("AWS::Serverless::Api")["Api"]["Auth"]
+    assert auth["Authorizers"][auth["DefaultAuthorizer"]].keys() == {"UserPoolArn"}
+
+
+def test_the_api_is_throttled_and_logged_without_secrets(template: Template) -> None:
+    api = template.resources("AWS::Serverless::Api")["Api"]
+    (everything,) = api["MethodSettings"]
+    assert (everything["HttpMethod"], everything["ResourcePath"]) == ("*", "/*")
+    assert everything["ThrottlingRateLimit"] == {"Ref": "RequestsPerSecond"}
+    assert not everything.get("DataTraceEnabled", False), "it would log bodies, and with them exchange keys"
+    assert "header" not in api["AccessLogSetting"]["Format"]
+
+
+def test_every_log_is_kept_for_a_while_only(template: Template) -> None:
+    groups = template.resources("AWS::Logs::LogGroup")
+    assert len(groups) == 3
+    for name, group in groups.items():
+        assert group["RetentionInDays"] == {"Ref": "LogRetentionDays"}, name
+
+
+def test_every_alarm_calls_somebody(template: Template) -> None:
+    alarms = template.resources("AWS::CloudWatch::Alarm")
+    assert len(alarms) >= 10
+    for name, alarm in alarms.items():
+        assert alarm["AlarmActions"] == [{"Ref": "Alarms"}], name
+
+
+def test_every_alarm_line_of_the_code_is_counted_once(template: Template) -> None:
+    """Three have an alarm of their own; whatever other name a line has, is counted by the fourth."""
+    raised = {
+        name
+        for room in ("layers/engine/python/botbalance", "functions")
+        for path in (ROOT / room).rglob("*.py")
+        for name in re.findall(r'\balarm\(\s*"(\w+)"', path.read_text())
+    }
+    patterns = {
+        name: counter["FilterPattern"] for name, counter in template.resources("AWS::Logs::MetricFilter").items()
+    }
+    others = patterns.pop("OtherAlarmsCounter")
+    own = {re.fullmatch(r'\{ \$\.alarm = "(\w+)" \}', pattern) for pattern in patterns.values()}
+    named = {match[1] for match in own if match}
+    assert len(named) == len(patterns)
+    assert named <= raised
+    assert set(re.findall(r'\$\.alarm != "(\w+)"', others)) == named
+    counted = {
+        metric["MetricName"]
+        for counter in template.resources("AWS::Logs::MetricFilter").values()
+        for metric in counter["MetricTransformations"]
+    }
+    watched = {
+        alarm["MetricName"]
+        for alarm in template.resources("AWS::CloudWatch::Alarm").values()
+        if alarm.get("Namespace") == {"Ref": "AWS::StackName"}
+    }
+    assert counted == watched
+
+
+def test_every_alarm_line_of_the_code_is_explained() -> None:
+    explained = (ROOT / "docs/reliability.md").read_text()
+    for room in ("layers/engine/python/botbalance", "functions"):
+        for path in (ROOT / room).rglob("*.py"):
+            for name in re.findall(r'\balarm\(\s*"(\w+)"', path.read_text()):
+                assert f"`{name}`" in explained, name
+
+
+def test_everything_is_traced_by_the_platform(template: Template) -> None:
+    assert template.function_defaults()["Tracing"] == "Active"
+    assert template.resources("AWS::Serverless::Api")["Api"]["TracingEnabled"] is True
+    assert template.resources("AWS::Serverless::StateMachine")["TickSchedule"]["Tracing"] == {"Enabled": True}
+
+
+def test_a_new_version_is_rolled_back_by_the_alarm_on_errors(template: Template) -> None:
+    defaults = template.function_defaults()
+    assert defaults["AutoPublishAlias"] == "live"
+    assert defaults["DeploymentPreference"]["Alarms"] == [{"Ref": "FunctionErrors"}]
+    summed = {
+        metric["MetricStat"]["Metric"]["Dimensions"][0]["Value"]["Ref"]
+        for metric in template.resources("AWS::CloudWatch::Alarm")["FunctionErrors"]["Metrics"]
+        if "MetricStat" in metric
+    }
+    assert summed == set(template.functions())
+
+
+def test_all_that_reach_exchanges_do_so_by_the_fixed_address(template: Template) -> None:
+    for name, function in template.functions().items():
+        assert ("VpcConfig" in function) is (name != "DispatchFunction"), name
