@@ -2,9 +2,16 @@
 
 UV := .bootstrap/bin/uv
 RUN := $(UV) run --frozen
+SAM := SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/.bootstrap/bin:$$PATH" $(UV) tool run --from 'aws-sam-cli>=1.170,<2' sam
+CHECKOV := $(UV) tool run --from 'checkov>=3.2,<4' checkov
+# Of all that is locked, what only asynchronous exchanges need, and boto3 for S3.
+UNUSED := aiohttp aiohttp-fast-zlib aiosignal aiohappyeyeballs attrs coincurve frozenlist multidict propcache uvloop winloop yarl zlib-ng
+
+ARCHITECTURE ?= arm64
+export ARCHITECTURE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format bench build clean
+.PHONY: help run test test-sam lint format bench requirements build clean
 
 help: ## what there is to make
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -20,7 +27,9 @@ lint: .venv/.installed ## style, types, the direction of imports, the template
 	$(RUN) ruff format --check .
 	$(RUN) mypy
 	$(RUN) lint-imports
-	$(RUN) cfn-lint infra/template.yaml
+	$(RUN) cfn-lint infra/template.yaml infra/egress.yaml
+	$(SAM) validate --lint --template infra/template.yaml
+	$(CHECKOV) --config-file .checkov.yaml
 
 format: .venv/.installed ## put the code into the one style
 	$(RUN) ruff format .
@@ -29,9 +38,12 @@ format: .venv/.installed ## put the code into the one style
 bench: .venv/.installed ## what performance claims rest on
 	$(RUN) python benchmarks/engine.py
 
-build: .venv/.installed ## the SAM application, ready to deploy (needs the SAM CLI)
-	$(UV) export --frozen --quiet --no-default-groups --no-emit-project --output-file layers/vendor/requirements.txt
-	PATH="$(CURDIR)/.bootstrap/bin:$$PATH" sam build --template infra/template.yaml
+requirements: .venv/.installed ## write what the vendor layer is made of, from uv.lock
+	$(UV) export --frozen --quiet --no-default-groups --no-emit-project --no-annotate --no-header $(UNUSED:%=--prune %) \
+		--output-file layers/vendor/requirements.txt
+
+build: .venv/.installed ## the SAM application, ready to deploy, for ARCHITECTURE=arm64 or x86_64
+	$(SAM) build --template infra/template.yaml --parameter-overrides Architecture=$(ARCHITECTURE)
 
 clean: ## forget everything that was brought
 	rm -rf .bootstrap .venv

@@ -1,0 +1,145 @@
+"""The two layers, built for Lambda's platform: small, complete, and in bytecode."""
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from botbalance.exchange.client_ids import _LOOKUPS
+
+ROOT = Path(__file__).parents[3]
+LAYERS = {"engine": "build-EngineLayer", "vendor": "build-VendorLayer"}
+LARGEST_BYTES = 60_000_000
+HANDLERS = ("plan.app", "execute.app", "account.app", "tick.dispatch", "tick.work")
+EXCHANGES = ("binance", *_LOOKUPS)
+MACHINE = {"arm64": b"\xb7\x00", "x86_64": b"\x3e\x00"}
+"""An ELF file's word for the processor that it is for, by architecture."""
+
+type Build = Callable[[str], Path]
+
+
+@pytest.fixture(scope="session")
+def uv() -> Path:
+    """The package installer, which the layers are built with."""
+    found = shutil.which("uv", path=f"{ROOT / '.bootstrap/bin'}{os.pathsep}{os.environ['PATH']}")
+    if found is None:
+        pytest.skip("uv is neither in .bootstrap/bin nor on the path; `make build` brings it")
+    return Path(found)
+
+
+@pytest.fixture(scope="session")
+def build(uv: Path, tmp_path_factory: pytest.TempPathFactory) -> Build:
+    """Both layers for an architecture, merged as they are in Lambda's /opt/python."""
+    built: dict[str, Path] = {}
+
+    def build_once(architecture: str) -> Path:
+        if architecture not in built:
+            target = tmp_path_factory.mktemp(architecture)
+            environment = os.environ | {
+                "PATH": f"{uv.parent}{os.pathsep}{os.environ['PATH']}",
+                "ARCHITECTURE": architecture,
+                "ARTIFACTS_DIR": str(target),
+            }
+            for layer, goal in LAYERS.items():  # elsewhere, as SAM does it
+                copied = shutil.copytree(ROOT / "layers" / layer, tmp_path_factory.mktemp(layer) / layer)
+                subprocess.run(["make", "--silent", "-C", copied, goal], env=environment, check=True)
+            built[architecture] = target / "python"
+        return built[architecture]
+
+    return build_once
+
+
+def in_layers_alone(python: Path, program: str) -> str:
+    """What ``program`` prints where there is nothing but the layers and the functions."""
+    beginning = f"import sys; sys.path[:0] = {[str(ROOT / 'functions'), str(python)]!r}\n"
+    command = [sys._base_executable, "-I", "-S", "-c", beginning + program]
+    return subprocess.run(command, env={}, check=True, capture_output=True, text=True).stdout
+
+
+def test_the_vendor_layer_is_made_of_what_is_locked(uv: Path) -> None:
+    written = subprocess.run(
+        ["make", "--silent", "--dry-run", "requirements"], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout
+    arguments = written.replace("\\\n", " ").split()
+    arguments = arguments[arguments.index("export") : arguments.index("--output-file")]
+    locked = subprocess.run([uv, *arguments], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    assert (ROOT / "layers/vendor/requirements.txt").read_text() == locked
+    assert locked.count("--hash=sha256:") > locked.count("==")
+
+
+def test_whoever_is_not_in_the_layer_is_not_asked_for_by_us() -> None:
+    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    written = (ROOT / "layers/vendor/requirements.txt").read_text()
+    for requirement in wanted:
+        name = requirement.replace(">", "=").partition("=")[0]
+        assert f"\n{name}==" in f"\n{written}"
+
+
+@pytest.mark.parametrize("architecture", ["arm64", "x86_64"])
+def test_both_layers_together_are_small(build: Build, architecture: str) -> None:
+    files = [path for path in build(architecture).rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) <= LARGEST_BYTES
+
+
+@pytest.mark.parametrize("architecture", ["arm64", "x86_64"])
+def test_every_module_is_there_in_bytecode_that_no_clock_makes_stale(build: Build, architecture: str) -> None:
+    modules = list(build(architecture).rglob("*.py"))
+    assert len(modules) > 500
+    for module in modules:
+        compiled = module.parent / "__pycache__" / f"{module.stem}.cpython-313.pyc"
+        head = compiled.read_bytes()[:8]
+        assert head == importlib.util.MAGIC_NUMBER + b"\x01\x00\x00\x00", f"{module}: by hash, and unchecked"
+
+
+@pytest.mark.parametrize("architecture", ["arm64", "x86_64"])
+def test_compiled_libraries_are_for_the_processor_that_was_asked_for(build: Build, architecture: str) -> None:
+    libraries = list(build(architecture).rglob("*.so"))
+    assert len(libraries) >= 3
+    for library in libraries:
+        assert library.read_bytes()[18:20] == MACHINE[architecture], library
+
+
+@pytest.mark.parametrize("handler", HANDLERS)
+def test_every_handler_is_complete_in_the_layers(build: Build, handler: str) -> None:
+    printed = in_layers_alone(build("x86_64"), f"import {handler}; print({handler}.lambda_handler.__name__)")
+    assert printed.strip() in {"lambda_handler", "decorate"}
+
+
+def test_every_exchange_can_be_signed_for(build: Build) -> None:
+    program = f"""
+from botbalance.errors import TryAgainLater
+from botbalance.exchange.ccxt_adapter import CcxtAdapter
+for name in {EXCHANGES!r}:
+    key = {{"api_key": "k" * 32, "secret": "c2VjcmV0" * 8, "password": "p"}}
+    account = CcxtAdapter(name, base_url="http://127.0.0.1:9", sleep=lambda _: None, timeout_s=1, **key)
+    try:
+        account.balances()
+    except TryAgainLater as error:  # nobody answers there, but everything up to the request was at hand
+        print(name)
+"""
+    assert in_layers_alone(build("x86_64"), program).split() == list(EXCHANGES)
+
+
+def test_every_service_can_be_called(build: Build) -> None:
+    program = """
+import boto3
+for service in ("dynamodb", "kms", "sqs"):
+    boto3.client(service, region_name="eu-central-1", aws_access_key_id="k", aws_secret_access_key="s")
+    print(service)
+"""
+    assert in_layers_alone(build("x86_64"), program).split() == ["dynamodb", "kms", "sqs"]
+
+
+def test_the_engine_layer_is_our_code_alone(build: Build) -> None:
+    sources = {path.relative_to(ROOT / "layers/engine/python") for path in ours(ROOT / "layers/engine/python")}
+    built = {path.relative_to(build("arm64")) for path in ours(build("arm64"))}
+    assert built == sources
+
+
+def ours(python: Path) -> set[Path]:
+    return set((python / "botbalance").rglob("*.py"))
