@@ -12,7 +12,7 @@ import pytest
 import yaml
 from botbalance import bootstrap
 from botbalance.errors import TryAgainLater
-from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+from botocore.awsrequest import AWSResponse, HeadersDict
 from moto import mock_aws
 from tick.dispatch import lambda_handler as dispatch
 
@@ -72,15 +72,17 @@ class Scheduler:
         """The names of the ticks that were dispatched, or tried to."""
         return [event["tick_at"] for event in self.events]
 
-    def _answer(self, request: AWSPreparedRequest, **_: Any) -> AWSResponse:
+    def _answer(self, request: Any, **_: Any) -> Any:
         event = json.loads(request.body)
         self.events.append(event)
         try:
-            payload, headers = json.dumps(self.invoke(event)), {}
+            payload, headers = json.dumps(self.invoke(event)), HeadersDict()
         except Exception as error:  # noqa: BLE001 - as the Lambda runtime does
             payload = json.dumps({"errorType": type(error).__name__, "errorMessage": str(error)})
-            headers = {"X-Amz-Function-Error": "Unhandled"}
-        return AWSResponse(request.url, 200, headers, _Body(payload.encode()))
+            headers = HeadersDict({"X-Amz-Function-Error": "Unhandled"})
+        body: Any = _Body(payload.encode())
+        response: Any = AWSResponse(request.url, 200, headers, body)  # type: ignore[arg-type]
+        return response
 
 
 class _Body:

@@ -1,21 +1,19 @@
 """The two layers, built for Lambda's platform: small, complete, and in bytecode."""
 
 import importlib.util
-import os
-import shutil
 import subprocess
 import sys
 import tomllib
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
 from botbalance.exchange.client_ids import _LOOKUPS
 
-ROOT = Path(__file__).parents[3]
-LAYERS = {"engine": "build-EngineLayer", "vendor": "build-VendorLayer"}
+from workbench.layers import HANDLERS, ROOT, build_layers, find_uv
+
 LARGEST_BYTES = 60_000_000
-HANDLERS = ("plan.app", "execute.app", "account.app", "tick.dispatch", "tick.work")
 EXCHANGES = ("binance", *_LOOKUPS)
 MACHINE = {"arm64": b"\xb7\x00", "x86_64": b"\x3e\x00"}
 """An ELF file's word for the processor that it is for, by architecture."""
@@ -26,38 +24,22 @@ type Build = Callable[[str], Path]
 @pytest.fixture(scope="session")
 def uv() -> Path:
     """The package installer, which the layers are built with."""
-    found = shutil.which("uv", path=f"{ROOT / '.bootstrap/bin'}{os.pathsep}{os.environ['PATH']}")
+    found = find_uv()
     if found is None:
         pytest.skip("uv is neither in .bootstrap/bin nor on the path; `make build` brings it")
-    return Path(found)
+    return found
 
 
 @pytest.fixture(scope="session")
 def build(uv: Path, tmp_path_factory: pytest.TempPathFactory) -> Build:
-    """Both layers for an architecture, merged as they are in Lambda's /opt/python."""
-    built: dict[str, Path] = {}
-
-    def build_once(architecture: str) -> Path:
-        if architecture not in built:
-            target = tmp_path_factory.mktemp(architecture)
-            environment = os.environ | {
-                "PATH": f"{uv.parent}{os.pathsep}{os.environ['PATH']}",
-                "ARCHITECTURE": architecture,
-                "ARTIFACTS_DIR": str(target),
-            }
-            for layer, goal in LAYERS.items():  # elsewhere, as SAM does it
-                copied = shutil.copytree(ROOT / "layers" / layer, tmp_path_factory.mktemp(layer) / layer)
-                subprocess.run(["make", "--silent", "-C", copied, goal], env=environment, check=True)
-            built[architecture] = target / "python"
-        return built[architecture]
-
-    return build_once
+    """Both layers for an architecture, built once."""
+    return cache(lambda architecture: build_layers(uv, architecture, tmp_path_factory.mktemp(architecture)))
 
 
 def in_layers_alone(python: Path, program: str) -> str:
     """What ``program`` prints where there is nothing but the layers and the functions."""
     beginning = f"import sys; sys.path[:0] = {[str(ROOT / 'functions'), str(python)]!r}\n"
-    command = [sys._base_executable, "-I", "-S", "-c", beginning + program]
+    command = [f"{sys.base_prefix}/bin/python3.13", "-I", "-S", "-c", beginning + program]
     return subprocess.run(command, env={}, check=True, capture_output=True, text=True).stdout
 
 

@@ -1,0 +1,131 @@
+"""How long a function takes to start: each handler's import, side by side with what is usually imported.
+
+    uv run python benchmarks/cold_start.py
+
+Every figure is the median of fresh processes, taken in turns, in milliseconds for the import alone; "of naive" is a
+share of the naive one beside it. The handlers are imported from the layers as they are built for deployment. The naive
+function imports all of ccxt, boto3's resources, and of Powertools all that its tutorials use and that is installed here
+(its tracer, which takes longest, is not), from an environment with the same versions.
+"""
+
+import platform
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+from rich.console import Console
+from rich.table import Table
+
+from workbench.layers import HANDLERS, ROOT, build_layers, find_uv
+
+ROUNDS = 7
+IMAGE = "public.ecr.aws/lambda/python:3.13"
+NAIVE = "naive"
+_NAIVE_IMPORTS = """
+import ccxt, boto3
+boto3.resource("dynamodb", region_name="eu-central-1")
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver
+from aws_lambda_powertools.utilities import batch, data_classes, feature_flags, idempotency, parameters, parser
+Logger(service="naive"); Metrics(namespace="naive")
+"""
+
+_WITH_BYTECODE: tuple[str, ...] = ()
+_WITHOUT = ("-B", "-X", "pycache_prefix=/nonexistent")
+
+type Command = Callable[[str, tuple[str, ...]], list[str]]
+"""The command that imports a handler (or what the naive one does), with these options of the interpreter."""
+
+
+def program(name: str, paths: list[str]) -> str:
+    """A program that prints how many milliseconds the import of ``name`` takes."""
+    statement = _NAIVE_IMPORTS if name == NAIVE else f"import {name}"
+    return (
+        f"import sys, time; began = time.perf_counter(); sys.path[:0] = {paths!r}\n{statement}\n"
+        "print((time.perf_counter() - began) * 1000)"
+    )
+
+
+def on_this_machine(python: Path) -> Command:
+    """In a fresh interpreter, which sees nothing but the layers (or the environment of the naive one)."""
+    interpreter = f"{sys.base_prefix}/bin/python3.13"
+
+    def command(name: str, options: tuple[str, ...]) -> list[str]:
+        paths = [sysconfig.get_path("purelib")] if name == NAIVE else [str(ROOT / "functions"), str(python)]
+        return [interpreter, "-I", "-S", *options, "-c", program(name, paths)]
+
+    return command
+
+
+def on_the_lambda_runtime(python: Path) -> Command:
+    """In a fresh container of the Lambda image."""
+
+    def command(name: str, options: tuple[str, ...]) -> list[str]:
+        mounted = ["/naive"] if name == NAIVE else ["/var/task", "/opt/python"]
+        volumes = [
+            f"--volume={ROOT / 'functions'}:/var/task:ro",
+            f"--volume={python}:/opt/python:ro",
+            f"--volume={sysconfig.get_path('purelib')}:/naive:ro",
+        ]
+        run = ["docker", "run", "--rm", "--network=none", "--entrypoint=python3", *volumes, IMAGE]
+        return [*run, "-I", *options, "-c", program(name, mounted)]
+
+    return command
+
+
+def measured(command: Command, options: tuple[str, ...]) -> dict[str, float]:
+    """The median of each handler and of the naive one, in milliseconds."""
+    taken: dict[str, list[float]] = {name: [] for name in (*HANDLERS, NAIVE)}
+    for _ in range(ROUNDS):
+        for name, times in taken.items():
+            run = subprocess.run(command(name, options), check=True, capture_output=True, text=True)
+            times.append(float(run.stdout))
+    return {name: median(times) for name, times in taken.items()}
+
+
+def has_the_image() -> bool:
+    """Whether a Docker engine answers here and has the Lambda image."""
+    if shutil.which("docker") is None:
+        return False
+    return not subprocess.run(["docker", "image", "inspect", IMAGE], check=False, capture_output=True).returncode
+
+
+def main() -> None:
+    """Measure and print."""
+    console = Console()
+    uv = find_uv()
+    if uv is None:
+        raise SystemExit("uv is neither in .bootstrap/bin nor on the path; `make build` brings it")
+    machine = {"aarch64": "arm64", "arm64": "arm64"}.get(platform.machine(), "x86_64")
+    with tempfile.TemporaryDirectory() as target:
+        python = build_layers(uv, machine, Path(target))
+        size = sum(path.stat().st_size for path in python.rglob("*") if path.is_file())
+        console.print(f"Both layers for {machine}: {size / 1e6:.1f} MB unzipped, bytecode included.")
+        places = {"on this machine": on_this_machine(python)}
+        if has_the_image():
+            places["on the Lambda runtime"] = on_the_lambda_runtime(python)
+        else:
+            console.print(f"Not measured on the Lambda runtime: no Docker engine here has {IMAGE}.")
+        for place, command in places.items():
+            table = Table(title=f"Import {place}, ms (median of {ROUNDS})", title_justify="left")
+            for column in ("", "with bytecode", "of naive", "without", "of naive"):
+                table.add_column(column, justify="right" if column else "left")
+            with_bytecode, without = measured(command, _WITH_BYTECODE), measured(command, _WITHOUT)
+            for name in with_bytecode:
+                table.add_row(
+                    name,
+                    f"{with_bytecode[name]:.0f}",
+                    f"{with_bytecode[name] / with_bytecode[NAIVE]:.2f}",
+                    f"{without[name]:.0f}",
+                    f"{without[name] / without[NAIVE]:.2f}",
+                )
+            console.print(table)
+
+
+if __name__ == "__main__":
+    main()
