@@ -2,6 +2,7 @@
 
 UV := .bootstrap/bin/uv
 RUN := $(UV) run --frozen
+# SAM tells its maker of each use, unless it is told not to.
 SAM := SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/.bootstrap/bin:$$PATH" $(UV) tool run --from 'aws-sam-cli>=1.170,<2' sam
 CHECKOV := $(UV) tool run --from 'checkov>=3.2,<4' checkov
 # Of all that is locked, what only asynchronous exchanges need, and boto3 for S3.

@@ -3,18 +3,18 @@
     uv run python benchmarks/cold_start.py
 
 Every figure is the median of fresh processes, taken in turns, in milliseconds for the import alone; "of naive" is a
-share of the naive one beside it. The handlers are imported from the layers as they are built for deployment. The naive
-function imports all of ccxt, boto3's resources, and of Powertools all that its tutorials use and that is installed here
-(its tracer, which takes longest, is not), from an environment with the same versions.
+share of the naive one beside it. The handlers are imported from the layers as they are built for deployment; the naive
+function imports all of ccxt, boto3's resources and all of Powertools that its tutorials use, from an environment with
+the same versions.
 """
 
 import platform
 import shutil
 import subprocess
 import sys
-import sysconfig
 import tempfile
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 
@@ -23,16 +23,18 @@ from rich.table import Table
 
 from workbench.layers import HANDLERS, ROOT, build_layers, find_uv
 
-ROUNDS = 7
+ROUNDS = 5
+PYTHON = f"{sys.base_prefix}/bin/python3.13"
 IMAGE = "public.ecr.aws/lambda/python:3.13"
 NAIVE = "naive"
 _NAIVE_IMPORTS = """
 import ccxt, boto3
 boto3.resource("dynamodb", region_name="eu-central-1")
-from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 from aws_lambda_powertools.utilities import batch, data_classes, feature_flags, idempotency, parameters, parser
-Logger(service="naive"); Metrics(namespace="naive")
+from aws_lambda_powertools.utilities import validation
+Logger(service="naive"); Metrics(namespace="naive"); Tracer(service="naive")
 """
 
 _WITH_BYTECODE: tuple[str, ...] = ()
@@ -51,18 +53,36 @@ def program(name: str, paths: list[str]) -> str:
     )
 
 
-def on_this_machine(python: Path) -> Command:
-    """In a fresh interpreter, which sees nothing but the layers (or the environment of the naive one)."""
-    interpreter = f"{sys.base_prefix}/bin/python3.13"
+def naive_environment(uv: Path, target: Path) -> Path:
+    """All of what is locked, and Powertools with everything that it can use, in bytecode."""
+    wanted = [f"{name}=={version(name.partition('[')[0])}" for name in ("aws-lambda-powertools[all]", "boto3", "ccxt")]
+    command = [
+        str(uv),
+        "pip",
+        "install",
+        "--quiet",
+        "--compile-bytecode",
+        "--python",
+        PYTHON,
+        "--target",
+        str(target),
+        *wanted,
+    ]
+    subprocess.run(command, cwd=target.parent, check=True)
+    return target
+
+
+def on_this_machine(python: Path, naive: Path) -> Command:
+    """In a fresh interpreter, which sees nothing but the layers, or the naive environment."""
 
     def command(name: str, options: tuple[str, ...]) -> list[str]:
-        paths = [sysconfig.get_path("purelib")] if name == NAIVE else [str(ROOT / "functions"), str(python)]
-        return [interpreter, "-I", "-S", *options, "-c", program(name, paths)]
+        paths = [str(naive)] if name == NAIVE else [str(ROOT / "functions"), str(python)]
+        return [PYTHON, "-I", "-S", *options, "-c", program(name, paths)]
 
     return command
 
 
-def on_the_lambda_runtime(python: Path) -> Command:
+def on_the_lambda_runtime(python: Path, naive: Path) -> Command:
     """In a fresh container of the Lambda image."""
 
     def command(name: str, options: tuple[str, ...]) -> list[str]:
@@ -70,7 +90,7 @@ def on_the_lambda_runtime(python: Path) -> Command:
         volumes = [
             f"--volume={ROOT / 'functions'}:/var/task:ro",
             f"--volume={python}:/opt/python:ro",
-            f"--volume={sysconfig.get_path('purelib')}:/naive:ro",
+            f"--volume={naive}:/naive:ro",
         ]
         run = ["docker", "run", "--rm", "--network=none", "--entrypoint=python3", *volumes, IMAGE]
         return [*run, "-I", *options, "-c", program(name, mounted)]
@@ -103,12 +123,13 @@ def main() -> None:
         raise SystemExit("uv is neither in .bootstrap/bin nor on the path; `make build` brings it")
     machine = {"aarch64": "arm64", "arm64": "arm64"}.get(platform.machine(), "x86_64")
     with tempfile.TemporaryDirectory() as target:
-        python = build_layers(uv, machine, Path(target))
+        python = build_layers(uv, machine, Path(target, "layers"))
+        naive = naive_environment(uv, Path(target, "naive"))
         size = sum(path.stat().st_size for path in python.rglob("*") if path.is_file())
         console.print(f"Both layers for {machine}: {size / 1e6:.1f} MB unzipped, bytecode included.")
-        places = {"on this machine": on_this_machine(python)}
+        places = {"on this machine": on_this_machine(python, naive)}
         if has_the_image():
-            places["on the Lambda runtime"] = on_the_lambda_runtime(python)
+            places["on the Lambda runtime"] = on_the_lambda_runtime(python, naive)
         else:
             console.print(f"Not measured on the Lambda runtime: no Docker engine here has {IMAGE}.")
         for place, command in places.items():

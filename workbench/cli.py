@@ -14,6 +14,7 @@ from rich.console import Console, RenderableType
 from rich.progress import Progress
 
 from workbench.api_client import ApiClient
+from workbench.cloud import LOOPBACK
 from workbench.exchange.recorded_candles import CandleFileError
 from workbench.gateway import TICK_PATH
 from workbench.tables import decisions_table, execution_table, plan_table, replay_table, soak_table
@@ -59,6 +60,13 @@ def local(
         str | None,
         typer.Option(help="A running `botbalance exchange`, by URL; to go on where a run ended, keep --dynamodb too."),
     ] = None,
+    listen: Annotated[
+        str, typer.Option(help="The address at which the exchange and the AWS services listen; not the API.")
+    ] = LOOPBACK,
+    sam_environment: Annotated[
+        Path | None,
+        typer.Option(help="Write a file for `sam local … --env-vars FILE`, whose functions then work on all of this."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Run everything here: a simulated exchange, the API, and the autopilot."""
@@ -79,6 +87,8 @@ def local(
         freeze_prices=freeze_prices,
         dynamodb=dynamodb,
         exchange=exchange,
+        listen=listen,
+        sam_environment=sam_environment,
     )
     if not run(
         options, Pace(tick_seconds, ticks), Console(highlight=False, soft_wrap=not sys.stdout.isatty()), as_json=as_json

@@ -22,7 +22,7 @@ _KEPT_VARIABLES = ("HOME", "LANG", "PATH", "TMPDIR")
 
 
 class Cloud:
-    """DynamoDB, SQS and KMS on loopback, on any free port; what they hold is gone with the process.
+    """DynamoDB, SQS and KMS at ``host``, on any free port; what they hold is gone with the process.
 
     The process ends with this one, also where this one is killed. It is in a session of its own: a Ctrl-C in the
     terminal is for this process, which needs it until the tick under way has ended.
@@ -35,7 +35,8 @@ class Cloud:
         cloud.stop()
     """
 
-    def __init__(self) -> None:
+    def __init__(self, host: str = LOOPBACK) -> None:
+        self._host = host
         self._process: subprocess.Popen[bytes] | None = None
         self._errors: IO[bytes] | None = None
         self._url = ""
@@ -48,12 +49,12 @@ class Cloud:
         self._errors = TemporaryFile()  # noqa: SIM115 - closed in stop()
         with socket.socket() as listening:  # bound here, so that no one else can take the port in between
             try:
-                listening.bind((LOOPBACK, 0))
+                listening.bind((self._host, 0))
                 listening.listen(_WAITING_CONNECTIONS)
                 port = listening.getsockname()[1]
                 self._process = subprocess.Popen(  # noqa: S603 - this Python and a file of ours
                     [sys.executable, "-P", str(_MAIN), str(listening.fileno())],
-                    env=_environment(port),
+                    env=_environment(self._host, port),
                     stdin=subprocess.PIPE,
                     stdout=subprocess.DEVNULL,
                     stderr=self._errors,
@@ -62,7 +63,7 @@ class Cloud:
                 )
             except OSError as error:
                 raise _cannot_start(str(error)) from error
-        self._url = f"http://{LOOPBACK}:{port}"
+        self._url = f"http://{self._host}:{port}"
         return self._url
 
     def wait(self) -> None:
@@ -87,10 +88,10 @@ class Cloud:
             self._errors = None
 
 
-def _environment(port: int) -> dict[str, str]:
+def _environment(host: str, port: int) -> dict[str, str]:
     kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
     return kept | {
-        "MINISTACK_HOST": LOOPBACK,
+        "MINISTACK_HOST": host,
         "GATEWAY_PORT": str(port),
         "SERVICES": ",".join(SERVICES),
         "LOG_LEVEL": "ERROR",

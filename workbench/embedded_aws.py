@@ -8,7 +8,7 @@ from botbalance.errors import TryAgainLater
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from workbench.cloud import Cloud
+from workbench.cloud import LOOPBACK, Cloud
 from workbench.template import Template
 
 if TYPE_CHECKING:
@@ -38,14 +38,15 @@ _LONGEST_CREATION: "WaiterConfigTypeDef" = {"Delay": 1, "MaxAttempts": 60}
 class EmbeddedAws:
     """The template's resources; ``dynamodb`` is the URL of another DynamoDB than the embedded one.
 
-    ``run`` is part of the tables' names. What another DynamoDB has under these names already is used as it is.
+    Those that are started listen at ``host``. ``run`` is part of the tables' names. What another DynamoDB has under
+    these names already is used as it is.
     """
 
-    def __init__(self, template: Template, *, run: str, dynamodb: str | None = None) -> None:
+    def __init__(self, template: Template, *, run: str, dynamodb: str | None = None, host: str = LOOPBACK) -> None:
         self._template = template
         self._dynamodb = dynamodb
         self._run = run
-        self._cloud = Cloud()
+        self._cloud = Cloud(host)
 
     def start(self) -> dict[str, str]:
         """Start what is needed and make every resource that is not there; returns the functions' environment.

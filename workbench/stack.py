@@ -3,7 +3,10 @@
 The handlers, tables, queue and routes are the ones that are deployed; what calls them is here.
 """
 
+import json
 import os
+import re
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from decimal import Decimal
@@ -14,6 +17,7 @@ from typing import Any, Self
 
 from botbalance import bootstrap
 from botbalance.engine import hold_value, rebalancing_bonus
+from botbalance.errors import MendRequest
 from botbalance.settings import read_settings
 from botbalance.store.credentials import ExchangeKey
 from botbalance.store.orders import Order, OrderStatus
@@ -22,6 +26,7 @@ from botbalance.trading.strategy import change_strategy, switch_autopilot
 
 from workbench.audit import differences
 from workbench.clock import FollowingClock, tick_at
+from workbench.cloud import LOOPBACK
 from workbench.embedded_aws import CREDENTIALS, EmbeddedAws
 from workbench.exchange.binance_api import BinanceApi
 from workbench.exchange.books import Books
@@ -38,6 +43,8 @@ DEMO_KEY = ExchangeKey(api_key="demo-key-of-the-simulated-exchange", secret="dem
 _DISPATCH = "tick.dispatch.lambda_handler"
 _WORK = "tick.work.lambda_handler"
 _MESSAGES_PER_RECEIVE = 10
+_DOCKER_DESKTOP = "host.docker.internal"
+_LOOPBACK_URL = re.compile(r"^(https?://)(127\.0\.0\.1|localhost)(?=[:/]|$)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +52,9 @@ class Options:
     """What a local run is asked for; ``speed`` in candles a tick, ``dynamodb`` a URL.
 
     ``exchange`` is the URL of a simulated exchange that runs already. The market is its own then, and ``seed``,
-    ``candles``, ``speed``, ``strategy`` and ``freeze_prices`` count for nothing.
+    ``candles``, ``speed``, ``strategy`` and ``freeze_prices`` count for nothing. The exchange and
+    the AWS services listen at ``listen``. ``sam_environment`` is a file to write the functions' environment to, as
+    ``sam local … --env-vars`` takes it.
     """
 
     port: int = 0
@@ -56,6 +65,8 @@ class Options:
     freeze_prices: bool = False
     dynamodb: str | None = None
     exchange: str | None = None
+    listen: str = LOOPBACK
+    sam_environment: Path | None = None
     autopilot: bool = True
 
 
@@ -163,7 +174,7 @@ class Stack:
         about = self.exchange.about()
         self._speed = about.speed
         self.clock = FollowingClock(self.exchange, about.now)
-        aws = EmbeddedAws(self._template, run=about.id, dynamodb=self._options.dynamodb)
+        aws = EmbeddedAws(self._template, run=about.id, dynamodb=self._options.dynamodb, host=self._options.listen)
         started.callback(aws.stop)
         environment = aws.start() | {"EXCHANGE_BASE_URL": exchange_url} | _price_settings()
         services = bootstrap.Services(read_settings(environment), clock=self.clock)
@@ -177,11 +188,15 @@ class Stack:
         switch_autopilot(services.desk, DEMO_USER, enabled=self._options.autopilot)
         started.callback(self._gateway.stop)
         self._gateway.start()
+        if self._options.sam_environment is not None:  # last: whoever waits for the file finds everything ready
+            write_sam_environment(self._options.sam_environment, environment, self._options.listen)
         return self
 
     def _start_exchange(self) -> str:
         simulation = self._own_simulation()
-        server = ExchangeServer(BinanceApi(simulation.books), more=ControlDoor(simulation).routes())
+        server = ExchangeServer(
+            BinanceApi(simulation.books), more=ControlDoor(simulation).routes(), host=self._options.listen
+        )
         return self._started.enter_context(server).url
 
     def _own_simulation(self) -> Simulation:
@@ -204,6 +219,20 @@ class Stack:
             for message in messages:
                 if message["MessageId"] not in failed:
                     services.sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+
+
+def write_sam_environment(file: Path, environment: Mapping[str, str], listen: str) -> None:
+    """Write ``environment`` as ``sam local … --env-vars`` takes it; raises MendRequest where that cannot be.
+
+    In a container this machine's loopback is another: there it goes by the address that its services listen at, or,
+    where that is loopback, by the name that Docker Desktop has for it.
+    """
+    here = _DOCKER_DESKTOP if listen == LOOPBACK else listen
+    parameters = {name: _LOOPBACK_URL.sub(rf"\g<1>{here}", value) for name, value in environment.items()}
+    try:
+        file.write_text(json.dumps({"Parameters": parameters}, indent=2))
+    except OSError as error:
+        raise MendRequest("sam_environment", f"{file} cannot be written: {error}") from error
 
 
 def _record(message: Any) -> dict[str, Any]:

@@ -18,15 +18,18 @@ LONGEST_STOP_S = 10.0
 
 
 class ExchangeServer:
-    """Serves ``api`` at ``http://127.0.0.1:port``, and ``more`` beside it; port 0 takes any that is free.
+    """Serves ``api`` at ``http://host:port``, and ``more`` beside it; port 0 takes any that is free.
 
     Example:
         with ExchangeServer(BinanceApi(books)) as server:
             requests.get(f"{server.url}/api/v3/ping")
     """
 
-    def __init__(self, api: BinanceApi, *, more: Sequence[web.RouteDef] = (), port: int = 0) -> None:
+    def __init__(
+        self, api: BinanceApi, *, more: Sequence[web.RouteDef] = (), host: str = LOOPBACK, port: int = 0
+    ) -> None:
         self.api = api
+        self._host = host
         self._more = more
         self._wanted_port = port
         self._port = 0
@@ -41,7 +44,7 @@ class ExchangeServer:
         """Without a trailing slash; raises RuntimeError before :meth:`start`."""
         if not self._port:
             raise RuntimeError("the exchange has not been started")
-        return f"http://{LOOPBACK}:{self._port}"
+        return f"http://{self._host}:{self._port}"
 
     def start(self) -> Self:
         """Return once requests are answered; raises OSError where the port is taken."""
@@ -96,7 +99,7 @@ class ExchangeServer:
         runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
         await runner.setup()
         try:
-            await web.TCPSite(runner, LOOPBACK, self._wanted_port).start()
+            await web.TCPSite(runner, self._host, self._wanted_port).start()
             self._port = runner.addresses[0][1]
             self._started.set()
             await self._stop.wait()

@@ -133,7 +133,7 @@ class _WatchedServices(bootstrap.Services):
             self.dynamodb = boto3.client(
                 "dynamodb",
                 endpoint_url=self.settings.dynamodb_endpoint,
-                config=bootstrap.CLIENTS.merge(Config(signature_version=UNSIGNED)),
+                config=Config(**bootstrap.CLIENTS, signature_version=UNSIGNED),
             )
         self._lifeline = lifeline
         faults = AwsFaults(injector, lifeline)

@@ -1,7 +1,7 @@
 """The one place that wires clients, adapters and services together. Each is made once, on first use.
 
 Clients are imported here and nowhere else at run time, and only when something asks for them: a request that
-needs no exchange never imports ccxt.
+needs no exchange never imports ccxt, and one that needs no table no boto3.
 """
 
 import sys
@@ -11,9 +11,6 @@ from dataclasses import replace
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
-
-import boto3
-from botocore.config import Config
 
 from botbalance.accounts import Accounts
 from botbalance.limits import RateLimits
@@ -36,16 +33,17 @@ if TYPE_CHECKING:
 
     from botbalance.exchange.ccxt_adapter import CcxtAdapter
 
-CLIENTS = Config(
-    connect_timeout=2,
-    read_timeout=5,
-    retries={"mode": "standard", "total_max_attempts": 3},
-    max_pool_connections=64,
+CLIENTS: dict[str, Any] = {
+    "connect_timeout": 2,
+    "read_timeout": 5,
+    "retries": {"mode": "standard", "total_max_attempts": 3},
+    "max_pool_connections": 64,
     # Both are a tenth of what a request costs here: building botocore's own description of this machine for each one,
     # and checking parameters that the service checks too.
-    user_agent="botbalance",
-    parameter_validation=False,
-)
+    "user_agent": "botbalance",
+    "parameter_validation": False,
+}
+"""What every client of AWS is configured with, as botocore names it."""
 
 
 class Services:
@@ -68,15 +66,18 @@ class Services:
 
     @cached_property
     def sqs(self) -> "SQSClient":
-        return boto3.client("sqs", endpoint_url=self.settings.sqs_endpoint, config=CLIENTS)
+        client: SQSClient = _client("sqs", self.settings.sqs_endpoint)
+        return client
 
     @cached_property
     def dynamodb(self) -> "DynamoDBClient":
-        return boto3.client("dynamodb", endpoint_url=self.settings.dynamodb_endpoint, config=CLIENTS)
+        client: DynamoDBClient = _client("dynamodb", self.settings.dynamodb_endpoint)
+        return client
 
     @cached_property
     def kms(self) -> "KMSClient":
-        return boto3.client("kms", endpoint_url=self.settings.kms_endpoint, config=CLIENTS)
+        client: KMSClient = _client("kms", self.settings.kms_endpoint)
+        return client
 
     @cached_property
     def strategies(self) -> StrategiesTable:
@@ -144,6 +145,14 @@ class Services:
         for name in ("sqs", "dynamodb", "kms"):
             if name in self.__dict__:
                 self.__dict__[name].close()
+
+
+def _client(service: str, endpoint: str | None) -> Any:
+    import boto3  # noqa: PLC0415 - takes a third of a function's start
+    from botocore.config import Config  # noqa: PLC0415
+
+    create: Any = boto3.client
+    return create(service, endpoint_url=endpoint, config=Config(**CLIENTS))
 
 
 _services: Services | None = None

@@ -44,12 +44,13 @@ Exchange = Literal["binance"]
 """The exchanges on which the whole life of an order has been verified; docs/exchanges.md says how."""
 
 
+# Each is built when it is first used: a function starts sooner without those that its first request does not need.
 class _Answer(BaseModel):
-    model_config = ConfigDict(from_attributes=True)
+    model_config = ConfigDict(from_attributes=True, defer_build=True)
 
 
 class _Request(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
 
 class ActionView(_Answer):
