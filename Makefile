@@ -23,6 +23,11 @@ run: .venv/.installed ## the whole product on this machine, a tick every two sec
 test: .venv/.installed ## all tests
 	$(RUN) pytest --numprocesses 2 --dist loadfile
 
+test-sam: .venv/.installed ## every function in the Lambda runtime (needs a Docker engine)
+	ARCHITECTURE=x86_64 $(SAM) build --template infra/template.yaml --parameter-overrides Architecture=x86_64 \
+		--build-dir .aws-sam/x86_64
+	$(RUN) pytest tests/sam_local -rs
+
 lint: .venv/.installed ## style, types, the direction of imports, the template
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
