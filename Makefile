@@ -61,5 +61,5 @@ $(UV):
 
 .venv/.installed: pyproject.toml uv.lock $(UV)
 	@echo "Bringing Python 3.13 and the locked dependencies into .venv (this folder only) ..."
-	@$(UV) sync --locked --quiet || $(UV) sync --locked --quiet --system-certs # behind a proxy that inspects TLS
+	@$(UV) sync --locked --quiet --compile-bytecode || $(UV) sync --locked --quiet --compile-bytecode --system-certs # behind a proxy that inspects TLS
 	@touch $@

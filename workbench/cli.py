@@ -4,6 +4,7 @@ import json
 import math
 import sys
 from collections.abc import Callable
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -78,6 +79,7 @@ def local(
         raise MendRequest("tick_seconds", f"--tick-seconds is {tick_seconds}, expected a number from 0 to 3600")
     if exchange is not None:
         _refuse_market_options(context)
+    _require_address(listen)
     options = Options(
         port=port,
         seed=seed,
@@ -197,6 +199,13 @@ def main() -> None:
     except OSError as error:
         _fail(str(error), 1)
     sys.exit(status)
+
+
+def _require_address(listen: str) -> None:
+    try:
+        ip_address(listen)
+    except ValueError:
+        raise MendRequest("listen", f"--listen is {listen!r}, expected an address of this machine: 127.0.0.1") from None
 
 
 def _refuse_market_options(context: typer.Context) -> None:

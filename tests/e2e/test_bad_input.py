@@ -56,6 +56,11 @@ def bad_values() -> Iterator[tuple[str, str, list[str]]]:
         "faults": ["", "nothing", "all,nothing", ","],
         "url": ["nonsense", "http://", "ftp://127.0.0.1", NOBODY, "http://[::1", "http://127.0.0.1:99999"],
     }
+    of_name = {
+        "token": ["two\nlines", "ünï💰"],
+        "listen": ["", "nonsense", "300.1.1.1", "203.0.113.1", "127.0.0.1:80"],
+        "sam_environment": ["/nowhere/at/all", "."],
+    }
     ranges = {
         "port": ["-1", "65536"],
         "tick": ["-1"],
@@ -73,8 +78,8 @@ def bad_values() -> Iterator[tuple[str, str, list[str]]]:
             if getattr(parameter, "is_flag", False):  # which an argument has not
                 yield command, option, ["maybe"]
                 continue
-            if parameter.name == "token":
-                yield command, option, ["two\nlines", "ünï💰"]
+            if parameter.name in of_name:
+                yield command, option, of_name[parameter.name]
                 continue
             is_url = parameter.name in {"url", "dynamodb", "exchange"}
             kind = "url" if is_url else parameter.type_descriptor.annotation.__name__.lower()

@@ -70,7 +70,8 @@ def test_every_route_but_the_public_ones_is_behind_the_gateways_own_check_of_tok
     """Which also refuses those that have expired, or that somebody else has signed."""
     (api,) = read_template().resources("AWS::Serverless::Api").values()
     authorizer = api["Auth"]["Authorizers"][api["Auth"]["DefaultAuthorizer"]]
-    assert authorizer == {"UserPoolArn": {"Fn::GetAtt": "Users.Arn"}}
+    ours, theirs = {"Fn::GetAtt": "Users.Arn"}, {"Ref": "ExistingUserPoolArn"}
+    assert authorizer == {"UserPoolArn": {"Fn::If": ["OwnUserPool", ours, theirs]}}
     assert "Users" in read_template().resources("AWS::Cognito::UserPool")
 
 
