@@ -21,7 +21,7 @@ from statistics import median
 from rich.console import Console
 from rich.table import Table
 
-from workbench.layers import HANDLERS, ROOT, build_layers, find_uv
+from workbench.application import HANDLERS, build_application, find_uv
 
 ROUNDS = 5
 PYTHON = f"{sys.base_prefix}/bin/python3.13"
@@ -72,23 +72,25 @@ def naive_environment(uv: Path, target: Path) -> Path:
     return target
 
 
-def on_this_machine(python: Path, naive: Path) -> Command:
+def on_this_machine(built: list[Path], naive: Path) -> Command:
     """In a fresh interpreter, which sees nothing but the layers, or the naive environment."""
 
     def command(name: str, options: tuple[str, ...]) -> list[str]:
-        paths = [str(naive)] if name == NAIVE else [str(ROOT / "functions"), str(python)]
+        paths = [str(naive)] if name == NAIVE else [*map(str, built)]
         return [PYTHON, "-I", "-S", *options, "-c", program(name, paths)]
 
     return command
 
 
-def on_the_lambda_runtime(python: Path, naive: Path) -> Command:
+def on_the_lambda_runtime(built: list[Path], naive: Path) -> Command:
     """In a fresh container of the Lambda image."""
+
+    functions, python = built
 
     def command(name: str, options: tuple[str, ...]) -> list[str]:
         mounted = ["/naive"] if name == NAIVE else ["/var/task", "/opt/python"]
         volumes = [
-            f"--volume={ROOT / 'functions'}:/var/task:ro",
+            f"--volume={functions}:/var/task:ro",
             f"--volume={python}:/opt/python:ro",
             f"--volume={naive}:/naive:ro",
         ]
@@ -123,13 +125,13 @@ def main() -> None:
         raise SystemExit("uv is neither in .bootstrap/bin nor on the path; `make build` brings it")
     machine = {"aarch64": "arm64", "arm64": "arm64"}.get(platform.machine(), "x86_64")
     with tempfile.TemporaryDirectory() as target:
-        python = build_layers(uv, machine, Path(target, "layers"))
+        built = build_application(uv, machine, Path(target, "built"))
         naive = naive_environment(uv, Path(target, "naive"))
-        size = sum(path.stat().st_size for path in python.rglob("*") if path.is_file())
+        size = sum(path.stat().st_size for path in built[1].rglob("*") if path.is_file())
         console.print(f"Both layers for {machine}: {size / 1e6:.1f} MB unzipped, bytecode included.")
-        places = {"on this machine": on_this_machine(python, naive)}
+        places = {"on this machine": on_this_machine(built, naive)}
         if has_the_image():
-            places["on the Lambda runtime"] = on_the_lambda_runtime(python, naive)
+            places["on the Lambda runtime"] = on_the_lambda_runtime(built, naive)
         else:
             console.print(f"Not measured on the Lambda runtime: no Docker engine here has {IMAGE}.")
         for place, command in places.items():

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from decimal import ROUND_DOWN, Decimal
 from pathlib import Path
 
+from botbalance.api.account_schemas import StrategyRequest
 from botbalance.api.resolver import read_json
-from botbalance.api.schemas import StrategyRequest
 from botbalance.engine import InvalidInput, require_allocations
 from botbalance.errors import BotBalanceError, MendRequest
 from botbalance.store.strategies import Strategy

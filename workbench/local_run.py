@@ -14,7 +14,9 @@ from typing import Any
 
 import typer
 from botbalance import bootstrap
-from botbalance.api.schemas import DecisionView, OrderView, PlanView
+from botbalance.api.account_schemas import DecisionView
+from botbalance.api.order_schemas import OrderView
+from botbalance.api.portfolio_schemas import PlanView
 from botbalance.log import logger
 from botbalance.store.orders import OrderStatus
 from rich.console import Console, Group, RenderableType

@@ -4,18 +4,17 @@ from contextlib import closing
 from typing import Annotated
 
 from aws_lambda_powertools.event_handler.openapi.params import Body, Path, Query
-from botbalance.api.resolver import handler_of, new_resolver, remaining_ms, user_of
-from botbalance.api.schemas import (
+from botbalance.api.account_schemas import (
     AutopilotRequest,
     CredentialsRequest,
     CredentialsView,
     DecisionsView,
     DecisionView,
-    OrdersView,
-    OrderView,
     StrategyRequest,
     StrategyView,
 )
+from botbalance.api.order_schemas import OrdersView, OrderView
+from botbalance.api.resolver import handler_of, new_resolver, remaining_ms, user_of
 from botbalance.bootstrap import services
 from botbalance.errors import MendRequest, NotThere
 from botbalance.store.credentials import ExchangeKey

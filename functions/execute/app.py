@@ -1,7 +1,7 @@
 """Trades once, by hand: the same decision as the plan, made anew on fresh facts."""
 
+from botbalance.api.order_schemas import ExecutionView
 from botbalance.api.resolver import handler_of, new_resolver, remaining_ms, user_of
-from botbalance.api.schemas import ExecutionView
 from botbalance.bootstrap import services
 from botbalance.trading.execute import execute_once
 

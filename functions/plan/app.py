@@ -1,7 +1,7 @@
 """Looks and shows: the plan, the balances, the summary. May not write and may not trade."""
 
+from botbalance.api.portfolio_schemas import BalancesView, HealthView, PlanView, SummaryView
 from botbalance.api.resolver import handler_of, new_resolver, user_of
-from botbalance.api.schemas import BalancesView, HealthView, PlanView, SummaryView
 from botbalance.bootstrap import services
 from botbalance.trading.plan import Plan, preview
 

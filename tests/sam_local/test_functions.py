@@ -11,9 +11,9 @@ import requests
 
 from tests.sam_local.conftest import USER, LocalRun
 from tests.sam_local.sam import invoke
+from workbench.application import ROOT
 from workbench.clock import tick_at
 from workbench.embedded_aws import CREDENTIALS
-from workbench.layers import ROOT
 
 PLAN = "/api/me/strategies/rebalance/plan"
 EXECUTE = "/api/me/strategies/rebalance/execute"

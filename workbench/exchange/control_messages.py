@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import Annotated
 
-from botbalance.api.schemas import StrategyRequest
+from botbalance.api.account_schemas import StrategyRequest
 from botbalance.engine import Balance
 from pydantic import BaseModel, ConfigDict, Field
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from threading import Lock
 from uuid import uuid4
 
-from botbalance.api.schemas import StrategyRequest
+from botbalance.api.account_schemas import StrategyRequest
 from botbalance.errors import MendRequest, NotThere
 from botbalance.trading.desk import TICK_SECONDS
 

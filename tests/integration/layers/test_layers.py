@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 from botbalance.exchange.client_ids import _LOOKUPS
 
-from workbench.layers import HANDLERS, ROOT, build_layers, find_uv
+from workbench.application import HANDLERS, ROOT, build_application, find_uv
 
 LARGEST_BYTES = 60_000_000
 EXCHANGES = ("binance", *_LOOKUPS)
 MACHINE = {"arm64": b"\xb7\x00", "x86_64": b"\x3e\x00"}
 """An ELF file's word for the processor that it is for, by architecture."""
 
-type Build = Callable[[str], Path]
+type Build = Callable[[str], list[Path]]
 
 
 @pytest.fixture(scope="session")
@@ -32,13 +32,13 @@ def uv() -> Path:
 
 @pytest.fixture(scope="session")
 def build(uv: Path, tmp_path_factory: pytest.TempPathFactory) -> Build:
-    """Both layers for an architecture, built once."""
-    return cache(lambda architecture: build_layers(uv, architecture, tmp_path_factory.mktemp(architecture)))
+    """The functions and the merged layers for an architecture, built once."""
+    return cache(lambda architecture: build_application(uv, architecture, tmp_path_factory.mktemp(architecture)))
 
 
-def in_layers_alone(python: Path, program: str) -> str:
+def in_layers_alone(built: list[Path], program: str) -> str:
     """What ``program`` prints where there is nothing but the layers and the functions."""
-    beginning = f"import sys; sys.path[:0] = {[str(ROOT / 'functions'), str(python)]!r}\n"
+    beginning = f"import sys; sys.path[:0] = {[*map(str, built)]!r}\n"
     command = [f"{sys.base_prefix}/bin/python3.13", "-I", "-S", "-c", beginning + program]
     return subprocess.run(command, env={}, check=True, capture_output=True, text=True).stdout
 
@@ -64,13 +64,14 @@ def test_whoever_is_not_in_the_layer_is_not_asked_for_by_us() -> None:
 
 @pytest.mark.parametrize("architecture", ["arm64", "x86_64"])
 def test_both_layers_together_are_small(build: Build, architecture: str) -> None:
-    files = [path for path in build(architecture).rglob("*") if path.is_file()]
+    _, python = build(architecture)
+    files = [path for path in python.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) <= LARGEST_BYTES
 
 
 @pytest.mark.parametrize("architecture", ["arm64", "x86_64"])
 def test_every_module_is_there_in_bytecode_that_no_clock_makes_stale(build: Build, architecture: str) -> None:
-    modules = list(build(architecture).rglob("*.py"))
+    modules = [module for part in build(architecture) for module in part.rglob("*.py")]
     assert len(modules) > 500
     for module in modules:
         compiled = module.parent / "__pycache__" / f"{module.stem}.cpython-313.pyc"
@@ -80,7 +81,8 @@ def test_every_module_is_there_in_bytecode_that_no_clock_makes_stale(build: Buil
 
 @pytest.mark.parametrize("architecture", ["arm64", "x86_64"])
 def test_compiled_libraries_are_for_the_processor_that_was_asked_for(build: Build, architecture: str) -> None:
-    libraries = list(build(architecture).rglob("*.so"))
+    _, python = build(architecture)
+    libraries = list(python.rglob("*.so"))
     assert len(libraries) >= 3
     for library in libraries:
         assert library.read_bytes()[18:20] == MACHINE[architecture], library
@@ -119,7 +121,8 @@ for service in ("dynamodb", "kms", "sqs"):
 
 def test_the_engine_layer_is_our_code_alone(build: Build) -> None:
     sources = {path.relative_to(ROOT / "layers/engine/python") for path in ours(ROOT / "layers/engine/python")}
-    built = {path.relative_to(build("arm64")) for path in ours(build("arm64"))}
+    _, python = build("arm64")
+    built = {path.relative_to(python) for path in ours(python)}
     assert built == sources
 
 

@@ -1,0 +1,173 @@
+"""The shapes of what is held and of what would be done about it: balances, summary, plan."""
+
+from typing import Literal
+
+from botbalance.api.schemas import Answer, BuyTrigger, Money, Percent, SellTrigger
+from botbalance.engine import Evaluation, HoldReason, Side, WarningCode
+from botbalance.trading.plan import Plan
+
+
+class ActionView(Answer):
+    """One order, final."""
+
+    symbol: str
+    side: Side
+    limit_price: Money
+    base_qty: Money
+    quote_amount: Money
+    market_price: Money
+    notional: Money
+    capped: bool
+
+
+class AssetView(Answer):
+    """One managed asset: where it stands, and its action or the reason for holding."""
+
+    asset: str
+    symbol: str | None
+    price: Money | None
+    free: Money
+    locked: Money
+    held: Money
+    value: Money
+    weight_pct: Percent
+    target_pct: Money
+    delta_quote: Money
+    action: ActionView | None
+    hold: HoldReason | None
+    smallest_order_size_pct: Money | None
+    buy_trigger: BuyTrigger | None
+    sell_trigger: SellTrigger | None
+
+
+class UnmanagedView(Answer):
+    """A holding that the strategy neither counts nor trades."""
+
+    asset: str
+    free: Money
+    locked: Money
+
+
+class WarningView(Answer):
+    """Something that the owner should know although the decision could be made."""
+
+    code: WarningCode
+    assets: list[str]
+    message: str
+    smallest_order_size_pct: Money | None
+
+
+class PlanView(Answer):
+    """The preview of what execute would do now."""
+
+    mode: Literal["manual", "autopilot"]
+    can_execute: bool
+    exchange: str
+    quote_asset: str
+    nav: Money
+    quote_amount: Money
+    drift_pct: Percent
+    actions: list[ActionView]
+    assets: list[AssetView]
+    unmanaged: list[UnmanagedView]
+    warnings: list[WarningView]
+
+    @classmethod
+    def of(cls, plan: Plan) -> "PlanView":
+        """A plan as the API shows it."""
+        evaluation = plan.evaluation
+        return cls(
+            mode="autopilot" if plan.strategy.autopilot_enabled else "manual",
+            can_execute=not plan.strategy.autopilot_enabled,
+            exchange=plan.strategy.exchange,
+            quote_asset=plan.strategy.quote_asset,
+            nav=evaluation.nav,
+            quote_amount=evaluation.quote_amount,
+            drift_pct=evaluation.drift_pct,
+            actions=[ActionView.model_validate(action) for action in evaluation.actions],
+            assets=assets_of(evaluation),
+            unmanaged=_unmanaged(evaluation),
+            warnings=[WarningView.model_validate(warning) for warning in evaluation.warnings],
+        )
+
+
+class BalanceView(Answer):
+    """What is held of one managed asset."""
+
+    asset: str
+    free: Money
+    locked: Money
+    held: Money
+    price: Money | None
+    value: Money
+    weight_pct: Percent
+
+
+class BalancesView(Answer):
+    """What the account holds, valued like the plan."""
+
+    exchange: str
+    quote_asset: str
+    nav: Money
+    balances: list[BalanceView]
+    unmanaged: list[UnmanagedView]
+
+    @classmethod
+    def of(cls, plan: Plan) -> "BalancesView":
+        """The holdings of a plan."""
+        return cls(
+            exchange=plan.strategy.exchange,
+            quote_asset=plan.strategy.quote_asset,
+            nav=plan.evaluation.nav,
+            balances=[BalanceView.model_validate(row) for row in plan.evaluation.rows],
+            unmanaged=_unmanaged(plan.evaluation),
+        )
+
+
+class AllocationView(Answer):
+    """The share of one managed asset, and how far it is from its target."""
+
+    asset: str
+    value: Money
+    weight_pct: Percent
+    target_pct: Money
+    delta_quote: Money
+
+
+class SummaryView(Answer):
+    """The portfolio at a glance, valued like the plan."""
+
+    exchange: str
+    quote_asset: str
+    nav: Money
+    drift_pct: Percent
+    allocations: list[AllocationView]
+
+    @classmethod
+    def of(cls, plan: Plan) -> "SummaryView":
+        """The shares of a plan."""
+        return cls(
+            exchange=plan.strategy.exchange,
+            quote_asset=plan.strategy.quote_asset,
+            nav=plan.evaluation.nav,
+            drift_pct=plan.evaluation.drift_pct,
+            allocations=[AllocationView.model_validate(row) for row in plan.evaluation.rows],
+        )
+
+
+class HealthView(Answer):
+    """That the function answers."""
+
+    status: Literal["ok"]
+
+
+def assets_of(evaluation: Evaluation) -> list[AssetView]:
+    """Every managed asset of an evaluation."""
+    return [AssetView.model_validate(row) for row in evaluation.rows]
+
+
+def _unmanaged(evaluation: Evaluation) -> list[UnmanagedView]:
+    return [
+        UnmanagedView(asset=asset, free=balance.free, locked=balance.locked)
+        for asset, balance in evaluation.unmanaged.items()
+    ]
