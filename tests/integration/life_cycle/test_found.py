@@ -39,11 +39,6 @@ def test_trades_may_know_more_than_a_lagging_copy_of_their_order(life: Life) -> 
     assert len(ours.fills) == 2
 
 
-@pytest.mark.xfail(
-    raises=AssertionError,
-    strict=True,
-    reason="A read or cancel that is repeated is signed anew, however late: the adapter knows nothing of the lease.",
-)
 def test_a_cancel_that_was_held_for_longer_than_its_lease_is_not_sent_any_more(life: Life) -> None:
     """Signed before, it is too old for the exchange, which says so; it must not be signed again."""
     life.run_beside(Run.CANCEL_EVERY, Moment("before DELETE", 1), 91, Run.LIST)
@@ -51,11 +46,6 @@ def test_a_cancel_that_was_held_for_longer_than_its_lease_is_not_sent_any_more(l
     assert len(life.resting()) == 3
 
 
-@pytest.mark.xfail(
-    raises=AssertionError,
-    strict=True,
-    reason="The exchange's time is asked for without a key, but within the allowance of a key.",
-)
 def test_no_time_is_asked_for_while_requests_without_a_key_are_limited(life: Life) -> None:
     life.injector.script(FaultKind.LIMITED, Where.QUOTES)
     tick(life)

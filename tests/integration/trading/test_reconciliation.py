@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 import pytest
-from botbalance.errors import Conflict
+from botbalance.errors import Conflict, TryAgainLater
 from botbalance.exchange.adapter import ExchangeOrder, ExchangeOrderStatus
 from botbalance.store.orders import Order, OrderStatus
 from botbalance.trading.orders import cancel_every, cancel_one
@@ -115,11 +115,30 @@ def test_cancelling_an_order_of_unknown_fate_leaves_it_pending_until_two_minutes
     assert given_up.reason == "never_placed"
 
 
-def test_a_lost_reply_to_a_cancel_is_settled_by_the_next_tick(world: World) -> None:
+def test_a_lost_reply_to_a_cancel_is_settled_by_a_look_at_the_order(world: World) -> None:
     world.tick()
     order = world.order_on("BTCUSDT")
-    world.injector.script(FaultKind.RESET_AFTER, Where.CANCEL_ORDER, times=3)
-    with pytest.raises(Exception, match="did not answer"):
+    world.injector.script(FaultKind.RESET_AFTER, Where.CANCEL_ORDER)
+    assert cancel_one(world.desk, world.user, order.client_order_id).status is OrderStatus.CANCELED
+    assert len(world.asked("DELETE")) == 1
+
+
+def test_a_cancel_that_was_lost_leaves_the_order_resting_and_says_so(world: World) -> None:
+    world.tick()
+    order = world.order_on("BTCUSDT")
+    world.injector.script(FaultKind.NOT_RECEIVED, Where.CANCEL_ORDER)
+    with pytest.raises(TryAgainLater, match="did not answer"):
+        cancel_one(world.desk, world.user, order.client_order_id)
+    assert world.order_on("BTCUSDT").status is OrderStatus.OPEN
+    assert cancel_one(world.desk, world.user, order.client_order_id).status is OrderStatus.CANCELED
+
+
+def test_a_lost_reply_to_a_cancel_that_cannot_be_looked_at_is_settled_by_the_next_tick(world: World) -> None:
+    world.tick()
+    order = world.order_on("BTCUSDT")
+    world.injector.script(FaultKind.RESET_AFTER, Where.CANCEL_ORDER)
+    world.injector.script(FaultKind.SERVER_ERROR, Where.FIND_ORDER, times=3)
+    with pytest.raises(TryAgainLater, match="did not answer"):
         cancel_one(world.desk, world.user, order.client_order_id)
     world.tick()
     assert world.desk.orders.get(world.user, order.client_order_id).status is OrderStatus.CANCELED

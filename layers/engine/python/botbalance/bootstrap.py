@@ -131,6 +131,7 @@ class Services:
             exchange,
             base_url=self.settings.exchange_base_url,
             allowance=self._limits.of(exchange, user_id),
+            public_allowance=self._limits.of(exchange, None),
             sleep=self._sleep,
             timeout_s=self.settings.exchange_timeout_s,
             **keys,

@@ -78,7 +78,7 @@ _STATUS = {
 _DEFAULT_RETRY_AFTER_S = 60
 
 _REPEATED_AFTER_S = (0.25, 1.0)
-"""Waits before a read that failed is sent again. An order never is."""
+"""Waits before a read that failed is sent again. An order never is, nor a cancel."""
 
 _PAGE = 100
 """Orders on a page of a list: what every exchange with pages gives."""
@@ -114,9 +114,9 @@ class CcxtAdapter:
     Without keys it answers what is public. ``base_url`` stands in for the exchange's own REST host
     (``http://127.0.0.1:9000``): a simulated exchange. Raises MendRequest for an exchange that ccxt lacks.
 
-    ``allowance`` is asked before every request and told of every limit. A request may take ``timeout_s`` seconds.
-    A read that failed is sent again, twice at most, after waits for which ``sleep`` is called; one that ran into
-    its timeout is not.
+    ``allowance`` is asked before every request and told of every limit, ``public_allowance`` for those without the
+    key. A request may take ``timeout_s`` seconds. A read that failed is sent again, twice at most, after waits for
+    which ``sleep`` is called; one that ran into its timeout is not. Nothing else is.
     """
 
     def __init__(
@@ -128,6 +128,7 @@ class CcxtAdapter:
         password: str = "",
         base_url: str | None = None,
         allowance: Allowance | None = None,
+        public_allowance: Allowance | None = None,
         timeout_s: int | float = 10,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -136,6 +137,7 @@ class CcxtAdapter:
         self._client = _client_class(exchange)({**_SETTINGS, **keys, "timeout": round(timeout_s * 1000)})
         self._client.rerouted_to = base_url
         self._client.allowance = allowance or _NoMemory()
+        self._public_allowance = public_allowance or _NoMemory()
         self._lookup = lookup_on(exchange)
         self._sleep = sleep
         self._known: dict[str, MarketListing] = {}
@@ -263,7 +265,7 @@ class CcxtAdapter:
         else:
             params[self._lookup.canceled_by] = sent
         try:
-            self._read("cancel", lambda: self._client.cancel_order(order_id, unified, params))
+            self._send("cancel", lambda: self._client.cancel_order(order_id, unified, params))
         except _OrderNotThere:
             return
 
@@ -399,6 +401,20 @@ class CcxtAdapter:
                 self._sleep(wait_s)
         return self._read_once(what, request)
 
+    def _send(self, what: str, request: Callable[[], Any]) -> None:
+        """Run one request that changes something; never a second time, which would be signed anew, however late it is.
+
+        What was signed before its sender was held up for longer than a lease is too old for the exchange, and must not
+        become young again.
+        """
+        self._client.failure = None
+        try:
+            request()
+        except BotBalanceError:
+            raise
+        except Exception as error:
+            raise _in_our_words(what, error, self._client) from error
+
     def _read_once[T](self, what: str, request: Callable[[], T]) -> T:
         """Run one request and check what came back, its failures in our words."""
         try:
@@ -416,9 +432,17 @@ class CcxtAdapter:
         except Exception as error:
             if type(error).__name__ != "InvalidNonce":
                 raise
-        self._client.failure = None
-        self._client.load_time_difference()
+        self._set_clock()
         return request()
+
+    def _set_clock(self) -> None:
+        """Ask for the exchange's time, as anybody may without a key, and go by it from now on."""
+        self._client.failure = None
+        self._client.allowance, of_key = self._public_allowance, self._client.allowance
+        try:
+            self._client.load_time_difference()
+        finally:
+            self._client.allowance = of_key
 
 
 class _MayPass(TryAgainLater):

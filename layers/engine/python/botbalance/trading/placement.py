@@ -121,14 +121,24 @@ def settle(desk: Desk, lease: Lease, account: ExchangeAdapter, order: Order, pla
 def cancel(desk: Desk, lease: Lease, account: ExchangeAdapter, order: Order, reason: str) -> Order:
     """Cancel a resting order and book how it really ended: cancelled, or filled before the cancel arrived.
 
-    The end is the exchange's word, read after the cancel; where it cannot be read the order stays watched.
+    The end is the exchange's word, read after the cancel, also where that got no answer: it is sent once, and may have
+    been carried out. Raises TryAgainLater where the order still rests, or cannot be read; it stays watched.
     """
     lease.require_time(desk.clock())
-    account.cancel_order(order.symbol, order.client_order_id)
+    unanswered = None
+    try:
+        account.cancel_order(order.symbol, order.client_order_id)
+    except WaitUntilAllowed:
+        raise
+    except TryAgainLater as error:
+        unanswered = error
     seen = account.find_order(order.symbol, order.client_order_id)
     if seen is None:
         return book_not_found(desk, lease, order)
-    return book(desk, lease, account, order, seen, canceled_because=reason)
+    booked = book(desk, lease, account, order, seen, canceled_because=reason)
+    if unanswered is not None and booked.may_trade:
+        raise unanswered
+    return booked
 
 
 def _reason_to_stop(placement: Placement) -> BotBalanceError | None:
