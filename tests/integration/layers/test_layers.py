@@ -94,6 +94,19 @@ def test_every_handler_is_complete_in_the_layers(build: Build, handler: str) -> 
     assert printed.strip() in {"lambda_handler", "decorate"}
 
 
+def test_health_needs_neither_an_exchange_nor_a_table(build: Build) -> None:
+    """What a function imports when it starts is what its first request waits for."""
+    program = f"""
+import json, sys
+from plan.app import lambda_handler
+event = json.loads({(ROOT / "events/plan.json").read_text()!r}) | {{"path": "/api/health", "resource": "/api/health"}}
+class Context:
+    function_name = memory_limit_in_mb = invoked_function_arn = aws_request_id = "plan"
+print(lambda_handler(event, Context)["statusCode"], *sorted({{"ccxt", "boto3", "botocore.client"}} & set(sys.modules)))
+"""
+    assert in_layers_alone(build("x86_64"), program).split() == ["200"]
+
+
 def test_every_exchange_can_be_signed_for(build: Build) -> None:
     program = f"""
 from botbalance.errors import TryAgainLater
