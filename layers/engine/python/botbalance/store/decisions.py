@@ -1,7 +1,7 @@
 """The decisions table: the log of what was decided in each of a user's ticks, and why.
 
 A decision is written compressed: it is the largest thing that a tick writes, each started kilobyte costs a write unit,
-and its text of names and decimals shrinks to a quarter.
+and its text of names and decimals shrinks to less than a third: six or nine of them become two or three.
 """
 
 import zlib
