@@ -49,7 +49,9 @@ A cancel that finds no such order means nothing by itself: what became of the or
     test_sending.py::test_a_cancel_of_which_the_exchange_knows_nothing_is_not_taken_for_cancelled
     integration/trading/test_reconciliation.py::test_a_cancel_that_finds_the_order_filled_books_it_filled
     integration/trading/test_reconciliation.py::test_a_cancel_of_an_order_cancelled_elsewhere_books_it_cancelled
-    integration/trading/test_reconciliation.py::test_a_lost_reply_to_a_cancel_is_settled_by_the_next_tick
+    integration/trading/test_reconciliation.py::test_a_lost_reply_to_a_cancel_is_settled_by_a_look_at_the_order
+    integration/trading/test_reconciliation.py::test_a_cancel_that_was_lost_leaves_the_order_resting_and_says_so
+    integration/trading/test_reconciliation.py::test_a_lost_reply_to_a_cancel_that_cannot_be_looked_at_is_settled_by_the_next_tick
 A post-only order that would take is no failure: the next tick prices anew.
     test_sending.py::test_a_post_only_order_that_would_take_is_final_no_failure_and_priced_anew_by_the_next_tick
 A definite refusal is final, recorded with its reason, and met no more than once a tick.
