@@ -103,7 +103,7 @@ KINDS: Mapping[FaultKind, Kind] = {
     FaultKind.NOT_RECEIVED: Kind("the connection is closed before the request has any effect", _EXCHANGE),
     FaultKind.RESET_AFTER: Kind("the request has its effect, then the connection is reset", _EXCHANGE),
     FaultKind.TIMEOUT_AFTER: Kind(
-        "the request has its effect, then nothing comes until the client gives up", _EXCHANGE, weight=5
+        "the request has its effect, then nothing comes until the client gives up", _EXCHANGE, weight=2
     ),
     FaultKind.TRUNCATED: Kind("the request has its effect, and half of the reply arrives", _EXCHANGE),
     FaultKind.GARBAGE: Kind(
