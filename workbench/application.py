@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-HANDLERS = ("plan.app", "execute.app", "account.app", "tick.dispatch", "tick.work")
+HANDLERS = ("plan.app", "execute.app", "account.app", "reference.app", "tick.dispatch", "tick.work")
 """The modules that Lambda imports, one a function."""
 _GOALS = {
     "layers/engine": ("build-EngineLayer", "."),

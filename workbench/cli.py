@@ -18,7 +18,7 @@ from workbench.api_client import ApiClient
 from workbench.cloud import LOOPBACK
 from workbench.exchange.recorded_candles import CandleFileError
 from workbench.gateway import TICK_PATH
-from workbench.tables import decisions_table, execution_table, plan_table, replay_table, soak_table
+from workbench.tables import check_table, decisions_table, execution_table, plan_table, replay_table, soak_table
 
 DEFAULT_PORT = 8787
 EXCHANGE_PORT = 8788
@@ -127,6 +127,15 @@ def execute(url: Url = LOCAL_URL, token: Token = None, as_json: Json = False) ->
     """Decide now and place the orders; refused while the autopilot is on."""
     answer = ApiClient(url, token).post("/api/me/strategies/rebalance/execute/")
     _show(answer, execution_table, as_json=as_json)
+
+
+@app.command()
+def doctor(url: Url = LOCAL_URL, token: Token = None, as_json: Json = False) -> None:
+    """Check whether the account is ready for the autopilot, and say what to do where it is not."""
+    answer = ApiClient(url, token).get("/api/me/exchange/check/")
+    _show(answer, check_table, as_json=as_json)
+    if not answer["ready"]:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -9,7 +9,7 @@ import json
 import logging
 import re
 from base64 import b64decode
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from threading import Event, Thread
@@ -20,12 +20,17 @@ from uuid import uuid4
 from aiohttp import web
 from botbalance.errors import MendRequest
 
+from workbench.api_description import local_document, swagger_page
 from workbench.exchange.recorded_candles import OutOfCandles
 from workbench.lambda_runtime import LambdaRuntime
 from workbench.template import Route
 
 LOOPBACK = "127.0.0.1"
 DEMO_USER = "demo"
+ALLOW_ORIGIN = "Access-Control-Allow-Origin"
+DOCUMENT_PATH = "/api/openapi.json"
+SWAGGER_PATH = "/docs"
+"""A page to try the API on, on one machine only."""
 TICK_PATH = "/local/tick"
 """Ticks now, on one machine only; what is deployed has a schedule instead."""
 _LONGEST_START_S = 10
@@ -35,16 +40,24 @@ _USER = re.compile(r"[A-Za-z0-9_.@-]{1,64}")
 class Gateway:
     """Serves ``routes`` at ``http://127.0.0.1:port`` in a thread of its own; port 0 takes any that is free.
 
-    ``tick_now`` runs one tick and answers what ``POST /local/tick`` shall answer.
+    ``tick_now`` runs one tick and answers what ``POST /local/tick`` shall answer. ``preflight`` are the headers that
+    tell a web page of another origin what it may ask for; none: it may nothing.
     """
 
     def __init__(
-        self, routes: Iterable[Route], runtime: LambdaRuntime, tick_now: Callable[[], dict[str, Any]], *, port: int
+        self,
+        routes: Iterable[Route],
+        runtime: LambdaRuntime,
+        tick_now: Callable[[], dict[str, Any]],
+        *,
+        port: int,
+        preflight: Mapping[str, str],
     ) -> None:
         self._routes = [(_pattern(route.path), route) for route in routes]
         self._runtime = runtime
         self._tick_now = tick_now
         self._port = port
+        self._preflight = preflight
         self._threads = ThreadPoolExecutor(8, thread_name_prefix="gateway")
         self._started = Event()
         self._failure: OSError | None = None
@@ -77,7 +90,7 @@ class Gateway:
         self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
         application = web.Application(client_max_size=10 * 1024 * 1024)
-        application.router.add_route("*", "/{path:.*}", self._answer)
+        application.router.add_route("*", "/{path:.*}", self._answer_with_headers)
         runner = web.AppRunner(application, access_log=None, shutdown_timeout=1)
         await runner.setup()
         try:
@@ -91,6 +104,15 @@ class Gateway:
         finally:
             await runner.cleanup()
 
+    async def _answer_with_headers(self, request: web.Request) -> web.Response:
+        """The answer, with what every answer has, the gateway's own too."""
+        answer = await self._answer(request)
+        answer.headers.setdefault("Cache-Control", "no-store")
+        answer.headers.setdefault("X-Request-Id", str(uuid4()))
+        if ALLOW_ORIGIN in self._preflight:
+            answer.headers.setdefault(ALLOW_ORIGIN, self._preflight[ALLOW_ORIGIN])
+        return answer
+
     async def _answer(self, request: web.Request) -> web.Response:
         path = request.rel_url.raw_path.removesuffix("/") or "/"
         if path == TICK_PATH and request.method == "POST":
@@ -98,6 +120,14 @@ class Gateway:
                 return web.json_response(await self._in_thread(self._tick_now))
             except OutOfCandles as ended:
                 return _problem(409, "out_of_candles", str(ended))
+        if path == SWAGGER_PATH and request.method == "GET":
+            return web.Response(text=await self._in_thread(swagger_page), content_type="text/html")
+        if path == DOCUMENT_PATH and request.method == "GET":
+            document = json.dumps(await self._in_thread(local_document))
+            return web.Response(body=document.encode(), content_type="application/json")
+        return await self._routed(request, path)
+
+    async def _routed(self, request: web.Request, path: str) -> web.Response:
         matching = [(found, route) for pattern, route in self._routes if (found := pattern.fullmatch(path))]
         if not matching:
             return _problem(404, "no_such_route", f"no route {path}")
@@ -106,6 +136,8 @@ class Gateway:
                 return await self._invoke(
                     request, route, {name: unquote(part) for name, part in found.groupdict().items()}
                 )
+        if request.method == "OPTIONS" and self._preflight:
+            return web.Response(headers=self._preflight)
         allowed = ", ".join(sorted(route.method for _, route in matching))
         return _problem(405, "method_not_allowed", f"{path} takes {allowed}", {"Allow": allowed})
 

@@ -14,9 +14,11 @@ from typing import Any
 
 import typer
 from botbalance import bootstrap
-from botbalance.api.account_schemas import DecisionView
+from botbalance.api.decision_schemas import DecisionView
 from botbalance.api.order_schemas import OrderView
 from botbalance.api.portfolio_schemas import PlanView
+from botbalance.engine import InvalidInput
+from botbalance.errors import BotBalanceError
 from botbalance.log import logger
 from botbalance.store.orders import OrderStatus
 from rich.console import Console, Group, RenderableType
@@ -24,11 +26,13 @@ from rich.live import Live
 from rich.text import Text
 
 from workbench.exchange.recorded_candles import OutOfCandles
-from workbench.gateway import DEMO_USER
+from workbench.gateway import DEMO_USER, SWAGGER_PATH
 from workbench.stack import Options, Stack, Standing
 from workbench.tables import amount, decisions_table, orders_table, percent, plan_table
 
 _LAST_DECISIONS = 6
+_NOT_TO_BE_TOLD = (BotBalanceError, InvalidInput)
+"""What is raised where there is no portfolio to show: its owner may have taken the strategy or the key away."""
 _SAME_MOMENT_S = 1
 _RESTING = (OrderStatus.PENDING, OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED)
 
@@ -58,9 +62,9 @@ def run(options: Options, pace: Pace, console: Console, *, as_json: bool) -> boo
             with Live(console=console, auto_refresh=False, screen=False) if live else _no_view() as view:
                 for ticks in _ticks(stack, pace, stopped):
                     if view is not None:
-                        view.update(_view(stack, stack.standing(), start, ticks), refresh=True)
+                        view.update(_view(stack, start, ticks), refresh=True)
                     elif ticks and not as_json:
-                        console.print(_line(stack.standing(), ticks))
+                        console.print(_line(stack, ticks))
         except OutOfCandles as ended:
             if not as_json:
                 console.print(f"The candles have run out: {ended}.")
@@ -82,8 +86,16 @@ def _ticks(stack: Stack, pace: Pace, stopped: Event) -> Iterator[int]:
 
 
 def _finish(stack: Stack, start: Standing, ticks: int, console: Console, *, as_json: bool) -> bool:
-    end = stack.standing()
     differing = stack.book_differences()
+    try:
+        end = stack.standing()
+    except _NOT_TO_BE_TOLD as error:
+        if as_json:
+            told = {"ticks": ticks, "unavailable": str(error), "books_agree": not differing}
+            typer.echo(json.dumps(told | {"book_differences": differing}))
+        else:
+            console.print(f"{ticks} ticks. Where the portfolio stands cannot be told: {error}.")
+        return not differing
     summary = {
         "ticks": ticks,
         "orders_placed": len([order for order in end.orders if order.status is not OrderStatus.REJECTED]),
@@ -106,13 +118,18 @@ def _finish(stack: Stack, start: Standing, ticks: int, console: Console, *, as_j
     return not differing
 
 
-def _view(stack: Stack, now: Standing, start: Standing, ticks: int) -> RenderableType:
+def _view(stack: Stack, start: Standing, ticks: int) -> RenderableType:
+    title = Text(f"BotBalance · tick {ticks} · {stack.url} · Ctrl-C ends it", style="bold")
+    try:
+        now = stack.standing()
+    except _NOT_TO_BE_TOLD as error:
+        return Group(title, Text(f"Where the portfolio stands cannot be told: {error}", style="yellow"))
     plan = PlanView.of(now.plan).model_dump(mode="json")
     resting = [OrderView.model_validate(order).model_dump(mode="json") for order in now.orders_in(*_RESTING)]
     page = bootstrap.services().desk.decisions.page(DEMO_USER, limit=_LAST_DECISIONS)
     decisions = [DecisionView.of(decision).model_dump(mode="json") for decision in page.decisions]
     return Group(
-        Text(f"BotBalance · tick {ticks} · {stack.url} · Ctrl-C ends it", style="bold"),
+        title,
         plan_table(plan),
         orders_table(resting, "resting orders"),
         decisions_table(decisions, "last decisions"),
@@ -134,7 +151,11 @@ def _against_holding(now: Standing, start: Standing) -> Text:
     )
 
 
-def _line(now: Standing, ticks: int) -> str:
+def _line(stack: Stack, ticks: int) -> str:
+    try:
+        now = stack.standing()
+    except _NOT_TO_BE_TOLD as error:
+        return f"tick {ticks}: where the portfolio stands cannot be told: {error}"
     evaluation = now.plan.evaluation
     return (
         f"tick {ticks}: NAV {amount(str(evaluation.nav))} {now.plan.strategy.quote_asset}, "
@@ -145,6 +166,7 @@ def _line(now: Standing, ticks: int) -> str:
 
 def _welcome(console: Console, stack: Stack) -> None:
     console.print(f"BotBalance runs at {stack.url}, on a simulated exchange. Ctrl-C ends it.")
+    console.print(f"A page to try it on: {stack.url}{SWAGGER_PATH}")
     console.print(f"Try: curl -s {stack.url}/api/me/strategies/rebalance/plan/")
 
 

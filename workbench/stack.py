@@ -35,7 +35,7 @@ from workbench.exchange.control_door import ControlDoor
 from workbench.exchange.market import Market
 from workbench.exchange.server import ExchangeServer
 from workbench.exchange.simulation import Simulation
-from workbench.gateway import DEMO_USER, Gateway
+from workbench.gateway import ALLOW_ORIGIN, DEMO_USER, Gateway
 from workbench.lambda_runtime import LambdaRuntime
 from workbench.template import read_template
 
@@ -96,7 +96,14 @@ class Stack:
         self._template = read_template()
         self._simulation = _simulation(options) if options.exchange is None else None
         self._runtime = LambdaRuntime()
-        self._gateway = Gateway(self._template.routes(), self._runtime, self.tick, port=options.port)
+        origin = os.environ.get("CORS_ORIGIN")
+        self._gateway = Gateway(
+            self._template.routes(),
+            self._runtime,
+            self.tick,
+            port=options.port,
+            preflight=self._template.preflight() | {ALLOW_ORIGIN: origin} if origin else {},
+        )
         self._ticking = Lock()
         self._started = ExitStack()
 
@@ -176,7 +183,7 @@ class Stack:
         self.clock = FollowingClock(self.exchange, about.now)
         aws = EmbeddedAws(self._template, run=about.id, dynamodb=self._options.dynamodb, host=self._options.listen)
         started.callback(aws.stop)
-        environment = aws.start() | {"EXCHANGE_BASE_URL": exchange_url} | _price_settings()
+        environment = aws.start() | {"EXCHANGE_BASE_URL": exchange_url} | _own_settings()
         services = bootstrap.Services(read_settings(environment), clock=self.clock)
         started.callback(services.close)
         bootstrap.use(services)
@@ -184,7 +191,7 @@ class Stack:
         self._start_balances = self.exchange.open_account(DEMO_KEY.api_key, DEMO_KEY.secret, about.start_balances)
         services.credentials.save(DEMO_USER, about.strategy.exchange, DEMO_KEY, self.clock())
         if services.strategies.find(DEMO_USER) is None:  # otherwise an earlier run's, as its user has left it
-            change_strategy(services.desk, DEMO_USER, about.strategy.model_dump())
+            change_strategy(services.desk, DEMO_USER, about.strategy.model_dump(), None)
         switch_autopilot(services.desk, DEMO_USER, enabled=self._options.autopilot)
         started.callback(self._gateway.stop)
         self._gateway.start()
@@ -259,7 +266,7 @@ def _simulation(options: Options) -> Simulation:
     )
 
 
-def _price_settings() -> dict[str, str]:
-    """Where prices come from, as whoever starts this has set it for the functions."""
-    names = ("PRICING_SOURCE", "PRICING_USE_CACHE", "PRICING_TTL")
+def _own_settings() -> dict[str, str]:
+    """Where prices come from and which page may call the API, as whoever starts this has set it for the functions."""
+    names = ("PRICING_SOURCE", "PRICING_USE_CACHE", "PRICING_TTL", "CORS_ORIGIN")
     return {name: os.environ[name] for name in names if name in os.environ}

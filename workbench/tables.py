@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 _BAR_WIDTH = 16
+_VERDICT_STYLES = {"pass": "green", "warn": "yellow", "fail": "red", "unknown": "dim"}
 
 
 def plan_table(plan: Mapping[str, Any]) -> RenderableType:
@@ -77,6 +78,15 @@ def decisions_table(decisions: Iterable[Mapping[str, Any]], title: str = "decisi
             str(len(decision["canceled"]) or ""),
             decision["reason"] or "",
         )
+    return table
+
+
+def check_table(check: Mapping[str, Any]) -> RenderableType:
+    """A check of an account, and what to do about what is not in order."""
+    table = _table("ready" if check["ready"] else "not ready", "", "item", "note", numbers=())
+    for item in check["items"]:
+        note = item["found"] if item["remedy"] is None else f"{item['found']}\n→ {item['remedy']}"
+        table.add_row(Text(item["verdict"], style=_VERDICT_STYLES[item["verdict"]]), item["name"], note)
     return table
 
 

@@ -73,6 +73,18 @@ class Template:
         """The properties of every function, by logical id."""
         return self.resources("AWS::Serverless::Function")
 
+    def preflight(self) -> dict[str, str]:
+        """The headers by which the API tells a web page what it may ask for; the origin is not among them."""
+        [api] = self.resources("AWS::Serverless::Api").values()
+        return {
+            f"Access-Control-{name}": str(api["Cors"][key]).strip("'")
+            for name, key in (
+                ("Allow-Methods", "AllowMethods"),
+                ("Allow-Headers", "AllowHeaders"),
+                ("Max-Age", "MaxAge"),
+            )
+        }
+
     def routes(self) -> Iterator[Route]:
         """Every route of the API."""
         for function in self.functions().values():
@@ -102,9 +114,17 @@ class Template:
             if name in physical_ids:
                 return physical_ids[name]
             return str(self._document["Parameters"][name]["Default"])
+        if isinstance(value, dict) and set(value) == {"Fn::If"}:
+            condition, if_met, otherwise = value["Fn::If"]
+            return self._resolve(if_met if self._met(condition) else otherwise, physical_ids)
         if isinstance(value, dict):
-            raise TypeError(f"an environment variable is {value}, expected a plain value or a !Ref")
+            raise TypeError(f"an environment variable is {value}, expected a plain value, a !Ref or an !If")
         return str(value)
+
+    def _met(self, condition: str) -> bool:
+        """Whether a condition that compares a parameter holds with the parameter's default."""
+        parameter, value = self._document["Conditions"][condition]["Fn::Equals"]
+        return bool(self._document["Parameters"][parameter["Ref"]]["Default"] == value)
 
 
 def read_template(path: Path = TEMPLATE) -> Template:

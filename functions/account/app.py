@@ -1,117 +1,233 @@
-"""What belongs to the user: strategy, exchange key, autopilot switch, orders, decisions."""
+"""What belongs to the user: strategy, exchange keys, autopilot switch, orders, fills, decisions."""
 
-from contextlib import closing
-from typing import Annotated
+from http import HTTPStatus
+from typing import Annotated, Literal
 
-from aws_lambda_powertools.event_handler.openapi.params import Body, Path, Query
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.openapi.params import Body, Header, Path, Query
 from botbalance.api.account_schemas import (
     AutopilotRequest,
+    CheckView,
     CredentialsRequest,
     CredentialsView,
-    DecisionsView,
-    DecisionView,
+    EveryCredentialsView,
+    SavedStrategyView,
+    StrategyPatch,
     StrategyRequest,
     StrategyView,
 )
-from botbalance.api.order_schemas import OrdersView, OrderView
+from botbalance.api.decision_schemas import DecisionsView, DecisionView, WholeDecisionView
+from botbalance.api.order_schemas import OrdersView, OrderView, StopView, fills_as_csv
+from botbalance.api.performance_schemas import PerformanceView
 from botbalance.api.resolver import handler_of, new_resolver, remaining_ms, user_of
+from botbalance.api.responses import CSV, ETAG, JSON, NEXT_PAGE, answers
+from botbalance.api.schemas import Exchange
+from botbalance.api.versions import etag_of, require_version
 from botbalance.bootstrap import services
-from botbalance.errors import MendRequest, NotThere
+from botbalance.errors import MendRequest, TryAgainLater
 from botbalance.store.credentials import ExchangeKey
-from botbalance.store.decisions import Decision
+from botbalance.store.decisions import DecisionFilter
+from botbalance.store.orders import OrderFilter, OrderStatus
+from botbalance.store.periods import END_OF_TIME, Period
+from botbalance.store.strategies import Strategy
+from botbalance.trading.check import check_account
+from botbalance.trading.desk import Desk
+from botbalance.trading.keys import delete_key, store_key
 from botbalance.trading.orders import cancel_every, cancel_one, list_orders
-from botbalance.trading.strategy import change_strategy, require_key_unused, switch_autopilot
+from botbalance.trading.performance import performance
+from botbalance.trading.strategy import SavedStrategy, amend_strategy, change_strategy, stop, switch_autopilot
 
 app = new_resolver()
 
-PageLimit = Annotated[int, Query(ge=1, le=200)]
-Cursor = Annotated[str | None, Query(max_length=400)]
+PageLimit = Annotated[int, Query(ge=1, le=200, description="How many at most.")]
+Cursor = Annotated[str | None, Query(max_length=400, description="From the page before.")]
+Since = Annotated[int, Query(ge=0, le=END_OF_TIME, description="Not before this time, in epoch seconds.")]
+Until = Annotated[int, Query(ge=0, le=END_OF_TIME, description="Not after this time, in epoch seconds.")]
+Symbol = Annotated[str | None, Query(max_length=40, description="Of this pair only: BTCUSDT.")]
+Status = Annotated[OrderStatus | None, Query(description="In this state only.")]
+Outcome = Annotated[Literal["decided", "skipped"] | None, Query(description="Of this kind only.")]
 ClientOrderId = Annotated[str, Path(pattern=r"^[0-9a-f]{20}$")]
-ExchangeName = Annotated[str, Query(pattern=r"^[a-z0-9]{2,30}$")]
+TsTick = Annotated[int, Path(ge=0, le=END_OF_TIME, description="The tick's time in epoch seconds.")]
+ExchangeName = Annotated[Exchange, Query()]
+IfMatch = Annotated[
+    str | None,
+    Header(alias="If-Match", max_length=400, description="The ETag of the strategy that this changes, or *."),
+]
 
 
-@app.get("/api/me/strategies/rebalance")
-def get_strategy() -> StrategyView:
-    """The strategy as it is stored."""
-    return StrategyView.model_validate(services().strategies.get(user_of(app)))
+@app.get("/api/me/strategies/rebalance", responses=answers(StrategyView, 404, headers=ETAG))
+def get_strategy() -> Response[StrategyView]:
+    """The strategy as it is stored, its version as ETag."""
+    strategy = services().strategies.get(user_of(app))
+    return _with_etag(StrategyView.model_validate(strategy), strategy)
 
 
-@app.put("/api/me/strategies/rebalance")
-def put_strategy(strategy: Annotated[StrategyRequest, Body()]) -> StrategyView:
-    """Set the strategy; it is refused, with the field and what would be right, where it could never trade."""
-    return StrategyView.model_validate(change_strategy(services().desk, user_of(app), strategy.model_dump()))
+@app.put(
+    "/api/me/strategies/rebalance", responses=answers(SavedStrategyView, 400, 409, 412, 413, 415, 428, headers=ETAG)
+)
+def put_strategy(strategy: Annotated[StrategyRequest, Body()], if_match: IfMatch = None) -> Response[SavedStrategyView]:
+    """Set the whole strategy.
+
+    The first one is set without If-Match, a later one with the ETag of the one that it replaces. It is refused, with
+    the field and what would be right, where it could never trade; what else its owner should know is in `warnings`.
+    """
+    desk, user_id = _desk(), user_of(app)
+    stored = desk.strategies.find(user_id)
+    require_version(stored, if_match)
+    return _saved(change_strategy(desk, user_id, strategy.model_dump(), stored))
 
 
-@app.put("/api/me/strategies/rebalance/autopilot")
-def put_autopilot(autopilot: Annotated[AutopilotRequest, Body()]) -> StrategyView:
-    """Switch the autopilot; it goes on only after a decision could be made with the stored strategy and key."""
-    return StrategyView.model_validate(
-        switch_autopilot(services().desk_for(remaining_ms(app)), user_of(app), enabled=autopilot.enabled)
-    )
+@app.patch(
+    "/api/me/strategies/rebalance",
+    responses=answers(SavedStrategyView, 400, 404, 409, 412, 413, 415, 428, headers=ETAG),
+)
+def patch_strategy(changes: Annotated[StrategyPatch, Body()], if_match: IfMatch = None) -> Response[SavedStrategyView]:
+    """Change a part of the strategy, as a merge patch (RFC 7396): targets are merged by asset, and null drops one."""
+    desk, user_id = _desk(), user_of(app)
+    stored = desk.strategies.get(user_id)
+    require_version(stored, if_match)
+    return _saved(amend_strategy(desk, user_id, changes.model_dump(exclude_unset=True), stored))
 
 
-@app.get("/api/me/orders")
-def get_orders(limit: PageLimit = 50, cursor: Cursor = None) -> OrdersView:
-    """The orders, newest first."""
-    page = list_orders(services().desk_for(remaining_ms(app)), user_of(app), limit=limit, cursor=cursor)
+@app.put(
+    "/api/me/strategies/rebalance/autopilot", responses=answers(StrategyView, 400, 404, 409, 413, 415, headers=ETAG)
+)
+def put_autopilot(autopilot: Annotated[AutopilotRequest, Body()]) -> Response[StrategyView]:
+    """Switch the autopilot; it goes on only where a decision can be made now and no item of the check fails."""
+    strategy = switch_autopilot(_desk(), user_of(app), enabled=autopilot.enabled)
+    return _with_etag(StrategyView.model_validate(strategy), strategy)
+
+
+@app.post("/api/me/strategies/rebalance/stop", responses=answers(StopView, 404, 409))
+def post_stop() -> StopView:
+    """Stop everything: the autopilot goes off and every resting order of this system is cancelled. Safe to repeat."""
+    canceled = stop(_desk(), user_of(app))
+    return StopView(autopilot_enabled=False, orders=[OrderView.model_validate(order) for order in canceled])
+
+
+@app.get("/api/me/orders", responses=answers(OrdersView))
+def get_orders(
+    limit: PageLimit = 50,
+    cursor: Cursor = None,
+    status: Status = None,
+    symbol: Symbol = None,
+    since: Since = 0,
+    until: Until = END_OF_TIME,
+) -> OrdersView:
+    """The orders, newest first.
+
+    Pass `cursor` back for the next page, with the same filters; where it is null, that was the last one.
+    """
+    wanted = OrderFilter(status, symbol, Period(since, until))
+    page = list_orders(_desk(), user_of(app), limit=limit, cursor=cursor, wanted=wanted)
     return OrdersView(orders=[OrderView.model_validate(order) for order in page.orders], cursor=page.cursor)
 
 
-@app.delete("/api/me/orders")
+@app.delete("/api/me/orders", responses=answers(OrdersView, 404, 409))
 def delete_orders() -> OrdersView:
     """Cancel every order of this system that still rests; returns them as they then stand."""
-    canceled = cancel_every(services().desk_for(remaining_ms(app)), user_of(app))
+    canceled = cancel_every(_desk(), user_of(app))
     return OrdersView(orders=[OrderView.model_validate(order) for order in canceled], cursor=None)
 
 
-@app.delete("/api/me/orders/<client_order_id>")
+@app.get("/api/me/orders/<client_order_id>", responses=answers(OrderView, 404))
+def get_order(client_order_id: ClientOrderId) -> OrderView:
+    """One order, with its fills, as last known."""
+    return OrderView.model_validate(services().desk.orders.get(user_of(app), client_order_id))
+
+
+@app.delete("/api/me/orders/<client_order_id>", responses=answers(OrderView, 404, 409))
 def delete_order(client_order_id: ClientOrderId) -> OrderView:
     """Cancel one order; returns it as it then stands, which may be filled."""
-    return OrderView.model_validate(cancel_one(services().desk_for(remaining_ms(app)), user_of(app), client_order_id))
+    return OrderView.model_validate(cancel_one(_desk(), user_of(app), client_order_id))
 
 
-@app.get("/api/me/decisions")
-def get_decisions(limit: PageLimit = 50, cursor: Cursor = None) -> DecisionsView:
-    """The autopilot's decisions, newest first."""
-    page = services().desk.decisions.page(user_of(app), limit=limit, cursor=cursor)
+@app.get("/api/me/fills.csv", responses=answers(CSV, headers=NEXT_PAGE))
+def get_fills(
+    limit: Annotated[int, Query(ge=1, le=1000, description="Of how many orders at most.")] = 1000,
+    cursor: Cursor = None,
+    symbol: Symbol = None,
+    since: Since = 0,
+    until: Until = END_OF_TIME,
+) -> Response[str]:
+    """The fills as CSV, those of the newest order first; where there are more, the header Link leads to them."""
+    wanted = OrderFilter(None, symbol, Period(since, until))
+    page = list_orders(_desk(), user_of(app), limit=limit, cursor=cursor, wanted=wanted)
+    more = {"Link": f'<?cursor={page.cursor}&limit={limit}>; rel="next"'} if page.cursor else {}
+    return Response(HTTPStatus.OK, CSV, fills_as_csv(page.orders), headers=more)
+
+
+@app.get("/api/me/portfolio/performance", responses=answers(PerformanceView, 404, 409))
+def get_performance() -> PerformanceView:
+    """What the portfolio is worth against just holding, and what every fill, asset and day added to that, exactly."""
+    desk, user_id = _desk(), user_of(app)
+    quote_asset = desk.strategies.get(user_id).quote_asset
+    try:
+        return PerformanceView.of(performance(desk, user_id))
+    except (TryAgainLater, MendRequest) as error:
+        return PerformanceView(available=False, unavailable=str(error), quote_asset=quote_asset)
+
+
+@app.get("/api/me/decisions", responses=answers(DecisionsView))
+def get_decisions(
+    limit: PageLimit = 50,
+    cursor: Cursor = None,
+    outcome: Outcome = None,
+    since: Since = 0,
+    until: Until = END_OF_TIME,
+) -> DecisionsView:
+    """The autopilot's decisions, newest first; pages as those of the orders."""
+    wanted = DecisionFilter(outcome, Period(since, until))
+    page = services().desk.decisions.page(user_of(app), limit=limit, cursor=cursor, wanted=wanted)
     return DecisionsView(decisions=[DecisionView.of(decision) for decision in page.decisions], cursor=page.cursor)
 
 
-@app.get("/api/me/decisions/<ts_tick>")
-def get_decision(ts_tick: Annotated[int, Path(ge=0, le=99_999_999_999)]) -> Decision:
-    """One decision, whole: its inputs, what the engine answered, and what came of it."""
-    return services().desk.decisions.get(user_of(app), ts_tick)
+@app.get("/api/me/decisions/<ts_tick>", responses=answers(WholeDecisionView, 404))
+def get_decision(ts_tick: TsTick) -> WholeDecisionView:
+    """One decision, whole: every asset with its action or why it was not traded, its next triggers, and all inputs.
+
+    With today's engine it can be computed again: `botbalance replay`.
+    """
+    return WholeDecisionView.of(services().desk.decisions.get(user_of(app), ts_tick))
 
 
-@app.put("/api/me/exchange/credentials")
+@app.put("/api/me/exchange/credentials", responses=answers(CredentialsView, 400, 409, 413, 415))
 def put_credentials(credentials: Annotated[CredentialsRequest, Body()]) -> CredentialsView:
     """Store an exchange key, encrypted, after a signed read with it has worked; never one that may withdraw."""
-    wired = services()
-    user_id = user_of(app)
     key = ExchangeKey(credentials.api_key, credentials.secret, credentials.password)
-    with closing(wired.connect(credentials.exchange, user_id, key)) as account:
-        account.balances()
-        if account.may_withdraw():
-            raise MendRequest("key_may_withdraw", "the key may withdraw; expected one that may read and trade, no more")
-    return CredentialsView.model_validate(wired.credentials.save(user_id, credentials.exchange, key, wired.clock()))
+    return CredentialsView.model_validate(store_key(_desk(), user_of(app), credentials.exchange, key))
 
 
-@app.get("/api/me/exchange/credentials")
-def get_credentials(exchange: ExchangeName = "binance") -> CredentialsView:
-    """Which key is stored: the exchange and the key's last four characters."""
-    stored = services().credentials.find(user_of(app), exchange)
-    if stored is None:
-        raise NotThere("exchange_key_not_found", f"no key for {exchange} is stored")
-    return CredentialsView.model_validate(stored)
+@app.get("/api/me/exchange/credentials", responses=answers(EveryCredentialsView))
+def get_credentials() -> EveryCredentialsView:
+    """Which keys are stored: the exchange and the key's last four characters, never more."""
+    stored = services().desk.accounts.stored_keys(user_of(app))
+    return EveryCredentialsView(credentials=[CredentialsView.model_validate(key) for key in stored])
 
 
-@app.delete("/api/me/exchange/credentials")
+@app.delete("/api/me/exchange/credentials", responses=answers(CredentialsView, 404, 409))
 def delete_credentials(exchange: ExchangeName = "binance") -> CredentialsView:
-    """Forget the exchange key; returns what was forgotten. Refused while it is needed."""
-    stored = get_credentials(exchange)
-    require_key_unused(services().desk, user_of(app), exchange)
-    services().credentials.delete(user_of(app), exchange)
-    return stored
+    """Forget the key of an exchange; returns what was forgotten. Refused while it is needed."""
+    return CredentialsView.model_validate(delete_key(_desk(), user_of(app), exchange))
 
 
-lambda_handler = handler_of(app)
+@app.get("/api/me/exchange/check", responses=answers(CheckView, 404))
+def get_check() -> CheckView:
+    """Whether the account is ready for the autopilot, item by item, and what to do where it is not."""
+    return CheckView.of(check_account(_desk(), user_of(app)))
+
+
+lambda_handler = handler_of(app, lambda: services().settings.cors_origin)
+
+
+def _desk() -> Desk:
+    """The desk, for as long as this invocation may still run."""
+    return services().desk_for(remaining_ms(app))
+
+
+def _saved(saved: SavedStrategy) -> Response[SavedStrategyView]:
+    return _with_etag(SavedStrategyView.of(saved), saved.strategy)
+
+
+def _with_etag[V: StrategyView](view: V, strategy: Strategy) -> Response[V]:
+    return Response(HTTPStatus.OK, JSON, view, headers={"ETag": etag_of(strategy)})

@@ -1,18 +1,42 @@
 """Trades once, by hand: the same decision as the plan, made anew on fresh facts."""
 
+from typing import Annotated
+
+from aws_lambda_powertools.event_handler.openapi.params import Header
 from botbalance.api.order_schemas import ExecutionView
 from botbalance.api.resolver import handler_of, new_resolver, remaining_ms, user_of
+from botbalance.api.responses import answers
 from botbalance.bootstrap import services
 from botbalance.trading.execute import execute_once
 
 app = new_resolver()
 
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        description="A request that is sent again with the same key within a day is answered as it was before.",
+    ),
+]
 
-@app.post("/api/me/strategies/rebalance/execute")
-def post_execute() -> ExecutionView:
+
+@app.post("/api/me/strategies/rebalance/execute", responses=answers(ExecutionView, 404, 409))
+def post_execute(idempotency_key: IdempotencyKey = None) -> ExecutionView:
     """Decide now and place the orders."""
-    execution = execute_once(services().desk_for(remaining_ms(app)), user_of(app))
+    user_id = user_of(app)
+    if idempotency_key is None:
+        return _execute(user_id)
+    from botbalance.api.idempotency import IdempotencyKeys  # noqa: PLC0415 - takes a while, and few ask for it
+
+    keys = IdempotencyKeys(services().dynamodb, services().settings.cache_table)
+    return keys.once(user_id, idempotency_key, ExecutionView, lambda: _execute(user_id), app.lambda_context)
+
+
+lambda_handler = handler_of(app, lambda: services().settings.cors_origin)
+
+
+def _execute(user_id: str) -> ExecutionView:
+    execution = execute_once(services().desk_for(remaining_ms(app)), user_id)
     return ExecutionView.of(execution.evaluation, execution.orders)
-
-
-lambda_handler = handler_of(app)

@@ -2,37 +2,38 @@
 
 from botbalance.api.portfolio_schemas import BalancesView, HealthView, PlanView, SummaryView
 from botbalance.api.resolver import handler_of, new_resolver, user_of
+from botbalance.api.responses import answers
 from botbalance.bootstrap import services
 from botbalance.trading.plan import Plan, preview
 
 app = new_resolver()
 
 
-@app.get("/api/me/strategies/rebalance/plan")
+@app.get("/api/me/strategies/rebalance/plan", responses=answers(PlanView, 404, 409))
 def get_plan() -> PlanView:
     """What execute would do now."""
     return PlanView.of(_plan())
 
 
-@app.get("/api/me/balances")
+@app.get("/api/me/balances", responses=answers(BalancesView, 404, 409))
 def get_balances() -> BalancesView:
     """What the account holds."""
     return BalancesView.of(_plan())
 
 
-@app.get("/api/me/portfolio/summary")
+@app.get("/api/me/portfolio/summary", responses=answers(SummaryView, 404, 409))
 def get_summary() -> SummaryView:
     """Shares against targets."""
     return SummaryView.of(_plan())
 
 
-@app.get("/api/health")
+@app.get("/api/health", responses=answers(HealthView))
 def get_health() -> HealthView:
     """That the function answers."""
     return HealthView(status="ok")
 
 
-lambda_handler = handler_of(app)
+lambda_handler = handler_of(app, lambda: services().settings.cors_origin)
 
 
 def _plan() -> Plan:

@@ -24,7 +24,10 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, i
     ts_tick = _ts_tick(event)
     wired = services()
     users = messages = 0
-    chunks = batched(wired.strategies.users_on_autopilot(), wired.settings.dispatch_chunk, strict=False)
+    due = wired.strategies.users_on_autopilot()
+    if wired.desk.operator.halt_reason() is not None:  # then what rests is cancelled, whoever placed it
+        due = iter({*due, *wired.desk.orders.users_with_watched_orders()})
+    chunks = batched(due, wired.settings.dispatch_chunk, strict=False)
     for request in batched(chunks, MESSAGES_PER_REQUEST, strict=False):
         answer = wired.sqs.send_message_batch(
             QueueUrl=wired.settings.tick_queue_url,

@@ -129,7 +129,7 @@ def other_servers() -> Iterator[str]:
     handler = "tests.e2e.other_server.lambda_handler"
     plan = "/api/me/strategies/rebalance/plan"
     routes = [Route("GET", f"/{{kind}}{plan}", handler, public=True)]
-    gateway = Gateway(routes, LambdaRuntime(), dict, port=0)
+    gateway = Gateway(routes, LambdaRuntime(), dict, port=0, preflight={})
     gateway.start()
     yield gateway.url
     gateway.stop()

@@ -241,7 +241,7 @@ class Soak:
         for user in self._users.values():
             self._books.open_account(user.key.api_key, user.key.secret, user.balances)
             services.credentials.save(user.user_id, "binance", user.key, self._clock())
-            change_strategy(services.desk, user.user_id, user.strategy)
+            change_strategy(services.desk, user.user_id, user.strategy, None)
             switch_autopilot(services.desk, user.user_id, enabled=True)
 
     def _script_what_has_not_come_yet(self) -> None:

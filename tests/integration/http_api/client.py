@@ -20,6 +20,10 @@ SUMMARY = "/api/me/portfolio/summary/"
 ORDERS = "/api/me/orders/"
 DECISIONS = "/api/me/decisions/"
 CREDENTIALS = "/api/me/exchange/credentials/"
+CHECK = "/api/me/exchange/check/"
+STOP = "/api/me/strategies/rebalance/stop/"
+FILLS = "/api/me/fills.csv"
+PERFORMANCE = "/api/me/portfolio/performance/"
 
 TARGETS = {"BTC": "30", "ETH": "30", "SOL": "20", "USDT": "20"}
 GOOD_STRATEGY: dict[str, Any] = {
@@ -47,8 +51,14 @@ class Client:
     def get(self, path: str) -> requests.Response:
         return self.ask("GET", path)
 
-    def put(self, path: str, document: Any) -> requests.Response:
-        return self.ask("PUT", path, json.dumps(document))
+    def put(self, path: str, document: Any, **headers: str) -> requests.Response:
+        """As whoever has read what is there: it is overwritten, whichever version it is."""
+        if path == STRATEGY and self.get(STRATEGY).ok:
+            headers.setdefault("If-Match", "*")
+        return self.ask("PUT", path, json.dumps(document), **headers)
+
+    def patch(self, path: str, document: Any, **headers: str) -> requests.Response:
+        return self.ask("PATCH", path, json.dumps(document), **{"If-Match": "*", **headers})
 
     def post(self, path: str) -> requests.Response:
         return self.ask("POST", path)

@@ -85,7 +85,7 @@ def test_a_limit_outside_1_to_200_is_refused(user: Client, path: str, query: str
         ("GET", "/api/me/decisions/99999999999999999999/"),
         ("DELETE", "/api/me/orders/0123456789ABCDEF0123/"),
         ("DELETE", "/api/me/orders/x/"),
-        ("GET", "/api/me/exchange/credentials/?exchange=../x"),
+        ("DELETE", "/api/me/exchange/credentials/?exchange=../x"),
         ("DELETE", "/api/me/exchange/credentials/?exchange=%00"),
     ],
 )

@@ -24,12 +24,13 @@ def test_every_route_answers_what_its_function_has_to_say(stack: Stack, route: R
     """A success, or a problem about this request's own content; never that there is no such route."""
     answer = trader(stack).ask(route.method, sample_path(route) + slash)
     assert answer.status_code < 500, answer.text
-    document = answer.json()
     if answer.ok:
-        assert answer.headers["Content-Type"] == "application/json"
+        assert answer.headers["Content-Type"] == ("text/csv" if route.path.endswith(".csv") else "application/json")
+        assert answer.headers["X-Request-Id"]
     else:
-        expected = {"PUT": "invalid_request"}.get(route.method, "order_not_found decision_not_found")
-        assert document["code"] in expected.split()
+        bodies = {"PUT": "invalid_request", "PATCH": "invalid_request"}
+        expected = bodies.get(route.method, "order_not_found decision_not_found")
+        assert answer.json()["code"] in expected.split()
         assert answer.headers["Content-Type"] == "application/problem+json"
     assert answer.headers["Cache-Control"] == "no-store"
 
@@ -56,7 +57,7 @@ def test_an_unknown_path_is_a_404(stack: Stack, path: str) -> None:
     [
         ("POST", "/api/me/balances/", "GET"),
         ("GET", "/api/me/strategies/rebalance/execute/", "POST"),
-        ("DELETE", "/api/me/strategies/rebalance", "GET, PUT"),
+        ("DELETE", "/api/me/strategies/rebalance", "GET, PATCH, PUT"),
         ("PUT", "/api/me/orders", "DELETE, GET"),
     ],
 )
@@ -75,7 +76,7 @@ def test_another_user_sees_nothing(stack: Stack) -> None:
         problem(ask(f"/api/me/strategies/rebalance/{path}"), 404, "strategy_not_found")
     problem(other.get("/api/me/balances/"), 404, "strategy_not_found")
     problem(other.get("/api/me/portfolio/summary/"), 404, "strategy_not_found")
-    problem(other.get("/api/me/exchange/credentials/"), 404, "exchange_key_not_found")
+    assert other.get("/api/me/exchange/credentials/").json() == {"credentials": []}
     problem(other.delete("/api/me/exchange/credentials/"), 404, "exchange_key_not_found")
     problem(other.delete(f"/api/me/orders/{order}/"), 404, "order_not_found")
     assert other.get("/api/me/orders/").json() == {"orders": [], "cursor": None}

@@ -18,6 +18,8 @@ from tests.integration.http_api.client import (
 )
 from workbench.stack import Stack
 
+WHICHEVER = {"If-Match": "*"}
+
 
 def with_targets(**targets: str) -> dict[str, Any]:
     return GOOD_STRATEGY | {"target_allocations": targets}
@@ -39,6 +41,8 @@ def test_what_was_put_is_what_is_got(user: Client) -> None:
         "post_only": False,
     }
     stored = user.put(STRATEGY, wanted).json()
+    assert [warning["code"] for warning in stored.pop("warnings")] == ["oscillation"]
+    assert stored.pop("not_checked") is None
     assert user.get(STRATEGY).json() == stored
     assert {name: stored[name] for name in wanted} == wanted
     assert stored["autopilot_enabled"] is False
@@ -53,13 +57,14 @@ def test_the_rest_has_defaults(user: Client) -> None:
 
 @pytest.mark.parametrize(("old", "new"), [('"2"', "2"), ('"2"', "2.0"), ('"0.4"', "0.4"), ('"50"', "5e1")])
 def test_numbers_may_be_json_numbers_and_come_back_as_plain_strings(user: Client, old: str, new: str) -> None:
-    assert user.ask("PUT", STRATEGY, text_with(old, new)).status_code == 200
+    assert user.ask("PUT", STRATEGY, text_with(old, new), **WHICHEVER).status_code == 200
     stored = user.get(STRATEGY).json()
     assert (stored["order_size_pct"], stored["order_step_pct"], stored["min_delta_quote"]) == ("2", "0.4", "50")
 
 
 def test_not_a_digit_of_a_json_number_is_lost(user: Client) -> None:
-    assert user.ask("PUT", STRATEGY, text_with('"0.4"', "0.40000000000000000000123")).status_code == 200
+    text = text_with('"0.4"', "0.40000000000000000000123")
+    assert user.ask("PUT", STRATEGY, text, **WHICHEVER).status_code == 200
     assert user.get(STRATEGY).json()["order_step_pct"] == "0.40000000000000000000123"
 
 
@@ -157,8 +162,12 @@ def test_an_asset_without_a_market_is_refused_by_its_pair(user: Client, asset: s
     assert "binance" in document["detail"]
 
 
-@pytest.mark.parametrize("exchange", ["mtgox", "kraken", "base", "Binance"])
-def test_an_exchange_that_is_not_verified_is_refused(user: Client, exchange: str) -> None:
+def test_beside_a_simulated_exchange_no_other_is_reached(user: Client) -> None:
+    problem(user.put(STRATEGY, GOOD_STRATEGY | {"exchange": "kraken"}), 422, "exchange_not_simulated")
+
+
+@pytest.mark.parametrize("exchange", ["mtgox", "base", "Binance"])
+def test_an_exchange_that_nobody_knows_is_refused(user: Client, exchange: str) -> None:
     document = problem(user.put(STRATEGY, GOOD_STRATEGY | {"exchange": exchange}), 422, "invalid_request")
     assert "exchange" in document["detail"]
     assert "binance" in document["detail"]

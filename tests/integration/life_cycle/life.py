@@ -135,7 +135,7 @@ class Life:
         self.books.open_account(self.key, f"secret-of-{self.user}", START_BALANCES)
         key = ExchangeKey(self.key, f"secret-of-{self.user}")
         self._auditor.credentials.save(self.user, EXCHANGE, key, self.time())
-        change_strategy(self.worker.desk, self.user, STRATEGY)
+        change_strategy(self.worker.desk, self.user, STRATEGY, None)
         self.last_tick = tick_of(self.time())
 
     def close(self) -> None:
@@ -197,7 +197,11 @@ class Life:
     def change_strategy(self, changes: Mapping[str, Any]) -> None:
         """The owner wants something else."""
         parameters = STRATEGY | dict(changes)
-        self.ask(lambda worker: change_strategy(worker.desk_for(REQUEST_MS), self.user, parameters))
+        self.ask(
+            lambda worker: change_strategy(
+                worker.desk_for(REQUEST_MS), self.user, parameters, worker.strategies.find(self.user)
+            )
+        )
 
     def cancel_one(self, client_order_id: str) -> None:
         """The owner cancels an order, whatever state it is in."""

@@ -103,4 +103,4 @@ def test_a_pair_that_only_looks_like_another_is_refused(world: World) -> None:
         "min_delta_quote": Decimal(60),
     }
     with pytest.raises(InvalidStrategy, match="BTCUSD"):
-        change_strategy(world.desk, world.user, parameters)
+        change_strategy(world.desk, world.user, parameters, None)

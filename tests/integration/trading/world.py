@@ -153,8 +153,9 @@ class World:
             "order_step_pct": Decimal("0.4"),
             "min_delta_quote": Decimal(50),
         }
-        change_strategy(self.desk, user or self.user, parameters | more)
-        return switch_autopilot(self.desk, user or self.user, enabled=autopilot)
+        owner = user or self.user
+        change_strategy(self.desk, owner, parameters | more, self.desk.strategies.find(owner))
+        return switch_autopilot(self.desk, owner, enabled=autopilot)
 
     def tick(self, seconds: int = 30) -> Decision:
         """Go on by ``seconds`` and tick the user there; the tick must be decided or skipped with a reason."""

@@ -179,7 +179,7 @@ def test_nobody_there_is_told_with_the_address(url: str) -> None:
 
 def test_something_else_there_is_told_with_the_address() -> None:
     routes = [Route("GET", "/simulator", "tests.integration.workbench.echo.lambda_handler", public=True)]
-    gateway = Gateway(routes, LambdaRuntime(), dict, port=0)
+    gateway = Gateway(routes, LambdaRuntime(), dict, port=0, preflight={})
     gateway.start()
     try:
         with closing(SimulatorClient(gateway.url)) as client, pytest.raises(TryAgainLater, match=gateway.url):

@@ -39,7 +39,7 @@ def url() -> Iterator[str]:
         Route("PUT", "/things/{name}", ECHO, public=False),
         Route("GET", "/open", ECHO, public=True),
     ]
-    gateway = Gateway(routes, LambdaRuntime(), dict, port=0)
+    gateway = Gateway(routes, LambdaRuntime(), dict, port=0, preflight={})
     gateway.start()
     yield gateway.url
     gateway.stop()

@@ -11,7 +11,7 @@ from botbalance.settings import Settings
 from workbench.template import Template, read_template
 
 ROOT = Path(__file__).parents[3]
-HTTP_FUNCTIONS = ("plan.app", "execute.app", "account.app")
+HTTP_FUNCTIONS = ("plan.app", "execute.app", "account.app", "reference.app")
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from workbench.template import Template, read_template
 ROOT = Path(__file__).parents[3]
 TABLES = "AWS::DynamoDB::Table"
 WRITES = {"PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem"}
-KEPT_FOR_EVER = {"StrategiesTable", "OrdersTable", "DecisionsTable", "CredentialsTable", "LeasesTable"}
+KEPT_FOR_EVER = {"StrategiesTable", "OrdersTable", "DecisionsTable", "CredentialsTable", "LeasesTable", "OperatorTable"}
 LOG_DELIVERY = re.compile(r"logs:(\w+LogDeliver(y|ies)|PutResourcePolicy|DescribeResourcePolicies|DescribeLogGroups)")
 
 
@@ -27,7 +27,7 @@ def listed(value: Any) -> list[Any]:
 
 def grants(properties: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """Each action that a function or state machine may take, with the logical id (or ``*``) that it may take it on."""
-    for policy in properties["Policies"]:
+    for policy in properties.get("Policies", []):
         for statement in policy["Statement"]:
             assert statement["Effect"] == "Allow"
             for resource in listed(statement["Resource"]):
@@ -73,9 +73,11 @@ def test_plan_reads_and_decrypts_but_writes_nothing_except_the_cache(template: T
     assert "kms:Encrypt" not in actions
 
 
-def test_dispatch_sees_no_keys_and_no_orders(template: Template) -> None:
+def test_dispatch_sees_no_keys_and_writes_nothing(template: Template) -> None:
     assert set(grants(template.functions()["DispatchFunction"])) == {
+        ("dynamodb:GetItem", "OperatorTable"),
         ("dynamodb:Scan", "StrategiesTable"),
+        ("dynamodb:Scan", "OrdersTable"),  # whose orders rest, while trading is halted for everybody
         ("sqs:SendMessage", "TickQueue"),
     }
 
@@ -91,6 +93,16 @@ def test_only_the_account_function_stores_keys(template: Template) -> None:
 def test_only_those_who_trade_write_orders(template: Template) -> None:
     trading = {name for name in template.functions() if "OrdersTable" in writes_to(template, name)}
     assert trading == {"ExecuteFunction", "AccountFunction", "WorkFunction"}
+
+
+def test_only_a_person_writes_what_the_operator_sets(template: Template) -> None:
+    reading = {
+        name
+        for name in template.functions()
+        if ("dynamodb:GetItem", "OperatorTable") in set(grants(template.functions()[name]))
+    }
+    assert reading == set(template.functions()) - {"ReferenceFunction"}
+    assert all("OperatorTable" not in writes_to(template, name) for name in template.functions())
 
 
 def test_every_table_is_encrypted_and_can_be_restored(template: Template) -> None:
@@ -219,4 +231,4 @@ def test_a_new_version_is_rolled_back_by_the_alarm_on_errors(template: Template)
 
 def test_all_that_reach_exchanges_do_so_by_the_fixed_address(template: Template) -> None:
     for name, function in template.functions().items():
-        assert ("VpcConfig" in function) is (name != "DispatchFunction"), name
+        assert ("VpcConfig" in function) is (name not in {"DispatchFunction", "ReferenceFunction"}), name

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 CACHE = "cache"
 NAMES: dict[str, Any] = {
-    f"{table}_table": table for table in ("strategies", "orders", "decisions", "credentials", "leases", CACHE)
+    f"{table}_table": table
+    for table in ("strategies", "orders", "decisions", "credentials", "leases", "operator", CACHE)
 }
 
 

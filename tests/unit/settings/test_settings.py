@@ -8,7 +8,7 @@ from workbench.template import read_template
 
 TABLES = {
     f"{name}_TABLE": f"botbalance-{name.lower()}"
-    for name in ("STRATEGIES", "ORDERS", "DECISIONS", "CREDENTIALS", "CACHE", "LEASES")
+    for name in ("STRATEGIES", "ORDERS", "DECISIONS", "CREDENTIALS", "CACHE", "LEASES", "OPERATOR")
 }
 
 
@@ -22,6 +22,7 @@ def test_the_tables_are_all_that_has_to_be_set() -> None:
         credentials_table="botbalance-credentials",
         cache_table="botbalance-cache",
         leases_table="botbalance-leases",
+        operator_table="botbalance-operator",
         pricing_source="last",
         pricing_use_cache=True,
         pricing_ttl=5,

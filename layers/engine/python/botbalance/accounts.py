@@ -1,7 +1,8 @@
 """Accounts: the users' own connections to exchanges, a bounded number of them kept open."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from threading import Lock
 
 from botbalance.errors import NotThere
@@ -34,6 +35,31 @@ class Accounts:
             self._limits.refresh(exchange, [user_id for user_id, of in owners if of == exchange])
         return self._credentials.find_many(owners)
 
+    def stored_keys(self, user_id: str) -> list[StoredKey]:
+        """What is known of every key that the user has stored."""
+        return self._credentials.every(user_id)
+
+    @contextmanager
+    def trial(self, user_id: str, exchange: str, key: ExchangeKey) -> Iterator[ExchangeAdapter]:
+        """A connection with a key that is not stored yet, to find out whether it may be."""
+        self.keys_of([(user_id, exchange)])  # for the limits
+        account = self._connect(exchange, user_id, key)
+        try:
+            yield account
+        finally:
+            account.close()
+
+    def save(self, user_id: str, exchange: str, key: ExchangeKey, now: int) -> StoredKey:
+        """Store the key in place of the one that was there; ``now`` in epoch seconds."""
+        stored = self._credentials.save(user_id, exchange, key, now)
+        self._drop(user_id, exchange)
+        return stored
+
+    def forget(self, user_id: str, exchange: str) -> None:
+        """Delete the key, and what this process still has of it."""
+        self._credentials.delete(user_id, exchange)
+        self._drop(user_id, exchange)
+
     def of(self, user_id: str, exchange: str) -> ExchangeAdapter:
         """The user's connection; raises NotThere where no key is stored for that exchange."""
         return self.with_key(user_id, exchange, self.keys_of([(user_id, exchange)]).get((user_id, exchange)))
@@ -58,3 +84,8 @@ class Accounts:
             if len(self._kept) > MOST_KEPT:
                 self._kept.popitem(last=False)
         return account
+
+    def _drop(self, user_id: str, exchange: str) -> None:
+        with self._lock:
+            for stored in [kept for kept in self._kept if (kept.user_id, kept.exchange) == (user_id, exchange)]:
+                self._kept.pop(stored).close()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from botbalance.accounts import Accounts
+from botbalance.errors import MendRequest
 from botbalance.limits import RateLimits
 from botbalance.market_rules import MarketRulesService
 from botbalance.portfolio import PortfolioService
@@ -22,6 +23,7 @@ from botbalance.store.cache import CacheTable
 from botbalance.store.credentials import CredentialsTable, ExchangeKey
 from botbalance.store.decisions import DecisionsTable
 from botbalance.store.leases import LeasesTable
+from botbalance.store.operator import OperatorTable
 from botbalance.store.orders import OrdersTable
 from botbalance.store.strategies import StrategiesTable
 from botbalance.trading.desk import Desk
@@ -44,6 +46,10 @@ CLIENTS: dict[str, Any] = {
     "parameter_validation": False,
 }
 """What every client of AWS is configured with, as botocore names it."""
+
+
+SIMULATED = "binance"
+"""The exchange for which ``EXCHANGE_BASE_URL`` stands in."""
 
 
 class Services:
@@ -108,12 +114,14 @@ class Services:
             orders=OrdersTable(self.dynamodb, self.settings.orders_table),
             decisions=DecisionsTable(self.dynamodb, self.settings.decisions_table, self.settings.decision_ttl_days),
             leases=LeasesTable(self.dynamodb, self.settings.leases_table),
+            operator=OperatorTable(self.dynamodb, self.settings.operator_table),
             accounts=Accounts(self.credentials, self._limits, self.connect),
             portfolio=PortfolioService(prices, market_rules),
             clock=self.clock,
             sleep=self._sleep,
             until=sys.maxsize,
             price_jump_pct=self.settings.price_jump_pct,
+            egress_address=self.settings.egress_address,
         )
 
     def desk_for(self, remaining_ms: int) -> Desk:
@@ -121,7 +129,15 @@ class Services:
         return replace(self.desk, until=self.clock() + remaining_ms // 1000)
 
     def connect(self, exchange: str, user_id: str | None = None, key: ExchangeKey | None = None) -> "CcxtAdapter":
-        """A new connection to ``exchange``, with a user's key or public; raises MendRequest for an unknown one."""
+        """A new connection to ``exchange``, with a user's key or public; raises MendRequest for an unknown one.
+
+        Also where there is a simulated exchange, and this is another.
+        """
+        if self.settings.exchange_base_url is not None and exchange != SIMULATED:
+            raise MendRequest(
+                "exchange_not_simulated",
+                f"exchange is {exchange}, expected {SIMULATED}: the one that is simulated here",
+            )
         from botbalance.exchange.ccxt_adapter import CcxtAdapter  # noqa: PLC0415 - imports ccxt, which takes a while
 
         keys: dict[str, Any] = (

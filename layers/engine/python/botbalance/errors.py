@@ -32,6 +32,14 @@ class Conflict(BotBalanceError):
     """The request contradicts the state of things; change that state first."""
 
 
+class VersionNeeded(BotBalanceError):
+    """The request would write over something without saying which version of it was read."""
+
+
+class StaleVersion(BotBalanceError):
+    """The request is about a version that is no longer the stored one: read again, then decide again."""
+
+
 class TryAgainLater(BotBalanceError):
     """Something that should pass by itself: an unreachable exchange, a doubtful reply, a throttled table."""
 

@@ -55,6 +55,10 @@ class PortfolioService:
         """Have the prices of ``symbols`` at hand for the snapshots that follow, in one request instead of many."""
         self._prices.prepare(exchange, symbols)
 
+    def prices(self, exchange: str, symbols: Collection[str]) -> dict[str, Decimal]:
+        """What ``symbols`` cost; raises MendRequest for what is no market, PriceUnavailable where one has no price."""
+        return self._prices.prices(exchange, symbols)
+
     def make_known(self, account: ExchangeAdapter, symbols: Collection[str]) -> dict[str, MarketRules]:
         """Make the markets of ``symbols`` known to ``account``, so that it can trade them; returns their rules."""
         listings = self._market_rules.listings(account.exchange, symbols)

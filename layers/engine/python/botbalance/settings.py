@@ -13,6 +13,7 @@ from botbalance.errors import InvalidSettings
 Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/]+(/\S*)?$")]
 Host = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/]+/?$")]
 """A URL without a path."""
+Origin = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/*]+$")]
 
 
 class Settings(BaseModel):
@@ -26,6 +27,7 @@ class Settings(BaseModel):
     credentials_table: str
     cache_table: str
     leases_table: str
+    operator_table: str
     tick_queue_url: Url = ""
     credentials_key_id: str = ""
     """The KMS key that encrypts users' exchange keys."""
@@ -38,6 +40,11 @@ class Settings(BaseModel):
     """A simulated exchange's REST address, in place of every exchange's own."""
     exchange_timeout_s: float = Field(default=10, gt=0, le=10)
     """Seconds that an exchange has for an answer; an order without one is looked up, never sent again."""
+
+    egress_address: str = ""
+    """The one address from which exchanges see this, where it is fixed."""
+    cors_origin: Origin | Literal["none"] = "none"
+    """The origin of a web page that may call the API: https://app.example.com."""
 
     pricing_source: Literal["last", "mid"] = "last"
     pricing_use_cache: bool = True

@@ -1,26 +1,89 @@
-"""The shapes of what belongs to a user: strategy, autopilot switch, exchange key, decisions."""
+"""The shapes of what belongs to a user: strategy, autopilot switch, exchange keys, the check."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints
 
-from botbalance.api.schemas import Answer, Asset, Exchange, Money, Number, Percent, Request
-from botbalance.engine import CancelReason
-from botbalance.store.decisions import Decision
+from botbalance.api.portfolio_schemas import WarningView
+from botbalance.api.schemas import Answer, Asset, Exchange, Flag, Money, NoText, Number, Request, number_schema
+from botbalance.trading.check import Item, Verdict
+from botbalance.trading.strategy import SavedStrategy
+
+Target = Annotated[Number, number_schema("Percent of the portfolio.", "40", least=0, most=100)]
+Targets = Annotated[
+    dict[Asset, Target],
+    Field(
+        min_length=1,
+        max_length=50,
+        description="Percent of the portfolio by asset; they must sum to exactly 100.",
+        examples=[{"BTC": "40", "ETH": "30", "SOL": "20", "USDT": "10"}],
+    ),
+]
+ChangedTargets = Annotated[
+    dict[Asset, Target | None],
+    Field(
+        max_length=50,
+        description="Merged with the stored targets by asset; null drops one. Together they must sum to exactly 100.",
+        examples=[{"BTC": "50", "ETH": "20"}],
+    ),
+]
+OrderSize = Annotated[
+    Number, number_schema("What one order is worth, in percent of the portfolio.", "2", above=0, most=100)
+]
+OrderStep = Annotated[
+    Number, number_schema("How far from the market an order is placed, in percent.", "0.4", above=0, most=50)
+]
+Band = Annotated[
+    Number, number_schema("In quote; an asset nearer to its target than this is left alone.", "120", above=0)
+]
+MaxAge = Annotated[
+    int, Field(ge=0, le=2_592_000, description="Seconds that an order rests before it is reviewed."), NoText
+]
+Tolerance = Annotated[
+    Number,
+    number_schema(
+        "How far a reviewed order may be from today's price and still stay, in percent; a quarter of the step if null.",
+        "0.1",
+        above=0,
+        most=50,
+    ),
+]
+
+
+def _without_default(schema: dict[str, Any]) -> None:
+    del schema["default"]
+
+
+UNCHANGED: Any = Field(default=None, json_schema_extra=_without_default)
+"""The default of what a patch does not name: none that anybody sees."""
 
 
 class StrategyRequest(Request):
     """A whole strategy; what is not given takes its default."""
 
-    target_allocations: Annotated[dict[Asset, Number], Field(min_length=1, max_length=50)]
+    target_allocations: Targets
     quote_asset: Asset = "USDT"
     exchange: Exchange = "binance"
-    order_size_pct: Number
-    order_step_pct: Number
-    min_delta_quote: Number
-    order_max_age_s: Annotated[int, Field(ge=0, le=2_592_000)] = 900
-    reprice_tolerance_pct: Number | None = None
-    post_only: bool = True
+    order_size_pct: OrderSize
+    order_step_pct: OrderStep
+    min_delta_quote: Band
+    order_max_age_s: MaxAge = 900
+    reprice_tolerance_pct: Tolerance | None = None
+    post_only: Flag = True
+
+
+class StrategyPatch(Request):
+    """What of a strategy shall change; the rest stays."""
+
+    target_allocations: ChangedTargets = UNCHANGED
+    quote_asset: Asset = UNCHANGED
+    exchange: Exchange = UNCHANGED
+    order_size_pct: OrderSize = UNCHANGED
+    order_step_pct: OrderStep = UNCHANGED
+    min_delta_quote: Band = UNCHANGED
+    order_max_age_s: MaxAge = UNCHANGED
+    reprice_tolerance_pct: Tolerance | None = UNCHANGED
+    post_only: Flag = UNCHANGED
 
 
 class StrategyView(Answer):
@@ -40,10 +103,28 @@ class StrategyView(Answer):
     version: int
 
 
+class SavedStrategyView(StrategyView):
+    """A strategy as it was stored just now, and how it fits the account and its markets."""
+
+    warnings: list[WarningView]
+    not_checked: str | None
+
+    @classmethod
+    def of(cls, saved: SavedStrategy) -> "SavedStrategyView":
+        """A saved strategy as the API shows it."""
+        return cls.model_validate(
+            {
+                **saved.strategy.model_dump(),
+                "warnings": [WarningView.model_validate(warning) for warning in saved.warnings],
+                "not_checked": saved.not_checked,
+            }
+        )
+
+
 class AutopilotRequest(Request):
     """Whether the autopilot shall trade by itself."""
 
-    enabled: Annotated[bool, Field(strict=True)]
+    enabled: Flag
 
 
 class CredentialsRequest(Request):
@@ -62,38 +143,31 @@ class CredentialsView(Answer):
     hint: str
 
 
-class DecisionView(Answer):
-    """A tick's decision in short."""
+class EveryCredentialsView(Answer):
+    """Every key that is stored, by exchange."""
 
-    ts_tick: int
-    decided_at: int
-    outcome: Literal["decided", "skipped"]
-    reason: str | None
-    engine_version: str
-    nav: Money | None
-    drift_pct: Percent | None
-    canceled: dict[str, CancelReason]
-    placed: list[str]
+    credentials: list[CredentialsView]
+
+
+class CheckItemView(Answer):
+    """One thing that was checked: what was found, and what to do about it."""
+
+    name: str
+    verdict: Verdict
+    found: str
+    remedy: str | None
+
+
+class CheckView(Answer):
+    """The check of an account; ready where no item fails."""
+
+    ready: bool
+    items: list[CheckItemView]
 
     @classmethod
-    def of(cls, decision: Decision) -> "DecisionView":
-        """A decision without its inputs."""
-        evaluation = decision.evaluation or {}
+    def of(cls, items: list[Item]) -> "CheckView":
+        """A check as the API shows it."""
         return cls(
-            ts_tick=decision.ts_tick,
-            decided_at=decision.decided_at,
-            outcome=decision.outcome,
-            reason=decision.reason,
-            engine_version=decision.engine_version,
-            nav=evaluation.get("nav"),
-            drift_pct=evaluation.get("drift_pct"),
-            canceled={client_order_id: CancelReason(reason) for client_order_id, reason in decision.canceled.items()},
-            placed=[order["client_order_id"] for order in decision.placed],
+            ready=all(item.verdict is not Verdict.FAIL for item in items),
+            items=[CheckItemView.model_validate(item) for item in items],
         )
-
-
-class DecisionsView(Answer):
-    """A page of decisions, newest first."""
-
-    decisions: list[DecisionView]
-    cursor: str | None

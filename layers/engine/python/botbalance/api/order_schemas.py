@@ -1,9 +1,12 @@
 """The shapes of orders, and of what an execution placed."""
 
+from csv import DictWriter
+from datetime import UTC, datetime
+from io import StringIO
 from typing import Literal
 
 from botbalance.api.portfolio_schemas import AssetView, assets_of
-from botbalance.api.schemas import Answer, Money, Percent
+from botbalance.api.schemas import Answer, Money, Percent, plain
 from botbalance.engine import Evaluation, Side
 from botbalance.store.orders import Order, OrderStatus
 
@@ -47,6 +50,13 @@ class OrdersView(Answer):
     cursor: str | None
 
 
+class StopView(Answer):
+    """That the autopilot is off, and the orders that were cancelled, as they then stand."""
+
+    autopilot_enabled: Literal[False]
+    orders: list[OrderView]
+
+
 class ExecutionView(Answer):
     """What execute decided on fresh facts, and the orders that came of it."""
 
@@ -64,3 +74,49 @@ class ExecutionView(Answer):
             orders=[OrderView.model_validate(order) for order in orders],
             assets=assets_of(evaluation),
         )
+
+
+FILL_COLUMNS = (
+    "traded_at",
+    "symbol",
+    "side",
+    "price",
+    "base_qty",
+    "quote_qty",
+    "fee",
+    "fee_asset",
+    "source",
+    "client_order_id",
+    "exchange_order_id",
+    "trade_id",
+    "exchange",
+)
+
+
+def fills_as_csv(orders: list[Order]) -> str:
+    """The fills of ``orders`` (RFC 4180), oldest first in each; times in ISO 8601 (UTC), amounts exact."""
+    text = StringIO()
+    writer = DictWriter(text, FILL_COLUMNS)
+    writer.writeheader()
+    for order in orders:
+        for fill, engine_fill in zip(order.fills, order.engine_fills(), strict=True):
+            writer.writerow(
+                {
+                    "traded_at": datetime.fromtimestamp(fill.traded_at_ms / 1000, UTC).isoformat(
+                        timespec="milliseconds"
+                    ),
+                    "symbol": order.symbol,
+                    "side": order.side,
+                    "price": plain(fill.price),
+                    "base_qty": plain(fill.base_qty),
+                    "quote_qty": plain(engine_fill.quote_qty),
+                    "fee": plain(fill.fee),
+                    "fee_asset": fill.fee_asset,
+                    "source": order.source,
+                    "client_order_id": order.client_order_id,
+                    "exchange_order_id": order.exchange_order_id,
+                    "trade_id": fill.trade_id,
+                    "exchange": order.exchange,
+                }
+            )
+    return text.getvalue()

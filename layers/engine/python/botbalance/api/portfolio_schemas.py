@@ -62,6 +62,7 @@ class PlanView(Answer):
 
     mode: Literal["manual", "autopilot"]
     can_execute: bool
+    halted: str | None
     exchange: str
     quote_asset: str
     nav: Money
@@ -78,7 +79,8 @@ class PlanView(Answer):
         evaluation = plan.evaluation
         return cls(
             mode="autopilot" if plan.strategy.autopilot_enabled else "manual",
-            can_execute=not plan.strategy.autopilot_enabled,
+            can_execute=not plan.strategy.autopilot_enabled and plan.halt is None,
+            halted=plan.halt,
             exchange=plan.strategy.exchange,
             quote_asset=plan.strategy.quote_asset,
             nav=evaluation.nav,

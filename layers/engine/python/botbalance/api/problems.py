@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from decimal import Decimal
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated, Any
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.exceptions import ServiceError
@@ -16,7 +16,9 @@ from aws_lambda_powertools.event_handler.openapi.exceptions import (
     RequestUnsupportedContentType,
     RequestValidationError,
 )
+from pydantic import Field
 
+from botbalance.api.schemas import Answer
 from botbalance.engine import InvalidInput, InvalidStrategy, PriceUnavailable
 from botbalance.errors import (
     BotBalanceError,
@@ -25,12 +27,43 @@ from botbalance.errors import (
     MendRequest,
     NotAuthenticated,
     NotThere,
+    StaleVersion,
     TryAgainLater,
+    VersionNeeded,
     WaitUntilAllowed,
 )
 from botbalance.log import logger
 
 CONTENT_TYPE = "application/problem+json"
+
+
+class WrongField(Answer):
+    """A field of a request that cannot be as it is."""
+
+    field: str
+    expected: str
+    value: str | None = None
+
+
+class ProblemView(Answer):
+    """What went wrong (RFC 9457)."""
+
+    type: Annotated[str, Field(examples=["about:blank"])]
+    title: Annotated[str, Field(examples=["Unprocessable Entity"])]
+    status: int
+    code: Annotated[str, Field(description="Stable, for programs.", examples=["invalid_strategy"])]
+    detail: Annotated[
+        str,
+        Field(
+            description="For people: the field, its value and what would be right.",
+            examples=["target_allocations is a sum of 99.99, expected a sum of exactly 100 (percent)"],
+        ),
+    ]
+    field: str | None = None
+    value: Any = None
+    expected: str | None = None
+    errors: list[WrongField] | None = None
+    retry_after_s: int | None = None
 
 
 class InvalidJson(MendRequest):
@@ -45,6 +78,8 @@ _STATUS: tuple[tuple[type[Exception], HTTPStatus], ...] = (
     (NotAuthenticated, HTTPStatus.UNAUTHORIZED),
     (NotThere, HTTPStatus.NOT_FOUND),
     (Conflict, HTTPStatus.CONFLICT),
+    (VersionNeeded, HTTPStatus.PRECONDITION_REQUIRED),
+    (StaleVersion, HTTPStatus.PRECONDITION_FAILED),
     (CallOwner, HTTPStatus.CONFLICT),
     (InvalidJson, HTTPStatus.BAD_REQUEST),
     (BodyTooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
@@ -137,7 +172,7 @@ def _sentence(entry: Mapping[str, str]) -> str:
 
 
 def _headers(more: dict[str, Any]) -> dict[str, str | list[str]]:
-    headers: dict[str, str | list[str]] = {"Cache-Control": "no-store"}
+    headers: dict[str, str | list[str]] = {}
     if "retry_after_s" in more:
         headers["Retry-After"] = str(more["retry_after_s"])
     return headers

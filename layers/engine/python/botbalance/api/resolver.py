@@ -7,7 +7,6 @@ from http import HTTPStatus
 from typing import Any
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
-from aws_lambda_powertools.event_handler.middlewares import NextMiddleware
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from botbalance.api.problems import BodyTooLarge, InvalidJson, problem, problem_of
@@ -15,6 +14,9 @@ from botbalance.errors import NotAuthenticated
 from botbalance.log import logger
 
 MOST_BODY_CHARACTERS = 65_536
+EXPOSED = "ETag, Link, Retry-After, X-Request-Id"
+"""The headers that a web page of another origin may read."""
+_TAKEN_FOR_JSON = {"", "application/merge-patch+json", "application/x-www-form-urlencoded"}
 
 
 def new_resolver() -> APIGatewayRestResolver:
@@ -22,18 +24,28 @@ def new_resolver() -> APIGatewayRestResolver:
     app = APIGatewayRestResolver(enable_validation=True, json_body_deserializer=read_json)
     app.exception_handler(Exception)(problem_of)
     app.not_found(_no_such_route)
-    app.use([_never_cached])
     return app
 
 
-def handler_of(app: APIGatewayRestResolver) -> Callable[[dict[str, Any], LambdaContext], dict[str, Any]]:
-    """The entry point for API Gateway of a function whose routes are in ``app``."""
+def handler_of(
+    app: APIGatewayRestResolver, cors_origin: Callable[[], str]
+) -> Callable[[dict[str, Any], LambdaContext], dict[str, Any]]:
+    """The entry point for API Gateway of a function whose routes are in ``app``.
+
+    ``cors_origin`` is the origin of a web page that may read its answers, or ``none``.
+    """
 
     @logger.inject_lambda_context(clear_state=True)
     def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+        request_id = str(event.get("requestContext", {}).get("requestId", context.aws_request_id))
+        logger.append_keys(request_id=request_id)
         if "//" in event["path"]:  # orders/$ID/ with an empty ID must not mean all orders
             event = {**event, "path": "/no-such-route"}
-        return app.resolve(_with_json_for_a_form(event), context)
+        answer: dict[str, Any] = app.resolve(_with_content_type_told(event), context)
+        answer["multiValueHeaders"] |= {
+            name: [value] for name, value in _headers_of_all(request_id, cors_origin()).items()
+        }
+        return answer
 
     return lambda_handler
 
@@ -54,12 +66,26 @@ def remaining_ms(app: APIGatewayRestResolver) -> int:
     return context.get_remaining_time_in_millis()
 
 
-def _with_json_for_a_form(event: dict[str, Any]) -> dict[str, Any]:
-    """``event``, a body that is called a form called JSON: this API has no forms, and ``curl -d`` says so of JSON."""
+def _headers_of_all(request_id: str, origin: str) -> dict[str, str]:
+    """What every answer has, a problem too."""
+    headers = {"Cache-Control": "no-store", "X-Request-Id": request_id}
+    if origin != "none":
+        headers |= {"Access-Control-Allow-Origin": origin, "Access-Control-Expose-Headers": EXPOSED, "Vary": "Origin"}
+    return headers
+
+
+def _with_content_type_told(event: dict[str, Any]) -> dict[str, Any]:
+    """``event``, its body called JSON where it is called by another name of that, or a form.
+
+    This API has no forms, and ``curl -d`` says so of JSON.
+    """
     headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
-    if not str(headers.get("content-type", "")).startswith("application/x-www-form-urlencoded"):
-        return event
-    return {**event, "headers": headers | {"content-type": "application/json"}, "multiValueHeaders": None}
+    told = str(headers.get("content-type", "application/json")).partition(";")[0].strip().lower()
+    if told in _TAKEN_FOR_JSON:
+        headers["content-type"] = "application/json"
+    elif not told.startswith("application/json"):
+        headers["content-type"] = "not/json"  # what the resolver refuses, instead of reading it as what it is
+    return {**event, "headers": headers, "multiValueHeaders": None}
 
 
 def read_json(text: str | bytes) -> Any:
@@ -90,12 +116,6 @@ def _object_of(members: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = next(name for name in names if names.count(name) > 1)
         raise InvalidJson("invalid_json", f"{twice[:100]} is there twice, expected every name once")
     return found
-
-
-def _never_cached(app: APIGatewayRestResolver, next_middleware: NextMiddleware) -> Response[Any]:
-    response: Response[Any] = next_middleware(app)
-    response.headers.setdefault("Cache-Control", "no-store")
-    return response
 
 
 def _no_such_route(_: Exception) -> Response[str]:

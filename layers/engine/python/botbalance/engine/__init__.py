@@ -3,7 +3,7 @@
 No network, no clock, no randomness, no state, and no import from the rest of the product.
 """
 
-from botbalance.engine.bonus import fill_contribution, hold_value, rebalancing_bonus
+from botbalance.engine.bonus import Bonus, bonus_of, fill_contribution, hold_value, rebalancing_bonus, value_without
 from botbalance.engine.doubts import Look, jumped_symbols, look_at, vanished_assets
 from botbalance.engine.errors import InvalidInput, InvalidStrategy, PriceUnavailable
 from botbalance.engine.fills import Fill, fill_of, trades_through
@@ -29,6 +29,7 @@ __all__ = [
     "Action",
     "AssetRow",
     "Balance",
+    "Bonus",
     "CancelReason",
     "Evaluation",
     "Fill",
@@ -44,6 +45,7 @@ __all__ = [
     "StrategyConfig",
     "Warning",
     "WarningCode",
+    "bonus_of",
     "compute_rebalance_actions",
     "evaluate",
     "fill_contribution",
@@ -55,5 +57,6 @@ __all__ = [
     "require_allocations",
     "review_resting_orders",
     "trades_through",
+    "value_without",
     "vanished_assets",
 ]

@@ -19,6 +19,12 @@ class Fill:
     fee: Decimal
     fee_asset: str
 
+    @property
+    def quote_qty(self) -> Decimal:
+        """What was paid or received for it, before the fee, in quote."""
+        with ExactArithmetic():
+            return self.price * self.base_qty
+
 
 def trades_through(side: Side, limit_price: Decimal, low: Decimal, high: Decimal) -> bool:
     """Whether a resting order fills in an interval whose trades were between ``low`` and ``high``.

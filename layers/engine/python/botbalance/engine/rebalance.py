@@ -122,6 +122,8 @@ class WarningCode(StrEnum):
 
     OSCILLATION = "oscillation"
     NEVER_TRADES = "never_trades"
+    MARKET_CLOSED = "market_closed"
+    OUTSIDE_PRICE_LIMITS = "outside_price_limits"
     UNMANAGED = "unmanaged"
 
 
@@ -446,11 +448,20 @@ def _warnings(
                 "the target and be traded back",
             )
         )
-    above = ONE + config.order_step_pct * PERCENT
+    step = config.order_step_pct * PERCENT
+    below, above = ONE - step, ONE + step
     for asset, symbol, _, held, price, _, target in decision.holdings:
         if price is None or not (held or target):
             continue
         market = rules[symbol]
+        if not market.trading:
+            message = f"{symbol} is not trading at the moment: {asset} stays as it is until it does"
+            found.append(Warning(WarningCode.MARKET_CLOSED, (asset,), message))
+        if market.forbids_steps(below, above):
+            message = (
+                f"{symbol} takes no price {config.order_step_pct:f} % away from the market: a smaller step is needed"
+            )
+            found.append(Warning(WarningCode.OUTSIDE_PRICE_LIMITS, (asset,), message))
         # More than any order at any limit price needs to pass: spares nearly every asset the exact figure.
         ample = market.min_notional + (market.min_qty + market.lot_size) * (price * above + market.tick_size)
         if decision.quote_amount >= ample:

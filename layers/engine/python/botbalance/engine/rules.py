@@ -106,6 +106,11 @@ class MarketRules:
             return None
         return rounded
 
+    def forbids_steps(self, below: Decimal, above: Decimal) -> bool:
+        """Whether the price band refuses a buy at ``below`` times the market price, or a sell at ``above`` times it."""
+        lowest, highest = self.bid_multiplier_down, self.ask_multiplier_up
+        return (lowest is not None and below < lowest) or (highest is not None and above > highest)
+
     def normalize_order(
         self, side: Side, limit_price: Decimal, quote_amount: Decimal, free: Decimal
     ) -> NormalizedOrder | HoldReason:

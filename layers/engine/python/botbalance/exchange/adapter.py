@@ -72,6 +72,26 @@ class Trade:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyRights:
+    """What an exchange says that a key may do; None where it does not tell.
+
+    ``bound_to_addresses``: whether the key works from listed addresses only.
+    """
+
+    may_trade: bool | None
+    may_withdraw: bool | None
+    bound_to_addresses: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Fees:
+    """What a trade costs, in percent of what it is worth; negative where the exchange pays for it."""
+
+    maker_pct: Decimal
+    taker_pct: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class Placed:
     """The exchange accepted the order."""
 
@@ -125,6 +145,9 @@ class ExchangeAdapter(Protocol):
 
     exchange: str
 
+    def close(self) -> None:
+        """Close the connections to the exchange."""
+
     def market_listings(self, symbols: Collection[str]) -> dict[str, MarketListing]:
         """The listings of those of ``symbols`` that the exchange has as spot markets."""
 
@@ -137,8 +160,17 @@ class ExchangeAdapter(Protocol):
     def balances(self) -> dict[str, Balance]:
         """Everything the account has, by asset; zero balances are left out."""
 
-    def may_withdraw(self) -> bool | None:
-        """Whether the key may move money out of the account; None where the exchange does not tell."""
+    def key_rights(self) -> KeyRights:
+        """What the key may do, as far as the exchange tells."""
+
+    def clock_offset_ms(self) -> int:
+        """By how many milliseconds the exchange's clock is ahead of ours; negative where it is behind."""
+
+    def fees(self, symbol: str) -> Fees:
+        """What this account pays for a trade of ``symbol``."""
+
+    def takes_post_only(self, symbol: str) -> bool:
+        """Whether an order in ``symbol`` can be refused by the exchange where it would trade at once."""
 
     def open_orders(self) -> list[ExchangeOrder]:
         """Every resting order of the account, whoever placed it."""

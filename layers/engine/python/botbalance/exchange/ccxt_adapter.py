@@ -23,6 +23,8 @@ from botbalance.exchange.adapter import (
     Allowance,
     ExchangeOrder,
     ExchangeOrderStatus,
+    Fees,
+    KeyRights,
     MarketListing,
     Placed,
     Placement,
@@ -33,6 +35,7 @@ from botbalance.exchange.adapter import (
 )
 from botbalance.exchange.ccxt_import import exchange_class
 from botbalance.exchange.client_ids import client_id_on_exchange, client_id_params, lookup_on
+from botbalance.exchange.key_rights import rights_of_key
 from botbalance.exchange.outcomes import Fate, fate_of_order, is_revoked_key, is_unknown_order
 
 _SETTINGS: dict[str, Any] = {
@@ -187,18 +190,36 @@ class CcxtAdapter:
 
         return self._read("balance", request)
 
-    def may_withdraw(self) -> bool | None:
-        if self.exchange != "binance":
-            return None
+    def key_rights(self) -> KeyRights:
+        return self._read("key's rights", lambda: rights_of_key(self.exchange, self._client))
 
-        def request() -> bool:
-            rights = self._client.sapiGetAccountApiRestrictions()
-            told = rights.get("enableWithdrawals") if isinstance(rights, dict) else None
-            if not isinstance(told, bool):
-                raise _doubtful("key's rights", rights)
-            return told
+    def clock_offset_ms(self) -> int:
+        def request() -> int:
+            asked_at: int = self._client.milliseconds()
+            told = self._client.fetch_time()
+            answered_at: int = self._client.milliseconds()
+            if not isinstance(told, int) or told <= 0:
+                raise _doubtful("time", repr(told))
+            return told - (asked_at + answered_at) // 2
 
-        return self._read("key's rights", request)
+        return self._read("time", request)
+
+    def fees(self, symbol: str) -> Fees:
+        def request() -> Fees:
+            told = self._client.fetch_trading_fee(self._unified(symbol))
+            maker, taker = (_number_or_none(told.get(name)) for name in ("maker", "taker"))
+            if maker is None or taker is None or not maker.is_finite() or not taker.is_finite():
+                raise _doubtful("fees", told)
+            with ExactArithmetic():
+                return Fees(maker * 100, taker * 100)
+
+        return self._read("fees", request)
+
+    def takes_post_only(self, symbol: str) -> bool:
+        if self.exchange == "binance":
+            return "LIMIT_MAKER" in json.loads(self._known[symbol].document)["info"].get("orderTypes", [])
+        orders = self._client.features["spot"]["createOrder"]
+        return bool(orders["timeInForce"]["PO"])
 
     def open_orders(self) -> list[ExchangeOrder]:
         def request() -> list[ExchangeOrder]:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from botbalance.errors import NotThere, TryAgainLater
 from botbalance.log import alarm
-from botbalance.store.batches import read_batches
+from botbalance.store.batches import read_batches, read_pages
 from botbalance.store.conditions import holds, in_our_words, parsed
 
 if TYPE_CHECKING:
@@ -75,6 +75,17 @@ class CredentialsTable:
         """What is known of the stored key, without decrypting it."""
         item = self._item(user_id, exchange)
         return parsed(StoredKey, item["document"]["S"]) if item else None
+
+    def every(self, user_id: str) -> list[StoredKey]:
+        """What is known of all keys that the user has stored, by exchange."""
+        items = read_pages(
+            self._client,
+            TableName=self._table,
+            KeyConditionExpression="user_id = :user",
+            ExpressionAttributeValues={":user": {"S": user_id}},
+            ConsistentRead=True,
+        )
+        return [parsed(StoredKey, item["document"]["S"]) for item in items]
 
     def find_many(self, owners: Collection[tuple[str, str]]) -> dict[tuple[str, str], StoredKey]:
         """What is known of the stored keys of those ``owners`` (user id, exchange) who have one.

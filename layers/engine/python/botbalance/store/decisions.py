@@ -5,6 +5,7 @@ and its text of names and decimals shrinks to less than a third: six or nine of 
 """
 
 import zlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -14,12 +15,15 @@ from botbalance.log import alarm
 from botbalance.store.conditions import holds, in_our_words, parsed
 from botbalance.store.cursors import decode_cursor, encode_cursor
 from botbalance.store.leases import Lease
+from botbalance.store.periods import ALWAYS, Period
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 LARGEST_DOCUMENT = 380_000
 """In bytes, compressed; DynamoDB takes items of 400 kB, names and all."""
+_MOST_QUERIES = 10
+"""After so many a page is answered as it is: a filter that few decisions pass must not read a whole log."""
 _FAST = 1
 """The level of zlib that saves nearly what the slowest one does, in a third of its time."""
 
@@ -55,6 +59,17 @@ class DecisionPage(BaseModel):
     cursor: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class DecisionFilter:
+    """Which decisions are wanted, by their tick; None: whichever."""
+
+    outcome: Literal["decided", "skipped"] | None = None
+    ticks: Period = ALWAYS
+
+
+EVERY_DECISION = DecisionFilter()
+
+
 class DecisionsTable:
     """Decisions by user id and tick (epoch seconds, on the 30-second grid)."""
 
@@ -85,6 +100,7 @@ class DecisionsTable:
                     **_key(decision.user_id, decision.ts_tick),
                     "lease_number": {"N": str(number)},
                     "expires_at": {"N": str(decision.ts_tick + self._ttl_s)},
+                    "outcome": {"S": decision.outcome},
                     "document": {"B": document},
                 },
                 ConditionExpression="attribute_not_exists(user_id) OR lease_number < :mine",
@@ -100,25 +116,46 @@ class DecisionsTable:
             raise NotThere("decision_not_found", f"ts_tick is {ts_tick}, expected a tick with a logged decision")
         return _decision(item)
 
-    def page(self, user_id: str, *, limit: int, cursor: str | None = None) -> DecisionPage:
-        """The user's decisions, newest first; raises MendRequest for a cursor that is not one of ours."""
-        query: dict[str, Any] = {
-            "TableName": self._table,
-            "KeyConditionExpression": "user_id = :user",
-            "ExpressionAttributeValues": {":user": {"S": user_id}},
-            "ScanIndexForward": False,
-            "Limit": limit,
-        }
+    def page(
+        self, user_id: str, *, limit: int, cursor: str | None = None, wanted: DecisionFilter = EVERY_DECISION
+    ) -> DecisionPage:
+        """The user's decisions, newest first; raises MendRequest for a cursor that is not one of ours.
+
+        A page may hold fewer than ``limit`` of the ``wanted`` ones, and still not be the last.
+        """
+        query = _query_of(wanted) | {"TableName": self._table}
+        query["ExpressionAttributeValues"][":user"] = {"S": user_id}
         if cursor is not None:
             (ts_tick,) = decode_cursor(cursor, "[0-9]{1,11}")
+            wanted.ticks.require(cursor, int(ts_tick))
             query["ExclusiveStartKey"] = {"user_id": {"S": user_id}, "ts_tick": {"N": ts_tick}}
-        with in_our_words():
-            answer = self._client.query(**query)
-        last = answer.get("LastEvaluatedKey")
+        decisions: list[Decision] = []
+        for _ in range(_MOST_QUERIES):
+            with in_our_words():
+                answer = self._client.query(**query | {"Limit": limit - len(decisions)})
+            decisions += [_decision(item) for item in answer["Items"]]
+            last = answer.get("LastEvaluatedKey")
+            if last is None or len(decisions) == limit:
+                break
+            query["ExclusiveStartKey"] = last
         return DecisionPage(
-            decisions=[_decision(item) for item in answer["Items"]],
+            decisions=decisions,
             cursor=encode_cursor(last["ts_tick"]["N"]) if last else None,
         )
+
+
+def _query_of(wanted: DecisionFilter) -> dict[str, Any]:
+    """The query for a user's ``wanted`` decisions, newest first, without the user."""
+    values: dict[str, Any] = {":first": {"N": str(wanted.ticks.since)}, ":last": {"N": str(wanted.ticks.until)}}
+    query: dict[str, Any] = {
+        "KeyConditionExpression": "user_id = :user AND ts_tick BETWEEN :first AND :last",
+        "ExpressionAttributeValues": values,
+        "ScanIndexForward": False,
+    }
+    if wanted.outcome is not None:
+        query["FilterExpression"] = "outcome = :outcome"
+        values[":outcome"] = {"S": wanted.outcome}
+    return query
 
 
 def _key(user_id: str, ts_tick: int) -> dict[str, Any]:

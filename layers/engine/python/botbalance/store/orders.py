@@ -5,7 +5,8 @@ two writers can never both believe that theirs was next, and on the lease of the
 so that a run whose lease somebody else has taken can write nothing, and therefore send nothing.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,16 +17,19 @@ from pydantic import BaseModel, ConfigDict
 from botbalance.engine import Fill, Side
 from botbalance.engine.exact import ExactArithmetic
 from botbalance.errors import Conflict, NotThere, TryAgainLater
-from botbalance.store.batches import read_pages
+from botbalance.store.batches import read_pages, read_scan
 from botbalance.store.conditions import STORAGE_UNAVAILABLE, in_our_words, parsed
 from botbalance.store.cursors import decode_cursor, encode_cursor
 from botbalance.store.leases import LEASE_LOST, Lease
+from botbalance.store.periods import ALWAYS, Period
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 WATCHED_INDEX = "watched"
 PLACED_INDEX = "placed"
+_MOST_QUERIES = 10
+"""After so many a page is answered as it is: a filter that few orders pass must not read a whole history."""
 
 
 class OrderStatus(StrEnum):
@@ -146,6 +150,18 @@ class OrderPage(BaseModel):
     cursor: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class OrderFilter:
+    """Which orders are wanted, by when they were placed; None: whichever."""
+
+    status: OrderStatus | None = None
+    symbol: str | None = None
+    placed: Period = ALWAYS
+
+
+EVERY_ORDER = OrderFilter()
+
+
 class OrdersTable:
     """Orders by user id and client order id."""
 
@@ -228,30 +244,47 @@ class OrdersTable:
         )
         return [_order(item) for item in items]
 
-    def page(self, user_id: str, *, limit: int, cursor: str | None = None) -> OrderPage:
-        """The user's orders, newest first; raises MendRequest for a cursor that is not one of ours."""
-        query: dict[str, Any] = {
-            "TableName": self._table,
-            "IndexName": PLACED_INDEX,
-            "KeyConditionExpression": "user_id = :user",
-            "ExpressionAttributeValues": {":user": {"S": user_id}},
-            "ScanIndexForward": False,
-            "Limit": limit,
-        }
+    def page(
+        self, user_id: str, *, limit: int, cursor: str | None = None, wanted: OrderFilter = EVERY_ORDER
+    ) -> OrderPage:
+        """The user's orders, newest first; raises MendRequest for a cursor that is not one of ours.
+
+        A page may hold fewer than ``limit`` of the ``wanted`` ones, and still not be the last.
+        """
+        query = _query_of(wanted) | {"TableName": self._table}
+        query["ExpressionAttributeValues"][":user"] = {"S": user_id}
         if cursor is not None:
             placed, client_order_id = decode_cursor(cursor, "[0-9]{11,16}#[0-9]{4,9}", "[!-~]{1,64}")
+            wanted.placed.require(cursor, int(placed.partition("#")[0]))
             query["ExclusiveStartKey"] = {
                 "user_id": {"S": user_id},
                 "client_order_id": {"S": client_order_id},
                 "placed": {"S": placed},
             }
-        with in_our_words():
-            answer = self._client.query(**query)
-        last = answer.get("LastEvaluatedKey")
+        orders: list[Order] = []
+        for _ in range(_MOST_QUERIES):
+            with in_our_words():
+                answer = self._client.query(**query | {"Limit": limit - len(orders)})
+            orders += [_order(item) for item in answer["Items"]]
+            last = answer.get("LastEvaluatedKey")
+            if last is None or len(orders) == limit:
+                break
+            query["ExclusiveStartKey"] = last
         return OrderPage(
-            orders=[_order(item) for item in answer["Items"]],
+            orders=orders,
             cursor=encode_cursor(last["placed"]["S"], last["client_order_id"]["S"]) if last else None,
         )
+
+    def users_with_watched_orders(self) -> Iterator[str]:
+        """The ids of all users who have an order whose end is not known yet."""
+        seen = None
+        for item in read_scan(
+            self._client, TableName=self._table, IndexName=WATCHED_INDEX, ProjectionExpression="user_id"
+        ):
+            user_id = item["user_id"]["S"]
+            if user_id != seen:  # a user's orders lie side by side
+                yield user_id
+            seen = user_id
 
     def every(self, user_id: str) -> Iterable[Order]:
         """All orders of the user, newest first, page by page."""
@@ -269,12 +302,39 @@ def is_watched(order: Order) -> bool:
     return order.may_trade or not order.fills_complete or order.watch_until is not None
 
 
+def _query_of(wanted: OrderFilter) -> dict[str, Any]:
+    """The query for a user's ``wanted`` orders, newest first, without the user."""
+    values: dict[str, Any] = {
+        ":first": {"S": f"{wanted.placed.since:011d}"},
+        ":last": {"S": f"{wanted.placed.until:011d}#~"},
+    }
+    conditions = []
+    if wanted.status is not None:
+        conditions.append("#status = :status")
+        values[":status"] = {"S": wanted.status.value}
+    if wanted.symbol is not None:
+        conditions.append("symbol = :symbol")
+        values[":symbol"] = {"S": wanted.symbol}
+    query: dict[str, Any] = {
+        "IndexName": PLACED_INDEX,
+        "KeyConditionExpression": "user_id = :user AND placed BETWEEN :first AND :last",
+        "ExpressionAttributeValues": values,
+        "ScanIndexForward": False,
+    }
+    if conditions:
+        query["FilterExpression"] = " AND ".join(conditions)
+    if wanted.status is not None:
+        query["ExpressionAttributeNames"] = {"#status": "status"}  # a word of DynamoDB's own
+    return query
+
+
 def _item(order: Order) -> dict[str, Any]:
     item = {
         "user_id": {"S": order.user_id},
         "client_order_id": {"S": order.client_order_id},
         "placed": {"S": f"{order.placed_at:011d}#{order.order_index:04d}"},
         "status": {"S": order.status.value},
+        "symbol": {"S": order.symbol},
         "revision": {"N": str(order.revision)},
         "document": {"S": order.model_dump_json()},
     }

@@ -6,12 +6,16 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from botbalance.accounts import Accounts
+from botbalance.errors import Conflict
 from botbalance.portfolio import PortfolioService
 from botbalance.store.decisions import DecisionsTable
 from botbalance.store.leases import Lease, LeasesTable
+from botbalance.store.operator import OperatorTable
 from botbalance.store.orders import OrdersTable
 from botbalance.store.strategies import StrategiesTable
 
+TRADING_HALTED = "trading_halted"
+"""The code of what is not done because the operator has halted trading."""
 TICK_SECONDS = 30
 """The grid on which ticks lie."""
 
@@ -22,22 +26,31 @@ class Desk:
 
     ``until`` is the epoch second at which the function that works at this desk ends. ``price_jump_pct`` is by how many
     percent a price may move between two looks before it has to be seen again.
+    ``egress_address`` is the one from which exchanges see us, empty where it is not fixed.
     """
 
     strategies: StrategiesTable
     orders: OrdersTable
     decisions: DecisionsTable
     leases: LeasesTable
+    operator: OperatorTable
     accounts: Accounts
     portfolio: PortfolioService
     clock: Callable[[], int]
     sleep: Callable[[float], None]
     until: int
     price_jump_pct: Decimal
+    egress_address: str
 
     def lease_of(self, user_id: str) -> AbstractContextManager[Lease]:
         """The right to work on the user's account alone; raises Conflict where another run does."""
         return self.leases.held(user_id, self.clock, until=self.until)
+
+    def require_no_halt(self) -> None:
+        """Raise Conflict while the operator has halted trading for everybody."""
+        reason = self.operator.halt_reason()
+        if reason is not None:
+            raise Conflict(TRADING_HALTED, f"trading is halted for everybody: {reason}")
 
 
 def tick_of(now: int) -> int:

@@ -26,6 +26,7 @@ def execute_once(desk: Desk, user_id: str) -> Execution:
     Where the exchange stops it midway, the orders say how far it came.
     """
     with desk.lease_of(user_id) as lease:
+        desk.require_no_halt()
         strategy = desk.strategies.get(user_id)
         if strategy.autopilot_enabled:
             raise Conflict(

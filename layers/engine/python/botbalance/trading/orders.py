@@ -3,7 +3,7 @@
 from botbalance.errors import BotBalanceError, WaitUntilAllowed
 from botbalance.log import logger
 from botbalance.store.leases import Lease
-from botbalance.store.orders import Order, OrderPage
+from botbalance.store.orders import EVERY_ORDER, Order, OrderFilter, OrderPage
 from botbalance.trading.desk import Desk
 from botbalance.trading.placement import cancel
 from botbalance.trading.reconcile import reconcile
@@ -11,13 +11,19 @@ from botbalance.trading.reconcile import reconcile
 REASON = "canceled_by_user"
 
 
-def list_orders(desk: Desk, user_id: str, *, limit: int, cursor: str | None) -> OrderPage:
-    """The user's orders, newest first.
+def list_orders(
+    desk: Desk, user_id: str, *, limit: int, cursor: str | None, wanted: OrderFilter = EVERY_ORDER
+) -> OrderPage:
+    """Those of the user's orders that are ``wanted``, newest first, the first page as up to date as possible."""
+    if cursor is None:
+        bring_up_to_date(desk, user_id)
+    return desk.orders.page(user_id, limit=limit, cursor=cursor, wanted=wanted)
 
-    While the autopilot is off nothing else asks what became of them, so the first page does, where that is possible.
-    """
+
+def bring_up_to_date(desk: Desk, user_id: str) -> None:
+    """Ask what became of the orders that rest, where that is possible, while the autopilot, which does so, is off."""
     strategy = desk.strategies.find(user_id)
-    if cursor is None and strategy is not None and not strategy.autopilot_enabled and desk.orders.watched(user_id):
+    if strategy is not None and not strategy.autopilot_enabled and desk.orders.watched(user_id):
         try:
             with desk.lease_of(user_id) as lease:
                 account = desk.accounts.of(user_id, strategy.exchange)
@@ -25,7 +31,6 @@ def list_orders(desk: Desk, user_id: str, *, limit: int, cursor: str | None) -> 
                 reconcile(desk, lease, account, strategy, account.open_orders())
         except BotBalanceError as error:  # as last known, then; each order says when that was
             logger.warning("orders not brought up to date", user_id=user_id, reason=str(error))
-    return desk.orders.page(user_id, limit=limit, cursor=cursor)
 
 
 def cancel_one(desk: Desk, user_id: str, client_order_id: str) -> Order:

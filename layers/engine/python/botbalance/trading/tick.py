@@ -16,7 +16,7 @@ from botbalance.store.decisions import Decision
 from botbalance.store.leases import Lease
 from botbalance.store.orders import Order
 from botbalance.store.strategies import Strategy
-from botbalance.trading.desk import TICK_SECONDS, Desk
+from botbalance.trading.desk import TICK_SECONDS, TRADING_HALTED, Desk
 from botbalance.trading.doubts import note_orders, require_belief
 from botbalance.trading.placement import cancel, place_actions
 from botbalance.trading.reconcile import reconcile
@@ -24,10 +24,15 @@ from botbalance.trading.reconcile import reconcile
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A user whose autopilot is on: what to trade by, and the key to trade with (None where none is stored)."""
+    """A user whose autopilot is on: what to trade by, and the key to trade with (None where none is stored).
+
+    ``halt`` is why the operator has halted trading for everybody, None where it goes on. While it is halted, users are
+    due whose autopilot is off, too: what rests for them is cancelled.
+    """
 
     strategy: Strategy
     key: StoredKey | None
+    halt: str | None = None
 
 
 def due_users(desk: Desk, user_ids: Collection[str]) -> list[Due]:
@@ -35,12 +40,14 @@ def due_users(desk: Desk, user_ids: Collection[str]) -> list[Due]:
 
     Also what limits exchanges have set for them, and the prices of what they trade, which their ticks then have.
     """
-    strategies = [strategy for strategy in desk.strategies.find_many(user_ids).values() if strategy.autopilot_enabled]
+    halt = desk.operator.halt_reason()
+    found = desk.strategies.find_many(user_ids).values()
+    strategies = [strategy for strategy in found if strategy.autopilot_enabled or halt is not None]
     keys = desk.accounts.keys_of([(strategy.user_id, strategy.exchange) for strategy in strategies])
     for exchange in {strategy.exchange for strategy in strategies}:
         of_exchange = [strategy for strategy in strategies if strategy.exchange == exchange]
         desk.portfolio.prepare_prices(exchange, {symbol for strategy in of_exchange for symbol in strategy.symbols()})
-    return [Due(strategy, keys.get((strategy.user_id, strategy.exchange))) for strategy in strategies]
+    return [Due(strategy, keys.get((strategy.user_id, strategy.exchange)), halt) for strategy in strategies]
 
 
 def is_over(ts_tick: int, now: int) -> bool:
@@ -72,11 +79,34 @@ def strategy_tick(desk: Desk, due: Due, ts_tick: int) -> Decision | None:
 
 def _decision(desk: Desk, lease: Lease, due: Due, ts_tick: int) -> Decision:
     try:
-        return _decide_and_trade(desk, lease, due, ts_tick)
+        return (
+            _decide_and_trade(desk, lease, due, ts_tick) if due.halt is None else _stand_down(desk, lease, due, ts_tick)
+        )
     except CallOwner as error:
         return _skipped(desk, lease.user_id, ts_tick, _switch_off(desk, lease.user_id, error))
     except (BotBalanceError, InvalidInput) as error:
         return _skipped(desk, lease.user_id, ts_tick, str(error))
+
+
+def _stand_down(desk: Desk, lease: Lease, due: Due, ts_tick: int) -> Decision:
+    """Cancel what rests, and decide nothing: the operator has halted trading for everybody."""
+    strategy = due.strategy
+    account = desk.accounts.with_key(strategy.user_id, strategy.exchange, due.key)
+    desk.portfolio.make_known(account, strategy.symbols())
+    looked = reconcile(desk, lease, account, strategy, account.open_orders())
+    canceled: dict[str, str] = {}
+    reasons = [f"{TRADING_HALTED}: {due.halt}"]
+    for order in looked.unsettled:
+        if order.may_trade:
+            try:
+                cancel(desk, lease, account, order, TRADING_HALTED)
+                canceled[order.client_order_id] = TRADING_HALTED
+            except WaitUntilAllowed:
+                raise
+            except (TryAgainLater, MendRequest, Conflict) as error:  # the next tick tries again
+                reasons.append(str(error))
+    skipped = _skipped(desk, strategy.user_id, ts_tick, "; ".join(reasons))
+    return skipped.model_copy(update={"canceled": canceled})
 
 
 def _decide_and_trade(desk: Desk, lease: Lease, due: Due, ts_tick: int) -> Decision:

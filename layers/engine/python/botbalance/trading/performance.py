@@ -1,0 +1,95 @@
+"""Performance: what the portfolio is worth against what it would be had nothing been traded, exactly.
+
+Deposits and withdrawals are in both figures, so they are no profit. Where a price or a fill is not known, the answer
+is that it cannot be known now, and why, not a number.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from botbalance.engine import Bonus, InvalidInput, bonus_of, value_without
+from botbalance.engine.exact import ONE
+from botbalance.errors import BotBalanceError, MendRequest, TryAgainLater
+from botbalance.exchange.adapter import ExchangeAdapter
+from botbalance.portfolio import Snapshot
+from botbalance.store.orders import Order, OrderFill
+from botbalance.store.strategies import Strategy
+from botbalance.trading.desk import Desk
+from botbalance.trading.orders import bring_up_to_date
+from botbalance.trading.plan import Plan, preview
+
+
+@dataclass(frozen=True, slots=True)
+class Performance:
+    """``fills`` are all of this account's, newest first, as ``bonus.by_fill`` is."""
+
+    plan: Plan
+    hold_quote: Decimal
+    bonus: Bonus
+    fills: list[tuple[Order, OrderFill]]
+
+
+def performance(desk: Desk, user_id: str) -> Performance:
+    """How rebalancing has done so far; raises TryAgainLater or MendRequest where that cannot be known, with the reason.
+
+    Also NotThere without a strategy or a key.
+    """
+    strategy = desk.strategies.get(user_id)
+    bring_up_to_date(desk, user_id)
+    plan = preview(desk, user_id)
+    account = desk.accounts.of(user_id, strategy.exchange)
+    orders = [order for order in desk.orders.every(user_id) if order.exchange == strategy.exchange]
+    _require_all_booked(account, plan.snapshot, orders)
+    newest_first = sorted(
+        (
+            (order, fill, engine_fill)
+            for order in orders
+            for fill, engine_fill in zip(order.fills, order.engine_fills(), strict=True)
+        ),
+        key=lambda one: one[1].traded_at_ms,
+        reverse=True,
+    )
+    traded = {asset for _, _, fill in newest_first for asset in (fill.base, fill.quote, fill.fee_asset)}
+    prices = _prices(desk, strategy, plan, traded)
+    try:
+        bonus = bonus_of([(day_of(fill), engine_fill) for _, fill, engine_fill in newest_first], prices)
+    except InvalidInput as error:
+        raise MendRequest("price_unavailable", str(error)) from error
+    return Performance(
+        plan, value_without(plan.evaluation.nav, bonus), bonus, [(order, fill) for order, fill, _ in newest_first]
+    )
+
+
+def _require_all_booked(account: ExchangeAdapter, snapshot: Snapshot, orders: Collection[Order]) -> None:
+    """Raise TryAgainLater while balances may show a trade that is not booked yet, or the other way round."""
+    after = {order.exchange_order_id: order for order in account.open_orders()}
+    if after != {order.exchange_order_id: order for order in snapshot.open_orders}:
+        raise TryAgainLater("trade_under_way", "orders were trading while the account was read; ask again")
+    resting = {order.client_order_id: order.filled_qty for order in after.values()}
+    for order in orders:
+        if not order.fills_complete or (
+            order.may_trade and resting.get(account.reported_client_id(order.client_order_id)) != order.filled_qty
+        ):
+            message = f"what became of order {order.client_order_id} is not booked yet; ask again after the next tick"
+            raise TryAgainLater("trade_under_way", message)
+
+
+def _prices(desk: Desk, strategy: Strategy, plan: Plan, traded: Collection[str]) -> dict[str, Decimal]:
+    """The price of every managed and every ``traded`` asset, in the quote asset, the same as the plan's."""
+    prices = {row.asset: row.price for row in plan.evaluation.rows if row.price is not None}
+    prices[strategy.quote_asset] = ONE
+    further = {f"{asset}{strategy.quote_asset}": asset for asset in traded if asset not in prices}
+    if further:
+        try:
+            found = desk.portfolio.prices(strategy.exchange, list(further))
+        except (BotBalanceError, InvalidInput) as error:
+            raise MendRequest("price_unavailable", f"what was traded has no price now: {error}") from error
+        prices |= {further[symbol]: price for symbol, price in found.items()}
+    return prices
+
+
+def day_of(fill: OrderFill) -> str:
+    """The day of a fill, in UTC: 2026-01-31."""
+    return datetime.fromtimestamp(fill.traded_at_ms // 1000, UTC).date().isoformat()
