@@ -12,7 +12,7 @@ ARCHITECTURE ?= arm64
 export ARCHITECTURE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-sam lint format bench requirements build clean
+.PHONY: help run test test-sam lint format bench openapi requirements build clean
 
 help: ## what there is to make
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -43,6 +43,9 @@ format: .venv/.installed ## put the code into the one style
 
 bench: .venv/.installed ## what performance claims rest on
 	$(RUN) python benchmarks/engine.py
+
+openapi: .venv/.installed ## write docs/openapi.json, from the code
+	$(RUN) python -m reference.document > docs/openapi.json
 
 requirements: .venv/.installed ## write what the vendor layer is made of, from uv.lock
 	$(UV) export --frozen --quiet --no-default-groups --no-emit-project --no-annotate --no-header $(UNUSED:%=--prune %) \

@@ -72,3 +72,7 @@ def _complete(operation: dict[str, Any], path: str, method: str, function: Modul
     operation["responses"] = dict(sorted(operation["responses"].items()))
     if not about_a_user:
         del operation["responses"]["401"]
+
+
+if __name__ == "__main__":
+    print(json.dumps(openapi_document(), indent=2))

@@ -127,6 +127,7 @@ def waiting() -> Iterator[tuple[subprocess.Popen[str], str]]:
     try:
         assert process.stdout is not None
         url = process.stdout.readline().split(" runs at ")[1].split(",")[0]
+        assert process.stdout.readline().strip().endswith(f"{url}/docs")
         assert process.stdout.readline().startswith("Try:")
         yield process, url
     finally:

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import requests
 
+from workbench.exchange.books import Account
 from workbench.stack import Stack
 
 STRATEGY = "/api/me/strategies/rebalance/"
@@ -74,6 +75,13 @@ def newcomer(stack: Stack) -> Client:
 
 def key_of(client: Client) -> dict[str, str]:
     return {"api_key": f"key-of-{client.token}", "secret": f"secret-of-{client.token}"}
+
+
+def account_of(stack: Stack, client: Client) -> Account:
+    """The client's account on the exchange, for whoever must rig it."""
+    account = stack.books.account(key_of(client)["api_key"])
+    assert account is not None
+    return account
 
 
 def trader(stack: Stack, balances: Mapping[str, Decimal] | None = None) -> Client:

@@ -10,10 +10,13 @@ from pathlib import Path
 
 import pytest
 from botbalance.exchange.client_ids import _LOOKUPS
+from botbalance.settings import Settings
 
 from workbench.application import HANDLERS, ROOT, build_application, find_uv
 
 LARGEST_BYTES = 60_000_000
+TABLES = {name.upper(): name for name in Settings.model_fields if name.endswith("_table")}
+"""The environment without which no function works."""
 EXCHANGES = ("binance", *_LOOKUPS)
 MACHINE = {"arm64": b"\xb7\x00", "x86_64": b"\x3e\x00"}
 """An ELF file's word for the processor that it is for, by architecture."""
@@ -97,7 +100,8 @@ def test_every_handler_is_complete_in_the_layers(build: Build, handler: str) -> 
 def test_health_needs_neither_an_exchange_nor_a_table(build: Build) -> None:
     """What a function imports when it starts is what its first request waits for."""
     program = f"""
-import json, sys
+import json, os, sys
+os.environ |= {TABLES!r}
 from plan.app import lambda_handler
 event = json.loads({(ROOT / "events/plan.json").read_text()!r}) | {{"path": "/api/health", "resource": "/api/health"}}
 class Context:
@@ -105,6 +109,19 @@ class Context:
 print(lambda_handler(event, Context)["statusCode"], *sorted({{"ccxt", "boto3", "botocore.client"}} & set(sys.modules)))
 """
     assert in_layers_alone(build("x86_64"), program).split() == ["200"]
+
+
+def test_the_description_of_the_api_is_made_there_too(build: Build) -> None:
+    program = f"""
+import json, os
+os.environ |= {TABLES!r}
+from reference.app import lambda_handler
+event = json.loads({(ROOT / "events/reference.json").read_text()!r})
+class Context:
+    function_name = memory_limit_in_mb = invoked_function_arn = aws_request_id = "reference"
+print(len(json.loads(lambda_handler(event, Context)["body"])["paths"]))
+"""
+    assert int(in_layers_alone(build("x86_64"), program)) > 10
 
 
 def test_every_exchange_can_be_signed_for(build: Build) -> None:

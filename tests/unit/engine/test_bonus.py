@@ -6,7 +6,15 @@ from fractions import Fraction
 from random import Random
 
 import pytest
-from botbalance.engine import Fill, PriceUnavailable, fill_contribution, hold_value, rebalancing_bonus
+from botbalance.engine import (
+    Fill,
+    PriceUnavailable,
+    bonus_of,
+    fill_contribution,
+    hold_value,
+    rebalancing_bonus,
+    value_without,
+)
 
 D = Decimal
 
@@ -29,6 +37,30 @@ def test_a_fee_in_a_third_coin_is_worth_what_that_coin_is_worth_today() -> None:
     # 2 × (110 − 100 × 1.1) − 0.01 × 600, the pair's quote being worth 1.1
     fill = Fill("SOL", "EUR", "buy", D(100), D(2), D("0.01"), "BNB")
     assert fill_contribution(fill, {"SOL": D(110), "EUR": D("1.1"), "BNB": D(600)}) == D("-6")
+
+
+def test_what_was_earned_is_told_by_fill_by_asset_and_by_day() -> None:
+    # 19.78 and −20.2 as above, and 1 × (50 − 40) − 0
+    fills = [
+        ("monday", Fill("SOL", "USDT", "buy", D(100), D(2), D("0.002"), "SOL")),
+        ("monday", Fill("ETH", "USDT", "buy", D(40), D(1), D(0), "BNB")),
+        ("tuesday", Fill("SOL", "USDT", "sell", D(100), D(2), D("0.2"), "USDT")),
+    ]
+    bonus = bonus_of(fills, {"SOL": D(110), "ETH": D(50), "USDT": D(1)})
+    assert bonus.by_fill == (D("19.78"), D(10), D("-20.2"))
+    assert bonus.by_asset == {"SOL": D("-0.42"), "ETH": D(10)}
+    assert bonus.by_day == {"monday": D("29.78"), "tuesday": D("-20.2")}
+    assert bonus.total == D("9.58")
+    assert value_without(D(1000), bonus) == D("990.42")
+
+
+def test_every_asset_without_a_price_is_named() -> None:
+    fills = [
+        ("", Fill("SOL", "USDT", "buy", D(100), D(2), D(1), "BNB")),
+        ("", Fill("XRP", "USDT", "buy", D(1), D(2), D(0), "X")),
+    ]
+    with pytest.raises(PriceUnavailable, match="BNB, XRP"):
+        bonus_of(fills, {"SOL": D(1), "USDT": D(1)})
 
 
 def test_a_rebate_is_a_negative_fee() -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from botbalance.engine import (
@@ -323,6 +324,30 @@ def test_never_trades_without_a_size_that_works() -> None:
     [warning] = half_in_btc("5", "500", market=market).warnings
     assert warning.smallest_order_size_pct is None
     assert warning.message.endswith("it takes a larger portfolio")
+
+
+def test_a_closed_market_is_reported_whether_or_not_it_would_be_traded() -> None:
+    closed = replace(BTC, tick_size=D("0.1"), lot_size=D("0.01"), trading=False)
+    for btc, usdt in (("5", "500"), ("0", "1000")):
+        [warning] = half_in_btc(btc, usdt, market=closed).warnings
+        assert (warning.code, warning.assets) == (WarningCode.MARKET_CLOSED, ("BTC",))
+        assert warning.message == "BTCUSDT is not trading at the moment: BTC stays as it is until it does"
+
+
+@pytest.mark.parametrize(
+    ("band", "step", "warned"),
+    [
+        ({"bid_multiplier_down": D("0.95")}, "5", False),  # 0.95 of the market is just allowed
+        ({"bid_multiplier_down": D("0.95")}, "5.01", True),
+        ({"ask_multiplier_up": D("1.05")}, "5", False),
+        ({"ask_multiplier_up": D("1.05")}, "5.01", True),
+        ({"bid_multiplier_up": D("0.5"), "ask_multiplier_down": D("1.5")}, "5.01", False),
+    ],
+)
+def test_a_step_beyond_the_price_band_is_reported(band: Mapping[str, Any], step: str, *, warned: bool) -> None:
+    market = replace(BTC, tick_size=D("0.1"), lot_size=D("0.01"), **band)
+    found = half_in_btc("5", "500", market=market, config=replace(CONFIG, order_step_pct=D(step))).warnings
+    assert [warning.code for warning in found] == [WarningCode.OUTSIDE_PRICE_LIMITS] * warned
 
 
 def test_unmanaged_holdings_are_reported_and_neither_counted_nor_traded() -> None:

@@ -1,0 +1,58 @@
+"""How a strategy fits the account and its markets is said when it is saved."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from botbalance.engine import InvalidStrategy, WarningCode
+from botbalance.trading.strategy import SavedStrategy, change_strategy
+
+from tests.integration.trading.world import TEN_THOUSAND_USDT, World
+
+HALF: dict[str, Any] = {
+    "target_allocations": {"XRP": Decimal(50), "USDT": Decimal(50)},
+    "quote_asset": "USDT",
+    "exchange": "binance",
+    "order_size_pct": Decimal(1),
+    "order_step_pct": Decimal("0.4"),
+    "min_delta_quote": Decimal(60),
+}
+
+
+def saved(world: World, **more: Any) -> SavedStrategy:
+    return change_strategy(world.desk, world.user, HALF | more, world.desk.strategies.find(world.user))
+
+
+@pytest.fixture
+def owner(newcomer: World) -> World:
+    newcomer.open_account(newcomer.user, TEN_THOUSAND_USDT)
+    return newcomer
+
+
+def test_a_strategy_that_fits_is_saved_without_a_word(owner: World) -> None:
+    assert (saved(owner).warnings, saved(owner).not_checked) == ((), None)
+
+
+def test_a_market_that_is_halted_is_said_and_no_reason_to_refuse(owner: World) -> None:
+    owner.market.halt("XRPUSDT")
+    [warning] = saved(owner).warnings
+    assert (warning.code, warning.assets) == (WarningCode.MARKET_CLOSED, ("XRP",))
+
+
+def test_an_exchange_that_does_not_answer_keeps_nobody_from_changing_the_mind(owner: World) -> None:
+    saved(owner)
+    owner.books.revoke_key(owner.key)
+    changed = saved(owner, order_size_pct=Decimal(2))
+    assert "refuses the API key" in str(changed.not_checked)
+    assert owner.desk.strategies.get(owner.user).order_size_pct == 2
+
+
+def test_an_empty_account_is_no_reason_to_refuse(newcomer: World) -> None:
+    newcomer.open_account(newcomer.user, {})
+    assert "nav" in str(saved(newcomer).not_checked).lower()
+
+
+def test_more_assets_than_a_tick_can_decide_on_are_refused(owner: World) -> None:
+    many = {f"A{number}": Decimal(1) for number in range(60)} | {"USDT": Decimal(40)}
+    with pytest.raises(InvalidStrategy, match="61 assets, expected at most 50"):
+        saved(owner, target_allocations=many)

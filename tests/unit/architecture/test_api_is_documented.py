@@ -1,0 +1,79 @@
+"""What people build on is written down, and as it is: the OpenAPI document, and every code of a problem."""
+
+import ast
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import get_args
+
+import botbalance.errors
+import pytest
+from botbalance.api.schemas import Exchange
+from botbalance.exchange.client_ids import _LOOKUPS
+from botbalance.store.strategies import Strategy
+from reference.document import openapi_document
+
+ROOT = Path(__file__).parents[3]
+SOURCES = [*(ROOT / "layers/engine/python/botbalance").rglob("*.py"), *(ROOT / "functions").rglob("*.py")]
+ERRORS = {name for name, value in vars(botbalance.errors).items() if isinstance(value, type)}
+NEVER_ANSWERED = {"queue_refused", "invalid_tick"}
+"""Raised by what no request reaches."""
+
+
+def codes() -> Iterator[str]:
+    """The codes of all errors that are raised with one, by name or by constant."""
+    texts = {path: path.read_text() for path in SOURCES}
+    constants = dict(re.findall(r'^([A-Z_]+) = "([a-z_]+)"$', "\n".join(texts.values()), re.MULTILINE))
+    for text in texts.values():
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.args:
+                at = 1 if node.func.id == "problem" else 0
+                if node.func.id not in {*ERRORS, "problem", "_MayPass", "InvalidJson", "BodyTooLarge"}:
+                    continue
+                code = node.args[at]
+                if isinstance(code, ast.Constant):
+                    yield str(code.value)
+                elif isinstance(code, ast.Name) and code.id in constants:
+                    yield constants[code.id]
+
+
+def test_every_code_of_a_problem_is_explained() -> None:
+    found = set(codes()) - NEVER_ANSWERED
+    assert {"key_may_withdraw", "exchange_rate_limit", "storage_unavailable", "trading_halted"} <= found
+    explained = set(re.findall(r"`([a-z_]+)`", (ROOT / "docs/api.md").read_text()))
+    assert found - explained == set()
+
+
+def test_the_committed_document_is_what_the_code_says() -> None:
+    """Otherwise: make openapi."""
+    assert json.loads((ROOT / "docs/openapi.json").read_text()) == openapi_document()
+
+
+@pytest.mark.parametrize("path", openapi_document()["paths"])
+def test_every_route_is_described_with_its_problems(path: str) -> None:
+    for operation in openapi_document()["paths"][path].values():
+        assert operation["summary"]
+        assert {"200", "422", "429", "500", "503"} <= set(operation["responses"])
+        for status, response in operation["responses"].items():
+            content = set(response["content"])
+            assert content == {"application/problem+json"} if status != "200" else len(content) == 1
+        if path.startswith("/api/me/"):
+            assert operation["security"] == [{"token": []}]
+            assert "401" in operation["responses"]
+
+
+def test_no_two_routes_have_one_name() -> None:
+    names = [operation["operationId"] for path in openapi_document()["paths"].values() for operation in path.values()]
+    assert len(names) == len(set(names))
+
+
+def test_every_exchange_that_is_accepted_can_look_orders_up() -> None:
+    assert set(get_args(Exchange)) == {"binance", *_LOOKUPS}
+
+
+def test_a_patch_can_name_whatever_its_owner_may_set() -> None:
+    schemas = openapi_document()["components"]["schemas"]
+    assert set(schemas["StrategyPatch"]["properties"]) == set(schemas["StrategyRequest"]["properties"])
+    system_own = {"schema_version", "user_id", "autopilot_enabled", "disabled_reason", "version", "updated_at"}
+    assert set(schemas["StrategyRequest"]["properties"]) == set(Strategy.model_fields) - system_own
