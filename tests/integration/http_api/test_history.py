@@ -15,7 +15,6 @@ from tests.integration.http_api.client import (
     ORDERS,
     PERFORMANCE,
     Client,
-    account_of,
     key_of,
     newcomer,
     problem,
@@ -205,48 +204,3 @@ def test_what_was_earned_is_exactly_what_the_account_is_worth_over_having_held(b
         assert total(told[part]) == Decimal(told["bonus_quote"]), part
     assert {asset["name"]: asset["fills"] for asset in told["by_asset"]} == {"BTC": 1, "ETH": 1}
     assert told["fills_count"] == len(told["fills"]) == 2
-
-
-def test_a_deposit_is_no_profit(stack: Stack) -> None:
-    client = trader(stack)
-    client.post(EXECUTE)
-    move(stack, "SOLUSDT", "0.99")
-    client.delete(ORDERS)
-    before = client.get(PERFORMANCE).json()
-    account_of(stack, client).free["ETH"] = Decimal(2)
-    after = client.get(PERFORMANCE).json()
-    assert after["bonus_quote"] == before["bonus_quote"] != "0"
-    deposited = 2 * stack.market.last_price("ETHUSDT")
-    assert Decimal(after["hold_quote"]) - Decimal(before["hold_quote"]) == deposited
-    assert Decimal(after["nav"]) - Decimal(before["nav"]) == deposited
-
-
-def test_while_a_trade_is_not_booked_there_is_a_reason_and_no_figure(stack: Stack) -> None:
-    client = trader(stack)
-    client.put(AUTOPILOT, {"enabled": True})
-    stack.tick()
-    move(stack, "BTCUSDT", "0.99")
-    told = client.get(PERFORMANCE).json()
-    assert (told["available"], told["nav"], told["bonus_quote"]) == (False, None, None)
-    assert "is not booked yet; ask again after the next tick" in told["unavailable"]
-    stack.tick()
-    assert client.get(PERFORMANCE).json()["available"] is True
-    client.put(AUTOPILOT, {"enabled": False})
-    client.delete(ORDERS)
-
-
-def test_a_dropped_asset_still_counts_by_what_it_is_worth_now(stack: Stack) -> None:
-    client = trader(stack)
-    client.post(EXECUTE)
-    move(stack, "SOLUSDT", "0.99")
-    client.delete(ORDERS)
-    before = client.get(PERFORMANCE).json()
-    client.patch("/api/me/strategies/rebalance/", {"target_allocations": {"SOL": None, "BTC": "50"}})
-    after = client.get(PERFORMANCE).json()
-    assert after["by_asset"] == before["by_asset"]
-    assert after["bonus_quote"] == before["bonus_quote"]
-
-
-def test_nothing_traded_earned_nothing(user: Client) -> None:
-    told = user.get(PERFORMANCE).json()
-    assert (told["nav"], told["hold_quote"], told["bonus_quote"], told["fills"]) == ("10000", "10000", "0", [])
