@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence, Sized
 from decimal import Decimal, InvalidOperation
 from functools import cache
+from itertools import batched
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -36,7 +37,7 @@ from botbalance.exchange.adapter import (
 from botbalance.exchange.ccxt_import import exchange_class
 from botbalance.exchange.client_ids import client_id_on_exchange, client_id_params, lookup_on
 from botbalance.exchange.key_rights import rights_of_key
-from botbalance.exchange.outcomes import Fate, fate_of_order, is_revoked_key, is_unknown_order
+from botbalance.exchange.outcomes import Fate, fate_of_order, is_revoked_key, is_unknown_order, is_wrong_clock
 
 _SETTINGS: dict[str, Any] = {
     "number": str,
@@ -83,6 +84,12 @@ _DEFAULT_RETRY_AFTER_S = 60
 _REPEATED_AFTER_S = (0.25, 1.0)
 """Waits before a read that failed is sent again. An order never is, nor a cancel."""
 
+_BALANCE_PARAMETERS: dict[str, dict[str, Any]] = {
+    "binance": {"omitZeroBalances": True},
+    "coinbase": {"v3": True},  # the older list, which ccxt takes, does not tell what is locked
+}
+KRAKEN_TRADES = 19
+"""So many are asked for at once: ccxt cuts them into twenties, and after a whole one asks for none: an error."""
 _PAGE = 100
 """Orders on a page of a list: what every exchange with pages gives."""
 _MOST_PAGES = 10
@@ -180,7 +187,7 @@ class CcxtAdapter:
 
     def balances(self) -> dict[str, Balance]:
         def request() -> dict[str, Balance]:
-            account = self._client.fetch_balance({"omitZeroBalances": True} if self.exchange == "binance" else {})
+            account = self._client.fetch_balance(_BALANCE_PARAMETERS.get(self.exchange, {}))
             self._require_balance(account)
             every = {
                 asset: Balance(_amount("free", free), _amount("locked", account["used"].get(asset)))
@@ -292,13 +299,31 @@ class CcxtAdapter:
 
     def trades(self, symbol: str, exchange_order_id: str) -> Sequence[Trade]:
         def request() -> list[Trade]:
-            trades = self._client.fetch_my_trades(self._unified(symbol), None, None, {"orderId": exchange_order_id})
+            trades = self._fills_of(symbol, exchange_order_id)
             self._require_list("trades", trades)
-            # Kraken and others tell of every order's.
+            # A list that is not narrowed after all tells of every order's.
             ours = [trade for trade in trades if trade.get("order") in {None, exchange_order_id}]
             return [_trade(trade, self._known[symbol].rules) for trade in ours]
 
         return sorted(self._read("trades", request), key=lambda trade: trade.traded_at_ms)
+
+    def _fills_of(self, symbol: str, exchange_order_id: str) -> list[dict[str, Any]]:
+        """The fills of an order in ccxt's form."""
+        unified = self._unified(symbol)
+        fills: list[dict[str, Any]] = []
+        if self.exchange == "kraken":  # whose orders name their trades
+            order = self._client.fetch_order(exchange_order_id, unified, {"trades": True})
+            for trade_ids in batched(order["info"].get("trades") or [], KRAKEN_TRADES, strict=False):
+                fills += self._client.fetch_order_trades(
+                    exchange_order_id, unified, None, None, {"trades": list(trade_ids)}
+                )
+            return fills
+        if self._lookup.fills_by is None:
+            fills = self._client.fetch_order_trades(exchange_order_id, unified)
+        else:
+            narrowed = {self._lookup.fills_by: exchange_order_id}
+            fills = self._client.fetch_my_trades(unified, None, self._lookup.most_fills, narrowed)
+        return [_with_fee_as_a_cost(fill) for fill in fills] if self.exchange == "bitget" else fills
 
     def reported_client_id(self, client_order_id: str) -> str:
         return client_id_on_exchange(self.exchange, client_order_id)
@@ -451,7 +476,7 @@ class CcxtAdapter:
         try:
             return request()
         except Exception as error:
-            if type(error).__name__ != "InvalidNonce":
+            if not is_wrong_clock(error):
                 raise
         self._set_clock()
         return request()
@@ -576,7 +601,7 @@ def _may_pass(error: Exception, client: Any) -> bool:
     names, status = _class_names(error), client.http_status
     if status is None:
         return "NetworkError" in names and "RequestTimeout" not in names
-    if "InvalidNonce" in names:
+    if is_wrong_clock(error):
         return False
     return status >= 500 or (status < 400 and "OperationFailed" in names)
 
@@ -609,6 +634,8 @@ def _refusal_code(error: Exception, client: Any) -> str:
         return RATE_LIMITED
     if isinstance(error, BotBalanceError):
         return error.code
+    if is_wrong_clock(error):
+        return "invalid_nonce"
     name = type(error).__name__
     return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("_")
 
@@ -731,6 +758,14 @@ def _quote_fee_pct(market: Mapping[str, Any]) -> Decimal:
         return Decimal(0)
     with ExactArithmetic():
         return (_number_or_none(market.get("taker")) or Decimal(0)) * 100
+
+
+def _with_fee_as_a_cost(fill: dict[str, Any]) -> dict[str, Any]:
+    """A fill of Bitget's; ccxt turns the sign of every fee, but only classic accounts tell them as negative numbers."""
+    told = fill["info"].get("feeDetail")
+    if not isinstance(told, list) or not told or "fee" not in told[0]:
+        return fill
+    return fill | {"fee": {"cost": told[0]["fee"], "currency": told[0].get("feeCoin")}}
 
 
 def _trade(trade: Mapping[str, Any], rules: MarketRules) -> Trade:

@@ -46,34 +46,37 @@ class Lookup:
     which the id is looked for. ``narrowed_by`` is the parameter by which the lists hold that order alone; other
     lists are read page by page, ``days`` back. ``canceled_by`` is the parameter by which an order is cancelled,
     ``id`` where the client id takes the place of the exchange's own id, and None where only the exchange's own
-    will do.
+    will do. ``fills_by`` is the parameter by which the list of fills holds those of one order alone, as many as
+    ``most_fills``; None where ccxt has a way of its own for the fills of an order.
     """
 
     methods: tuple[str, ...] = ("fetch_order",)
     narrowed_by: str | None = None
     days: int = 7
     canceled_by: str | None = "clientOrderId"
+    fills_by: str | None = "orderId"
+    most_fills: int = 100
 
 
 _LOOKUPS = {
     # Filled orders are told by id; of those cancelled without a fill all traces are gone after two hours.
-    "okx": Lookup(("fetch_order", "fetch_closed_orders", "fetch_canceled_orders")),
+    "okx": Lookup(("fetch_order", "fetch_closed_orders", "fetch_canceled_orders"), fills_by="ordId"),
     # By id only the last 500, and only after ccxt has asked what kind of account this is.
     "bybit": Lookup(
         ("fetch_open_orders", "fetch_canceled_and_closed_orders"),
         narrowed_by="orderLinkId",
         canceled_by="orderLinkId",
     ),
-    "kraken": Lookup(("fetch_open_orders", "fetch_closed_orders"), narrowed_by="clientOrderId"),
+    "kraken": Lookup(("fetch_open_orders", "fetch_closed_orders"), narrowed_by="clientOrderId", fills_by=None),
     # By id only what still rests.
-    "kucoin": Lookup(("fetch_order", "fetch_closed_orders")),
+    "kucoin": Lookup(("fetch_order", "fetch_closed_orders"), most_fills=500),
     # By id what rests, and what ended for an hour.
-    "gate": Lookup(("fetch_order", "fetch_closed_orders"), canceled_by="id"),
-    "coinbase": Lookup(("fetch_open_orders", "fetch_orders"), canceled_by=None),
+    "gate": Lookup(("fetch_order", "fetch_closed_orders"), canceled_by="id", fills_by="order_id", most_fills=1000),
+    "coinbase": Lookup(("fetch_open_orders", "fetch_orders"), canceled_by=None, fills_by="order_ids"),
     # By id only what still rests.
     "bitget": Lookup(("fetch_order", "fetch_canceled_and_closed_orders")),
     # The id counts for two hours after an order was placed, and for eight while it rests.
-    "htx": Lookup(("fetch_order", "fetch_open_orders", "fetch_orders"), days=2, canceled_by=None),
+    "htx": Lookup(("fetch_order", "fetch_open_orders", "fetch_orders"), days=2, canceled_by=None, fills_by=None),
     "mexc": Lookup(("fetch_order", "fetch_orders")),
 }
 """Binance, where an order is told by its id whatever became of it, needs no line of its own."""
@@ -81,4 +84,4 @@ _LOOKUPS = {
 
 def lookup_on(exchange: str) -> Lookup:
     """How ``exchange`` finds an order by its client id."""
-    return _LOOKUPS.get(exchange, Lookup())
+    return _LOOKUPS.get(exchange, Lookup(most_fills=1000))

@@ -34,6 +34,22 @@ _DEFINITE_REFUSALS = frozenset(
 _ALREADY_THERE = ("duplicate", "repeated", "already exist")
 """How exchanges say that a client id is taken, in lower case."""
 
+_DEFINITE_WORDS = re.compile(
+    r'^kraken .*"(EOrder:(Cost minimum not met|Post only order|Tick size check failed)|EQuery:Unknown asset pair)"'
+    # Its answer to a new order says whether there is one; only not where it does not know itself why.
+    r'|^coinbase .*"success":\s*false.*"error":\s*"(?!UNKNOWN_FAILURE)\w',
+    re.DOTALL,
+)
+"""Definite refusals that ccxt has no class for."""
+
+_KEY_REFUSED_WORDS = re.compile(
+    r'^okx .*"50120"|^mexc .*"code":\s*(10072|700006)\b|^coinbase .*"error":\s*"Unauthorized"', re.DOTALL
+)
+"""How a key, its rights or its addresses are refused where ccxt takes that for something else."""
+
+_WRONG_CLOCK_WORDS = "REQUEST_EXPIRED"
+"""How Gate says that a request was signed too long ago; ccxt takes that for a wrong key."""
+
 _UNKNOWN_ORDER = re.compile(r'"code":\s*-20(11|13)\b')
 """MEXC has these codes from Binance; ccxt gives them their meaning on Binance only."""
 
@@ -48,7 +64,9 @@ def fate_of_order(error: BaseException, *, sent: bool) -> Fate:
     words = str(error).lower()
     if any(phrase in words for phrase in _ALREADY_THERE):
         return Fate.UNKNOWN
-    if is_revoked_key(error) or type(error).__name__ in _DEFINITE_REFUSALS:
+    if is_revoked_key(error) or is_wrong_clock(error) or type(error).__name__ in _DEFINITE_REFUSALS:
+        return Fate.REFUSED
+    if _DEFINITE_WORDS.search(str(error)):
         return Fate.REFUSED
     return Fate.UNKNOWN
 
@@ -58,8 +76,17 @@ def is_revoked_key(error: BaseException) -> bool:
 
     Binance answers −2015 for a revoked key; ccxt reports it as DDoSProtection once the key has worked before.
     """
+    if is_wrong_clock(error):
+        return False
     names = {error_class.__name__ for error_class in type(error).__mro__}
-    return "AuthenticationError" in names or ("DDoSProtection" in names and "-2015" in str(error))
+    if "AuthenticationError" in names or ("DDoSProtection" in names and "-2015" in str(error)):
+        return True
+    return "ExchangeError" in names and _KEY_REFUSED_WORDS.search(str(error)) is not None
+
+
+def is_wrong_clock(error: BaseException) -> bool:
+    """Whether the exchange refused a request because of when it was signed."""
+    return type(error).__name__ == "InvalidNonce" or _WRONG_CLOCK_WORDS in str(error)
 
 
 def is_unknown_order(error: BaseException) -> bool:
