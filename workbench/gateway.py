@@ -90,7 +90,7 @@ class Gateway:
         self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
         application = web.Application(client_max_size=10 * 1024 * 1024)
-        application.router.add_route("*", "/{path:.*}", self._answer_with_headers)
+        application.router.add_route("*", "/{path:(?s:.*)}", self._answer_with_headers)  # line ends, too
         runner = web.AppRunner(application, access_log=None, shutdown_timeout=1)
         await runner.setup()
         try:

@@ -91,3 +91,10 @@ def test_a_limit_outside_1_to_200_is_refused(user: Client, path: str, query: str
 )
 def test_odd_paths_and_queries_are_refused(user: Client, method: str, path: str) -> None:
     problem(user.ask(method, path), 422, "invalid_request")
+
+
+@pytest.mark.parametrize("path", ["/%0A", "/api/me/orders/f%06%0A%14g/", "/api/%0A/orders", "/%0D%0A%0D%0A"])
+def test_a_path_with_a_line_end_is_answered_like_any_other(user: Client, path: str) -> None:
+    answer = user.delete(path)
+    assert answer.status_code in {404, 422}
+    problem(answer, answer.status_code, {404: "no_such_route", 422: "invalid_request"}[answer.status_code])

@@ -124,6 +124,12 @@ print(len(json.loads(lambda_handler(event, Context)["body"])["paths"]))
     assert int(in_layers_alone(build("x86_64"), program)) > 10
 
 
+def test_idempotency_keys_find_all_that_they_need(build: Build) -> None:
+    assert (
+        in_layers_alone(build("x86_64"), "import botbalance.api.idempotency as m; print(m.KEPT_S)").strip() == "86400"
+    )
+
+
 def test_every_exchange_can_be_signed_for(build: Build) -> None:
     program = f"""
 from botbalance.errors import TryAgainLater

@@ -187,6 +187,7 @@ Nobody is answered without a token, and everybody only about themselves.
     test_the_door.py::test_every_route_but_the_public_ones_is_behind_the_gateways_own_check_of_tokens
     test_the_door.py::test_a_user_that_a_request_names_counts_for_nothing_beside_the_tokens
     integration/http_api/test_routes.py::test_a_bad_token_is_refused_everywhere
+    integration/http_api/test_isolation.py::test_nothing_of_somebody_else_is_seen_or_moved
     integration/http_api/test_routes.py::test_another_user_sees_nothing
     integration/http_api/test_routes.py::test_somebody_elses_decision_is_not_there
     integration/http_api/test_orders_and_decisions.py::test_one_users_cursor_is_of_no_use_to_another
@@ -200,6 +201,7 @@ Whatever a body is, the answer is a problem document that begins with a 4.
 An exchange key that may withdraw is not taken, and one that is taken is never seen again.
     test_the_door.py::test_a_key_that_may_withdraw_is_refused_when_it_is_stored
     test_the_door.py::test_no_key_and_no_signature_is_in_any_log_line_or_table_whatever_goes_wrong
+    test_secrets.py::test_the_key_and_its_secret_are_found_nowhere_but_as_ciphertext
     integration/http_api/test_credentials.py::test_a_refusal_never_repeats_what_might_be_a_secret
     integration/http_api/test_credentials.py::test_keys_are_encrypted_where_they_are_stored_and_appear_in_no_answer_and_no_log
 """

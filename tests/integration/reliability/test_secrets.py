@@ -10,6 +10,8 @@ import traceback
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from contextlib import closing
+from io import StringIO
+from logging import StreamHandler, getLogger
 from typing import Any
 from urllib.parse import quote, quote_plus
 
@@ -17,6 +19,7 @@ import boto3
 import pytest
 from botbalance import bootstrap
 from botbalance.errors import BotBalanceError
+from botbalance.log import logger
 from botbalance.store.credentials import ExchangeKey
 
 from tests.integration.http_api.samples import operations
@@ -42,6 +45,22 @@ def found_in(text: str, key: ExchangeKey) -> list[str]:
     """The forms of the key, its secret and its password that ``text`` shows."""
     forms = forms_of(key.api_key) | forms_of(key.secret) | forms_of(key.password)
     return [form for form in forms if form in text]
+
+
+@pytest.fixture
+def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[StringIO]:
+    """Everything that is logged, down to what is for debugging, as the functions write it."""
+    ours, written = getLogger(logger.service), StringIO()
+    handler = StreamHandler(written)
+    handler.setFormatter(logger.registered_formatter)
+    monkeypatch.setattr(ours, "disabled", False)
+    monkeypatch.setattr(ours.manager, "disable", 0)
+    before = ours.level
+    ours.setLevel("DEBUG")
+    ours.addHandler(handler)
+    yield written
+    ours.removeHandler(handler)
+    ours.setLevel(before)
 
 
 @pytest.fixture
@@ -122,11 +141,10 @@ class Run:
 
 
 def test_the_key_and_its_secret_are_found_nowhere_but_as_ciphertext(
-    served: World, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+    served: World, log: StringIO, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     world = served
     caplog.set_level("INFO")
-    caplog.set_level("DEBUG", logger="botbalance")
     key = ExchangeKey(
         api_key="AkEy+of/the=owner%that&is long?", secret="sEcReT+of/the=owner%that&is long?", password="pAsS+word/1"
     )
@@ -151,7 +169,7 @@ def test_the_key_and_its_secret_are_found_nowhere_but_as_ciphertext(
     assert len(world.injector.counts()) > 20
 
     stored = every_item(world.services.settings)
-    logged = [*capfd.readouterr(), caplog.text, *(str(record.__dict__) for record in caplog.records)]
+    logged = [log.getvalue(), *capfd.readouterr(), caplog.text, *(str(record.__dict__) for record in caplog.records)]
     decisions = [decision.model_dump_json() for decision in world.desk.decisions.page(world.user, limit=200).decisions]
     assert len(decisions) > 5
     assert any("exchange_key_refused" in text or "refuses the API key" in text for text in run.said)
@@ -160,7 +178,7 @@ def test_the_key_and_its_secret_are_found_nowhere_but_as_ciphertext(
 
     # What was searched is really there, and what was searched for would have been found.
     assert world.user in stored["credentials_table"]
-    assert world.user in "".join(logged)
+    assert world.user in log.getvalue()
     for form in forms_of(key.secret):
         assert found_in(f"…{form}…", key)
     assert found_in(b64encode(b"{'secret': '" + key.secret.encode() + b"'}").decode(), key)
