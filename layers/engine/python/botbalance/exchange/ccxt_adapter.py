@@ -48,7 +48,7 @@ _SETTINGS: dict[str, Any] = {
     "options": {
         "maxRetriesOnFailure": 0,
         "warnOnFetchOpenOrdersWithoutSymbol": False,
-        "fetchMarkets": {"types": ["spot"]},
+        "fetchMarkets": {"types": ["spot"], "fetchTickersFees": False},
         "fetchMargins": False,
         "fetchCurrencies": False,
         "defaultType": "spot",
@@ -84,6 +84,8 @@ _DEFAULT_RETRY_AFTER_S = 60
 _REPEATED_AFTER_S = (0.25, 1.0)
 """Waits before a read that failed is sent again. An order never is, nor a cancel."""
 
+_CHARGE_QUOTE = {"coinbase", "kraken", "kucoin"}
+"""Exchanges that take the fee of a buy in quote, on top of what it costs; of most ccxt does not tell."""
 _BALANCE_PARAMETERS: dict[str, dict[str, Any]] = {
     "binance": {"omitZeroBalances": True},
     "coinbase": {"v3": True},  # the older list, which ccxt takes, does not tell what is locked
@@ -145,6 +147,9 @@ class CcxtAdapter:
         self.exchange = exchange
         keys = {"apiKey": api_key, "secret": secret, "password": password}
         self._client = _client_class(exchange)({**_SETTINGS, **keys, "timeout": round(timeout_s * 1000)})
+        self._client.has["fetchCurrencies"] = False  # markets need none, and some exchanges want a key for them
+        if exchange == "htx":  # where ccxt has another form for this
+            self._client.options["fetchMarkets"] = {"types": {"spot": True}}
         self._client.rerouted_to = base_url
         self._client.allowance = allowance or _NoMemory()
         self._public_allowance = public_allowance or _NoMemory()
@@ -157,7 +162,7 @@ class CcxtAdapter:
         self._client.session.close()
 
     def market_listings(self, symbols: Collection[str]) -> dict[str, MarketListing]:
-        return self._read("markets", lambda: _listings(self._client.load_markets(True), symbols))
+        return self._read("markets", lambda: _listings(self.exchange, self._client.load_markets(True), symbols))
 
     def use_listings(self, listings: Collection[MarketListing]) -> None:
         known = {listing.rules.symbol: listing for listing in listings}
@@ -422,8 +427,8 @@ class CcxtAdapter:
             answered = isinstance(reply, list) and len(reply) == len(parsed)
         elif self.exchange in _ENVELOPES:
             answered = bool(parsed) or _holds_content(reply)
-        else:
-            answered = isinstance(reply, list)
+        else:  # MEXC tells one ticker, where only one was asked for, without a list around it
+            answered = isinstance(reply, list) or (bool(parsed) and isinstance(reply, dict) and "symbol" in reply)
         if not answered:
             raise _doubtful(what, self._client.last_http_response)
 
@@ -565,6 +570,10 @@ def _client_class(exchange: str) -> type[Any]:
         def filter_by_symbol_since_limit(self, array: Any, *_: Any) -> Any:
             """Unlike ccxt, nothing is left out unseen of what came, for want of a time or of a symbol as expected."""
             return array
+
+        def fetch_swap_markets(self, *_: Any) -> Any:
+            """None are traded here; MEXC's are on another host."""
+            return []
 
         def fetch_markets(self, *params: Any) -> Any:
             """As ccxt, but an exchange without markets is a garbage reply: it must not replace those known."""
@@ -710,22 +719,24 @@ def _limit_price(order: Mapping[str, Any]) -> Decimal:
     return _amount_above_zero("price", order.get("price"))
 
 
-def _listings(markets: Mapping[str, Mapping[str, Any]], symbols: Collection[str]) -> dict[str, MarketListing]:
+def _listings(
+    exchange: str, markets: Mapping[str, Mapping[str, Any]], symbols: Collection[str]
+) -> dict[str, MarketListing]:
     listings = {}
     for market in markets.values():
         symbol = f"{market['base']}{market['quote']}"
         if symbol in symbols and market.get("spot"):
-            listings[symbol] = _listing(symbol, market)
+            listings[symbol] = _listing(exchange, symbol, market)
     return listings
 
 
-def _listing(symbol: str, market: Mapping[str, Any]) -> MarketListing:
+def _listing(exchange: str, symbol: str, market: Mapping[str, Any]) -> MarketListing:
     info = {key: value for key, value in market["info"].items() if key not in {"permissionSets", "permissions"}}
     document = json.dumps({**market, "info": info}, default=str, separators=(",", ":"))
-    return MarketListing(_rules(symbol, market), document)
+    return MarketListing(_rules(exchange, symbol, market), document)
 
 
-def _rules(symbol: str, market: Mapping[str, Any]) -> MarketRules:
+def _rules(exchange: str, symbol: str, market: Mapping[str, Any]) -> MarketRules:
     """The market's rules, the filters that ccxt leaves in ``info`` included."""
     precision, limits = market["precision"], market["limits"]
     filters = {entry.get("filterType"): entry for entry in market["info"].get("filters") or []}
@@ -748,13 +759,13 @@ def _rules(symbol: str, market: Mapping[str, Any]) -> MarketRules:
         bid_multiplier_up=_number_or_none(band.get("bidMultiplierUp")),
         ask_multiplier_down=_number_or_none(band.get("askMultiplierDown")),
         ask_multiplier_up=_number_or_none(band.get("askMultiplierUp")),
-        quote_fee_pct=_quote_fee_pct(market),
+        quote_fee_pct=_quote_fee_pct(exchange, market),
     )
 
 
-def _quote_fee_pct(market: Mapping[str, Any]) -> Decimal:
+def _quote_fee_pct(exchange: str, market: Mapping[str, Any]) -> Decimal:
     """What a buy costs in quote on top of its notional, in percent; ccxt gives the fee as a fraction."""
-    if market.get("feeSide") != "quote":
+    if exchange not in _CHARGE_QUOTE and market.get("feeSide") != "quote":
         return Decimal(0)
     with ExactArithmetic():
         return (_number_or_none(market.get("taker")) or Decimal(0)) * 100
