@@ -47,6 +47,9 @@ Symbol = Annotated[str | None, Query(max_length=40, description="Of this pair on
 Status = Annotated[OrderStatus | None, Query(description="In this state only.")]
 Outcome = Annotated[Literal["decided", "skipped"] | None, Query(description="Of this kind only.")]
 ClientOrderId = Annotated[str, Path(pattern=r"^[0-9a-f]{20}$")]
+OneOrder = Annotated[
+    str | None, Query(pattern=r"^[0-9a-f]{20}$", description="The one with this id, whatever else is asked for.")
+]
 TsTick = Annotated[int, Path(ge=0, le=END_OF_TIME, description="The tick's time in epoch seconds.")]
 ExchangeName = Annotated[Exchange, Query()]
 IfMatch = Annotated[
@@ -111,6 +114,7 @@ def get_orders(
     cursor: Cursor = None,
     status: Status = None,
     symbol: Symbol = None,
+    client_order_id: OneOrder = None,
     since: Since = 0,
     until: Until = END_OF_TIME,
 ) -> OrdersView:
@@ -118,7 +122,7 @@ def get_orders(
 
     Pass `cursor` back for the next page, with the same filters; where it is null, that was the last one.
     """
-    wanted = OrderFilter(status, symbol, Period(since, until))
+    wanted = OrderFilter(status, symbol, Period(since, until), client_order_id)
     page = list_orders(_desk(), user_of(app), limit=limit, cursor=cursor, wanted=wanted)
     return OrdersView(orders=[OrderView.model_validate(order) for order in page.orders], cursor=page.cursor)
 
@@ -128,12 +132,6 @@ def delete_orders() -> OrdersView:
     """Cancel every order of this system that still rests; returns them as they then stand."""
     canceled = cancel_every(_desk(), user_of(app))
     return OrdersView(orders=[OrderView.model_validate(order) for order in canceled], cursor=None)
-
-
-@app.get("/api/me/orders/<client_order_id>", responses=answers(OrderView, 404))
-def get_order(client_order_id: ClientOrderId) -> OrderView:
-    """One order, with its fills, as last known."""
-    return OrderView.model_validate(services().desk.orders.get(user_of(app), client_order_id))
 
 
 @app.delete("/api/me/orders/<client_order_id>", responses=answers(OrderView, 404, 409))

@@ -38,7 +38,7 @@ def open_to_a_page() -> Iterator[Stack]:
 # names
 
 
-@pytest.mark.parametrize("path", [STRATEGY, ORDERS, "/api/health", "/api/me/orders/x/", "/nothing"])
+@pytest.mark.parametrize("path", [STRATEGY, ORDERS, "/api/health", "/api/me/decisions/x/", "/nothing"])
 def test_every_answer_has_a_name_of_its_own_and_is_never_cached(stack: Stack, path: str) -> None:
     answers = [newcomer(stack).get(path) for _ in range(2)]
     assert len({answer.headers["X-Request-Id"] for answer in answers}) == 2
@@ -192,7 +192,7 @@ def test_no_page_may_call_the_api_unless_it_is_named(stack: Stack) -> None:
     assert requests.options(f"{stack.url}/api/me/orders", headers={"Origin": ORIGIN}, timeout=60).status_code == 405
 
 
-@pytest.mark.parametrize("path", ["/api/health", "/api/me/strategies/rebalance", "/api/me/orders/x", "/nothing"])
+@pytest.mark.parametrize("path", ["/api/health", "/api/me/strategies/rebalance", "/api/me/decisions/x", "/nothing"])
 def test_the_page_that_is_named_may_read_every_answer(open_to_a_page: Stack, path: str) -> None:
     answer = requests.get(open_to_a_page.url + path, headers={"Origin": "https://evil.example"}, timeout=60)
     assert answer.headers["Access-Control-Allow-Origin"] == ORIGIN, "and nobody else's"

@@ -116,7 +116,12 @@ def test_a_filter_that_cannot_be_is_refused(busy: Client, query: str) -> None:
 
 def test_one_order_shows_itself(busy: Client) -> None:
     for order in busy.get(ORDERS).json()["orders"]:
-        assert busy.get(f"{ORDERS}{order['client_order_id']}/").json() == order
+        assert busy.get(f"{ORDERS}?client_order_id={order['client_order_id']}").json() == {
+            "orders": [order],
+            "cursor": None,
+        }
+    assert busy.get(f"{ORDERS}?client_order_id={'0' * 20}").json() == {"orders": [], "cursor": None}
+    problem(busy.get(f"{ORDERS}?client_order_id=x"), 422, "invalid_request")
 
 
 def test_decisions_are_found_by_outcome_and_time_and_say_why_each_asset_was_not_traded(stack: Stack) -> None:

@@ -1,5 +1,6 @@
 """What the template promises of itself: who may do what, what is encrypted and kept, who is called when it fails."""
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -232,3 +233,30 @@ def test_a_new_version_is_rolled_back_by_the_alarm_on_errors(template: Template)
 def test_all_that_reach_exchanges_do_so_by_the_fixed_address(template: Template) -> None:
     for name, function in template.functions().items():
         assert ("VpcConfig" in function) is (name not in {"DispatchFunction", "ReferenceFunction"}), name
+
+
+def test_what_the_gateway_refuses_itself_is_a_problem_document_too(template: Template) -> None:
+    [api] = template.resources("AWS::Serverless::Api").values()
+    refusals = api["GatewayResponses"]
+    assert {"DEFAULT_4XX", "DEFAULT_5XX", "UNAUTHORIZED", "THROTTLED", "MISSING_AUTHENTICATION_TOKEN"} <= set(refusals)
+    for name, refusal in refusals.items():
+        headers = refusal["ResponseParameters"]["Headers"]
+        assert headers["Content-Type"] == "'application/problem+json'", name
+        assert headers["Cache-Control"] == "'no-store'", name
+        assert headers["X-Request-Id"] == "context.requestId", name
+        written = refusal["ResponseTemplates"]["application/json"]
+        document = json.loads(
+            written.replace("$context.error.responseStatus", "500").replace("$context.error.messageString", '"x"')
+        )
+        assert set(document) >= {"type", "title", "status", "code", "detail"}, name
+    assert json.loads(refusals["THROTTLED"]["ResponseTemplates"]["application/json"])["status"] == 429
+    assert refusals["THROTTLED"]["ResponseParameters"]["Headers"]["Retry-After"] == "'1'"
+
+
+def test_a_web_page_is_let_in_by_name_only_and_asked_for_no_token_beforehand(template: Template) -> None:
+    [api] = template.resources("AWS::Serverless::Api").values()
+    assert api["Cors"]["AllowOrigin"] == {"Fn::Sub": "'${CorsOrigin}'"}
+    assert api["Auth"]["AddDefaultAuthorizerToCorsPreflight"] is False
+    methods = {route.method for route in template.routes()}
+    assert methods <= set(api["Cors"]["AllowMethods"].strip("'").split(","))
+    assert "*" not in api["Cors"]["AllowMethods"] + api["Cors"]["AllowHeaders"]

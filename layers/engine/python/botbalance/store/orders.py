@@ -152,11 +152,15 @@ class OrderPage(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class OrderFilter:
-    """Which orders are wanted, by when they were placed; None: whichever."""
+    """Which orders are wanted, by when they were placed; None: whichever.
+
+    Where ``client_order_id`` names one, nothing else counts.
+    """
 
     status: OrderStatus | None = None
     symbol: str | None = None
     placed: Period = ALWAYS
+    client_order_id: str | None = None
 
 
 EVERY_ORDER = OrderFilter()
@@ -251,6 +255,9 @@ class OrdersTable:
 
         A page may hold fewer than ``limit`` of the ``wanted`` ones, and still not be the last.
         """
+        if wanted.client_order_id is not None:
+            found = self.find(user_id, wanted.client_order_id)
+            return OrderPage(orders=[] if found is None else [found], cursor=None)
         query = _query_of(wanted) | {"TableName": self._table}
         query["ExpressionAttributeValues"][":user"] = {"S": user_id}
         if cursor is not None:

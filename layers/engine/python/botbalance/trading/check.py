@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from botbalance.engine import InvalidInput, WarningCode
 from botbalance.errors import BotBalanceError, Conflict
-from botbalance.exchange.adapter import ExchangeAdapter, Fees, KeyRights
+from botbalance.exchange.adapter import ExchangeAdapter, KeyRights
 from botbalance.trading.desk import Desk
 from botbalance.trading.plan import Plan, preview
 
@@ -116,14 +116,14 @@ def _clock(offset_ms: int) -> Item:
 
 
 def _fees(plan: Plan, account: ExchangeAdapter) -> Item:
-    step = plan.strategy.order_step_pct
-    by_symbol: dict[str, Fees] = {symbol: account.fees(symbol) for symbol in plan.strategy.symbols()}
-    if not by_symbol:
+    targets = {
+        symbol: plan.strategy.target_allocations[plan.snapshot.rules[symbol].base] for symbol in plan.snapshot.rules
+    }
+    if not targets:
         return Item("fees", Verdict.PASS, "nothing but the quote asset is held, so nothing is paid")
-    dearest, fees = max(by_symbol.items(), key=lambda of: of[1].maker_pct)
-    found = (
-        f"a resting order pays at most {fees.maker_pct:f} % ({dearest}), one that trades at once {fees.taker_pct:f} %"
-    )
+    largest = max(targets, key=lambda symbol: targets[symbol])  # an account's tier is the same for nearly every pair
+    fees, step = account.fees(largest), plan.strategy.order_step_pct
+    found = f"a resting order in {largest} pays {fees.maker_pct:f} %, one that trades at once {fees.taker_pct:f} %"
     if fees.maker_pct >= step:
         remedy = f"raise order_step_pct, which is {step:f}, above the fee"
         return Item("fees", Verdict.WARN, f"{found}: a fill costs more than it is away from the market", remedy)
