@@ -9,7 +9,7 @@ from typing import get_args
 
 import botbalance.errors
 import pytest
-from botbalance.api.schemas import Exchange
+from botbalance.api.schemas import Answer, Exchange
 from botbalance.exchange.client_ids import _LOOKUPS
 from botbalance.store.strategies import Strategy
 from reference.document import openapi_document
@@ -61,6 +61,21 @@ def test_every_route_is_described_with_its_problems(path: str) -> None:
         if path.startswith("/api/me/"):
             assert operation["security"] == [{"token": []}]
             assert "401" in operation["responses"]
+
+
+def test_every_example_of_an_answer_is_one() -> None:
+    shown = {shape: shape.model_config.get("json_schema_extra") for shape in every_answer(Answer)}
+    examples = {shape: extra["examples"] for shape, extra in shown.items() if isinstance(extra, dict)}
+    assert len(examples) >= 8
+    for shape, of_shape in examples.items():
+        for example in of_shape if isinstance(of_shape, list) else []:
+            assert json.loads(shape.model_validate(example).model_dump_json()) == example, shape
+
+
+def every_answer(shape: type[Answer]) -> Iterator[type[Answer]]:
+    for kind in shape.__subclasses__():
+        yield kind
+        yield from every_answer(kind)
 
 
 def test_no_two_routes_have_one_name() -> None:

@@ -5,7 +5,18 @@ from typing import Annotated, Any
 from pydantic import Field, StringConstraints
 
 from botbalance.api.portfolio_schemas import WarningView
-from botbalance.api.schemas import Answer, Asset, Exchange, Flag, Money, NoText, Number, Request, number_schema
+from botbalance.api.schemas import (
+    Answer,
+    Asset,
+    Exchange,
+    Flag,
+    Money,
+    NoText,
+    Number,
+    Request,
+    number_schema,
+    shown_as,
+)
 from botbalance.trading.check import Item, Verdict
 from botbalance.trading.strategy import SavedStrategy
 
@@ -86,8 +97,27 @@ class StrategyPatch(Request):
     post_only: Flag = UNCHANGED
 
 
+_STORED: dict[str, Any] = {
+    "target_allocations": {"BTC": "40", "ETH": "30", "SOL": "20", "USDT": "10"},
+    "quote_asset": "USDT",
+    "exchange": "binance",
+    "order_size_pct": "2",
+    "order_step_pct": "0.4",
+    "min_delta_quote": "120",
+    "order_max_age_s": 900,
+    "reprice_tolerance_pct": None,
+    "post_only": True,
+    "autopilot_enabled": False,
+    "disabled_reason": None,
+    "version": 1,
+}
+"""An example of a strategy."""
+
+
 class StrategyView(Answer):
     """A strategy as it is stored."""
+
+    model_config = shown_as(**_STORED)
 
     target_allocations: dict[str, Money]
     quote_asset: str
@@ -105,6 +135,20 @@ class StrategyView(Answer):
 
 class SavedStrategyView(StrategyView):
     """A strategy as it was stored just now, and how it fits the account and its markets."""
+
+    model_config = shown_as(
+        **_STORED,
+        warnings=[
+            {
+                "code": "never_trades",
+                "assets": ["BTC"],
+                "message": "an order of 0.75 USDT is below what BTCUSDT accepts (5.2108236); "
+                "it takes order_size_pct of 0.06947765 or more",
+                "smallest_order_size_pct": "0.06947765",
+            }
+        ],
+        not_checked=None,
+    )
 
     warnings: list[WarningView]
     not_checked: str | None
@@ -139,6 +183,8 @@ class CredentialsRequest(Request):
 class CredentialsView(Answer):
     """What may be known of a stored key: its last four characters."""
 
+    model_config = shown_as(exchange="binance", hint="x7Qk")
+
     exchange: str
     hint: str
 
@@ -151,6 +197,8 @@ class EveryCredentialsView(Answer):
 
 class CheckItemView(Answer):
     """One thing that was checked: what was found, and what to do about it."""
+
+    model_config = shown_as(name="key_withdraws", verdict="fail", found="the key may withdraw", remedy="forbid that")
 
     name: str
     verdict: Verdict

@@ -6,13 +6,22 @@ from io import StringIO
 from typing import Literal
 
 from botbalance.api.portfolio_schemas import AssetView, assets_of
-from botbalance.api.schemas import Answer, Money, Percent, plain
+from botbalance.api.schemas import Answer, Money, Percent, plain, shown_as
 from botbalance.engine import Evaluation, Side
 from botbalance.store.orders import Order, OrderStatus
 
 
 class FillView(Answer):
     """One trade of an order."""
+
+    model_config = shown_as(
+        trade_id="1",
+        price="43077.51",
+        base_qty="0.00464",
+        fee="0.00000464",
+        fee_asset="BTC",
+        traded_at_ms=1769860831250,
+    )
 
     trade_id: str
     price: Money
@@ -24,6 +33,25 @@ class FillView(Answer):
 
 class OrderView(Answer):
     """An order from intent to end."""
+
+    model_config = shown_as(
+        client_order_id="374dd1cd7e74c79cdbf1",
+        exchange_order_id="7000001",
+        exchange="binance",
+        symbol="BTCUSDT",
+        side="buy",
+        status="OPEN",
+        limit_price="43077.51",
+        base_qty="0.00464",
+        filled_qty="0",
+        quote_amount="200",
+        fills=[],
+        reason=None,
+        source="autopilot",
+        ts_tick=1769860830,
+        placed_at=1769860831,
+        updated_at=1769860831,
+    )
 
     client_order_id: str
     exchange_order_id: str | None

@@ -2,13 +2,24 @@
 
 from typing import Literal
 
-from botbalance.api.schemas import Answer, BuyTrigger, Money, Percent, SellTrigger
+from botbalance.api.schemas import Answer, BuyTrigger, Money, Percent, SellTrigger, shown_as
 from botbalance.engine import Evaluation, HoldReason, Side, WarningCode
 from botbalance.trading.plan import Plan
 
 
 class ActionView(Answer):
     """One order, final."""
+
+    model_config = shown_as(
+        symbol="BTCUSDT",
+        side="buy",
+        limit_price="43077.51",
+        base_qty="0.00464",
+        quote_amount="200",
+        market_price="43250.52",
+        notional="199.8796464",
+        capped=False,
+    )
 
     symbol: str
     side: Side

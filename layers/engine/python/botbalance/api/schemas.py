@@ -100,6 +100,11 @@ class Answer(BaseModel):
     model_config = ConfigDict(from_attributes=True, defer_build=True)
 
 
+def shown_as(**example: Any) -> ConfigDict:
+    """The configuration of an answer's shape with an example of it, for the OpenAPI document."""
+    return ConfigDict(json_schema_extra={"examples": [example]})
+
+
 class Request(BaseModel):
     """A request's shape, which takes no field that it does not know; built when it is first used."""
 
