@@ -120,9 +120,10 @@ class Gateway:
                 return web.json_response(await self._in_thread(self._tick_now))
             except OutOfCandles as ended:
                 return _problem(409, "out_of_candles", str(ended))
-        if path == SWAGGER_PATH and request.method == "GET":
+        on_page = path == SWAGGER_PATH and request.method == "GET"
+        if on_page and "format" not in request.query:
             return web.Response(text=await self._in_thread(swagger_page), content_type="text/html")
-        if path == DOCUMENT_PATH and request.method == "GET":
+        if on_page or (path == DOCUMENT_PATH and request.method == "GET"):
             document = json.dumps(await self._in_thread(local_document))
             return web.Response(body=document.encode(), content_type="application/json")
         return await self._routed(request, path)

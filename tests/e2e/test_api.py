@@ -85,4 +85,5 @@ def test_a_page_to_try_it_on_needs_no_network(url: str) -> None:
     assert page.headers["Content-Type"].startswith("text/html")
     assert "/api/me/strategies/rebalance/execute" in page.text
     assert "SwaggerUIBundle" in page.text
+    assert requests.get(f"{url}/docs?format=json", timeout=60).json()["info"]["title"] == "BotBalance"
     assert not re.findall(r"<(?:script|link|img)[^>]+(?:src|href)=", page.text)
