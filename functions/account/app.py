@@ -2,6 +2,7 @@
 
 from http import HTTPStatus
 from typing import Annotated, Literal
+from urllib.parse import urlencode
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Body, Header, Path, Query
@@ -151,7 +152,9 @@ def get_fills(
     """The fills as CSV, those of the newest order first; where there are more, the header Link leads to them."""
     wanted = OrderFilter(None, symbol, Period(since, until))
     page = list_orders(_desk(), user_of(app), limit=limit, cursor=cursor, wanted=wanted)
-    more = {"Link": f'<?cursor={page.cursor}&limit={limit}>; rel="next"'} if page.cursor else {}
+    asked = {"cursor": page.cursor, "limit": limit, "symbol": symbol, "since": since, "until": until}
+    following = urlencode({name: value for name, value in asked.items() if value is not None})
+    more = {"Link": f'<?{following}>; rel="next"'} if page.cursor else {}
     return Response(HTTPStatus.OK, CSV, fills_as_csv(page.orders), headers=more)
 
 

@@ -193,6 +193,16 @@ def test_the_file_goes_on_where_its_header_says(busy: Client) -> None:
     assert found == fills_of(busy)
 
 
+def test_the_file_goes_on_with_the_same_filters(busy: Client) -> None:
+    found, query = [], "?limit=1&symbol=ETHUSDT&since=1"
+    while query:
+        answer = busy.get(FILLS + query)
+        found += list(csv.DictReader(StringIO(answer.text)))
+        query = answer.links["next"]["url"] if "Link" in answer.headers else ""
+        assert not query or ("symbol=ETHUSDT" in query and "since=1" in query)
+    assert [line["symbol"] for line in found] == ["ETHUSDT"]
+
+
 def test_nothing_filled_is_a_file_with_a_header(stack: Stack) -> None:
     assert newcomer(stack).get(FILLS).text.startswith("traded_at,symbol,side,price,base_qty,")
 

@@ -44,7 +44,8 @@ class IdempotencyKeys:
         """What ``work`` answers, or what it has answered the user to this key before.
 
         An error is kept for nobody: the next request with the key tries again. Raises Conflict while another request
-        with it is being worked on, TryAgainLater where that cannot be told; ``work`` is not begun then.
+        with it is being worked on, and TryAgainLater where the answers cannot be reached: before the work, or after it,
+        when what was done shows in the orders.
         """
         config = IdempotencyConfig(expires_after_seconds=KEPT_S, lambda_context=context)
 
@@ -63,5 +64,7 @@ class IdempotencyKeys:
         except IdempotencyAlreadyInProgressError as error:
             raise Conflict("request_in_progress", "a request with this Idempotency-Key is being worked on") from error
         except (IdempotencyPersistenceLayerError, IdempotencyInconsistentStateError) as error:
-            raise TryAgainLater(STORAGE_UNAVAILABLE, "it could not be told whether this was done before") from error
+            raise TryAgainLater(
+                STORAGE_UNAVAILABLE, "the answers by Idempotency-Key cannot be reached; look at your orders first"
+            ) from error
         return found

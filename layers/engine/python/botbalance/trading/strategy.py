@@ -94,14 +94,14 @@ def stop(desk: Desk, user_id: str) -> list[Order]:
     A run that works on the account at the moment is waited for. Safe to repeat. Raises what kept an order from being
     cancelled; the autopilot is off then all the same.
     """
-    strategy = desk.strategies.find(user_id)
-    if strategy is not None and strategy.autopilot_enabled:
-        switch_autopilot(desk, user_id, enabled=False)
     for wait_s in STOP_ATTEMPTS_S:
         desk.sleep(wait_s)
         try:
+            strategy = desk.strategies.find(user_id)
+            if strategy is not None and strategy.autopilot_enabled:
+                switch_autopilot(desk, user_id, enabled=False)
             return cancel_every(desk, user_id)
-        except Conflict as error:
+        except Conflict as error:  # somebody changes the strategy, or works on the account, just now
             busy = error
     raise busy
 
