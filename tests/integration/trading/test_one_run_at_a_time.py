@@ -12,7 +12,7 @@ from botbalance.trading.desk import tick_of
 from botbalance.trading.execute import execute_once
 from botbalance.trading.orders import cancel_every
 from botbalance.trading.reconcile import NEVER_PLACED_AFTER_S
-from botbalance.trading.strategy import change_strategy
+from botbalance.trading.strategy import change_strategy, stop
 from botbalance.trading.tick import strategy_tick
 
 from tests.integration.trading.world import World
@@ -104,3 +104,19 @@ def test_a_pair_that_only_looks_like_another_is_refused(world: World) -> None:
     }
     with pytest.raises(InvalidStrategy, match="BTCUSD"):
         change_strategy(world.desk, world.user, parameters, None)
+
+
+def test_a_stop_outlasts_whoever_changes_the_strategy_just_then(world: World) -> None:
+    world.tick()
+    other = world.another_process().desk.strategies
+
+    def change_once(boundary: str) -> None:
+        if boundary == "before dynamodb.PutItem":
+            world.services.on_boundary = lambda _: None
+            other.save(other.get(world.user).model_copy(update={"order_max_age_s": 60}))
+
+    world.services.on_boundary = change_once
+    assert {order.status for order in stop(world.desk, world.user)} == {OrderStatus.CANCELED}
+    assert world.books.open_orders(world.key) == []
+    stopped = world.desk.strategies.get(world.user)
+    assert (stopped.autopilot_enabled, stopped.order_max_age_s) == (False, 60)
