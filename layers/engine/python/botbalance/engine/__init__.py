@@ -7,6 +7,7 @@ from botbalance.engine.bonus import Bonus, bonus_of, fill_contribution, hold_val
 from botbalance.engine.doubts import Look, jumped_symbols, look_at, vanished_assets
 from botbalance.engine.errors import InvalidInput, InvalidStrategy, PriceUnavailable
 from botbalance.engine.fills import Fill, fill_of, trades_through
+from botbalance.engine.quiet import AssetBounds, QuietBounds, is_quiet, quiet_bounds
 from botbalance.engine.rebalance import (
     Action,
     AssetRow,
@@ -27,6 +28,7 @@ VERSION = "1"
 __all__ = [
     "VERSION",
     "Action",
+    "AssetBounds",
     "AssetRow",
     "Balance",
     "Bonus",
@@ -40,6 +42,7 @@ __all__ = [
     "MarketRules",
     "NormalizedOrder",
     "PriceUnavailable",
+    "QuietBounds",
     "RestingOrder",
     "Side",
     "StrategyConfig",
@@ -51,8 +54,10 @@ __all__ = [
     "fill_contribution",
     "fill_of",
     "hold_value",
+    "is_quiet",
     "jumped_symbols",
     "look_at",
+    "quiet_bounds",
     "rebalancing_bonus",
     "require_allocations",
     "review_resting_orders",

@@ -35,9 +35,21 @@ def trades_through(side: Side, limit_price: Decimal, low: Decimal, high: Decimal
     return low < limit_price if side == "buy" else high > limit_price
 
 
-def fill_of(base: str, quote: str, side: Side, price: Decimal, base_qty: Decimal, fee_pct: Decimal) -> Fill:
-    """The fill of ``base_qty`` at ``price``, its fee of ``fee_pct`` percent taken from the received asset."""
+def fill_of(
+    base: str,
+    quote: str,
+    side: Side,
+    price: Decimal,
+    base_qty: Decimal,
+    fee_pct: Decimal,
+    *,
+    fee_in_quote: bool = False,
+) -> Fill:
+    """The fill of ``base_qty`` at ``price``, its fee of ``fee_pct`` percent taken from the received asset.
+
+    Where the exchange charges every ``fee_in_quote``, a buy pays it on top.
+    """
+    in_base = side == "buy" and not fee_in_quote
     with ExactArithmetic():
-        received = base_qty if side == "buy" else base_qty * price
-        fee = received * fee_pct * PERCENT
-    return Fill(base, quote, side, price, base_qty, fee, base if side == "buy" else quote)
+        fee = (base_qty if in_base else base_qty * price) * fee_pct * PERCENT
+    return Fill(base, quote, side, price, base_qty, fee, base if in_base else quote)

@@ -51,14 +51,19 @@ def review_resting_orders(
     ]
     cancels = {}
     with ExactArithmetic():
-        tolerance_pct = strategy_config.reprice_tolerance_pct
-        if tolerance_pct is None:
-            tolerance_pct = strategy_config.order_step_pct * Decimal("0.25")
+        tolerance_pct = tolerance_pct_of(strategy_config)
         for order in due:
             reason = _reason_to_cancel(order, rows.get(order.symbol), tolerance_pct)
             if reason is not None:
                 cancels[order.client_order_id] = reason
     return cancels
+
+
+def tolerance_pct_of(strategy_config: StrategyConfig) -> Decimal:
+    """How far, in percent of the new price, a reviewed order may be off and stay. Must run in exact arithmetic."""
+    if strategy_config.reprice_tolerance_pct is None:
+        return strategy_config.order_step_pct * Decimal("0.25")
+    return strategy_config.reprice_tolerance_pct
 
 
 def _reason_to_cancel(order: RestingOrder, row: AssetRow | None, tolerance_pct: Decimal) -> CancelReason | None:
