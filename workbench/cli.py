@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from botbalance.engine import InvalidInput
@@ -15,10 +15,21 @@ from rich.console import Console, RenderableType
 from rich.progress import Progress
 
 from workbench.api_client import ApiClient
+from workbench.candles.recording import CandleFileError
 from workbench.cloud import LOOPBACK
-from workbench.exchange.recorded_candles import CandleFileError
 from workbench.gateway import TICK_PATH
-from workbench.tables import check_table, decisions_table, execution_table, plan_table, replay_table, soak_table
+from workbench.tables import (
+    backtest_table,
+    check_table,
+    decisions_table,
+    execution_table,
+    plan_table,
+    replay_table,
+    soak_table,
+)
+
+if TYPE_CHECKING:
+    from workbench.backtest.backtest import Files
 
 DEFAULT_PORT = 8787
 EXCHANGE_PORT = 8788
@@ -38,6 +49,21 @@ Candles = Annotated[Path | None, typer.Option(help="A folder of recorded candles
 Speed = Annotated[int, typer.Option(min=1, max=10_000, help="Candles that pass with each tick.")]
 StrategyFile = Annotated[Path | None, typer.Option(help="A JSON file with targets and parameters.")]
 FreezePrices = Annotated[bool, typer.Option("--freeze-prices", help="Let no price move.")]
+CandlesFolder = Annotated[
+    Path, typer.Option("--candles", help="A folder of recorded candles, a file a pair: BTCUSDT.csv, .csv.gz, .parquet.")
+]
+HistoryStrategy = Annotated[Path, typer.Option("--strategy", help="A JSON file with targets and parameters.")]
+Start = Annotated[str | None, typer.Option(help="Leave out what is before: 2018-01-31, or a time, in UTC.")]
+End = Annotated[str | None, typer.Option(help="Leave out what is after.")]
+FeePct = Annotated[str, typer.Option(help="The maker's fee, in percent of what is traded.")]
+Rules = Annotated[Path | None, typer.Option(help="A JSON file with the markets' rules, by pair; else plausible ones.")]
+RulesExchange = Annotated[
+    str | None, typer.Option("--rules-of", help="The exchange to ask for its rules, once; they are kept.")
+]
+StartBalances = Annotated[
+    Path | None, typer.Option(help="A JSON file with what to start with, by asset; else a portfolio on its targets.")
+]
+StartNav = Annotated[str, typer.Option(help="What a portfolio that is not given is worth at the start, in quote.")]
 _OF_THE_MARKET = ("seed", "candles", "speed", "strategy", "freeze_prices")
 _WIDTH_OF_A_PIPE = 120
 LOCAL_URL = f"http://127.0.0.1:{DEFAULT_PORT}"
@@ -172,6 +198,33 @@ def replay_decision(
 
 
 @app.command()
+def backtest(
+    candles: CandlesFolder,
+    strategy: HistoryStrategy,
+    start: Start = None,
+    end: End = None,
+    fee_pct: FeePct = "0.1",
+    rules: Rules = None,
+    exchange: RulesExchange = None,
+    balances: StartBalances = None,
+    nav: StartNav = "10000",
+    report: Annotated[Path | None, typer.Option(help="Write a report to this HTML file, with pictures.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Try a strategy on recorded candles: what it would have done, against holding."""
+    from workbench.backtest.backtest import as_document, prepare, run  # noqa: PLC0415 - numpy and arrow take a while
+    from workbench.backtest.report import render_report  # noqa: PLC0415
+
+    prepared = prepare(_history(candles, strategy, start, end, fee_pct, rules, exchange, balances, nav))
+    with _progress() as bar:
+        task = bar.add_task("candles", total=len(prepared.timeline))
+        result = run(prepared, lambda done: bar.update(task, completed=done))
+    if report is not None:
+        report.write_text(render_report(result), "utf-8")
+    _show(as_document(result), backtest_table, as_json=as_json)
+
+
+@app.command()
 def soak(
     users: Annotated[int, typer.Option(min=1, max=10_000, help="How many users.")] = 20,
     ticks: Annotated[int, typer.Option(min=1, help="How many ticks, and a few more without faults.")] = 300,
@@ -185,7 +238,7 @@ def soak(
     from workbench.soak.run import Options, Soak, faults_named  # noqa: PLC0415
 
     options = Options(users, ticks, faults_named(faults), seed, dynamodb, workers)
-    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
+    with _progress() as bar:
         task = bar.add_task("ticks", total=ticks)
         result = Soak(options).run(lambda done: bar.update(task, completed=done))
     _show(result.model_dump(), soak_table, as_json=as_json)
@@ -223,6 +276,38 @@ def _refuse_market_options(context: typer.Context) -> None:
         if source is not None and source.name != "DEFAULT":
             option = f"--{name.replace('_', '-')}"
             raise MendRequest("option_of_the_exchange", f"{option} is the market's: give it to botbalance exchange")
+
+
+def _progress() -> Progress:
+    return Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
+
+
+def _history(
+    candles: Path,
+    strategy: Path,
+    start: str | None,
+    end: str | None,
+    fee_pct: str,
+    rules: Path | None,
+    exchange: str | None,
+    balances: Path | None,
+    nav: str,
+) -> "Files":
+    """Where a trial on history takes everything from, its numbers read."""
+    from workbench.backtest.backtest import Files  # noqa: PLC0415
+    from workbench.backtest.inputs import moment, number  # noqa: PLC0415
+
+    return Files(
+        candles=candles,
+        strategy=strategy,
+        start_ms=moment(start, "--start"),
+        end_ms=moment(end, "--end"),
+        fee_pct=number(fee_pct, "--fee-pct"),
+        rules=rules,
+        exchange=exchange,
+        balances=balances,
+        worth=number(nav, "--nav"),
+    )
 
 
 def _show(answer: Any, as_table: Callable[[Any], RenderableType], *, as_json: bool) -> None:

@@ -114,6 +114,57 @@ def soak_table(soak: Mapping[str, Any]) -> RenderableType:
     return Group(table, Text(f"Faults: {faults or 'none'}"), verdict)
 
 
+def backtest_table(result: Mapping[str, Any]) -> RenderableType:
+    """What a backtest found: against both yardsticks, and what it took."""
+    quote = result["quote_asset"]
+    table = _table(
+        f"{_day(result['start_ms'])} to {_day(result['end_ms'])}: {result['candles']:,} candles",
+        "",
+        quote,
+        "return",
+        numbers=(quote, "return"),
+    )
+    table.add_row("start", amount(result["nav_start"]), "")
+    for name, worth, pct in (
+        ("rebalanced", result["nav_end"], result["return_pct"]),
+        ("starting quantities held", result["hold_quote"], result["hold"]["return_pct"]),
+        ("targets bought once and held", result["buy_once"]["nav_end"], result["buy_once"]["return_pct"]),
+    ):
+        table.add_row(name, amount(worth), percent(pct))
+    table.add_row("rebalancing bonus", amount(result["bonus_quote"]), "")
+    growth, orders, drawdown = result["growth"], result["orders"], result["drawdown"]
+    of_assets = ", ".join(f"{asset} {amount(bonus)}" for asset, bonus in result["bonus_by_asset"].items())
+    canceled = ", ".join(f"{number} {reason.replace('_', ' ')}" for reason, number in orders["canceled"].items())
+    facts = [
+        f"Bonus by asset: {of_assets or 'none'}.",
+        f"Growth against the targets bought once: volatility return {percent(growth['volatility_return_pct'])} − "
+        f"dispersion {percent(growth['dispersion_pct'])} = {percent(growth['rebalancing_return_pct'])}.",
+        f"{orders['placed']} orders: {orders['filled']} filled, cancelled {canceled or 'none'}, "
+        f"{orders['resting']} resting.",
+        f"Turnover {amount(result['turnover_quote'])}, fees {amount(result['fees_quote'])} {quote}.",
+        f"Inside the band {percent(result['inside_band_pct'])} of the time; drift {percent(result['mean_drift_pct'])} "
+        f"on average; deepest fall {percent(drawdown['pct'])}.",
+        f"Market rules: {result['rules_source']}.",
+    ]
+    flaws = [Text(flaw, style="yellow") for flaw in _flaws(result["data"])]
+    held_was_better = result["bonus_quote"].startswith("-")
+    verdict = Text(result["verdict"], style="bold red" if held_was_better else "bold green")
+    return Group(table, Text("\n".join(facts)), *flaws, verdict)
+
+
+def _flaws(data: Mapping[str, Any]) -> Iterable[str]:
+    """What is wrong with recordings, a line a symbol."""
+    for symbol, found in data.items():
+        names = ("gaps", "missing", "zero_rows", "duplicates", "unsorted", "widened")
+        counts = [f"{found[name]} {name.replace('_', ' ')}" for name in names if found[name]]
+        if counts:
+            yield f"! {symbol}'s recording has {', '.join(counts)} in {found['rows']:,} rows"
+
+
+def _day(time_ms: int) -> str:
+    return datetime.fromtimestamp(time_ms / 1000, UTC).date().isoformat()
+
+
 def share_bar(weight_pct: str, target_pct: str) -> Text:
     """The share as a bar on a scale of 0 to 100 %, with a mark where the target is."""
     filled = round(Decimal(weight_pct) / 100 * _BAR_WIDTH)

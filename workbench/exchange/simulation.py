@@ -12,11 +12,12 @@ from botbalance.errors import MendRequest, NotThere
 from botbalance.trading.desk import TICK_SECONDS
 
 from workbench import demo_portfolio
+from workbench.candles.recording import recorded_symbols
 from workbench.exchange.books import Books
 from workbench.exchange.control_messages import AccountBooks
 from workbench.exchange.market import CandleSource, FrozenPrices, Market
 from workbench.exchange.random_walk import RandomWalk
-from workbench.exchange.recorded_candles import OutOfCandles, RecordedCandles, recorded_symbols
+from workbench.exchange.recorded_candles import OutOfCandles, RecordedCandles
 
 
 class TickClock:

@@ -5,8 +5,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from workbench.candles.recording import recorded_symbols
 from workbench.exchange.market import Market
-from workbench.exchange.recorded_candles import RecordedCandles, recorded_symbols
+from workbench.exchange.recorded_candles import RecordedCandles
 
 SYMBOLS = ["BNBUSDT", "BTCUSDT", "ETHUSDT", "XRPUSDT"]
 

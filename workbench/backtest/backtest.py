@@ -1,0 +1,100 @@
+"""From files to a result: reads candles, strategy, rules and start, simulates, and measures."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from botbalance.api.account_schemas import StrategyRequest
+from botbalance.engine import MarketRules
+from botbalance.errors import MendRequest
+from botbalance.store.strategies import Strategy
+from pydantic_core import to_jsonable_python
+
+from workbench import demo_portfolio
+from workbench.backtest import inputs
+from workbench.backtest.measures import measure
+from workbench.backtest.result import BacktestResult
+from workbench.backtest.simulation import Trial, simulate
+from workbench.backtest.timeline import Timeline, timeline_of
+from workbench.candles.recording import Findings, read_recording
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Where everything comes from: a folder of candles, a strategy; rules and start where they are given.
+
+    ``start_ms`` and ``end_ms`` cut the candles; ``exchange`` is asked for its rules where there is no file of them;
+    ``worth`` in quote is what a portfolio is worth that is not given.
+    """
+
+    candles: Path
+    strategy: Path
+    start_ms: int | None = None
+    end_ms: int | None = None
+    rules: Path | None = None
+    exchange: str | None = None
+    balances: Path | None = None
+    worth: Decimal = demo_portfolio.WORTH
+    fee_pct: Decimal = Decimal("0.1")
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Everything read and checked, before anything is tried."""
+
+    trial: Trial
+    timeline: Timeline
+    data: dict[str, Findings]
+    rules_source: str
+
+
+def prepare(files: Files) -> Prepared:
+    """Read what ``files`` name. Raises MendRequest, CandleFileError or InvalidStrategy, naming what is wrong."""
+    strategy = demo_portfolio.read_strategy(files.strategy)
+    pairs = inputs.pairs_of(strategy)
+    if not pairs:
+        raise MendRequest("strategy_file", f"--strategy is {files.strategy}: it names no asset but the quote asset")
+    if not files.candles.is_dir():
+        raise MendRequest("candles", f"--candles is {files.candles}, expected a folder with candle files")
+    if not 0 <= files.fee_pct < 100:
+        raise MendRequest("fee_pct", f"--fee-pct is {files.fee_pct}, expected a percentage from 0 to under 100")
+    recordings = [read_recording(files.candles, symbol) for symbol in pairs]
+    timeline = timeline_of(recordings, files.start_ms, files.end_ms)
+    first_prices = timeline.closes_at(0)
+    rules, source = _rules(files, strategy, first_prices)
+    if files.balances is not None:
+        balances = inputs.read_balances(files.balances, strategy)
+    else:
+        balances = inputs.balances_at_targets(strategy, first_prices, files.worth)
+    trial = Trial(
+        target_allocations=strategy.target_allocations,
+        config=Strategy.model_validate(strategy.model_dump() | {"user_id": "backtest"}).config(),
+        market_rules=inputs.with_fee(rules, files.fee_pct),
+        start_balances=balances,
+        fee_pct=files.fee_pct,
+    )
+    return Prepared(trial, timeline, {recording.symbol: recording.findings for recording in recordings}, source)
+
+
+def run(prepared: Prepared, on_progress: Callable[[int], None] = lambda _: None) -> BacktestResult:
+    """Try the strategy and measure what came of it."""
+    outcome = simulate(prepared.trial, prepared.timeline, on_progress=on_progress)
+    return measure(prepared.trial, prepared.timeline, outcome, data=prepared.data, rules_source=prepared.rules_source)
+
+
+def as_document(result: BacktestResult) -> dict[str, Any]:
+    """The result for programs: money as decimal strings; without the series for pictures."""
+    document: dict[str, Any] = to_jsonable_python(result, exclude={"series"})
+    return document
+
+
+def _rules(
+    files: Files, strategy: StrategyRequest, first_prices: dict[str, Decimal]
+) -> tuple[dict[str, MarketRules], str]:
+    if files.rules is not None:
+        return inputs.read_rules(files.rules, strategy), f"given: {files.rules.name}"
+    if files.exchange is not None:
+        return inputs.fetched_rules(files.exchange, strategy), f"as {files.exchange} states them"
+    return inputs.assumed_rules(strategy, first_prices), inputs.ASSUMED

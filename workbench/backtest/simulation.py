@@ -1,0 +1,136 @@
+"""A strategy, candle by candle: fills, then the decision at the candle's close, by the engine and nothing else.
+
+An order rests from the end of the candle that it was decided on, so it fills in a later one. Nothing sees a price that
+comes after.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from botbalance.engine import (
+    Balance,
+    MarketRules,
+    StrategyConfig,
+    compute_rebalance_actions,
+    evaluate,
+    quiet_bounds,
+    review_resting_orders,
+)
+from botbalance.engine.exact import ExactArithmetic
+
+from workbench.backtest.account import Account, PlacedOrder
+from workbench.backtest.screening import Screen
+from workbench.backtest.timeline import Timeline
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What is tried: a strategy on markets, from what it starts with (asset to units), at a maker's fee in percent.
+
+    ``target_allocations`` name the timeline's assets in its order, and perhaps the quote asset.
+    """
+
+    target_allocations: Mapping[str, Decimal]
+    config: StrategyConfig
+    market_rules: Mapping[str, MarketRules]
+    start_balances: Mapping[str, Decimal]
+    fee_pct: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Every order, oldest first, the balances at the end, and how many candles the engine was asked at."""
+
+    orders: list[PlacedOrder]
+    balances: dict[str, Balance]
+    decisions: int
+
+
+def simulate(
+    trial: Trial, timeline: Timeline, *, screened: bool = True, on_progress: Callable[[int], None] = lambda _: None
+) -> Outcome:
+    """Run ``trial`` along ``timeline``. Unscreened, the engine is asked at every candle; the outcome is the same.
+
+    ``on_progress`` is told now and then how many candles are done. Raises what the engine refuses.
+    """
+    account = Account(
+        trial.market_rules, trial.fee_pct, {asset: Balance(free) for asset, free in trial.start_balances.items()}
+    )
+    screen = Screen(timeline) if screened else None
+    decisions = 0
+    candle = 0
+    with ExactArithmetic():
+        while candle < len(timeline):
+            for symbol in tuple(account.resting):
+                extremes = timeline.extremes_at(symbol, candle)
+                if extremes is not None:
+                    account.trade(symbol, candle, *extremes)
+            if timeline.complete[candle]:
+                decide(trial, timeline, account, candle)
+                decisions += 1
+            following = candle + 1
+            if screen is not None:
+                following = _next_eventful(trial, timeline, account, screen, following)
+            if following // _PROGRESS_EVERY > candle // _PROGRESS_EVERY:
+                on_progress(following)
+            candle = following
+    return Outcome(account.orders, account.balances, decisions)
+
+
+_PROGRESS_EVERY = 1_000
+
+
+def decide(trial: Trial, timeline: Timeline, account: Account, candle: int) -> None:
+    """One tick at the close of ``candle``: decide, cancel, place, in the autopilot's order.
+
+    The whole evaluation is only asked for where an order is due for its review, because nothing else needs it.
+    """
+    now = timeline.ends_at_ms(candle) // 1000
+    prices = timeline.closes_at(candle)
+    resting = [order.resting for order in account.resting.values()]
+    active = set(account.resting)
+    config = trial.config
+    if any(now - order.placed_at >= config.order_max_age_s for order in resting):
+        evaluation = evaluate(
+            account.balances,
+            trial.target_allocations,
+            prices,
+            config,
+            market_rules=trial.market_rules,
+            active_symbols=active,
+        )
+        for number, reason in review_resting_orders(resting, evaluation, config, now).items():
+            account.cancel(account.orders[int(number)], candle, reason)
+        actions = list(evaluation.actions)
+    else:
+        actions = compute_rebalance_actions(
+            account.balances,
+            trial.target_allocations,
+            prices,
+            config,
+            market_rules=trial.market_rules,
+            active_symbols=active,
+        )
+    for action in actions:
+        account.place(action, candle, now)
+
+
+def _next_eventful(trial: Trial, timeline: Timeline, account: Account, screen: Screen, following: int) -> int:
+    """The next candle, from ``following`` on, at which an order may fill or the decision may do anything."""
+    stop = len(timeline)
+    if following >= stop:
+        return stop
+    now = timeline.ends_at_ms(following) // 1000
+    bounds = quiet_bounds(
+        account.balances,
+        trial.target_allocations,
+        trial.config,
+        trial.market_rules,
+        open_orders=[order.resting for order in account.resting.values()],
+        active_symbols=account.resting,
+        now=now,
+    )
+    if bounds.until is not None:
+        stop = min(stop, timeline.first_ending_at(bounds.until * 1000, following))
+    return screen.next_candle(bounds, following, stop)
