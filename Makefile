@@ -43,6 +43,7 @@ format: .venv/.installed ## put the code into the one style
 
 bench: .venv/.installed ## what performance claims rest on
 	$(RUN) python benchmarks/engine.py
+	$(RUN) python -m benchmarks.backtest
 
 openapi: .venv/.installed ## write docs/openapi.json, from the code
 	$(RUN) python -m reference.document > docs/openapi.json

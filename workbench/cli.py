@@ -3,6 +3,7 @@
 import json
 import math
 import sys
+import time
 from collections.abc import Callable
 from ipaddress import ip_address
 from pathlib import Path
@@ -11,11 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 from botbalance.engine import InvalidInput
 from botbalance.errors import BotBalanceError, InvalidSettings, MendRequest
+from pydantic_core import to_jsonable_python
 from rich.console import Console, RenderableType
 from rich.progress import Progress
 
 from workbench.api_client import ApiClient
-from workbench.candles.recording import CandleFileError
+from workbench.candles.errors import CandleFileError
 from workbench.cloud import LOOPBACK
 from workbench.gateway import TICK_PATH
 from workbench.tables import (
@@ -25,6 +27,7 @@ from workbench.tables import (
     execution_table,
     plan_table,
     replay_table,
+    search_table,
     soak_table,
 )
 
@@ -41,6 +44,9 @@ app = typer.Typer(
     help="Keeps a crypto portfolio at its target shares with limit orders.",
 )
 
+candle_files = typer.Typer(no_args_is_help=True, help="Recorded candles.")
+app.add_typer(candle_files, name="candles")
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 Url = Annotated[str, typer.Option(help="Where the API answers.")]
 Token = Annotated[str | None, typer.Option(help="The bearer token; on one machine, a user's name.")]
@@ -53,13 +59,12 @@ CandlesFolder = Annotated[
     Path, typer.Option("--candles", help="A folder of recorded candles, a file a pair: BTCUSDT.csv, .csv.gz, .parquet.")
 ]
 HistoryStrategy = Annotated[Path, typer.Option("--strategy", help="A JSON file with targets and parameters.")]
+Values = Annotated[str | None, typer.Option(help="Values to try: 0.5,1,2.")]
 Start = Annotated[str | None, typer.Option(help="Leave out what is before: 2018-01-31, or a time, in UTC.")]
 End = Annotated[str | None, typer.Option(help="Leave out what is after.")]
 FeePct = Annotated[str, typer.Option(help="The maker's fee, in percent of what is traded.")]
 Rules = Annotated[Path | None, typer.Option(help="A JSON file with the markets' rules, by pair; else plausible ones.")]
-RulesExchange = Annotated[
-    str | None, typer.Option("--rules-of", help="The exchange to ask for its rules, once; they are kept.")
-]
+RulesOf = Annotated[str | None, typer.Option(help="The exchange to ask for its rules, once; they are kept.")]
 StartBalances = Annotated[
     Path | None, typer.Option(help="A JSON file with what to start with, by asset; else a portfolio on its targets.")
 ]
@@ -205,7 +210,7 @@ def backtest(
     end: End = None,
     fee_pct: FeePct = "0.1",
     rules: Rules = None,
-    exchange: RulesExchange = None,
+    rules_of: RulesOf = None,
     balances: StartBalances = None,
     nav: StartNav = "10000",
     report: Annotated[Path | None, typer.Option(help="Write a report to this HTML file, with pictures.")] = None,
@@ -215,13 +220,88 @@ def backtest(
     from workbench.backtest.backtest import as_document, prepare, run  # noqa: PLC0415 - numpy and arrow take a while
     from workbench.backtest.report import render_report  # noqa: PLC0415
 
-    prepared = prepare(_history(candles, strategy, start, end, fee_pct, rules, exchange, balances, nav))
+    if report is not None and not report.absolute().parent.is_dir():  # rather now than after a long run
+        raise MendRequest("report", f"--report is {report}, expected a file in a folder that exists")
+    prepared = prepare(_history(candles, strategy, start, end, fee_pct, rules, rules_of, balances, nav))
     with _progress() as bar:
         task = bar.add_task("candles", total=len(prepared.timeline))
         result = run(prepared, lambda done: bar.update(task, completed=done))
     if report is not None:
         report.write_text(render_report(result), "utf-8")
     _show(as_document(result), backtest_table, as_json=as_json)
+
+
+@app.command()
+def optimize(
+    candles: CandlesFolder,
+    strategy: HistoryStrategy,
+    size: Values = None,
+    step: Values = None,
+    band: Values = None,
+    draws: Annotated[
+        int | None, typer.Option("--random", min=2, max=100_000, help="Draw so many between the values, not a grid.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of what is drawn.")] = 0,
+    folds: Annotated[int, typer.Option(min=1, max=100, help="Steps forward; one stretch more than that.")] = 4,
+    start: Start = None,
+    end: End = None,
+    fee_pct: FeePct = "0.1",
+    rules: Rules = None,
+    rules_of: RulesOf = None,
+    nav: StartNav = "10000",
+    as_json: Json = False,
+) -> None:
+    """Search order size, step and band on recorded candles, and see whether what was best stays so.
+
+    Values are given as 0.5,1,2: size and step in percent, the band in quote. Those that are not given are half, once
+    and twice the strategy's own.
+    """
+    from workbench.backtest.optimize import drawn, grid, ranges_around, search  # noqa: PLC0415
+
+    files = _history(candles, strategy, start, end, fee_pct, rules, rules_of, None, nav)
+    ranges = ranges_around(files.strategy, size, step, band)
+    combinations = grid(ranges) if draws is None else drawn(ranges, draws, seed)
+    with _progress() as bar:
+        task = bar.add_task("backtests", total=len(combinations) * (folds + 1))
+        found = search(
+            files, combinations, folds, on_grid=draws is None, on_progress=lambda done: bar.update(task, completed=done)
+        )
+    _show(to_jsonable_python(found), search_table, as_json=as_json)
+
+
+@candle_files.command()
+def fetch(
+    folder: Annotated[Path, typer.Argument(help="Where to put the files, one a pair.")],
+    pairs: Annotated[list[str], typer.Argument(help="BTC/USDT ETH/USDT ...")],
+    start: Annotated[str, typer.Option(help="The first day: 2024-01-01, or a time, in UTC.")],
+    end: Annotated[str | None, typer.Option(help="Not after that; now where not given.")] = None,
+    source: Annotated[str, typer.Option("--exchange", help="Any that ccxt knows.")] = "binance",
+    timeframe: Annotated[str, typer.Option(help="The length of a candle: 1m, 5m, 1h, 1d.")] = "1m",
+    base_url: Annotated[str | None, typer.Option(help="A simulated exchange's address, in place of its own.")] = None,
+) -> None:
+    """Download candles, and go on where an earlier download ended."""
+    from workbench.backtest.inputs import moment  # noqa: PLC0415
+    from workbench.candles.download import fetch_candles  # noqa: PLC0415
+
+    start_ms = moment(start, "--start")
+    end_ms = int(time.time() * 1000) if end is None else moment(end, "--end")
+
+    def download(pair: str) -> Path:
+        with _progress() as bar:
+            task = bar.add_task(pair, total=None)
+            return fetch_candles(
+                source,
+                pair,
+                timeframe,
+                start_ms,
+                end_ms,
+                folder,
+                on_progress=lambda done, total: bar.update(task, completed=done, total=total),
+                base_url=base_url,
+            )
+
+    for pair in pairs:
+        typer.echo(download(pair))
 
 
 @app.command()
@@ -289,7 +369,7 @@ def _history(
     end: str | None,
     fee_pct: str,
     rules: Path | None,
-    exchange: str | None,
+    rules_of: str | None,
     balances: Path | None,
     nav: str,
 ) -> "Files":
@@ -300,11 +380,11 @@ def _history(
     return Files(
         candles=candles,
         strategy=strategy,
-        start_ms=moment(start, "--start"),
-        end_ms=moment(end, "--end"),
+        start_ms=None if start is None else moment(start, "--start"),
+        end_ms=None if end is None else moment(end, "--end"),
         fee_pct=number(fee_pct, "--fee-pct"),
         rules=rules,
-        exchange=exchange,
+        rules_of=rules_of,
         balances=balances,
         worth=number(nav, "--nav"),
     )

@@ -152,6 +152,36 @@ def backtest_table(result: Mapping[str, Any]) -> RenderableType:
     return Group(table, Text("\n".join(facts)), *flaws, verdict)
 
 
+def search_table(found: Mapping[str, Any]) -> RenderableType:
+    """The best combinations in-sample, what each was worth out-of-sample, the walk forward, and every warning."""
+    columns = ("size %", "step %", "band", "in-sample", "out-of-sample", "fills")
+    tried = _table(
+        f"{len(found['tried'])} combinations: growth over buying once, mean of a stretch", *columns, numbers=columns
+    )
+    for one in found["tried"][:20]:
+        tried.add_row(
+            *_combination(one["combination"]),
+            percent(one["in_sample_pct"]),
+            percent(one["out_of_sample_pct"]),
+            str(sum(score["fills"] for score in one["scores"])),
+        )
+    walked = ("from", "size %", "step %", "band", "in-sample", "out-of-sample", "best there")
+    folds = _table("walking forward: the best of one stretch, on the next", *walked, numbers=walked[1:])
+    for fold in found["folds"]:
+        folds.add_row(
+            _day(fold["out_of_sample_from_ms"]),
+            *_combination(fold["chosen"]),
+            percent(fold["in_sample_pct"]),
+            percent(fold["out_of_sample_pct"]),
+            percent(fold["best_possible_pct"]),
+        )
+    return Group(tried, folds, *(Text(f"! {warning}", style="yellow") for warning in found["warnings"]))
+
+
+def _combination(combination: Mapping[str, str]) -> list[str]:
+    return [f"{Decimal(value).normalize():f}" for value in combination.values()]
+
+
 def _flaws(data: Mapping[str, Any]) -> Iterable[str]:
     """What is wrong with recordings, a line a symbol."""
     for symbol, found in data.items():

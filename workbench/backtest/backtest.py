@@ -1,6 +1,6 @@
 """From files to a result: reads candles, strategy, rules and start, simulates, and measures."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -25,7 +25,8 @@ from workbench.candles.recording import Findings, read_recording
 class Files:
     """Where everything comes from: a folder of candles, a strategy; rules and start where they are given.
 
-    ``start_ms`` and ``end_ms`` cut the candles; ``exchange`` is asked for its rules where there is no file of them;
+    ``start_ms`` and ``end_ms`` cut the candles; ``rules_of`` is an exchange that is asked for its
+    rules where there is no file of them;
     ``worth`` in quote is what a portfolio is worth that is not given.
     """
 
@@ -34,7 +35,7 @@ class Files:
     start_ms: int | None = None
     end_ms: int | None = None
     rules: Path | None = None
-    exchange: str | None = None
+    rules_of: str | None = None
     balances: Path | None = None
     worth: Decimal = demo_portfolio.WORTH
     fee_pct: Decimal = Decimal("0.1")
@@ -42,12 +43,18 @@ class Files:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """Everything read and checked, before anything is tried."""
+    """Everything read and checked, before anything is tried; ``worth`` in quote is of a start that is not given."""
 
+    strategy: StrategyRequest
+    worth: Decimal
     trial: Trial
     timeline: Timeline
     data: dict[str, Findings]
     rules_source: str
+
+    def on_targets(self, prices: Mapping[str, Decimal]) -> dict[str, Decimal]:
+        """What it starts with at ``prices`` (symbol to quote per base) where nothing is given."""
+        return inputs.balances_at_targets(self.strategy, prices, self.worth)
 
 
 def prepare(files: Files) -> Prepared:
@@ -75,7 +82,14 @@ def prepare(files: Files) -> Prepared:
         start_balances=balances,
         fee_pct=files.fee_pct,
     )
-    return Prepared(trial, timeline, {recording.symbol: recording.findings for recording in recordings}, source)
+    return Prepared(
+        strategy,
+        files.worth,
+        trial,
+        timeline,
+        {recording.symbol: recording.findings for recording in recordings},
+        source,
+    )
 
 
 def run(prepared: Prepared, on_progress: Callable[[int], None] = lambda _: None) -> BacktestResult:
@@ -95,6 +109,6 @@ def _rules(
 ) -> tuple[dict[str, MarketRules], str]:
     if files.rules is not None:
         return inputs.read_rules(files.rules, strategy), f"given: {files.rules.name}"
-    if files.exchange is not None:
-        return inputs.fetched_rules(files.exchange, strategy), f"as {files.exchange} states them"
+    if files.rules_of is not None:
+        return inputs.fetched_rules(files.rules_of, strategy), f"as {files.rules_of} states them"
     return inputs.assumed_rules(strategy, first_prices), inputs.ASSUMED

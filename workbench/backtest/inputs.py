@@ -19,6 +19,8 @@ from pydantic_core import to_json
 from workbench.exchange.market import market_spec_for
 
 ASSUMED = "assumed: grids as fine as large markets have, and a minimum notional of 5"
+MOST = Decimal(10) ** 15
+"""Of whatever an option says."""
 _RULES = TypeAdapter(MarketRules)
 _BY_SYMBOL = TypeAdapter(dict[str, MarketRules])
 
@@ -146,20 +148,18 @@ def balances_at_targets(strategy: StrategyRequest, prices: Mapping[str, Decimal]
 
 
 def number(text: str, option: str) -> Decimal:
-    """An option's number, exact; raises MendRequest where it is not one over or equal to 0."""
+    """An option's number, exact; raises MendRequest where it is not one from 0 to ``MOST``."""
     try:
         parsed = Decimal(text)
     except ArithmeticError:
         parsed = Decimal("NaN")
-    if not parsed.is_finite() or parsed < 0:
-        raise MendRequest("number", f"{option} is {text!r}, expected a number >= 0")
+    if not parsed.is_finite() or not 0 <= parsed <= MOST:
+        raise MendRequest("number", f"{option} is {text!r}, expected a number from 0 to {MOST:f}")
     return parsed
 
 
-def moment(text: str | None, option: str) -> int | None:
+def moment(text: str, option: str) -> int:
     """Epoch milliseconds of a date or time in ISO 8601, in UTC unless it says otherwise; raises MendRequest."""
-    if text is None:
-        return None
     try:
         parsed = datetime.fromisoformat(text)
     except ValueError:

@@ -1,7 +1,7 @@
 """The candles of all symbols side by side in time, as arrays."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -54,6 +54,19 @@ class Timeline:
     def ends_at_ms(self, index: int) -> int:
         """When a candle ends, in epoch milliseconds."""
         return int(self.times_ms[index]) + self.candle_ms
+
+    def cut(self, begin: int, end: int) -> "Timeline":
+        """The candles from ``begin``, or the first complete one after it, up to ``end``, that one left out."""
+        begin += int(np.argmax(self.complete[begin:end]))
+        part = slice(begin, end)
+        return replace(
+            self,
+            times_ms=self.times_ms[part],
+            complete=self.complete[part],
+            close=[column[part] for column in self.close],
+            low=[column[part] for column in self.low],
+            high=[column[part] for column in self.high],
+        )
 
     def first_ending_at(self, time_ms: int, start: int) -> int:
         """The first candle from ``start`` on that ends at ``time_ms`` or later."""

@@ -20,6 +20,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pyarrow import csv
 
+from workbench.candles.errors import CandleFileError
+
 COLUMNS = ("timestamp", "open", "high", "low", "close", "volume")
 EXTENSIONS = (".csv", ".csv.gz", ".parquet")
 MOST_DIGITS = 18
@@ -31,15 +33,6 @@ _OTHER_UNITS = {"seconds": 1000, "microseconds": 1 / 1000, "nanoseconds": 1 / 1_
 _EXPECTED_DIGITS = f"expected all prices within {MOST_DIGITS} digits, from the largest's first to the finest's last"
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 _SCIENTIFIC = r"^[+-]?(?P<mantissa>\d*\.?\d*)(?:[eE](?P<exponent>[+-]?\d{1,6}))?$"
-
-
-class CandleFileError(ValueError):
-    """A folder or file of candles cannot be replayed. The message says where, what was found and what would do."""
-
-    def __init__(self, path: Path, line: int | None, problem: str) -> None:
-        self.path = path
-        self.line = line
-        super().__init__(f"{path}{f', line {line}' if line else ''}: {problem}")
 
 
 @dataclass(frozen=True, slots=True)

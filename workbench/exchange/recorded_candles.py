@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from workbench.candles.recording import CandleFileError, Recording, read_recording
+from workbench.candles.errors import CandleFileError
+from workbench.candles.recording import Recording, read_recording
 from workbench.exchange.market import MINUTE_MS, Candle
 
 

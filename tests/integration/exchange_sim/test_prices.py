@@ -10,7 +10,8 @@ from statistics import correlation, pstdev
 
 import pytest
 
-from workbench.candles.recording import CandleFileError, recorded_symbols
+from workbench.candles.errors import CandleFileError
+from workbench.candles.recording import recorded_symbols
 from workbench.exchange.market import Candle, FrozenPrices, Market
 from workbench.exchange.random_walk import RandomWalk
 from workbench.exchange.recorded_candles import OutOfCandles, RecordedCandles

@@ -16,7 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.candles.recording import COLUMNS, CandleFileError, Findings, Recording, read_recording, recorded_symbols
+from workbench.candles.errors import CandleFileError
+from workbench.candles.recording import COLUMNS, Findings, Recording, read_recording, recorded_symbols
 
 START = 1_500_000_000_000
 MINUTE = 60_000

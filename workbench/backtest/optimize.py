@@ -1,0 +1,299 @@
+"""Which order size, step and band would have done best, and whether that held on what came afterwards.
+
+The recording is cut into equal stretches, and every combination is tried on each of them alone. What was best on one
+stretch is then looked at on the next: walking forward, the first is in-sample and the second out-of-sample.
+"""
+
+import math
+import random
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from itertools import product
+from multiprocessing import get_context
+from os import process_cpu_count
+from pathlib import Path
+
+from botbalance.engine.exact import NEAREST
+from botbalance.errors import MendRequest
+
+from workbench import demo_portfolio
+from workbench.backtest import inputs
+from workbench.backtest.backtest import Files, Prepared, prepare
+from workbench.backtest.measures import measure
+from workbench.backtest.simulation import Trial, simulate
+
+LEAST_CANDLES = 50
+"""In a stretch; with fewer nothing can be told."""
+_NEAR_THE_EDGE = 0.1
+"""Of the range from which a random search draws, by ratio."""
+_NEAREST = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Combination:
+    """Percent of NAV, percent of the price, and quote."""
+
+    order_size_pct: Decimal
+    order_step_pct: Decimal
+    min_delta_quote: Decimal
+
+    def values(self) -> tuple[Decimal, Decimal, Decimal]:
+        return self.order_size_pct, self.order_step_pct, self.min_delta_quote
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Of one combination on one stretch: logarithmic growth over that of the targets bought once, in percent.
+
+    ``bonus_quote`` is against holding what the stretch started with, fees paid.
+    """
+
+    rebalancing_return_pct: Decimal
+    bonus_quote: Decimal
+    fills: int
+    fees_quote: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """A combination with its scores, a stretch each, oldest first.
+
+    ``in_sample_pct`` is the mean over all stretches but the last, ``out_of_sample_pct`` that over all but the first.
+    """
+
+    combination: Combination
+    scores: tuple[Score, ...]
+    in_sample_pct: Decimal
+    out_of_sample_pct: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """One step forward: what was best in-sample, and what it came to out-of-sample. Times in epoch milliseconds.
+
+    ``best_possible_pct`` is what the best of all would have come to out-of-sample: nobody could know.
+    """
+
+    in_sample_from_ms: int
+    out_of_sample_from_ms: int
+    out_of_sample_to_ms: int
+    chosen: Combination
+    in_sample_pct: Decimal
+    out_of_sample_pct: Decimal
+    best_possible_pct: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """Every combination, the best in-sample first; the walk forward; and what speaks against believing it."""
+
+    tried: Sequence[Tried]
+    folds: Sequence[Fold]
+    warnings: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Ranges:
+    """The values of each parameter that are tried, in ascending order."""
+
+    order_size_pct: Sequence[Decimal]
+    order_step_pct: Sequence[Decimal]
+    min_delta_quote: Sequence[Decimal]
+
+    def axes(self) -> tuple[Sequence[Decimal], Sequence[Decimal], Sequence[Decimal]]:
+        return self.order_size_pct, self.order_step_pct, self.min_delta_quote
+
+
+def ranges_around(strategy: Path, size: str | None, step: str | None, band: str | None) -> Ranges:
+    """The values named, as ``0.5,1,2``; where none are, half, once and twice those of the ``strategy`` file.
+
+    Raises MendRequest for what are no numbers over 0.
+    """
+    own = demo_portfolio.read_strategy(strategy)
+    return Ranges(
+        _values("--size", size, own.order_size_pct),
+        _values("--step", step, own.order_step_pct),
+        _values("--band", band, own.min_delta_quote),
+    )
+
+
+def _values(option: str, text: str | None, own: Decimal) -> list[Decimal]:
+    if text is None:
+        return [own / 2, own, own * 2]
+    values = sorted({inputs.number(part, option) for part in text.split(",")})
+    if values[0] == 0:
+        raise MendRequest("values", f"{option} is {text!r}, expected numbers over 0: 0.5,1,2")
+    return values
+
+
+NAMES = ("order_size_pct", "order_step_pct", "min_delta_quote")
+
+
+def grid(ranges: Ranges) -> list[Combination]:
+    """Every combination of the values."""
+    return [Combination(*values) for values in product(*ranges.axes())]
+
+
+def drawn(ranges: Ranges, number: int, seed: int) -> list[Combination]:
+    """``number`` combinations between the smallest and the largest values, each ratio as likely as any other."""
+    source = random.Random(seed)
+    return [
+        Combination(*(_between(axis[0], axis[-1], source.random()) for axis in ranges.axes())) for _ in range(number)
+    ]
+
+
+def search(
+    files: Files,
+    combinations: Sequence[Combination],
+    folds: int,
+    *,
+    on_grid: bool,
+    on_progress: Callable[[int], None] = lambda _: None,
+) -> Search:
+    """Try every combination on ``folds`` + 1 stretches, on all processors; ``on_progress`` is told how many are done.
+
+    Raises MendRequest where stretches are too short, and whatever a backtest refuses.
+    """
+    whole = prepare(files)
+    edges = _edges(len(whole.timeline), folds + 1)
+    for combination in combinations:  # refused here, by name, not in a worker
+        _with(whole, combination)
+    scores: dict[tuple[int, int], Score] = {}
+    context = get_context("spawn")
+    with ProcessPoolExecutor(process_cpu_count(), context, initializer=_read, initargs=(files,)) as pool:
+        waiting = {
+            pool.submit(_score, combination, edges[stretch], edges[stretch + 1]): (number, stretch)
+            for number, combination in enumerate(combinations)
+            for stretch in range(folds + 1)
+        }
+        for done, future in enumerate(as_completed(waiting), start=1):
+            scores[waiting[future]] = future.result()
+            on_progress(done)
+    tried = [
+        _tried(combination, [scores[number, stretch] for stretch in range(folds + 1)])
+        for number, combination in enumerate(combinations)
+    ]
+    starts = [whole.timeline.ends_at_ms(edge) for edge in edges[:-1]]
+    ends = [whole.timeline.ends_at_ms(edges[-1] - 1)]
+    walked = _walk_forward(tried, [*starts, *ends])
+    ranked = sorted(tried, key=lambda one: one.in_sample_pct, reverse=True)
+    return Search(ranked, walked, list(_warnings(ranked, walked, on_grid=on_grid)))
+
+
+_prepared: Prepared | None = None
+
+
+def _read(files: Files) -> None:
+    """Read the files once in each worker."""
+    global _prepared  # noqa: PLW0603 - how a process pool keeps what its tasks share
+    _prepared = prepare(files)
+
+
+def _score(combination: Combination, begin: int, end: int) -> Score:
+    if _prepared is None:
+        raise AssertionError("a worker reads the files first")
+    timeline = _prepared.timeline.cut(begin, end)
+    trial = _with(_prepared, combination)
+    trial = replace(trial, start_balances=_prepared.on_targets(timeline.closes_at(0)))
+    result = measure(trial, timeline, simulate(trial, timeline), data={}, rules_source=_prepared.rules_source)
+    return Score(result.growth.rebalancing_return_pct, result.bonus_quote, len(result.fills), result.fees_quote)
+
+
+def _with(prepared: Prepared, combination: Combination) -> Trial:
+    """The trial with other parameters; raises InvalidStrategy for values that cannot be."""
+    size, step, band = combination.values()
+    config = replace(prepared.trial.config, order_size_pct=size, order_step_pct=step, min_delta_quote=band)
+    return replace(prepared.trial, config=config)
+
+
+def _edges(candles: int, stretches: int) -> list[int]:
+    if candles // stretches < LEAST_CANDLES:
+        least = stretches * LEAST_CANDLES
+        raise MendRequest("folds", f"--folds {stretches - 1} takes {least} candles or more, and there are {candles}")
+    return [candles * stretch // stretches for stretch in range(stretches + 1)]
+
+
+def _tried(combination: Combination, scores: Sequence[Score]) -> Tried:
+    return Tried(combination, tuple(scores), _mean(scores[:-1]), _mean(scores[1:]))
+
+
+def _mean(scores: Collection[Score]) -> Decimal:
+    total = sum((score.rebalancing_return_pct for score in scores), Decimal(0))
+    return NEAREST.quantize(NEAREST.divide(total, Decimal(len(scores))), Decimal("1e-6"))
+
+
+def _walk_forward(tried: Sequence[Tried], moments: Sequence[int]) -> list[Fold]:
+    folds = []
+    for stretch in range(len(moments) - 2):
+        chosen = max(tried, key=lambda one: one.scores[stretch].rebalancing_return_pct)
+        folds.append(
+            Fold(
+                in_sample_from_ms=moments[stretch],
+                out_of_sample_from_ms=moments[stretch + 1],
+                out_of_sample_to_ms=moments[stretch + 2],
+                chosen=chosen.combination,
+                in_sample_pct=chosen.scores[stretch].rebalancing_return_pct,
+                out_of_sample_pct=chosen.scores[stretch + 1].rebalancing_return_pct,
+                best_possible_pct=max(one.scores[stretch + 1].rebalancing_return_pct for one in tried),
+            )
+        )
+    return folds
+
+
+def _warnings(ranked: Sequence[Tried], folds: Sequence[Fold], *, on_grid: bool) -> Iterator[str]:
+    """What speaks against believing the best of ``ranked``."""
+    best = ranked[0]
+    every = [one.combination.values() for one in ranked]
+    for name, value, values in zip(NAMES, best.combination.values(), zip(*every, strict=True), strict=True):
+        low, high = min(values), max(values)
+        for edge, other, where in ((low, high, "smallest"), (high, low, "largest")):
+            if low < high and _at_the_edge(value, edge, other, on_grid=on_grid):
+                yield f"the best {name}, {value:f}, is at the {where} tried: better ones may lie beyond {edge:f}"
+    neighbours = _neighbours(best, ranked, on_grid=on_grid)
+    if neighbours:
+        scores = [neighbour.in_sample_pct for neighbour in neighbours]
+        typical = NEAREST.divide(sum(scores, Decimal(0)), Decimal(len(scores)))
+        if best.in_sample_pct > 0 and (min(scores) < 0 or typical * 2 < best.in_sample_pct):
+            yield (
+                f"the neighbours of the best disagree: it made {best.in_sample_pct:+.2f} % in-sample, "
+                f"they {typical:+.2f} % on average and {min(scores):+.2f} % at worst; it may be luck"
+            )
+    if best.in_sample_pct <= 0:
+        yield "no combination beat buying the targets once, not even in-sample"
+    walked = NEAREST.divide(sum((fold.out_of_sample_pct for fold in folds), Decimal(0)), Decimal(len(folds)))
+    promised = NEAREST.divide(sum((fold.in_sample_pct for fold in folds), Decimal(0)), Decimal(len(folds)))
+    if walked < 0 < promised or walked * 2 < promised:
+        yield (
+            f"what was best in-sample made {promised:+.2f} % there on average and {walked:+.2f} % out-of-sample: "
+            "do not count on it"
+        )
+
+
+def _at_the_edge(value: Decimal, edge: Decimal, other: Decimal, *, on_grid: bool) -> bool:
+    if on_grid:
+        return value == edge
+    return abs(math.log(value / edge)) <= _NEAR_THE_EDGE * abs(math.log(other / edge))
+
+
+def _neighbours(best: Tried, tried: Sequence[Tried], *, on_grid: bool) -> list[Tried]:
+    """On a grid, those that differ by one step of one parameter; else the nearest by ratio."""
+    axes = [sorted({one.combination.values()[axis] for one in tried}) for axis in range(len(NAMES))]
+
+    def distance(one: Tried) -> float:
+        pairs = zip(one.combination.values(), best.combination.values(), axes, strict=True)
+        if on_grid:
+            return sum(abs(axis.index(value) - axis.index(of_best)) for value, of_best, axis in pairs)
+        return sum(abs(math.log(value / of_best)) for value, of_best, _ in pairs)
+
+    others = [one for one in tried if one is not best]
+    if on_grid:
+        return [one for one in others if distance(one) == 1]
+    return sorted(others, key=distance)[:_NEAREST]
+
+
+def _between(low: Decimal, high: Decimal, part: float) -> Decimal:
+    """``part`` of the way from ``low`` to ``high`` by ratio, to three significant digits."""
+    value = float(low) * (float(high) / float(low)) ** part
+    return Decimal(f"{value:.3g}")
