@@ -118,11 +118,10 @@ def with_fee(rules: Mapping[str, MarketRules], fee_pct: Decimal) -> dict[str, Ma
 def read_balances(path: Path, strategy: StrategyRequest) -> dict[str, Decimal]:
     """Quantities by asset in a JSON file, ``{"BTC": "0.5", "USDT": "1000"}``; raises MendRequest where they are not."""
     document = _json_object(path, "--balances")
-    managed = {*strategy.target_allocations, strategy.quote_asset}
-    balances = {}
+    balances = dict.fromkeys([*strategy.target_allocations, strategy.quote_asset], Decimal(0))
     for asset, given in document.items():
-        if asset not in managed:
-            expected = ", ".join(sorted(managed))
+        if asset not in balances:
+            expected = ", ".join(balances)
             raise MendRequest("balances", f"--balances is {path}: {asset} is none of the strategy's assets: {expected}")
         try:
             balances[asset] = Decimal(str(given))

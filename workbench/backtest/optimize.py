@@ -179,7 +179,7 @@ def search(
     ends = [whole.timeline.ends_at_ms(edges[-1] - 1)]
     walked = _walk_forward(tried, [*starts, *ends])
     ranked = sorted(tried, key=lambda one: one.in_sample_pct, reverse=True)
-    return Search(ranked, walked, list(_warnings(ranked, walked, on_grid=on_grid)))
+    return Search(ranked, walked, list(warnings_about(ranked, walked, on_grid=on_grid)))
 
 
 _prepared: Prepared | None = None
@@ -242,7 +242,7 @@ def _walk_forward(tried: Sequence[Tried], moments: Sequence[int]) -> list[Fold]:
     return folds
 
 
-def _warnings(ranked: Sequence[Tried], folds: Sequence[Fold], *, on_grid: bool) -> Iterator[str]:
+def warnings_about(ranked: Sequence[Tried], folds: Sequence[Fold], *, on_grid: bool) -> Iterator[str]:
     """What speaks against believing the best of ``ranked``."""
     best = ranked[0]
     every = [one.combination.values() for one in ranked]
@@ -264,7 +264,7 @@ def _warnings(ranked: Sequence[Tried], folds: Sequence[Fold], *, on_grid: bool) 
         yield "no combination beat buying the targets once, not even in-sample"
     walked = NEAREST.divide(sum((fold.out_of_sample_pct for fold in folds), Decimal(0)), Decimal(len(folds)))
     promised = NEAREST.divide(sum((fold.in_sample_pct for fold in folds), Decimal(0)), Decimal(len(folds)))
-    if walked < 0 < promised or walked * 2 < promised:
+    if promised > 0 and walked * 2 < promised:
         yield (
             f"what was best in-sample made {promised:+.2f} % there on average and {walked:+.2f} % out-of-sample: "
             "do not count on it"

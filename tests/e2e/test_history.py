@@ -1,0 +1,139 @@
+"""Trying a strategy on history, as a user does: download, backtest, report, search."""
+
+import json
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.command import run
+from tests.integration.exchange.simulated import running_exchange
+from workbench.demo_portfolio import FIRST_PRICES
+from workbench.exchange.market import Market
+from workbench.exchange.random_walk import RandomWalk
+
+RECORDED = Path(__file__).parents[3] / "shared/data/candles"
+STRATEGY = {
+    "target_allocations": {"BTC": "30", "ETH": "25", "XRP": "20", "BNB": "15", "USDT": "10"},
+    "order_size_pct": "1",
+    "order_step_pct": "0.4",
+    "min_delta_quote": "100",
+}
+START = 1_600_000_020_000
+
+
+@pytest.fixture
+def strategy(tmp_path: Path) -> Path:
+    path = tmp_path / "strategy.json"
+    path.write_text(json.dumps(STRATEGY))
+    return path
+
+
+@pytest.fixture(scope="module")
+def downloaded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """1,200 minutes of four pairs, downloaded from the simulated exchange."""
+    assets = ("BTC", "ETH", "XRP", "BNB")
+    market = Market.with_default_filters(
+        {f"{asset}USDT": FIRST_PRICES[asset] for asset in assets}, RandomWalk(seed=1, start_ms=START)
+    )
+    for _ in range(1_200):
+        market.advance()
+    folder = tmp_path_factory.mktemp("candles")
+    with running_exchange(market) as exchange:
+        arguments = ("candles", "fetch", str(folder), *(f"{asset}/USDT" for asset in assets))
+        window = ("--start=2020-09-13T12:27:00Z", "--end=2020-09-14T08:27:00Z", f"--base-url={exchange.url}")
+        for _ in range(2):  # the second finds everything there
+            status, output, errors = run(*arguments, *window)
+            assert (status, errors) == (0, "")
+            assert output.splitlines() == [str(folder / f"{asset}USDT-1m.csv") for asset in assets]
+    return folder
+
+
+def backtest(candles: Path, strategy: Path, *more: str) -> dict[str, Any]:
+    status, output, errors = run("backtest", f"--candles={candles}", f"--strategy={strategy}", "--json", *more)
+    assert (status, errors) == (0, "")
+    result: dict[str, Any] = json.loads(output)
+    return result
+
+
+def recompute(result: dict[str, Any]) -> None:
+    """NAV and bonus from the fills alone: the same digits."""
+    held = {asset: Fraction(quantity) for asset, quantity in result["start_balances"].items()}
+    prices = {symbol.removesuffix("USDT"): Fraction(price) for symbol, price in result["end_prices"].items()}
+    prices["USDT"] = Fraction(1)
+    hold = sum(quantity * prices[asset] for asset, quantity in held.items())
+    fees = Fraction(0)
+    for fill in result["fills"]:
+        sign = 1 if fill["side"] == "buy" else -1
+        held[fill["base"]] += sign * Fraction(fill["base_qty"])
+        held["USDT"] -= sign * Fraction(fill["base_qty"]) * Fraction(fill["price"])
+        held[fill["fee_asset"]] -= Fraction(fill["fee"])
+        fees += Fraction(fill["fee"]) * (1 if fill["fee_asset"] == "USDT" else Fraction(fill["price"]))
+    nav = sum(quantity * prices[asset] for asset, quantity in held.items())
+    assert nav == Fraction(result["nav_end"])
+    assert hold == Fraction(result["hold_quote"])
+    assert nav - hold == Fraction(result["bonus_quote"]) == sum(Fraction(f["bonus_quote"]) for f in result["fills"])
+    assert fees == Fraction(result["fees_quote"])
+
+
+def test_a_strategy_is_tried_on_what_was_downloaded(downloaded: Path, strategy: Path, tmp_path: Path) -> None:
+    report = tmp_path / "report.html"
+    result = backtest(downloaded, strategy, f"--report={report}", "--nav=20000")
+    assert result["candles"] == 1_200
+    assert result["fills"]
+    assert float(result["nav_start"]) == 20_000
+    recompute(result)
+    page = report.read_text("utf-8")
+    assert result["verdict"] in page
+    assert "http" not in page.replace("http-equiv", "").replace("http://www.w3.org/", "")
+
+
+def test_the_table_says_what_the_json_says(downloaded: Path, strategy: Path) -> None:
+    result = backtest(downloaded, strategy)
+    status, output, errors = run("backtest", f"--candles={downloaded}", f"--strategy={strategy}")
+    assert (status, errors) == (0, "")
+    text = " ".join(output.split())
+    assert result["verdict"] in text
+    assert f"{result['orders']['placed']} orders: {result['orders']['filled']} filled" in text
+
+
+def test_a_part_of_the_time_with_rules_fee_and_start_of_ones_own(
+    downloaded: Path, strategy: Path, tmp_path: Path
+) -> None:
+    rules, balances = tmp_path / "rules.json", tmp_path / "balances.json"
+    market = {"tick_size": "0.05", "lot_size": "0.01", "min_notional": "10"}
+    rules.write_text(json.dumps({f"{asset}USDT": market for asset in ("BTC", "ETH", "XRP", "BNB")}))
+    balances.write_text(json.dumps({"BTC": "0.5", "USDT": "10000"}))
+    result = backtest(
+        downloaded,
+        strategy,
+        *(f"--rules={rules}", f"--balances={balances}", "--fee-pct=0"),
+        *("--start=2020-09-13T18:00:00Z", "--end=2020-09-14T06:00:00Z"),
+    )
+    assert result["candles"] == 720
+    assert result["start_balances"] == {"BTC": "0.5", "ETH": "0", "XRP": "0", "BNB": "0", "USDT": "10000"}
+    assert (Fraction(result["fees_quote"]), result["rules_source"]) == (0, "given: rules.json")
+    assert all(Fraction(fill["price"]) % Fraction(1, 20) == 0 for fill in result["fills"])
+    recompute(result)
+
+
+@pytest.mark.skipif(not RECORDED.is_dir(), reason="no recorded candles beside the checkout")
+def test_years_of_recorded_hours(strategy: Path, tmp_path: Path) -> None:
+    result = backtest(RECORDED, strategy, f"--report={tmp_path / 'report.html'}")
+    assert result["candles"] == 11_181
+    assert result["data"]["XRPUSDT"]["leading_zero_rows"] == 8_820
+    assert len(result["fills"]) > 1_000
+    recompute(result)
+
+
+def test_a_search_ranks_what_it_tried_and_warns(downloaded: Path, strategy: Path) -> None:
+    arguments = (f"--candles={downloaded}", f"--strategy={strategy}", "--size=1,4", "--step=0.1", "--band=100")
+    status, output, errors = run("optimize", *arguments, "--folds=2", "--json")
+    assert (status, errors) == (0, "")
+    found = json.loads(output)
+    assert len(found["tried"]) == 2
+    assert len(found["folds"]) == 2
+    status, output, errors = run("optimize", *arguments, "--folds=2", "--random=3")
+    assert (status, errors) == (0, "")
+    assert "3 combinations" in output

@@ -1,0 +1,135 @@
+"""The search for parameters: what is tried, how it walks forward, and when it warns."""
+
+import json
+from collections.abc import Sequence
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from botbalance.engine import InvalidStrategy
+from botbalance.errors import MendRequest
+
+from tests.unit.backtest.test_simulation import walk
+from workbench.backtest.backtest import Files, prepare, run
+from workbench.backtest.optimize import (
+    Combination,
+    Fold,
+    Ranges,
+    Score,
+    Search,
+    Tried,
+    drawn,
+    grid,
+    ranges_around,
+    search,
+    warnings_about,
+)
+
+D = Decimal
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Files:
+    """300 hourly candles of one pair, and a strategy."""
+    rows = walk(seed=5, first=100, candles=300, wildness=0.02, gap_every=0)
+    lines = [
+        f"{1_600_002_000_000 + hour * 3_600_000},{close},{high},{low},{close},1"
+        for hour, (low, high, close) in enumerate(row for row in rows if row is not None)
+    ]
+    (tmp_path / "BTCUSDT.csv").write_text("\n".join(lines))
+    strategy = tmp_path / "strategy.json"
+    parameters = {"order_size_pct": "2", "order_step_pct": "0.5", "min_delta_quote": "100"}
+    strategy.write_text(json.dumps({"target_allocations": {"BTC": "50", "USDT": "50"}} | parameters))
+    return Files(tmp_path, strategy)
+
+
+def test_a_grid_has_every_combination_and_what_is_not_given_is_half_once_and_twice_the_own(files: Files) -> None:
+    ranges = ranges_around(files.strategy, None, "1,0.2", None)
+    assert ranges == Ranges([D(1), D(2), D(4)], [D("0.2"), D(1)], [D(50), D(100), D(200)])
+    assert len(set(grid(ranges))) == 18
+
+
+def test_draws_lie_between_the_values_and_repeat_with_their_seed() -> None:
+    ranges = Ranges([D("0.1"), D(10)], [D("0.5")], [D(50), D(100), D(200)])
+    combinations = drawn(ranges, 200, seed=1)
+    assert combinations == drawn(ranges, 200, seed=1) != drawn(ranges, 200, seed=2)
+    sizes = [combination.order_size_pct for combination in combinations]
+    assert all(D("0.1") <= size <= 10 for size in sizes)
+    assert 60 <= sum(size < 1 for size in sizes) <= 140  # by ratio: half of them below 1
+    assert {combination.order_step_pct for combination in combinations} == {D("0.5")}
+    assert all(50 <= combination.min_delta_quote <= 200 for combination in combinations)
+
+
+def test_each_stretch_is_a_backtest_of_its_own_and_the_walk_takes_the_best_of_the_one_before(files: Files) -> None:
+    combinations = grid(Ranges([D(1), D(5)], [D("0.5"), D(2)], [D(100)]))
+    progress: list[int] = []
+    found: Search = search(files, combinations, 2, on_grid=True, on_progress=progress.append)
+    assert progress == list(range(1, 13))
+    assert {one.combination for one in found.tried} == set(combinations)
+    assert [one.in_sample_pct for one in found.tried] == sorted((o.in_sample_pct for o in found.tried), reverse=True)
+
+    # The second stretch by hand: candles 100 to 199, on its targets at the first of them.
+    whole = prepare(files)
+    start, end = (int(whole.timeline.times_ms[candle]) for candle in (100, 200))
+    strategy = json.loads(files.strategy.read_text()) | {"order_size_pct": "5", "order_step_pct": "2"}
+    files.strategy.write_text(json.dumps(strategy))
+    alone = run(prepare(Files(files.candles, files.strategy, start_ms=start, end_ms=end)))
+    (tried,) = (one for one in found.tried if one.combination == Combination(D(5), D(2), D(100)))
+    assert tried.scores[1] == Score(
+        alone.growth.rebalancing_return_pct, alone.bonus_quote, len(alone.fills), alone.fees_quote
+    )
+    made = [score.rebalancing_return_pct for score in tried.scores]
+    assert abs(tried.in_sample_pct - (made[0] + made[1]) / 2) <= D("1e-6")
+    assert abs(tried.out_of_sample_pct - (made[1] + made[2]) / 2) <= D("1e-6")
+
+    for step, fold in enumerate(found.folds):
+        best = max(found.tried, key=lambda one: one.scores[step].rebalancing_return_pct)
+        assert fold.chosen == best.combination
+        assert fold.in_sample_pct == best.scores[step].rebalancing_return_pct
+        assert fold.out_of_sample_pct == best.scores[step + 1].rebalancing_return_pct
+        assert fold.best_possible_pct == max(one.scores[step + 1].rebalancing_return_pct for one in found.tried)
+    assert [fold.out_of_sample_to_ms for fold in found.folds][:-1] == [
+        fold.out_of_sample_from_ms for fold in found.folds
+    ][1:]
+
+
+def test_stretches_that_are_too_short_and_values_that_cannot_be_are_refused(files: Files) -> None:
+    with pytest.raises(MendRequest, match="--folds 6 takes 350 candles or more, and there are 300"):
+        search(files, grid(Ranges([D(1)], [D(1)], [D(100)])), 6, on_grid=True)
+    with pytest.raises(InvalidStrategy, match="order_step_pct is 60"):
+        search(files, grid(Ranges([D(1)], [D(60)], [D(100)])), 2, on_grid=True)
+
+
+def tried(size: str, *scores: str) -> Tried:
+    made = tuple(Score(D(score), D(0), 1, D(0)) for score in scores)
+    return Tried(Combination(D(size), D(1), D(100)), made, D(scores[0]), D(scores[-1]))
+
+
+def fold(in_sample: str, out_of_sample: str) -> Fold:
+    return Fold(0, 1, 2, Combination(D(1), D(1), D(100)), D(in_sample), D(out_of_sample), D(9))
+
+
+@pytest.mark.parametrize(
+    ("scores", "walked", "expected"),
+    [
+        ({"1": "1.8", "2": "2", "4": "1.7"}, ("2", "1.9"), []),
+        ({"1": "2", "2": "1.8", "4": "1.7"}, ("2", "1.9"), ["at the smallest tried: better ones may lie beyond 1"]),
+        ({"1": "1.7", "2": "1.8", "4": "2"}, ("2", "1.9"), ["at the largest tried: better ones may lie beyond 4"]),
+        ({"1": "0.5", "2": "2", "4": "0.6"}, ("2", "1.9"), ["neighbours of the best disagree"]),
+        ({"1": "3.9", "2": "4", "4": "-0.1"}, ("4", "3.9"), ["neighbours of the best disagree"]),
+        ({"1": "1.8", "2": "2", "4": "1.7"}, ("2", "0.9"), ["do not count on it"]),
+        ({"1": "1.8", "2": "2", "4": "1.7"}, ("2", "-1"), ["do not count on it"]),
+        ({"1": "-3", "2": "-2", "4": "-2.5"}, ("-2", "-2"), ["no combination beat buying the targets once"]),
+    ],
+)
+def test_what_speaks_against_the_best(scores: dict[str, str], walked: tuple[str, str], expected: Sequence[str]) -> None:
+    ranked = sorted((tried(*one) for one in scores.items()), key=lambda one: one.in_sample_pct, reverse=True)
+    warnings = list(warnings_about(ranked, [fold(*walked)], on_grid=True))
+    assert len(warnings) == len(expected)
+    assert all(words in warning for words, warning in zip(expected, warnings, strict=True))
+
+
+def test_draws_near_the_end_of_their_range_are_at_its_edge() -> None:
+    ranked = [tried(size, score) for size, score in (("1.1", "2"), ("5", "1.9"), ("10", "1.8"), ("1", "1.7"))]
+    (warning,) = warnings_about(ranked, [fold("2", "1.9")], on_grid=False)
+    assert "the best order_size_pct, 1.1, is at the smallest tried" in warning
