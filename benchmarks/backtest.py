@@ -73,11 +73,11 @@ class Speed(NamedTuple):
     candles_per_s: float
 
 
-def random_walk(count: int) -> list[Recording]:
+def random_walk(count: int, seed: int = SEED, candle_ms: int = ONE_CANDLE_MS) -> list[Recording]:
     """``count`` candles of each market: a random walk, ``COMMON`` of whose steps all share."""
-    rng = np.random.default_rng(SEED)
-    step = YEARLY_VOLATILITY / np.sqrt(YEAR)
-    times = START_MS + ONE_CANDLE_MS * np.arange(count, dtype=np.int64)
+    rng = np.random.default_rng(seed)
+    step = YEARLY_VOLATILITY / np.sqrt(YEAR * ONE_CANDLE_MS / candle_ms)
+    times = START_MS + candle_ms * np.arange(count, dtype=np.int64)
     findings = Findings(count, int(times[0]), int(times[-1]), *[0] * 8)
     common = COMMON * rng.standard_normal(count)
     recordings = []
@@ -91,7 +91,7 @@ def random_walk(count: int) -> list[Recording]:
         units = {name: np.rint(column * 10**decimals).astype(np.int64) for name, column in prices.items()}
         symbol, no_volumes = f"{asset}USDT", pa.nulls(0, pa.string())
         recordings.append(
-            Recording(symbol, ONE_CANDLE_MS, decimals, times, **units, volume_texts=no_volumes, findings=findings)
+            Recording(symbol, candle_ms, decimals, times, **units, volume_texts=no_volumes, findings=findings)
         )
     return recordings
 

@@ -5,6 +5,7 @@ import math
 import sys
 import time
 from collections.abc import Callable
+from enum import StrEnum
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -23,6 +24,7 @@ from workbench.gateway import TICK_PATH
 from workbench.tables import (
     backtest_table,
     check_table,
+    cost_table,
     decisions_table,
     execution_table,
     plan_table,
@@ -46,6 +48,21 @@ app = typer.Typer(
 
 candle_files = typer.Typer(no_args_is_help=True, help="Recorded candles.")
 app.add_typer(candle_files, name="candles")
+
+
+class Band(StrEnum):
+    """Bands for which it was measured how often there is something to do."""
+
+    HALF = "0.5"
+    ONE = "1"
+
+
+class Log(StrEnum):
+    """Which ticks are logged."""
+
+    EVERY = "every"
+    CHANGES = "changes"
+
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 Url = Annotated[str, typer.Option(help="Where the API answers.")]
@@ -302,6 +319,25 @@ def fetch(
 
     for pair in pairs:
         typer.echo(download(pair))
+
+
+@app.command()
+def cost(
+    users: Annotated[
+        list[int] | None, typer.Option(min=1, max=100_000_000, help="How many; several for a line each.")
+    ] = None,
+    band: Annotated[Band, typer.Option(help="Their band, in percent of NAV.")] = Band.ONE,
+    log: Annotated[Log, typer.Option(help="DECISION_LOG, as the functions have it.")] = Log.CHANGES,
+    as_json: Json = False,
+) -> None:
+    """Estimate a month's cost on AWS, from counted use and list prices."""
+    from workbench.cost import ACTIVITY, PRICES, cost_of  # noqa: PLC0415
+    from workbench.template import read_template  # noqa: PLC0415
+
+    template = read_template()
+    costs = [cost_of(number, log.value, ACTIVITY[band], template) for number in users or (1, 1_000, 100_000, 1_000_000)]
+    lines = [to_jsonable_python(one) | {"total": one.total, "per_user": one.per_user} for one in costs]
+    _show(to_jsonable_python({"costs": lines, "prices": PRICES}), cost_table, as_json=as_json)
 
 
 @app.command()

@@ -23,6 +23,8 @@ CREDENTIALS = {
     "AWS_DEFAULT_REGION": "us-east-1",
 }
 """Nobody's: what runs here must never reach a real account."""
+LOCAL_SETTINGS = {"PORTFOLIO_MAX_AGE": "0"}
+"""Every tick looks at the account: time goes as fast as ticks come here, and candles have a time of their own."""
 
 _TABLE_PROPERTIES = (
     "AttributeDefinitions",

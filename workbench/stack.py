@@ -27,7 +27,7 @@ from botbalance.trading.strategy import change_strategy, switch_autopilot
 from workbench.audit import differences
 from workbench.clock import FollowingClock, tick_at
 from workbench.cloud import LOOPBACK
-from workbench.embedded_aws import CREDENTIALS, EmbeddedAws
+from workbench.embedded_aws import CREDENTIALS, LOCAL_SETTINGS, EmbeddedAws
 from workbench.exchange.binance_api import BinanceApi
 from workbench.exchange.books import Books
 from workbench.exchange.control_client import SimulatorClient
@@ -183,7 +183,7 @@ class Stack:
         self.clock = FollowingClock(self.exchange, about.now)
         aws = EmbeddedAws(self._template, run=about.id, dynamodb=self._options.dynamodb, host=self._options.listen)
         started.callback(aws.stop)
-        environment = aws.start() | {"EXCHANGE_BASE_URL": exchange_url} | _own_settings()
+        environment = aws.start() | LOCAL_SETTINGS | {"EXCHANGE_BASE_URL": exchange_url} | _own_settings()
         services = bootstrap.Services(read_settings(environment), clock=self.clock)
         started.callback(services.close)
         bootstrap.use(services)

@@ -182,6 +182,21 @@ def _combination(combination: Mapping[str, str]) -> list[str]:
     return [f"{Decimal(value).normalize():f}" for value in combination.values()]
 
 
+def cost_table(found: Mapping[str, Any]) -> RenderableType:
+    """What so many users cost in a month, a column each, and the prices."""
+    columns = [f"{cost['users']:,} users" for cost in found["costs"]]
+    table = _table("US dollars a month", "", *columns, numbers=tuple(columns))
+    for part in found["costs"][0]["parts"]:
+        table.add_row(part, *(amount(cost["parts"][part]) for cost in found["costs"]))
+    table.add_row("total", *(amount(cost["total"]) for cost in found["costs"]), style="bold")
+    table.add_row("per user", *(f"{Decimal(cost['per_user']):,.4f}" for cost in found["costs"]), style="bold")
+    prices = ", ".join(
+        f"{Decimal(price['dollars']):.10f}".rstrip("0").rstrip(".") + f" a {price['per']} ({price['seen']})"
+        for price in found["prices"].values()
+    )
+    return Group(table, Text(f"List prices of us-east-1, with the month they were seen in: {prices}.", style="dim"))
+
+
 def _flaws(data: Mapping[str, Any]) -> Iterable[str]:
     """What is wrong with recordings, a line a symbol."""
     for symbol, found in data.items():

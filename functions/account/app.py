@@ -46,7 +46,7 @@ Since = Annotated[int, Query(ge=0, le=END_OF_TIME, description="Not before this 
 Until = Annotated[int, Query(ge=0, le=END_OF_TIME, description="Not after this time, in epoch seconds.")]
 Symbol = Annotated[str | None, Query(max_length=40, description="Of this pair only: BTCUSDT.")]
 Status = Annotated[OrderStatus | None, Query(description="In this state only.")]
-Outcome = Annotated[Literal["decided", "skipped"] | None, Query(description="Of this kind only.")]
+Outcome = Annotated[Literal["decided", "skipped", "quiet"] | None, Query(description="Of this kind only.")]
 ClientOrderId = Annotated[str, Path(pattern=r"^[0-9a-f]{20}$")]
 OneOrder = Annotated[
     str | None, Query(pattern=r"^[0-9a-f]{20}$", description="The one with this id, whatever else is asked for.")

@@ -1,47 +1,103 @@
 """Finds who is due and hands them to the workers, a chunk of users a message."""
 
 import json
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from datetime import datetime
 from itertools import batched
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botbalance.bootstrap import services
 from botbalance.errors import MendRequest, TryAgainLater
 from botbalance.log import logger
-from botbalance.trading.desk import TICK_SECONDS
+from botbalance.store.conditions import in_our_words
+from botbalance.store.decisions import TICK_SECONDS
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_sqs.type_defs import SendMessageBatchRequestEntryTypeDef
 
 MESSAGES_PER_REQUEST = 10
+LONGEST_BODY = 256 * 1024 // MESSAGES_PER_REQUEST
+"""Bytes; SQS takes 256 KiB a request. 500 users with UUIDs for ids are 20,000."""
+ATTEMPTS = 3
+"""How often a message is sent that the queue fails to take by no fault of ours."""
+
+
+class _Message(NamedTuple):
+    users: int
+    body: str
 
 
 @logger.inject_lambda_context(clear_state=True)
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     """Entry point for the state machine: ``{"tick_at": "2026-01-31T12:00:30Z"}`` → users and messages sent.
 
+    Messages are sent while users are still being read, so a million of them need no more memory than a few pages.
     Raises TryAgainLater where the queue took only a part: the tick is then dispatched again, and the claims
     skip whoever had it already.
     """
     ts_tick = _ts_tick(event)
     wired = services()
-    users = messages = 0
-    due = wired.strategies.users_on_autopilot()
+    sqs, queue, threads = wired.sqs, wired.settings.tick_queue_url, wired.settings.dispatch_threads
+    due = wired.strategies.users_on_autopilot(threads)
     if wired.desk.operator.halt_reason() is not None:  # then what rests is cancelled, whoever placed it
         due = iter({*due, *wired.desk.orders.users_with_watched_orders()})
-    chunks = batched(due, wired.settings.dispatch_chunk, strict=False)
-    for request in batched(chunks, MESSAGES_PER_REQUEST, strict=False):
-        answer = wired.sqs.send_message_batch(
-            QueueUrl=wired.settings.tick_queue_url,
-            Entries=[
-                {"Id": str(index), "MessageBody": json.dumps({"ts_tick": ts_tick, "user_ids": user_ids})}
-                for index, user_ids in enumerate(request)
-            ],
-        )
-        if answer.get("Failed"):
-            raise TryAgainLater("queue_refused", f"the queue took only a part of tick {ts_tick}: {answer['Failed']}")
-        users += sum(map(len, request))
-        messages += len(request)
+    users = messages = 0
+    sending: set[Future[None]] = set()
+    with ThreadPoolExecutor(threads) as pool:
+        for request in batched(
+            _messages(ts_tick, due, wired.settings.dispatch_chunk), MESSAGES_PER_REQUEST, strict=False
+        ):
+            if len(sending) == threads:
+                sent, sending = wait(sending, return_when=FIRST_COMPLETED)
+                _require_sent(sent)
+            sending.add(pool.submit(_send, sqs, queue, [message.body for message in request]))
+            users += sum(message.users for message in request)
+            messages += len(request)
+        _require_sent(sending)
     logger.info("dispatched", ts_tick=ts_tick, users=users, messages=messages)
     return {"ts_tick": ts_tick, "users": users, "messages": messages}
+
+
+def _messages(ts_tick: int, due: Iterable[str], chunk: int) -> Iterator[_Message]:
+    """The users, ``chunk`` of them a message, or fewer where ids are so long that ten messages are no request."""
+    for user_ids in batched(due, chunk, strict=False):
+        yield from _split(ts_tick, user_ids)
+
+
+def _split(ts_tick: int, user_ids: Sequence[str]) -> Iterator[_Message]:
+    """One message, or the halves of what is too long for one. A single id, a key of 2,048 bytes at most, never is."""
+    body = json.dumps({"ts_tick": ts_tick, "user_ids": user_ids})  # ASCII: as many bytes
+    if len(body) <= LONGEST_BODY:
+        yield _Message(len(user_ids), body)
+        return
+    middle = len(user_ids) // 2
+    yield from _split(ts_tick, user_ids[:middle])
+    yield from _split(ts_tick, user_ids[middle:])
+
+
+def _send(sqs: "SQSClient", queue: str, bodies: Sequence[str]) -> None:
+    """Send up to ten messages at once, and again those that the queue failed to take; raises TryAgainLater."""
+    entries: list[SendMessageBatchRequestEntryTypeDef] = [
+        {"Id": str(index), "MessageBody": body} for index, body in enumerate(bodies)
+    ]
+    for _ in range(ATTEMPTS):
+        with in_our_words("the queue"):
+            failed = sqs.send_message_batch(QueueUrl=queue, Entries=entries).get("Failed", [])
+        if not failed:
+            return
+        if any(refusal["SenderFault"] for refusal in failed):
+            break
+        refused = {refusal["Id"] for refusal in failed}
+        entries = [entry for entry in entries if entry["Id"] in refused]
+    raise TryAgainLater("queue_refused", f"the queue took only a part of the tick: {failed}")
+
+
+def _require_sent(requests: Iterable[Future[None]]) -> None:
+    for request in requests:
+        request.result()
 
 
 def _ts_tick(event: dict[str, Any]) -> int:

@@ -38,7 +38,7 @@ def tick_users(record: SQSRecord, lambda_context: LambdaContext) -> None:
         if is_over(message.ts_tick, desk.clock()):
             alarm("tick_late", "a tick came after its time", ts_tick=message.ts_tick, users=len(message.user_ids))
             return
-        due = due_users(desk, message.user_ids)
+        due = due_users(desk, message.user_ids, message.ts_tick)
     except (ValidationError, TryAgainLater) as error:
         alarm("message_failed", "a message could not be worked on", message_id=record.message_id, reason=str(error))
         raise

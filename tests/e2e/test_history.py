@@ -32,17 +32,17 @@ def strategy(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def downloaded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """1,200 minutes of four pairs, downloaded from the simulated exchange."""
+    """500 minutes of four pairs, downloaded from the simulated exchange."""
     assets = ("BTC", "ETH", "XRP", "BNB")
     market = Market.with_default_filters(
         {f"{asset}USDT": FIRST_PRICES[asset] for asset in assets}, RandomWalk(seed=1, start_ms=START)
     )
-    for _ in range(1_200):
+    for _ in range(500):
         market.advance()
     folder = tmp_path_factory.mktemp("candles")
     with running_exchange(market) as exchange:
         arguments = ("candles", "fetch", str(folder), *(f"{asset}/USDT" for asset in assets))
-        window = ("--start=2020-09-13T12:27:00Z", "--end=2020-09-14T08:27:00Z", f"--base-url={exchange.url}")
+        window = ("--start=2020-09-13T12:27:00Z", "--end=2020-09-13T20:47:00Z", f"--base-url={exchange.url}")
         for _ in range(2):  # the second finds everything there
             status, output, errors = run(*arguments, *window)
             assert (status, errors) == (0, "")
@@ -80,7 +80,7 @@ def recompute(result: dict[str, Any]) -> None:
 def test_a_strategy_is_tried_on_what_was_downloaded(downloaded: Path, strategy: Path, tmp_path: Path) -> None:
     report = tmp_path / "report.html"
     result = backtest(downloaded, strategy, f"--report={report}", "--nav=20000")
-    assert result["candles"] == 1_200
+    assert result["candles"] == 500
     assert result["fills"]
     assert float(result["nav_start"]) == 20_000
     recompute(result)
@@ -109,11 +109,12 @@ def test_a_part_of_the_time_with_rules_fee_and_start_of_ones_own(
         downloaded,
         strategy,
         *(f"--rules={rules}", f"--balances={balances}", "--fee-pct=0"),
-        *("--start=2020-09-13T18:00:00Z", "--end=2020-09-14T06:00:00Z"),
+        *("--start=2020-09-13T13:00:00Z", "--end=2020-09-13T20:00:00Z"),
     )
-    assert result["candles"] == 720
+    assert result["candles"] == 420
     assert result["start_balances"] == {"BTC": "0.5", "ETH": "0", "XRP": "0", "BNB": "0", "USDT": "10000"}
-    assert (Fraction(result["fees_quote"]), result["rules_source"]) == (0, "given: rules.json")
+    assert Fraction(result["fees_quote"]) == 0
+    assert result["rules_source"] == "given: rules.json"
     assert all(Fraction(fill["price"]) % Fraction(1, 20) == 0 for fill in result["fills"])
     recompute(result)
 
@@ -129,11 +130,7 @@ def test_years_of_recorded_hours(strategy: Path, tmp_path: Path) -> None:
 
 def test_a_search_ranks_what_it_tried_and_warns(downloaded: Path, strategy: Path) -> None:
     arguments = (f"--candles={downloaded}", f"--strategy={strategy}", "--size=1,4", "--step=0.1", "--band=100")
-    status, output, errors = run("optimize", *arguments, "--folds=2", "--json")
-    assert (status, errors) == (0, "")
-    found = json.loads(output)
-    assert len(found["tried"]) == 2
-    assert len(found["folds"]) == 2
     status, output, errors = run("optimize", *arguments, "--folds=2", "--random=3")
     assert (status, errors) == (0, "")
     assert "3 combinations" in output
+    assert output.count("2020-09-13") == 2  # steps forward

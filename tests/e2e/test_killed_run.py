@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import boto3
 import pytest
+from botbalance.store.decisions import TICK_SECONDS
 from botbalance.store.orders import Order, OrdersTable
-from botbalance.trading.desk import TICK_SECONDS
 
 from tests.e2e.command import finish, run, start, summary_of
 from workbench.audit import differences

@@ -64,14 +64,14 @@ class Screen:
         return stop
 
     def _add_fills(self, eventful: NDArray[np.bool_], bounds: QuietBounds, start: int, end: int) -> None:
-        """Mark the candles in which a resting order fills: exactly, in whole units."""
+        """Mark the candles that trade through a resting order's limit, as ``trades_through`` has it; in whole units."""
         for row, asset in enumerate(bounds.assets):
             decimals = self._timeline.decimals[row]
-            if asset.low_from is not None:
-                least = int(asset.low_from.scaleb(decimals).to_integral_value(ROUND_CEILING))
+            if asset.resting_buy is not None:
+                least = int(asset.resting_buy.scaleb(decimals).to_integral_value(ROUND_CEILING))
                 eventful |= self._timeline.low[row][start:end] < least
-            if asset.high_to is not None:
-                most = int(asset.high_to.scaleb(decimals).to_integral_value(ROUND_FLOOR))
+            if asset.resting_sell is not None:
+                most = int(asset.resting_sell.scaleb(decimals).to_integral_value(ROUND_FLOOR))
                 eventful |= self._timeline.high[row][start:end] > most
 
 

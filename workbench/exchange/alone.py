@@ -7,6 +7,7 @@ from botbalance.errors import MendRequest
 
 from workbench.exchange.binance_api import BinanceApi
 from workbench.exchange.control_door import ControlDoor
+from workbench.exchange.replies import REQUEST_WEIGHT_LIMIT
 from workbench.exchange.server import ExchangeServer
 from workbench.exchange.simulation import Simulation
 
@@ -16,7 +17,8 @@ _ENDING = (signal.SIGINT, signal.SIGTERM)
 def serve(simulation: Simulation, port: int, say: Callable[[str], None]) -> None:
     """Serve until Ctrl-C or a polite kill, having said where; raises MendRequest where the port is in use."""
     signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)  # also in the server's thread: they are waited for below
-    server = ExchangeServer(BinanceApi(simulation.books), more=ControlDoor(simulation).routes(), port=port)
+    api = BinanceApi(simulation.books, weight_limit=REQUEST_WEIGHT_LIMIT)
+    server = ExchangeServer(api, more=ControlDoor(simulation).routes(), port=port)
     try:
         server.start()
     except OSError as error:

@@ -8,7 +8,7 @@ import hmac
 import json
 import re
 import secrets
-import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import cast
@@ -68,14 +68,17 @@ class Route:
 class BinanceApi:
     """Answers requests from ``books``.
 
-    ``weight_limit`` is the request weight that a clock minute allows before 429 (Binance: 6,000); None only
-    counts it. Signatures' timestamps are checked against the real time, whatever clock the books have.
+    ``weight_limit`` is the request weight that a minute of the books' clock allows before 429 (Binance: 6,000), and
+    what is used of it is told with each reply; whoever asks here asks from the same address. None allows and tells as
+    if nothing was ever counted. ``weight_used`` is all that was used so far, by API key ("" without one).
+    Signatures' timestamps are checked against the real time, whatever clock the books have.
     """
 
     def __init__(self, books: Books, *, weight_limit: int | None = None) -> None:
         self.books = books
         self.market = books.market
-        self._weight_limit = weight_limit
+        self.weight_used: Counter[str] = Counter()
+        self.weight_limit = weight_limit
         self._minute = 0
         self._used_weight = 0
         self._routes: dict[tuple[str, str], Route] = {}
@@ -104,7 +107,9 @@ class BinanceApi:
             headers: dict[str, str] = {}
             try:
                 parameters = Parameters.parse(request.query, request.body)
-                headers = self._count_weight(route.weight(parameters), request.path)
+                if request.path.startswith("/api/"):
+                    headers = self._count_weight(route.weight(parameters), request.api_key)
+                    self._require_weight()
                 if route.signed:
                     account = self._authenticate(request, parameters)
                     content = cast(Callable[[Parameters, Account], object], route.handler)(parameters, account)
@@ -112,25 +117,34 @@ class BinanceApi:
                     content = cast(Callable[[Parameters], object], route.handler)(parameters)
             except Refusal as refusal:
                 if refusal.status == 429:
-                    headers["Retry-After"] = str(60 - int(time.time()) % 60)
+                    headers["Retry-After"] = str(60 - self.books.now_ms() // 1000 % 60)
                 return refused(refusal, headers)
             return Reply(200, json.dumps(content), headers=headers)
 
-    def _count_weight(self, weight: int, path: str) -> dict[str, str]:
-        if path.startswith("/sapi/"):
-            return {}
-        minute = int(time.time()) // 60
+    @property
+    def weight_used_total(self) -> int:
+        """All that was ever used, by whomever."""
+        return self.weight_used.total()
+
+    def _count_weight(self, weight: int, api_key: str | None) -> dict[str, str]:
+        """Count a request, also one that is refused for it; returns the headers that tell, if any do."""
+        minute = self.books.now_ms() // 60_000
         if minute != self._minute:
             self._minute, self._used_weight = minute, 0
         self._used_weight += weight
-        if self._weight_limit is not None and self._used_weight > self._weight_limit:
+        self.weight_used[api_key or ""] += weight
+        if self.weight_limit is None:
+            return {}
+        return {"X-MBX-USED-WEIGHT": str(self._used_weight), "X-MBX-USED-WEIGHT-1M": str(self._used_weight)}
+
+    def _require_weight(self) -> None:
+        if self.weight_limit is not None and self._used_weight > self.weight_limit:
             raise Refusal(
                 -1003,
-                f"Too much request weight used; current limit is {self._weight_limit} request weight per 1 MINUTE. "
+                f"Too much request weight used; current limit is {self.weight_limit} request weight per 1 MINUTE. "
                 "Please use WebSocket Streams for live updates to avoid polling the API.",
                 429,
             )
-        return {"X-MBX-USED-WEIGHT": str(self._used_weight), "X-MBX-USED-WEIGHT-1M": str(self._used_weight)}
 
     # signatures
 
@@ -203,7 +217,8 @@ class BinanceApi:
 
     def _exchange_info(self, parameters: Parameters) -> object:
         symbols = self._wanted_symbols(parameters)
-        return replies.exchange_info(self.market, symbols, epoch_ms())
+        weight_limit = self.weight_limit or replies.REQUEST_WEIGHT_LIMIT
+        return replies.exchange_info(self.market, symbols, epoch_ms(), weight_limit)
 
     def _tickers(self, parameters: Parameters, ticker: Callable[..., replies.Json]) -> object:
         found = [ticker(self.market, symbol) for symbol in self._wanted_symbols(parameters)]

@@ -155,7 +155,7 @@ class Books:
         self.partial_fill_probability = partial_fill_probability
         self._seed = seed
         self._random = Random(seed)
-        self._clock = clock
+        self.now_ms = clock
         self._accounts: dict[str, Account] = {}
         self._resting: dict[str, dict[int, Account]] = {symbol: {} for symbol in market.specs}
         self._order_ids = count(1)
@@ -178,7 +178,7 @@ class Books:
         with self.market.exclusive():
             if api_key in self._accounts:
                 raise ValueError("api_key is taken, expected one without an account")
-            now = self._clock()
+            now = self.now_ms()
             account = Account(api_key, secret, can_trade, can_withdraw, ip_restricted, opened=now, updated=now)
             for asset, amount in balances.items():
                 account.free[asset] = _non_negative(asset, amount)
@@ -189,7 +189,7 @@ class Books:
         with self.market.exclusive():
             account = self._accounts[api_key]
             account.free[asset] = _non_negative(asset, account.free.get(asset, ZERO) + amount)
-            account.updated = self._clock()
+            account.updated = self.now_ms()
 
     def revoke_key(self, api_key: str) -> None:
         """Refuse ``api_key`` from now on (-2015) and cancel what it has open."""
@@ -331,7 +331,7 @@ class Books:
         purse = account.locked if is_maker else account.free
         purse[spent_asset] = purse.get(spent_asset, ZERO) - spent
         account.free[received_asset] = account.free.get(received_asset, ZERO) + received - fill.fee
-        now = self._clock()
+        now = self.now_ms()
         executed_qty = order.executed_qty + qty
         status = OrderStatus.FILLED if executed_qty == order.qty else OrderStatus.PARTIALLY_FILLED
         order = self._settle(
@@ -362,7 +362,7 @@ class Books:
         return order, trade
 
     def _accept(self, account: Account, wanted: NewOrder, qty: Decimal) -> Order:
-        now = self._clock()
+        now = self.now_ms()
         order = Order(
             next(self._order_ids),
             wanted.client_order_id,
@@ -391,7 +391,7 @@ class Books:
         asset, amount = _reserve(self.market.specs[order.symbol], order)
         account.locked[asset] -= amount
         account.free[asset] += amount
-        return self._settle(account, replace(order, status=OrderStatus.CANCELED, update_time=self._clock()))
+        return self._settle(account, replace(order, status=OrderStatus.CANCELED, update_time=self.now_ms()))
 
     def _settle(self, account: Account, order: Order) -> Order:
         """Store the order as it stands now, and whether it is open."""

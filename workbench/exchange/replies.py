@@ -13,18 +13,19 @@ type Json = dict[str, object]
 
 ORDER_TYPES = ("LIMIT", "LIMIT_MAKER", "MARKET")
 REQUEST_WEIGHT_LIMIT = 6_000
+"""What Binance allows an address in a minute."""
 BOOK_LEVELS = 20
 LEVEL_NOTIONAL = Decimal(2_000)
 """What rests on the first level of the book, in quote; level n holds n times as much."""
 NO_SELF_TRADE_PREVENTION = "NONE"
 
 
-def exchange_info(market: Market, symbols: Sequence[str], now_ms: int) -> Json:
+def exchange_info(market: Market, symbols: Sequence[str], now_ms: int, weight_limit: int) -> Json:
     return {
         "timezone": "UTC",
         "serverTime": now_ms,
         "rateLimits": [
-            _rate_limit("REQUEST_WEIGHT", "MINUTE", 1, REQUEST_WEIGHT_LIMIT),
+            _rate_limit("REQUEST_WEIGHT", "MINUTE", 1, weight_limit),
             _rate_limit("ORDERS", "SECOND", 10, 100),
             _rate_limit("ORDERS", "DAY", 1, 200_000),
             _rate_limit("RAW_REQUESTS", "MINUTE", 5, 61_000),

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from botbalance.api.account_schemas import StrategyRequest
 from botbalance.errors import MendRequest, NotThere
-from botbalance.trading.desk import TICK_SECONDS
+from botbalance.store.decisions import TICK_SECONDS
 
 from workbench import demo_portfolio
 from workbench.candles.recording import recorded_symbols

@@ -16,14 +16,14 @@ from botbalance import bootstrap
 from botbalance.errors import BotBalanceError
 from botbalance.log import logger
 from botbalance.settings import read_settings
-from botbalance.trading.desk import TICK_SECONDS
+from botbalance.store.decisions import TICK_SECONDS
 from botbalance.trading.strategy import change_strategy, switch_autopilot
 from pydantic import BaseModel
 from tick.dispatch import lambda_handler as dispatch
 from tick.work import TickMessage
 
 from workbench.clock import tick_at
-from workbench.embedded_aws import CREDENTIALS, EmbeddedAws
+from workbench.embedded_aws import CREDENTIALS, LOCAL_SETTINGS, EmbeddedAws
 from workbench.exchange.books import Books, OrderStatus
 from workbench.exchange.market import Market
 from workbench.exchange.random_walk import RandomWalk
@@ -205,7 +205,11 @@ class Soak:
         with ExitStack() as stack:
             aws = EmbeddedAws(read_template(), run=f"soak-{uuid4().hex[:8]}", dynamodb=options.dynamodb)
             stack.callback(aws.stop)
-            environment = aws.start() | {"DISPATCH_CHUNK": str(_USERS_PER_MESSAGE), "EXCHANGE_TIMEOUT_S": _PATIENCE_S}
+            environment = (
+                aws.start()
+                | LOCAL_SETTINGS
+                | {"DISPATCH_CHUNK": str(_USERS_PER_MESSAGE), "EXCHANGE_TIMEOUT_S": _PATIENCE_S}
+            )
             exchange = stack.enter_context(ExchangeServer(self._exchange))
             environment["EXCHANGE_BASE_URL"] = exchange.url
             services = bootstrap.Services(read_settings(environment), clock=self._clock, sleep=lambda _seconds: None)

@@ -4,7 +4,6 @@ import hashlib
 import hmac
 import time
 from decimal import Decimal
-from types import SimpleNamespace
 from typing import Any
 
 import ccxt
@@ -148,9 +147,9 @@ def test_signature_over_query_and_body_together(exchange: Any) -> None:
     assert reply.json()["clientOrderId"] == "a:b.c"
 
 
-def test_weights_are_binances(exchange: Any, client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    seconds = SimpleNamespace(now=90.0)
-    monkeypatch.setattr("workbench.exchange.binance_api.time", SimpleNamespace(time=lambda: seconds.now))
+def test_weights_are_binances(exchange: Any, client: Any) -> None:
+    exchange.now_ms = 90_000
+    exchange.server.api.weight_limit = 6000
     client.load_markets()
     order = client.create_order("BTC/USDT", "limit", "buy", "0.001", "39000")
     used = int(client.last_response_headers["X-MBX-USED-WEIGHT-1M"])
@@ -170,19 +169,36 @@ def test_weights_are_binances(exchange: Any, client: Any, monkeypatch: pytest.Mo
         call()
         used += weight
         assert int(client.last_response_headers["X-MBX-USED-WEIGHT-1M"]) == used
-    seconds.now = 120.0
+    exchange.now_ms = 120_000
     client.fetch_balance()
     assert client.last_response_headers["X-MBX-USED-WEIGHT-1M"] == "20"
 
 
-def test_too_much_weight_is_refused_with_429(exchange: Any) -> None:
+def test_too_much_weight_is_refused_with_429_until_the_minute_of_its_clock_is_over(exchange: Any) -> None:
+    exchange.now_ms = 90_500
     api = BinanceApi(exchange.books, weight_limit=20)
-    request = Request("GET", "/api/v3/exchangeInfo")
-    replies = [api.answer(request) for _ in range(3)]  # three, should a minute end between two
-    assert replies[0].status == 200
-    assert replies[2].status == 429
-    assert '"code": -1003' in replies[2].text
-    assert 1 <= int(replies[2].headers["Retry-After"]) <= 60
+    request = Request("GET", "/api/v3/exchangeInfo", headers={"x-mbx-apikey": "key"})
+    allowed = api.answer(request)
+    assert allowed.status == 200
+    assert '"limit": 20}' in allowed.text
+    refused = api.answer(request)
+    assert refused.status == 429
+    assert '"code": -1003' in refused.text
+    assert refused.headers == {"X-MBX-USED-WEIGHT": "40", "X-MBX-USED-WEIGHT-1M": "40", "Retry-After": "30"}
+    exchange.now_ms = 120_000
+    assert api.answer(request).headers["X-MBX-USED-WEIGHT-1M"] == "20"
+    api.answer(Request("GET", "/api/v3/time"))
+    assert api.weight_used == {"key": 60, "": 1}
+    assert api.weight_used_total == 61
+
+
+def test_without_a_limit_weight_is_counted_and_nothing_told(exchange: Any) -> None:
+    api = BinanceApi(exchange.books)
+    for _ in range(301):
+        reply = api.answer(Request("GET", "/api/v3/exchangeInfo"))
+        assert (reply.status, reply.headers) == (200, {})
+    assert '"limit": 6000}' in reply.text
+    assert api.weight_used_total == 6020
 
 
 def test_accounts_are_opened_once_and_never_below_zero(exchange: Any) -> None:

@@ -15,7 +15,7 @@ import boto3
 import pytest
 from hypothesis import HealthCheck, settings
 
-from workbench.embedded_aws import CREDENTIALS, EmbeddedAws
+from workbench.embedded_aws import CREDENTIALS, LOCAL_SETTINGS, EmbeddedAws
 from workbench.faults.aws import no_backoff
 from workbench.template import read_template
 
@@ -42,7 +42,7 @@ def environment(request: pytest.FixtureRequest) -> Iterator[Mapping[str, str]]:
         for name, value in CREDENTIALS.items():
             patch.setenv(name, value)
         try:
-            environment = aws.start()
+            environment = aws.start() | LOCAL_SETTINGS
             yield environment
             if local is not None:
                 with closing(boto3.client("dynamodb", endpoint_url=local)) as client:

@@ -19,9 +19,9 @@ from botbalance.errors import BotBalanceError
 from botbalance.settings import read_settings
 from botbalance.store.cache import CacheTable
 from botbalance.store.credentials import ExchangeKey
-from botbalance.store.decisions import Decision
+from botbalance.store.decisions import TICK_SECONDS, Decision
 from botbalance.store.orders import Order, OrderStatus
-from botbalance.trading.desk import TICK_SECONDS, tick_of
+from botbalance.trading.desk import tick_of
 from botbalance.trading.execute import execute_once
 from botbalance.trading.orders import cancel_every, cancel_one, list_orders
 from botbalance.trading.strategy import change_strategy, switch_autopilot
@@ -319,7 +319,7 @@ class Life:
 
     def _tick(self, worker: Worker, ts_tick: int) -> Decision | None:
         desk = worker.desk_for(TICK_MS)
-        due = due_users(desk, [self.user])
+        due = due_users(desk, [self.user], ts_tick)
         if not due:
             return None
         decision = strategy_tick(desk, due[0], ts_tick)

@@ -166,7 +166,7 @@ class World:
 
     def due(self) -> Due:
         """The user as a message's worker reads them; the autopilot must be on."""
-        (due,) = due_users(self.desk, [self.user])
+        (due,) = due_users(self.desk, [self.user], self.now)
         return due
 
     def message(self, *users: str) -> str:
@@ -260,7 +260,8 @@ def new_world(
     exchange = FaultyExchange(books, injector, lambda request, *_: world.note(request))
     now = START + next(_WORLDS) * 30 * DAY_S
     with no_backoff(), ExchangeServer(exchange) as server:
-        variables = {**environment, "EXCHANGE_BASE_URL": server.url, **settings}
+        # Time stands still in most tests: each of their ticks shall look.
+        variables = {**environment, "EXCHANGE_BASE_URL": server.url, "PORTFOLIO_MAX_AGE": "0", **settings}
         world = World(market, books, injector, exchange, variables, user, now)
         try:
             yield world

@@ -77,7 +77,7 @@ def test_plan_reads_and_decrypts_but_writes_nothing_except_the_cache(template: T
 def test_dispatch_sees_no_keys_and_writes_nothing(template: Template) -> None:
     assert set(grants(template.functions()["DispatchFunction"])) == {
         ("dynamodb:GetItem", "OperatorTable"),
-        ("dynamodb:Scan", "StrategiesTable"),
+        ("dynamodb:Query", "StrategiesTable"),
         ("dynamodb:Scan", "OrdersTable"),  # whose orders rest, while trading is halted for everybody
         ("sqs:SendMessage", "TickQueue"),
     }

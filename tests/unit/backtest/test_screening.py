@@ -41,8 +41,8 @@ def bounds(**of_btc: Decimal) -> QuietBounds:
         ("80", {"delta_under": D(100)}),
         ("101", {"price_from": D(1), "price_to": D("100.50")}),
         ("99", {"price_from": D("99.50"), "price_to": D(900)}),
-        ("99.99", {"low_from": D(100)}),
-        ("100.01", {"high_to": D(100)}),
+        ("99.99", {"resting_buy": D(100)}),
+        ("100.01", {"resting_sell": D(100)}),
     ],
 )
 def test_the_first_candle_outside_a_bound_is_found_wherever_it_is(
@@ -65,7 +65,7 @@ def test_each_hop_is_as_long_as_exact_arithmetic_allows(seed: int) -> None:
     prices = np.round(100 * np.exp(np.cumsum(random.normal(0, 0.002, CANDLES))), 2)
     walk = timeline(*((candle, f"{price:.2f}") for candle, price in enumerate(prices)))
     limits = bounds(
-        delta_over=D(-60), delta_under=D(60), price_from=D("97.135"), price_to=D("104.205"), low_from=D("96.8")
+        delta_over=D(-60), delta_under=D(60), price_from=D("97.135"), price_to=D("104.205"), resting_buy=D("96.805")
     )
     start = 0
     screen = Screen(walk)

@@ -1,7 +1,7 @@
 """Ten candles worked out by hand: every order, every fill, every figure.
 
-Half BTC, half USDT; an order is worth 5 % of NAV, a step of 1 %, a band of 40, a maker's fee of 0.1 %. An hour is more
-than the 900 s after which a resting order is reviewed, so each candle's close reviews it.
+Half BTC, half USDT; an order is worth 5 % of NAV, a step of 1 %, a band of 40, a maker's fee of 0.1 %, orders that stay
+within 0.25 %. An hour is more than the 900 s after which one is reviewed, so each candle's close reviews it.
 """
 
 from decimal import Decimal
@@ -35,7 +35,7 @@ CANDLES = [  # low, high, close
 ]
 TRIAL = Trial(
     target_allocations={"BTC": D(50), "USDT": D(50)},
-    config=StrategyConfig("USDT", D(5), D(1), D(40)),
+    config=StrategyConfig("USDT", D(5), D(1), D(40), reprice_tolerance_pct=D("0.25")),
     market_rules={"BTCUSDT": MarketRules("BTCUSDT", "BTC", "USDT", D("0.01"), D("0.001"), min_notional=D(5))},
     start_balances={"BTC": D(10), "USDT": D(1000)},
     fee_pct=D("0.1"),

@@ -466,7 +466,7 @@ def test_what_is_not_doubted_in_a_doubtful_picture_is_noted_as_seen() -> None:
     assert account.noted()["doubted_prices"] == {}
 
 
-@pytest.mark.parametrize(("later", "believed"), [(600, False), (601, True)])
+@pytest.mark.parametrize(("later", "believed"), [(3900, False), (3901, True)])
 def test_prices_seen_long_ago_say_nothing(later: int, believed: bool) -> None:
     account = Account()
     account.look(0)

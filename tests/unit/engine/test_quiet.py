@@ -28,7 +28,7 @@ WIDE = Context(prec=60)
 NOW = 1_700_000_000
 ASSETS = ("BTC", "ETH", "SOL", "XRP")
 
-every_case = settings(max_examples=1000, deadline=None, derandomize=True)
+every_case = settings(max_examples=300, deadline=None, derandomize=True)
 
 
 @dataclass(frozen=True)
@@ -156,9 +156,9 @@ def test_within_the_bounds_nothing_is_placed_cancelled_or_filled() -> None:
         assert not (quiet and happens)
 
     check()
-    assert seen["quiet, nothing, due False"] >= 40
-    assert seen["asked, something, due False"] >= 40
-    assert seen["asked, something, due True"] >= 40
+    assert seen["quiet, nothing, due False"] >= 15
+    assert seen["asked, something, due False"] >= 15
+    assert seen["asked, something, due True"] >= 15
 
 
 def test_a_reviewed_order_is_quiet_where_it_would_be_placed_again() -> None:
@@ -217,8 +217,8 @@ def test_a_reviewed_order_is_quiet_where_it_would_be_placed_again() -> None:
         seen["given up"] += bool(happens)
 
     check()
-    assert seen["kept"] >= 40
-    assert seen["given up"] >= 40
+    assert seen["kept"] >= 15
+    assert seen["given up"] >= 15
 
 
 @every_case
@@ -263,9 +263,10 @@ def test_the_bounds_of_an_account_worked_out_by_hand() -> None:
 @pytest.mark.parametrize(
     ("low", "high", "later", "quiet"),
     [
-        ("99.50", "101", 0, True),  # touched
-        ("99.49", "101", 0, False),  # traded through
-        ("99.50", "150", 0, True),
+        ("99.51", "101", 0, True),
+        ("99.50", "101", 0, False),  # touched: it may have filled
+        ("99.49", "101", 0, False),
+        ("99.51", "150", 0, True),
         ("100", "101", 899, True),
         ("100", "101", 900, False),  # old enough to be reviewed
     ],

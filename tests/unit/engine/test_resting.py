@@ -19,7 +19,7 @@ D = Decimal
 
 NOW = 1_700_000_000
 MARKET = MarketRules("BTCUSDT", "BTC", "USDT", D("0.01"), D("0.00001"))
-CONFIG = StrategyConfig("USDT", D(1), D("0.4"), D(10))  # reprices beyond 0.1 % of the new price
+CONFIG = StrategyConfig("USDT", D(1), D("0.4"), D(10))  # reprices beyond 0.4 % of the new price
 ORDER = RestingOrder("id-1", "BTCUSDT", "buy", D("99.60"), NOW - 900)
 
 
@@ -50,13 +50,13 @@ def test_it_makes_no_difference_whether_the_evaluation_knew_of_the_order() -> No
 @pytest.mark.parametrize(
     ("price", "stays"),
     [
-        ("100.10", True),  # 99.6996 → 99.69: 0.09 away, allowed 0.09969
-        ("100.11", False),  # 99.70956 → 99.70: 0.10 away, allowed 0.0997
-        ("99.91", True),  # 99.51036 → 99.51: 0.09 away, allowed 0.09951
-        ("99.90", False),  # 99.5004 → 99.50: 0.10 away, allowed 0.0995
+        ("100.41", True),  # 100.00836 → 100.00: 0.40 away, allowed 0.4
+        ("100.42", False),  # 100.01832 → 100.01: 0.41 away, allowed 0.40004
+        ("99.61", True),  # 99.21156 → 99.21: 0.39 away, allowed 0.39684. Within a tick of being filled
+        ("99.60", False),  # 99.2016 → 99.20: 0.40 away, allowed 0.3968
     ],
 )
-def test_an_order_within_a_quarter_of_the_step_stays_and_one_beyond_it_is_stale(price: str, stays: bool) -> None:
+def test_an_order_within_one_step_stays_and_one_beyond_it_is_stale(price: str, stays: bool) -> None:
     found = review_resting_orders([ORDER], evaluation(price=price), CONFIG, NOW)
     assert found == ({} if stays else {"id-1": CancelReason.STALE_PRICE})
 
@@ -123,10 +123,10 @@ def test_each_order_is_judged_by_itself() -> None:
 
 
 def test_the_ambient_decimal_context_changes_nothing() -> None:
-    config = replace(CONFIG, order_step_pct=D("0.400004"))  # a quarter is 0.100001
-    new = evaluation()  # at 99.60: 0.0996 is within, and 0.09960099 just so
-    near = replace(ORDER, limit_price=D("99.50039901"))
-    far = replace(ORDER, limit_price=D("99.50039900"))
+    config = replace(CONFIG, order_step_pct=D("0.400004"))
+    new = evaluation()  # at 99.60: 0.398403984 away is just within
+    near = replace(ORDER, limit_price=D("99.201596016"))
+    far = replace(ORDER, limit_price=D("99.201596015"))
     for precision in (1, 3, 28):
         with localcontext(Context(prec=precision)):
             assert review_resting_orders([near], new, config, NOW) == {}

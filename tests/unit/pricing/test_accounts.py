@@ -59,8 +59,13 @@ def connections() -> Iterator[Connections]:
 
 
 @pytest.fixture
-def accounts(credentials: CredentialsTable, cache: CacheTable, connections: Connections) -> Accounts:
-    return Accounts(credentials, RateLimits(cache, lambda: NOW), connections.connect)
+def limits(cache: CacheTable) -> RateLimits:
+    return RateLimits(cache, lambda: NOW)
+
+
+@pytest.fixture
+def accounts(credentials: CredentialsTable, limits: RateLimits, connections: Connections) -> Accounts:
+    return Accounts(credentials, limits, connections.connect)
 
 
 def save(credentials: CredentialsTable, user_id: str, api_key: str, exchange: str = "binance") -> None:
@@ -104,7 +109,7 @@ def test_no_more_connections_are_kept_than_agreed_and_the_least_used_goes_first(
     accounts: Accounts, credentials: CredentialsTable, connections: Connections, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("botbalance.accounts.MOST_KEPT", 2)
-    assert MOST_KEPT == 256
+    assert MOST_KEPT == 2048
     for user in ("alice", "bob", "carol"):
         save(credentials, user, f"key-of-{user}")
     for user in ("alice", "bob", "alice", "carol"):
@@ -140,3 +145,18 @@ def test_many_keys_are_read_at_once(accounts: Accounts, credentials: Credentials
     assert accounts.with_key(*owners[0], keys[owners[0]]) is accounts.of("alice", "binance")
     with pytest.raises(NotThere, match="binance"):
         accounts.with_key(*owners[2], keys.get(owners[2]))
+
+
+def test_with_reads_stopped_there_is_a_connection_to_cancel_with_and_with_all_stopped_none(
+    accounts: Accounts, credentials: CredentialsTable, limits: RateLimits, connections: Connections
+) -> None:
+    save(credentials, "alice", "key-1")
+    anybody = limits.of("binance", None)
+    with anybody.request(sends=True):
+        anybody.used(4800)
+    accounts.of("alice", "binance")
+    assert connections.keys == ["key-1"]
+    with anybody.request(sends=True):
+        anybody.used(5700)
+    with pytest.raises(WaitUntilAllowed, match="no requests"):
+        accounts.of("alice", "binance")

@@ -1,14 +1,19 @@
 """Strategies: an optimistic lock, and a sparse index of those whose autopilot is on."""
 
 import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from decimal import Decimal
+from itertools import batched, count, islice
+from threading import Barrier
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from botbalance.errors import Conflict, NotThere, TryAgainLater
-from botbalance.store.strategies import AUTOPILOT_SHARDS, StrategiesTable, Strategy
+from botbalance.store.strategies import AUTOPILOT_SHARDS, StrategiesTable, Strategy, shard_of
+from botocore.exceptions import ReadTimeoutError
 
-from tests.unit.store.faults import answers_lost
+from tests.unit.store.faults import answers_lost, refused
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -113,7 +118,7 @@ def test_all_users_on_autopilot_are_found_once_over_all_shards(strategies: Strat
 def test_users_are_spread_over_the_shards(
     strategies: StrategiesTable, dynamodb: "DynamoDBClient", strategies_table: str
 ) -> None:
-    for number in range(60):
+    for number in range(200):
         strategies.save(STRATEGY.model_copy(update={"user_id": f"user-{number}", "autopilot_enabled": True}))
     items = dynamodb.scan(TableName=strategies_table)["Items"]
     assert {item["autopilot_shard"]["S"] for item in items} == {str(shard) for shard in range(AUTOPILOT_SHARDS)}
@@ -124,6 +129,171 @@ def test_an_odd_user_id_is_a_user_id(strategies: StrategiesTable) -> None:
     strategies.save(STRATEGY.model_copy(update={"user_id": odd, "autopilot_enabled": True}))
     assert strategies.get(odd).user_id == odd
     assert list(strategies.users_on_autopilot()) == [odd]
+
+
+# page by page
+
+
+@contextmanager
+def hooked(client: "DynamoDBClient", event: str, handler: Callable[..., Any]) -> Iterator[None]:
+    client.meta.events.register(event, handler)
+    try:
+        yield
+    finally:
+        client.meta.events.unregister(event, handler)
+
+
+@contextmanager
+def pages_of(client: "DynamoDBClient", users: int) -> Iterator[list[dict[str, Any]]]:
+    """A page of the index holds ``users`` at most; yields the queries as they are asked."""
+    asked: list[dict[str, Any]] = []
+
+    def limit(params: dict[str, Any], **_: Any) -> None:
+        params["Limit"] = users
+        asked.append(params)
+
+    with hooked(client, "before-parameter-build.dynamodb.Query", limit):
+        yield asked
+
+
+def shard_asked(query: Any) -> str:
+    return str(query["ExpressionAttributeValues"][":shard"]["S"])
+
+
+def switch_on(client: "DynamoDBClient", table: str, user_ids: list[str], shards: int = AUTOPILOT_SHARDS) -> None:
+    """The items that saving them leaves, as far as the index knows them, in the first ``shards``."""
+    for chunk in batched(user_ids, 25, strict=False):
+        puts: Any = [
+            {
+                "PutRequest": {
+                    "Item": {"user_id": {"S": user}, "autopilot_shard": {"S": str(int(shard_of(user)) % shards)}}
+                }
+            }
+            for user in chunk
+        ]
+        assert not client.batch_write_item(RequestItems={table: puts})["UnprocessedItems"]
+
+
+@pytest.fixture
+def many(dynamodb: "DynamoDBClient", strategies_table: str) -> list[str]:
+    """400 users on autopilot, a dozen a shard."""
+    users = [f"user-{number:03d}" for number in range(400)]
+    switch_on(dynamodb, strategies_table, users)
+    return users
+
+
+@pytest.mark.parametrize(("threads", "page"), [(1, 7), (8, 3), (64, 4)])
+def test_every_user_is_found_once_over_many_pages(
+    strategies: StrategiesTable, dynamodb: "DynamoDBClient", many: list[str], threads: int, page: int
+) -> None:
+    with pages_of(dynamodb, page) as asked:
+        assert sorted(strategies.users_on_autopilot(threads)) == many
+    assert {shard_asked(query) for query in asked} == {str(shard) for shard in range(AUTOPILOT_SHARDS)}
+    assert len(asked) >= len(many) / page
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_it_reads_no_further_ahead_than_a_page_a_thread(
+    strategies: StrategiesTable, dynamodb: "DynamoDBClient", many: list[str], threads: int
+) -> None:
+    with pages_of(dynamodb, 1) as asked:
+        found = strategies.users_on_autopilot(threads)
+        assert isinstance(found, Iterator)
+        for users in range(1, 6):  # fewer than any shard has
+            assert next(found) in many
+            assert len(asked) <= users + threads
+        found.close()  # type: ignore[attr-defined]  # waits for what was asked
+        assert len(asked) == users + threads
+
+
+def test_shards_are_read_side_by_side(strategies: StrategiesTable, dynamodb: "DynamoDBClient", many: list[str]) -> None:
+    """The first four requests go on only when all four are on their way."""
+    together = Barrier(4)
+
+    def meet(**_: Any) -> None:
+        if next(sent) < 4:
+            together.wait(timeout=20)
+
+    sent = count()
+    with hooked(dynamodb, "before-send.dynamodb.Query", meet):
+        assert sorted(strategies.users_on_autopilot(4)) == many
+
+
+@pytest.mark.parametrize("of", ["a first page", "a later page"])
+def test_a_shard_that_cannot_be_read_is_told(
+    strategies: StrategiesTable, dynamodb: "DynamoDBClient", many: list[str], of: str
+) -> None:
+    def lose(params: Any, **_: Any) -> None:
+        query = json.loads(params["body"])
+        if shard_asked(query) == shard_of("user-200") and ("ExclusiveStartKey" in query) is (of == "a later page"):
+            raise ReadTimeoutError(endpoint_url=params["url"])
+
+    with (
+        pages_of(dynamodb, 3),
+        hooked(dynamodb, "before-call.dynamodb.Query", lose),
+        pytest.raises(TryAgainLater) as raised,
+    ):
+        list(strategies.users_on_autopilot(4))
+    assert raised.value.code == "storage_unavailable"
+
+
+def test_a_throttled_index_is_told(strategies: StrategiesTable, dynamodb: "DynamoDBClient") -> None:
+    throttled = refused(dynamodb, "Query", "ProvisionedThroughputExceededException")
+    with throttled, pytest.raises(TryAgainLater, match="ProvisionedThroughputExceededException"):
+        list(strategies.users_on_autopilot())
+
+
+def test_whoever_is_on_throughout_is_found_once_while_others_switch(
+    strategies: StrategiesTable,
+    dynamodb: "DynamoDBClient",
+    strategies_table: str,
+    many: list[str],
+    request: pytest.FixtureRequest,
+) -> None:
+    """Every third user switches off, and as many others on, while the pages are read."""
+    if "moto" in request.node.name:
+        pytest.skip("moto keeps its items in dictionaries that two threads must not use at once")
+    leaving, coming = many[::3], [f"user-{number:03d}-new" for number in range(len(many[::3]))]
+    changes = iter(zip(leaving, coming, strict=True))
+    found = []
+    with pages_of(dynamodb, 2):
+        for user in strategies.users_on_autopilot(4):
+            found.append(user)
+            for off, on in islice(changes, 1):
+                dynamodb.delete_item(TableName=strategies_table, Key={"user_id": {"S": off}})
+                switch_on(dynamodb, strategies_table, [on])
+    assert len(found) == len(set(found))
+    assert set(many) - set(leaving) <= set(found) <= {*many, *coming}
+    assert set(leaving) - set(found), "nobody switched off in time: this test shows nothing"
+    assert set(coming) & set(found), "nobody switched on in time: this test shows nothing"
+
+
+@pytest.mark.parametrize("shards", [1, 8, AUTOPILOT_SHARDS])
+def test_users_who_were_written_under_fewer_shards_are_found(
+    strategies: StrategiesTable, dynamodb: "DynamoDBClient", strategies_table: str, shards: int
+) -> None:
+    users = [f"user-{number:02d}" for number in range(50)]
+    switch_on(dynamodb, strategies_table, users, shards)
+    assert sorted(strategies.users_on_autopilot()) == users
+
+
+def test_shards_never_become_fewer() -> None:
+    """Raise the number here with that of the code; whoever was written above a lower one would not be ticked again."""
+    assert AUTOPILOT_SHARDS >= 32
+
+
+def test_what_other_queries_find_is_taken_as_botocore_takes_it(
+    strategies: StrategiesTable, dynamodb: "DynamoDBClient", strategies_table: str
+) -> None:
+    item: Any = {"user_id": {"S": "alice"}, "seal": {"B": b"\x00\xff"}}
+    dynamodb.put_item(TableName=strategies_table, Item=item)
+    assert list(strategies.users_on_autopilot()) == []
+    answer = dynamodb.query(
+        TableName=strategies_table,
+        KeyConditionExpression="user_id = :user",
+        ExpressionAttributeValues={":user": {"S": "alice"}},
+    )
+    assert answer["Items"] == [item]
 
 
 # many at once

@@ -9,14 +9,15 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache, cached_property
+from threading import Lock
 from typing import TYPE_CHECKING, Any
-from weakref import WeakSet
 
 from botbalance.accounts import Accounts
 from botbalance.errors import MendRequest
 from botbalance.limits import RateLimits
 from botbalance.market_rules import MarketRulesService
 from botbalance.portfolio import PortfolioService
+from botbalance.price_ranges import PriceRanges
 from botbalance.pricing import PriceService
 from botbalance.settings import Settings, settings
 from botbalance.store.cache import CacheTable
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
     from botbalance.exchange.ccxt_adapter import CcxtAdapter
+    from botbalance.exchange.connections import Connections
 
 CLIENTS: dict[str, Any] = {
     "connect_timeout": 2,
@@ -68,7 +70,7 @@ class Services:
         self.settings = configuration
         self.clock = clock
         self._sleep = sleep
-        self._connections: WeakSet[CcxtAdapter] = WeakSet()
+        self._connecting = Lock()
 
     @cached_property
     def sqs(self) -> "SQSClient":
@@ -101,7 +103,14 @@ class Services:
 
     @cached_property
     def _limits(self) -> RateLimits:
-        return RateLimits(self._cache, self.clock)
+        return RateLimits(self._cache, self.clock, self.settings.egress_address)
+
+    @cached_property
+    def _exchange_connections(self) -> "Connections":
+        """As many to a host as there are users who are ticked at a time."""
+        from botbalance.exchange.connections import Connections  # noqa: PLC0415 - imports requests, as ccxt does
+
+        return Connections(self.settings.work_threads)
 
     @cached_property
     def desk(self) -> Desk:
@@ -121,6 +130,9 @@ class Services:
             sleep=self._sleep,
             until=sys.maxsize,
             price_jump_pct=self.settings.price_jump_pct,
+            ranges=PriceRanges(self.settings, self._cache, market_rules, public, self.clock),
+            portfolio_max_age=self.settings.portfolio_max_age,
+            log_every_tick=self.settings.decision_log == "every",
             egress_address=self.settings.egress_address,
         )
 
@@ -140,25 +152,26 @@ class Services:
             )
         from botbalance.exchange.ccxt_adapter import CcxtAdapter  # noqa: PLC0415 - imports ccxt, which takes a while
 
+        with self._connecting:  # users who are ticked together share them from the first one on
+            connections = self._exchange_connections
         keys: dict[str, Any] = (
             {} if key is None else {"api_key": key.api_key, "secret": key.secret, "password": key.password}
         )
-        connection = CcxtAdapter(
+        return CcxtAdapter(
             exchange,
             base_url=self.settings.exchange_base_url,
             allowance=self._limits.of(exchange, user_id),
             public_allowance=self._limits.of(exchange, None),
+            connections=connections,
             sleep=self._sleep,
             timeout_s=self.settings.exchange_timeout_s,
             **keys,
         )
-        self._connections.add(connection)
-        return connection
 
     def close(self) -> None:
         """Close every connection that was opened; a Lambda just ends instead."""
-        for connection in list(self._connections):
-            connection.close()
+        if "_exchange_connections" in self.__dict__:
+            self._exchange_connections.close_all()
         for name in ("sqs", "dynamodb", "kms"):
             if name in self.__dict__:
                 self.__dict__[name].close()

@@ -59,6 +59,10 @@ class PortfolioService:
         """What ``symbols`` cost; raises MendRequest for what is no market, PriceUnavailable where one has no price."""
         return self._prices.prices(exchange, symbols)
 
+    def known_prices(self, exchange: str, symbols: Collection[str]) -> dict[str, Decimal]:
+        """What those of ``symbols`` cost that have a usable price now; none where the exchange does not tell."""
+        return self._prices.known(exchange, symbols)
+
     def make_known(self, account: ExchangeAdapter, symbols: Collection[str]) -> dict[str, MarketRules]:
         """Make the markets of ``symbols`` known to ``account``, so that it can trade them; returns their rules."""
         listings = self._market_rules.listings(account.exchange, symbols)

@@ -54,15 +54,19 @@ class PriceService:
         Raises PriceUnavailable, naming every symbol, where the exchange has no usable price for one, and TryAgainLater
         where it does not answer, or did not a moment ago.
         """
-        with self._locks[exchange]:  # users who are ticked together share one request, and the connection
-            quotes = {} if fresh or not self._settings.pricing_use_cache else self._cached(exchange, symbols)
-            if any(symbol not in quotes for symbol in symbols):
-                quotes = self._fetched(exchange, symbols, fresh=fresh)
-        prices = {symbol: self._price(quotes[symbol]) for symbol in symbols if symbol in quotes}
-        unusable = [symbol for symbol in symbols if prices.get(symbol) is None]
+        prices = self._usable(exchange, symbols, fresh=fresh)
+        unusable = [symbol for symbol in symbols if symbol not in prices]
         if unusable:
             raise PriceUnavailable(unusable)
-        return {symbol: price for symbol, price in prices.items() if price is not None}
+        return prices
+
+    def known(self, exchange: str, symbols: Collection[str]) -> dict[str, Decimal]:
+        """The prices of those of ``symbols`` that have a usable one; none where the exchange does not tell."""
+        try:
+            return self._usable(exchange, symbols, fresh=False)
+        except BotBalanceError as error:
+            logger.warning("prices not known", exchange=exchange, reason=str(error))
+            return {}
 
     def prepare(self, exchange: str, symbols: Collection[str]) -> None:
         """Have the prices of ``symbols`` at hand for those who ask next, in one request instead of many.
@@ -75,6 +79,14 @@ class PriceService:
             self.prices(exchange, symbols)
         except (BotBalanceError, InvalidInput) as error:
             logger.warning("prices not prepared", exchange=exchange, reason=str(error))
+
+    def _usable(self, exchange: str, symbols: Collection[str], *, fresh: bool) -> dict[str, Decimal]:
+        with self._locks[exchange]:  # users who are ticked together share one request, and the connection
+            quotes = {} if fresh or not self._settings.pricing_use_cache else self._cached(exchange, symbols)
+            if any(symbol not in quotes for symbol in symbols):
+                quotes = self._fetched(exchange, symbols, fresh=fresh)
+        prices = {symbol: self._price(quotes[symbol]) for symbol in symbols if symbol in quotes}
+        return {symbol: price for symbol, price in prices.items() if price is not None}
 
     def _cached(self, exchange: str, symbols: Collection[str]) -> dict[str, Quote]:
         now = self._clock()

@@ -57,11 +57,17 @@ class Settings(BaseModel):
     price_jump_pct: Decimal = Field(default=Decimal(10), gt=0, le=1000)
     """By how many percent a price may move between two looks before it has to be seen again."""
 
+    portfolio_max_age: int = Field(default=3600, ge=0, le=3600)
+    """Seconds after which an account is looked at again although nothing can have happened; 0: at every tick."""
+    decision_log: Literal["every", "changes"] = "every"
+    """Whether ticks that changed nothing are logged, too."""
     decision_ttl_days: int = Field(default=90, ge=1, le=3650)
     """Days for which a decision stays in the log."""
 
     dispatch_chunk: int = Field(default=20, ge=1, le=500)
     """Users in one message to the workers."""
+    dispatch_threads: int = Field(default=8, ge=1, le=64)
+    """Shards of the autopilot's index that dispatch reads at a time, and requests to the queue that it sends."""
     work_threads: int = Field(default=8, ge=1, le=64)
     """Users that one worker ticks at a time."""
 

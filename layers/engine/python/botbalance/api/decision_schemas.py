@@ -13,7 +13,7 @@ class DecisionView(Answer):
 
     ts_tick: int
     decided_at: int
-    outcome: Literal["decided", "skipped"]
+    outcome: Literal["decided", "skipped", "quiet"]
     reason: str | None
     engine_version: str
     nav: Money | None
@@ -45,7 +45,7 @@ class WholeDecisionView(Answer):
     user_id: str
     ts_tick: int
     decided_at: int
-    outcome: Literal["decided", "skipped"]
+    outcome: Literal["decided", "skipped", "quiet"]
     reason: str | None
     engine_version: str
     assets: list[AssetView]

@@ -22,7 +22,7 @@ from botbalance.engine.resting import CancelReason, RestingOrder, review_resting
 from botbalance.engine.rules import HoldReason, MarketRules, NormalizedOrder, Side
 from botbalance.engine.valuation import Balance, require_allocations
 
-VERSION = "1"
+VERSION = "2"
 """Raised whenever the same inputs would give a different decision; logged with every decision."""
 
 __all__ = [

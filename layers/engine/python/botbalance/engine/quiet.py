@@ -22,8 +22,8 @@ class AssetBounds:
 
     ``held`` in base and ``target_pct`` in percent make its ``delta_quote``, which stays over ``delta_over`` and under
     ``delta_under``. The market price stays from ``price_from`` to ``price_to``, both included: there a resting order
-    that is old enough to be reviewed keeps its place. Trades go no lower than ``low_from`` and no higher than
-    ``high_to``, both included: beyond, a resting order fills.
+    that is old enough to be reviewed keeps its place. Trades stay over ``resting_buy`` and under ``resting_sell``, the
+    limit of a resting order: at a limit itself others may stand before it in the queue, or nobody.
     """
 
     symbol: str
@@ -33,8 +33,8 @@ class AssetBounds:
     delta_under: Decimal | None = None
     price_from: Decimal | None = None
     price_to: Decimal | None = None
-    low_from: Decimal | None = None
-    high_to: Decimal | None = None
+    resting_buy: Decimal | None = None
+    resting_sell: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class QuietBounds:
 
     quote_held: Decimal
     assets: tuple[AssetBounds, ...]
-    until: int | None
+    until: int | None = None
 
 
 def quiet_bounds(
@@ -125,8 +125,8 @@ def is_quiet(
             _within(asset.delta_over, percent_of_nav * asset.target_pct - value, asset.delta_under)
             and (asset.price_from is None or price >= asset.price_from)
             and (asset.price_to is None or price <= asset.price_to)
-            and (asset.low_from is None or lows[asset.symbol] >= asset.low_from)
-            and (asset.high_to is None or highs[asset.symbol] <= asset.high_to)
+            and (asset.resting_buy is None or lows[asset.symbol] > asset.resting_buy)
+            and (asset.resting_sell is None or highs[asset.symbol] < asset.resting_sell)
             for asset, price, value in values
         )
 
@@ -140,9 +140,9 @@ def _with_order(
 ) -> AssetBounds:
     """An asset whose pair has an order: it has not filled, and where it is ``due`` its review lets it rest."""
     is_buy = order.side == "buy"
-    low_from, high_to = (order.limit_price, None) if is_buy else (None, order.limit_price)
+    buy, sell = (order.limit_price, None) if is_buy else (None, order.limit_price)
     if not due:
-        return AssetBounds(order.symbol, held, target, low_from=low_from, high_to=high_to)
+        return AssetBounds(order.symbol, held, target, resting_buy=buy, resting_sell=sell)
     price_from, price_to = _prices_that_keep(order, config, market)
     band = config.min_delta_quote
     return AssetBounds(
@@ -153,8 +153,8 @@ def _with_order(
         delta_under=None if is_buy else -band,
         price_from=price_from,
         price_to=price_to,
-        low_from=low_from,
-        high_to=high_to,
+        resting_buy=buy,
+        resting_sell=sell,
     )
 
 

@@ -4,10 +4,11 @@ Quantities and prices are exact Decimals in the exchange's own units; symbols ha
 """
 
 from collections.abc import Collection, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from botbalance.engine import Balance, Fill, MarketRules, Side
 
@@ -30,6 +31,14 @@ class Quote:
     last: Decimal | None
     bid: Decimal | None
     ask: Decimal | None
+
+
+class TradedMinute(NamedTuple):
+    """Between which prices (quote per base) a market traded in the minute from ``opens_at`` (epoch seconds) on."""
+
+    opens_at: int
+    low: Decimal
+    high: Decimal
 
 
 class ExchangeOrderStatus(StrEnum):
@@ -130,7 +139,16 @@ class Allowance(Protocol):
     """Whether requests may be sent to an exchange with one key."""
 
     def require(self) -> None:
-        """Raise WaitUntilAllowed while the exchange wants no requests from this key or this host."""
+        """Raise WaitUntilAllowed while the exchange wants no requests at all from this key or this host."""
+
+    def request(self, *, sends: bool) -> AbstractContextManager[None]:
+        """Around each request; raises WaitUntilAllowed, before it, where it may not be sent now.
+
+        ``sends``: whether it places or cancels an order, which goes on for longer than reading does.
+        """
+
+    def used(self, weight: int) -> None:
+        """Remember what the exchange says, in its reply to a request, that this host has used in this clock minute."""
 
     def limited(self, retry_after_s: int, *, whole_host: bool) -> None:
         """Remember that the exchange limits requests for so many seconds: 429 this key, 418 this host."""
@@ -146,7 +164,7 @@ class ExchangeAdapter(Protocol):
     exchange: str
 
     def close(self) -> None:
-        """Close the connections to the exchange."""
+        """Close the connections to the exchange, save those that others share."""
 
     def market_listings(self, symbols: Collection[str]) -> dict[str, MarketListing]:
         """The listings of those of ``symbols`` that the exchange has as spot markets."""
@@ -156,6 +174,12 @@ class ExchangeAdapter(Protocol):
 
     def quotes(self, symbols: Collection[str]) -> dict[str, Quote]:
         """What each of ``symbols`` trades at now; one that the exchange left out is absent."""
+
+    def traded_minutes(self, symbol: str, since: int) -> list[TradedMinute]:
+        """The minutes from ``since`` (epoch seconds, a full minute) on in which ``symbol`` traded, oldest first.
+
+        At most the two hours that every exchange tells at once; the last minute is not over yet.
+        """
 
     def balances(self) -> dict[str, Balance]:
         """Everything the account has, by asset; zero balances are left out."""

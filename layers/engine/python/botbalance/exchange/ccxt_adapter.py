@@ -8,9 +8,11 @@ Decimals. Requests are never repeated by ccxt: a repeated POST could be a second
 import json
 import re
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence, Sized
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Sized
+from contextlib import contextmanager
+from copy import copy, deepcopy
 from decimal import Decimal, InvalidOperation
-from functools import cache
+from functools import cache, lru_cache
 from itertools import batched
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -32,10 +34,12 @@ from botbalance.exchange.adapter import (
     Quote,
     Refused,
     Trade,
+    TradedMinute,
     Unknown,
 )
 from botbalance.exchange.ccxt_import import exchange_class
 from botbalance.exchange.client_ids import client_id_on_exchange, client_id_params, lookup_on
+from botbalance.exchange.connections import Connections
 from botbalance.exchange.key_rights import rights_of_key
 from botbalance.exchange.outcomes import Fate, fate_of_order, is_revoked_key, is_unknown_order, is_wrong_clock
 
@@ -79,6 +83,25 @@ _STATUS = {
     ),
 }
 
+_SHARED = frozenset(
+    {
+        "api",
+        "ecdsaCurves",
+        "ecdsaPrehashedAlgorithms",
+        "exceptions",
+        "features",
+        "fees",
+        "has",
+        "httpExceptions",
+        "urls",
+    }
+)
+"""What ccxt tells of an exchange and never changes: most of a client's 300 kB, kept once for all of them."""
+_MARKETS_KEPT = 1000
+"""Markets kept as ccxt has them, some 15 kB each, for all clients that trade them."""
+
+_USED_WEIGHT = {"binance": "x-mbx-used-weight-1m"}
+"""Headers that tell how much request weight this address has used in the current clock minute."""
 _DEFAULT_RETRY_AFTER_S = 60
 
 _REPEATED_AFTER_S = (0.25, 1.0)
@@ -95,6 +118,8 @@ KRAKEN_TRADES = 19
 _PAGE = 100
 """Orders on a page of a list: what every exchange with pages gives."""
 _MOST_PAGES = 10
+_MOST_MINUTES = 120
+"""Candles of a minute that are asked for at once: no exchange gives fewer."""
 _DAY_MS = 86_400_000
 _ENVELOPES: dict[str, frozenset[str]] = {
     "bitget": frozenset({"code"}),
@@ -116,6 +141,13 @@ class _NoMemory:
     def require(self) -> None:
         pass
 
+    @contextmanager
+    def request(self, *, sends: bool) -> Iterator[None]:
+        yield
+
+    def used(self, weight: int) -> None:
+        pass
+
     def limited(self, retry_after_s: int, *, whole_host: bool) -> None:
         pass
 
@@ -127,8 +159,9 @@ class CcxtAdapter:
     (``http://127.0.0.1:9000``): a simulated exchange. Raises MendRequest for an exchange that ccxt lacks.
 
     ``allowance`` is asked before every request and told of every limit, ``public_allowance`` for those without the
-    key. A request may take ``timeout_s`` seconds. A read that failed is sent again, twice at most, after waits for
-    which ``sleep`` is called; one that ran into its timeout is not. Nothing else is.
+    key. ``connections`` are shared with others, and closed by their owner; None: one of its own. A request may take
+    ``timeout_s`` seconds. A read that failed is sent again, twice at most, after waits for which ``sleep`` is called;
+    one that ran into its timeout is not. Nothing else is.
     """
 
     def __init__(
@@ -141,15 +174,16 @@ class CcxtAdapter:
         base_url: str | None = None,
         allowance: Allowance | None = None,
         public_allowance: Allowance | None = None,
+        connections: Connections | None = None,
         timeout_s: int | float = 10,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.exchange = exchange
-        keys = {"apiKey": api_key, "secret": secret, "password": password}
-        self._client = _client_class(exchange)({**_SETTINGS, **keys, "timeout": round(timeout_s * 1000)})
-        self._client.has["fetchCurrencies"] = False  # markets need none, and some exchanges want a key for them
-        if exchange == "htx":  # where ccxt has another form for this
-            self._client.options["fetchMarkets"] = {"types": {"spot": True}}
+        self._own_connections = None if connections else Connections(1)
+        self._client = _new_client(exchange)
+        self._client.apiKey, self._client.secret, self._client.password = api_key, secret, password
+        self._client.timeout = round(timeout_s * 1000)
+        self._client.session = (connections or self._own_connections or Connections(1)).session()
         self._client.rerouted_to = base_url
         self._client.allowance = allowance or _NoMemory()
         self._public_allowance = public_allowance or _NoMemory()
@@ -158,8 +192,9 @@ class CcxtAdapter:
         self._known: dict[str, MarketListing] = {}
 
     def close(self) -> None:
-        """Close the connections to the exchange."""
-        self._client.session.close()
+        """Close the connections to the exchange, save those that others share."""
+        if self._own_connections is not None:
+            self._own_connections.close_all()
 
     def market_listings(self, symbols: Collection[str]) -> dict[str, MarketListing]:
         return self._read("markets", lambda: _listings(self.exchange, self._client.load_markets(True), symbols))
@@ -169,11 +204,15 @@ class CcxtAdapter:
         if known == self._known:
             return
         self._known = known
-        markets = [json.loads(listing.document) for listing in listings]
-        self._client.set_markets({market["symbol"]: market for market in markets})
+        if not listings:
+            self._client.set_markets({})
+            return
+        parsed = [_parsed(self.exchange, listing.document) for listing in listings]
+        for name in parsed[0]:
+            setattr(self._client, name, _joined([of_one[name] for of_one in parsed]))
         # Kraken's orders name their market otherwise than its requests do.
         self._client.options["marketsByAltname"] = {
-            market["altname"]: market for market in markets if market.get("altname")
+            market["altname"]: market for market in self._client.markets.values() if market.get("altname")
         }
 
     def quotes(self, symbols: Collection[str]) -> dict[str, Quote]:
@@ -189,6 +228,20 @@ class CcxtAdapter:
             }
 
         return self._read("tickers", request)
+
+    def traded_minutes(self, symbol: str, since: int) -> list[TradedMinute]:
+        def request() -> list[TradedMinute]:
+            candles = self._client.fetch_ohlcv(self._unified(symbol), "1m", since * 1000, _MOST_MINUTES)
+            minutes = [
+                TradedMinute(int(candle[0]) // 1000, _amount("low", candle[3]), _amount("high", candle[2]))
+                for candle in candles
+            ]
+            times = [minute.opens_at for minute in minutes]
+            if not minutes or times != sorted(set(times)) or not all(0 < low <= high for _, low, high in minutes):
+                raise _doubtful("candles", str(candles)[:200])
+            return [minute for minute in minutes if minute.opens_at >= since]
+
+        return self._read("candles", request)
 
     def balances(self) -> dict[str, Balance]:
         def request() -> dict[str, Balance]:
@@ -504,6 +557,49 @@ class _OrderNotThere(TryAgainLater):
     """The exchange knows no order by that id."""
 
 
+def _new_client(exchange: str) -> Any:
+    """ccxt's client without a key and a session, for a tenth of what making one anew takes."""
+    original = _original_client(exchange)
+    client = copy(original)
+    for name, value in vars(original).items():
+        if name not in _SHARED and isinstance(value, dict | list):
+            setattr(client, name, deepcopy(value))
+    return client
+
+
+@cache
+def _original_client(exchange: str) -> Any:
+    """The client whose copies all the others are."""
+    client = _client_class(exchange)(_SETTINGS)
+    client.has["fetchCurrencies"] = False  # markets need none, and some exchanges want a key for them
+    if exchange == "htx":  # where ccxt has another form for this
+        client.options["fetchMarkets"] = {"types": {"spot": True}}
+    client.session.close()
+    client.session = None
+    return client
+
+
+@lru_cache(_MARKETS_KEPT)
+def _parsed(exchange: str, document: str) -> dict[str, Any]:
+    """What ccxt makes of one market, by the names of its attributes. Read by many clients, and changed by none.
+
+    Where it finds several precisions of a currency, of which nothing is made here, the joined tables have any of them.
+    """
+    client = _new_client(exchange)
+    before = dict(vars(client))
+    market = json.loads(document)
+    client.set_markets({market["symbol"]: market})
+    return {name: value for name, value in vars(client).items() if value is not before.get(name)}
+
+
+def _joined(parts: Sequence[Any]) -> Any:
+    """One table or list of many markets, sorted as ccxt sorts it, from those of each."""
+    if isinstance(parts[0], dict):
+        joined = {key: value for part in parts for key, value in part.items()}
+        return dict(sorted(joined.items()))
+    return sorted({entry for part in parts for entry in part})
+
+
 @cache
 def _client_class(exchange: str) -> type[Any]:
     """ccxt's class, taught to reach a stand-in host and to tell whether an order was sent.
@@ -535,13 +631,13 @@ def _client_class(exchange: str) -> type[Any]:
             self.official_url = url
             self.http_status = self.last_http_response = self.last_json_response = self.last_response_headers = None
             try:
-                self.allowance.require()
-                if method != "GET":
-                    self.order_was_sent = True
-                if self.rerouted_to is not None:
-                    host = urlsplit(self.rerouted_to)
-                    url = urlunsplit(urlsplit(url)._replace(scheme=host.scheme, netloc=host.netloc))
-                return super().fetch(url, method, headers, body)
+                with self.allowance.request(sends=method != "GET"):
+                    if method != "GET":
+                        self.order_was_sent = True
+                    if self.rerouted_to is not None:
+                        host = urlsplit(self.rerouted_to)
+                        url = urlunsplit(urlsplit(url)._replace(scheme=host.scheme, netloc=host.netloc))
+                    return super().fetch(url, method, headers, body)
             except Exception as error:
                 if not _is_answer(error, self):
                     self.failure = error
@@ -549,9 +645,12 @@ def _client_class(exchange: str) -> type[Any]:
                     self.allowance.limited(_retry_after_s(self), whole_host=self.http_status == 418)
                 raise
 
-        def on_rest_response(self, code: int, *rest: Any) -> Any:
+        def on_rest_response(self, code: int, reason: str, url: str, method: str, headers: Any, *rest: Any) -> Any:
             self.http_status = code
-            return super().on_rest_response(code, *rest)
+            used = headers.get(_USED_WEIGHT.get(self.id, ""), "")
+            if used.isdecimal():
+                self.allowance.used(int(used))
+            return super().on_rest_response(code, reason, url, method, headers, *rest)
 
         def handle_errors(self, code: int, reason: str, url: str, *rest: Any) -> Any:
             if code < 400 and not _is_content(self.id, self.last_json_response):

@@ -14,13 +14,16 @@ _KEYS_PER_REQUEST = 100
 _ATTEMPTS = 5
 
 
-def read_batches(client: "DynamoDBClient", table: str, keys: Sequence[Any]) -> Iterator[Any]:
-    """The items of those of ``keys`` (all different) that are there, in any order, as last written.
+def read_batches(
+    client: "DynamoDBClient", table: str, keys: Sequence[Any], *, consistent: bool = True
+) -> Iterator[Any]:
+    """The items of those of ``keys`` (all different) that are there, in any order.
 
-    Raises TryAgainLater where DynamoDB has no capacity left to read them all.
+    As last written, or, at half the price, as they were a moment ago if not ``consistent``. Raises TryAgainLater where
+    DynamoDB has no capacity left to read them all.
     """
     for chunk in batched(keys, _KEYS_PER_REQUEST, strict=False):
-        wanted: Any = {table: {"Keys": list(chunk), "ConsistentRead": True}}
+        wanted: Any = {table: {"Keys": list(chunk), "ConsistentRead": consistent}}
         for _ in range(_ATTEMPTS):
             with in_our_words():
                 answer = client.batch_get_item(RequestItems=wanted)

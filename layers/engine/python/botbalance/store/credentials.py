@@ -4,6 +4,7 @@ The encryption context makes a ciphertext that is moved to another user's item u
 ever returned by the API or logged; ``hint`` is the key's last four characters.
 """
 
+import json
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -59,15 +60,16 @@ class CredentialsTable:
             hint=key.api_key[-4:],
             version=max(now, existing.version + 1) if existing else now,
         )
-        ciphertexts = {
-            name: {"B": self._encrypt(user_id, exchange, text)}
-            for name, text in (("api_key", key.api_key), ("secret", key.secret), ("password", key.password))
-            if text
-        }
+        # In one ciphertext, because each request to decrypt one is charged, and every look at an account needs all.
+        ciphertext = self._encrypt(user_id, exchange, json.dumps([key.api_key, key.secret, key.password]))
         with in_our_words():
             self._client.put_item(
                 TableName=self._table,
-                Item={**_key(user_id, exchange), "document": {"S": stored.model_dump_json()}, **ciphertexts},
+                Item={
+                    **_key(user_id, exchange),
+                    "document": {"S": stored.model_dump_json()},
+                    "ciphertext": {"B": ciphertext},
+                },
             )
         return stored
 
@@ -106,13 +108,7 @@ class CredentialsTable:
         item = self._item(user_id, exchange)
         if item is None:
             raise NotThere("exchange_key_not_found", f"no key for {exchange} is stored; PUT one first")
-        return ExchangeKey(
-            **{
-                name: self._decrypt(user_id, exchange, item[name]["B"])
-                for name in ("api_key", "secret", "password")
-                if name in item
-            }
-        )
+        return ExchangeKey(*json.loads(self._decrypt(user_id, exchange, item["ciphertext"]["B"])))
 
     def delete(self, user_id: str, exchange: str) -> bool:
         """Forget the key; False where there was none."""

@@ -5,11 +5,14 @@ and its text of names and decimals shrinks to less than a third: six or nine of 
 """
 
 import zlib
+from collections.abc import Collection
 from dataclasses import dataclass
+from itertools import batched
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from botbalance import engine
 from botbalance.errors import NotThere
 from botbalance.log import alarm
 from botbalance.store.conditions import holds, in_our_words, parsed
@@ -24,6 +27,12 @@ LARGEST_DOCUMENT = 380_000
 """In bytes, compressed; DynamoDB takes items of 400 kB, names and all."""
 _MOST_QUERIES = 10
 """After so many a page is answered as it is: a filter that few decisions pass must not read a whole log."""
+_WRITES_PER_REQUEST = 25
+_ATTEMPTS = 3
+TICK_SECONDS = 30
+"""The grid on which ticks lie."""
+_BESIDE = 1
+"""Seconds from a tick to the place of its quiet entry."""
 _FAST = 1
 """The level of zlib that saves nearly what the slowest one does, in a third of its time."""
 
@@ -31,8 +40,9 @@ _FAST = 1
 class Decision(BaseModel):
     """One tick of one user, complete enough to be computed again bit for bit.
 
-    ``outcome``: ``decided`` (possibly to do nothing), or ``skipped`` with the reason why no decision could be
-    made. ``inputs`` are what the engine was given, ``evaluation`` what it answered.
+    ``outcome``: ``decided`` (possibly to do nothing), ``skipped`` with the reason why no decision could be made, or
+    ``quiet`` where it was known beforehand that there was nothing to do. ``inputs`` are what the engine was given,
+    ``evaluation`` what it answered.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -41,7 +51,7 @@ class Decision(BaseModel):
     user_id: str
     ts_tick: int
     decided_at: int
-    outcome: Literal["decided", "skipped"]
+    outcome: Literal["decided", "skipped", "quiet"]
     reason: str | None = None
     engine_version: str
     inputs: dict[str, Any] | None = None
@@ -50,6 +60,11 @@ class Decision(BaseModel):
     """Client order id → why its order was given up."""
     placed: list[dict[str, Any]] = []
     """The orders of this decision, as they stood when it was logged."""
+
+    @property
+    def changed_nothing(self) -> bool:
+        """Whether all was well and nothing was placed or cancelled."""
+        return self.outcome != "skipped" and self.reason is None and not (self.canceled or self.placed)
 
 
 class DecisionPage(BaseModel):
@@ -63,7 +78,7 @@ class DecisionPage(BaseModel):
 class DecisionFilter:
     """Which decisions are wanted, by their tick; None: whichever."""
 
-    outcome: Literal["decided", "skipped"] | None = None
+    outcome: Literal["decided", "skipped", "quiet"] | None = None
     ticks: Period = ALWAYS
 
 
@@ -108,10 +123,44 @@ class DecisionsTable:
             )
         )
 
+    def log_quiet(self, user_ids: Collection[str], ts_tick: int, now: int) -> None:
+        """Write that nothing could happen in the tick of these users: a small item each, many to a request.
+
+        They lie a second beside the tick, so that none can take the place of a decision, however late it comes. What
+        DynamoDB has no capacity left for is tried again, and then left out, with an alarm: nothing depends on it.
+        """
+        for users in batched(sorted(user_ids), _WRITES_PER_REQUEST, strict=False):
+            writes: Any = {
+                self._table: [
+                    {
+                        "PutRequest": {
+                            "Item": {
+                                **_key(user_id, ts_tick + _BESIDE),
+                                "expires_at": {"N": str(ts_tick + self._ttl_s)},
+                                "outcome": {"S": "quiet"},
+                                "decided_at": {"N": str(now)},
+                                "engine_version": {"S": engine.VERSION},
+                            }
+                        }
+                    }
+                    for user_id in users
+                ]
+            }
+            for _ in range(_ATTEMPTS):
+                with in_our_words():
+                    writes = self._client.batch_write_item(RequestItems=writes).get("UnprocessedItems")
+                if not writes:
+                    break
+            else:
+                alarm("decision_not_logged", "quiet ticks could not be logged", ts_tick=ts_tick, users=len(users))
+
     def get(self, user_id: str, ts_tick: int) -> Decision:
         """One decision, whole; raises NotThere."""
-        with in_our_words():
-            item = self._client.get_item(TableName=self._table, Key=_key(user_id, ts_tick)).get("Item")
+        for place in (ts_tick, ts_tick + _BESIDE):
+            with in_our_words():
+                item = self._client.get_item(TableName=self._table, Key=_key(user_id, place)).get("Item")
+            if item is not None:
+                break
         if item is None:
             raise NotThere("decision_not_found", f"ts_tick is {ts_tick}, expected a tick with a logged decision")
         return _decision(item)
@@ -127,7 +176,7 @@ class DecisionsTable:
         query["ExpressionAttributeValues"][":user"] = {"S": user_id}
         if cursor is not None:
             (ts_tick,) = decode_cursor(cursor, "[0-9]{1,11}")
-            wanted.ticks.require(cursor, int(ts_tick))
+            wanted.ticks.require(cursor, int(ts_tick) // TICK_SECONDS * TICK_SECONDS)
             query["ExclusiveStartKey"] = {"user_id": {"S": user_id}, "ts_tick": {"N": ts_tick}}
         decisions: list[Decision] = []
         for _ in range(_MOST_QUERIES):
@@ -146,7 +195,10 @@ class DecisionsTable:
 
 def _query_of(wanted: DecisionFilter) -> dict[str, Any]:
     """The query for a user's ``wanted`` decisions, newest first, without the user."""
-    values: dict[str, Any] = {":first": {"N": str(wanted.ticks.since)}, ":last": {"N": str(wanted.ticks.until)}}
+    # A quiet tick's place is beside it: the first second may be the place of the tick before, the last needs its own.
+    first = wanted.ticks.since + (wanted.ticks.since % TICK_SECONDS == _BESIDE)
+    last = wanted.ticks.until + _BESIDE * (wanted.ticks.until % TICK_SECONDS == 0)
+    values: dict[str, Any] = {":first": {"N": str(first)}, ":last": {"N": str(last)}}
     query: dict[str, Any] = {
         "KeyConditionExpression": "user_id = :user AND ts_tick BETWEEN :first AND :last",
         "ExpressionAttributeValues": values,
@@ -167,4 +219,12 @@ def _document(decision: Decision) -> bytes:
 
 
 def _decision(item: Any) -> Decision:
+    if item["outcome"]["S"] == "quiet":
+        return Decision(
+            user_id=item["user_id"]["S"],
+            ts_tick=int(item["ts_tick"]["N"]) - _BESIDE,
+            decided_at=int(item["decided_at"]["N"]),
+            outcome="quiet",
+            engine_version=item["engine_version"]["S"],
+        )
     return parsed(Decision, zlib.decompress(item["document"]["B"]))

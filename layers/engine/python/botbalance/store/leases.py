@@ -5,18 +5,22 @@ both order it. Taking the lease raises its number, and every later write of the 
 transaction: a run that was held up for longer than its lease can write nothing any more, and so send nothing. The
 lease outlives the longest function, so whoever is killed while holding one is gone for certain when it ends.
 
-The item also carries what the last run saw of the account, which costs no read of its own.
+The item also carries what the last run saw of the account, which costs no read of its own, and, where it left the
+account in order, within which prices nothing can happen. Whoever takes the lease takes that away, so it is there only
+as long as nobody has worked on the account since. Both are kept compressed: a started kilobyte costs a write unit.
 """
 
-from collections.abc import Callable, Iterator
+import zlib
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import uuid4
 
 from botocore.exceptions import ClientError
 
 from botbalance.errors import Conflict, TryAgainLater
 from botbalance.log import logger
+from botbalance.store.batches import read_batches
 from botbalance.store.conditions import in_our_words
 
 if TYPE_CHECKING:
@@ -35,6 +39,7 @@ class Lease:
 
     ``number`` is raised with each taking. ``ends_at`` in epoch seconds: when it ends by itself, or its holder is
     stopped. ``memory`` is what the last run noted, as JSON; whatever stands there at the end is noted for the next.
+    ``quiet`` is what the holder leaves for ticks that need not look at the account, as JSON; None: the next one looks.
     """
 
     def __init__(self, table: str, user_id: str, number: int, ends_at: int, memory: str | None) -> None:
@@ -43,6 +48,7 @@ class Lease:
         self.number = number
         self.ends_at = ends_at
         self.memory = memory
+        self.quiet: str | None = None
 
     def check(self) -> "TransactWriteItemTypeDef":
         """The part of a transaction that lets it happen only while the lease is this run's."""
@@ -60,6 +66,13 @@ class Lease:
         if now + SEND_AND_SETTLE_S > self.ends_at:
             left = max(0, self.ends_at - now)
             raise TryAgainLater("out_of_time", f"{left} s are left, expected {SEND_AND_SETTLE_S} to send and settle")
+
+
+class LastRun(NamedTuple):
+    """What is known of a user's runs: the last tick that one was begun for (-1: none), and what the last one left."""
+
+    last_tick: int
+    quiet: str | None
 
 
 class LeasesTable:
@@ -95,6 +108,17 @@ class LeasesTable:
         else:
             raise _busy(found, clock())
 
+    def last_runs(self, user_ids: Collection[str]) -> dict[str, LastRun]:
+        """What is known of the runs of those of ``user_ids`` who had any, by user id, as it was a moment ago.
+
+        What is a moment old can only keep somebody from looking for one tick more.
+        """
+        keys: list[Any] = [{"user_id": {"S": user_id}} for user_id in set(user_ids)]
+        return {
+            item["user_id"]["S"]: LastRun(int(item.get("last_tick", {"N": "-1"})["N"]), _text(item, "quiet"))
+            for item in read_batches(self._client, self._table, keys, consistent=False)
+        }
+
     @in_our_words()
     def _take(self, user_id: str, now: int, until: int, ts_tick: int | None) -> tuple[Lease | None, Any]:
         """The lease, or None with the item as it is."""
@@ -113,6 +137,7 @@ class LeasesTable:
             update += ", last_tick = :tick"
             condition += " AND (attribute_not_exists(last_tick) OR last_tick < :tick)"
             values[":tick"] = {"N": str(ts_tick)}
+        update += " REMOVE quiet"
         try:
             item: Any = self._client.update_item(
                 TableName=self._table,
@@ -130,7 +155,7 @@ class LeasesTable:
             item = error.response.get("Item") or self._item(user_id)
             if item.get("holder") != {"S": holder}:
                 return None, item
-        memory = item.get("memory", {}).get("S")
+        memory = _text(item, "memory")
         return Lease(self._table, user_id, int(item["lease_number"]["N"]), min(ends_at, until), memory), item
 
     def _item(self, user_id: str) -> Any:
@@ -143,10 +168,14 @@ class LeasesTable:
         try:
             yield
         finally:
-            update, values = "SET ends_at = :ended", {":ended": {"N": "0"}, ":mine": {"N": str(lease.number)}}
+            update = "SET ends_at = :ended"
+            values: dict[str, Any] = {":ended": {"N": "0"}, ":mine": {"N": str(lease.number)}}
             if lease.memory is not None and lease.memory != noted:
                 update += ", memory = :memory"
-                values[":memory"] = {"S": lease.memory}
+                values[":memory"] = {"B": zlib.compress(lease.memory.encode())}
+            if lease.quiet is not None:
+                update += ", quiet = :quiet"
+                values[":quiet"] = {"B": zlib.compress(lease.quiet.encode())}
             try:
                 with in_our_words():
                     self._client.update_item(
@@ -158,6 +187,10 @@ class LeasesTable:
                     )
             except TryAgainLater as error:  # it ends by itself; what the run did is not undone by that
                 logger.warning("lease not given back", user_id=lease.user_id, reason=str(error))
+
+
+def _text(item: Any, name: str) -> str | None:
+    return zlib.decompress(item[name]["B"]).decode() if name in item else None
 
 
 def _busy(found: Any, now: int) -> Conflict:

@@ -1,6 +1,9 @@
 """The strategies table: one item a user, and the sparse, sharded index of those whose autopilot is on."""
 
+import json
 from collections.abc import Collection, Iterator
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextvars import ContextVar
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 from zlib import crc32
@@ -10,15 +13,22 @@ from pydantic import BaseModel, ConfigDict
 from botbalance.engine import StrategyConfig
 from botbalance.errors import Conflict, NotThere, TryAgainLater
 from botbalance.log import alarm
-from botbalance.store.batches import read_batches, read_scan
+from botbalance.store.batches import read_batches
 from botbalance.store.conditions import holds, in_our_words, parsed
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 AUTOPILOT_INDEX = "autopilot"
-AUTOPILOT_SHARDS = 8
-"""Partitions of the index, so that no single one has to take every user's writes."""
+AUTOPILOT_SHARDS = 32
+"""Partitions of the index. Only ever raise it: whoever was written under a higher number would not be found any more.
+
+To read a million users is to read 61 MB, 7,500 RCU: 230 a partition, which has 3,000 a second. To switch them on or
+off is a WCU each, and 32 partitions take 32,000 a second: nearly what AWS allows any table unasked.
+"""
+
+_AS_SENT: ContextVar[bool] = ContextVar("as_sent", default=False)
+"""Whether the items of a query are taken as DynamoDB sends them."""
 
 
 class Strategy(BaseModel):
@@ -66,6 +76,7 @@ class StrategiesTable:
     def __init__(self, client: "DynamoDBClient", table: str) -> None:
         self._client = client
         self._table = table
+        client.meta.events.register("before-parse.dynamodb.Query", _take_as_sent, unique_id="botbalance-as-sent")
 
     def find(self, user_id: str) -> Strategy | None:
         """The user's strategy, as last written."""
@@ -76,13 +87,14 @@ class StrategiesTable:
         return parsed(Strategy, item["document"]["S"]) if item else None
 
     def find_many(self, user_ids: Collection[str]) -> dict[str, Strategy]:
-        """The strategies of those of ``user_ids`` who have one, by user id, as last written.
+        """The strategies of those of ``user_ids`` who have one, by user id, as they were a moment ago.
 
-        One that this version of the code does not understand is left out, with an alarm: it is no other user's trouble.
+        Whoever trades by one reads it again first. One that this version of the code does not understand is left out,
+        with an alarm: it is no other user's trouble.
         """
         keys: list[Any] = [{"user_id": {"S": user_id}} for user_id in set(user_ids)]
         strategies = {}
-        for item in read_batches(self._client, self._table, keys):
+        for item in read_batches(self._client, self._table, keys, consistent=False):
             user_id = item["user_id"]["S"]
             try:
                 strategies[user_id] = parsed(Strategy, item["document"]["S"])
@@ -110,7 +122,7 @@ class StrategiesTable:
             "document": {"S": saved.model_dump_json()},
         }
         if saved.autopilot_enabled:
-            item["autopilot_shard"] = {"S": _shard_of(saved.user_id)}
+            item["autopilot_shard"] = {"S": shard_of(saved.user_id)}
         if not holds(
             lambda: self._client.put_item(
                 TableName=self._table,
@@ -122,11 +134,57 @@ class StrategiesTable:
             raise Conflict("strategy_changed", "the strategy was changed meanwhile; read it again and repeat")
         return saved
 
-    def users_on_autopilot(self) -> Iterator[str]:
-        """The ids of all users whose autopilot is on: everything that is in the sparse index."""
-        for item in read_scan(self._client, TableName=self._table, IndexName=AUTOPILOT_INDEX):
-            yield item["user_id"]["S"]
+    def users_on_autopilot(self, threads: int = 8) -> Iterator[str]:
+        """The ids of all users whose autopilot is on, in any order: a page of up to 1 MB at a time, as they come.
+
+        ``threads`` shards are read at once. At most as many pages are held, and the one that is being handed out.
+        """
+        queries: list[dict[str, Any]] = [
+            {
+                "TableName": self._table,
+                "IndexName": AUTOPILOT_INDEX,
+                "KeyConditionExpression": "autopilot_shard = :shard",
+                "ExpressionAttributeValues": {":shard": {"S": str(shard)}},
+                "ProjectionExpression": "user_id",
+            }
+            for shard in range(AUTOPILOT_SHARDS)
+        ]
+        with ThreadPoolExecutor(threads) as pool:
+            asked = {pool.submit(self._page, queries.pop()) for _ in range(min(threads, AUTOPILOT_SHARDS))}
+            while asked:
+                answered = wait(asked, return_when=FIRST_COMPLETED).done.pop()
+                asked.remove(answered)
+                user_ids, rest = answered.result()
+                if rest is not None:
+                    queries.append(rest)
+                if queries:
+                    asked.add(pool.submit(self._page, queries.pop()))
+                yield from user_ids
+
+    def _page(self, query: dict[str, Any]) -> tuple[list[str], dict[str, Any] | None]:
+        """The user ids of one page, and the query for the rest of the shard if there is one."""
+        as_sent = _AS_SENT.set(True)
+        try:
+            with in_our_words():
+                answer = self._client.query(**query)
+        finally:
+            _AS_SENT.reset(as_sent)
+        last = answer.get("LastEvaluatedKey")
+        rest = None if last is None else query | {"ExclusiveStartKey": last}
+        return [item["user_id"]["S"] for item in answer["Items"]], rest
 
 
-def _shard_of(user_id: str) -> str:
+def shard_of(user_id: str) -> str:
+    """The partition of the index that a user on autopilot is in."""
     return str(crc32(user_id.encode()) % AUTOPILOT_SHARDS)
+
+
+def _take_as_sent(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any) -> None:
+    """Keep botocore from looking at every attribute of every item by itself: 16 µs a user in place of 2.
+
+    What it makes of a text is what was sent, so nothing is lost. A hook of botocore's, called before it parses.
+    """
+    if _AS_SENT.get() and response_dict["status_code"] == 200:
+        answer = json.loads(response_dict["body"])
+        customized_response_dict["Items"] = answer.pop("Items")
+        response_dict["body"] = json.dumps(answer).encode()

@@ -8,7 +8,8 @@ from decimal import Decimal
 from botbalance.accounts import Accounts
 from botbalance.errors import Conflict
 from botbalance.portfolio import PortfolioService
-from botbalance.store.decisions import DecisionsTable
+from botbalance.price_ranges import PriceRanges
+from botbalance.store.decisions import TICK_SECONDS, DecisionsTable
 from botbalance.store.leases import Lease, LeasesTable
 from botbalance.store.operator import OperatorTable
 from botbalance.store.orders import OrdersTable
@@ -16,8 +17,6 @@ from botbalance.store.strategies import StrategiesTable
 
 TRADING_HALTED = "trading_halted"
 """The code of what is not done because the operator has halted trading."""
-TICK_SECONDS = 30
-"""The grid on which ticks lie."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +24,10 @@ class Desk:
     """``clock`` gives epoch seconds; ``sleep`` waits that many seconds.
 
     ``until`` is the epoch second at which the function that works at this desk ends. ``price_jump_pct`` is by how many
-    percent a price may move between two looks before it has to be seen again.
-    ``egress_address`` is the one from which exchanges see us, empty where it is not fixed.
+    percent a price may move between two looks before it has to be seen again. ``portfolio_max_age``: after so many
+    seconds an account is looked at again although nothing can have happened. ``log_every_tick``: whether ticks that
+    changed nothing are logged, too. ``egress_address`` is the one from which exchanges see us, empty where it is not
+    fixed.
     """
 
     strategies: StrategiesTable
@@ -40,6 +41,9 @@ class Desk:
     sleep: Callable[[float], None]
     until: int
     price_jump_pct: Decimal
+    ranges: PriceRanges
+    portfolio_max_age: int
+    log_every_tick: bool
     egress_address: str
 
     def lease_of(self, user_id: str) -> AbstractContextManager[Lease]:

@@ -21,8 +21,8 @@ from botbalance.store.leases import Lease
 from botbalance.store.orders import Order
 from botbalance.store.strategies import Strategy
 
-PRICES_COMPARED_S = 600
-"""Prices seen longer ago than this say nothing about those of now."""
+PRICES_COMPARED_S = 3_900
+"""Prices seen longer ago than this say nothing about those of now; quiet ticks may lie between looks for an hour."""
 VANISHED_BELIEVED_S = 300
 """For so long holdings have to stay away before that counts as a fact: their owner may have moved them."""
 

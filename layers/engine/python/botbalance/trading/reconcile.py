@@ -49,11 +49,14 @@ class Reconciliation:
     """What a look at the watched orders leaves: those whose pair must be left alone, and what may have been spent.
 
     ``unsettled`` may still trade, or changed in a way that balances read before it need not show yet. ``spent`` are the
-    assets of which the watched orders may have spent everything.
+    assets of which the watched orders may have spent everything. ``watched`` are the orders as they were found, and
+    ``changed`` tells whether any of them was not as the exchange has it, or could not be brought up to date.
     """
 
     unsettled: list[Order]
     spent: frozenset[str]
+    watched: list[Order]
+    changed: bool
 
     def blocked_symbols(self) -> set[str]:
         """The pairs that get no order for now."""
@@ -77,6 +80,7 @@ def reconcile(
             desk.portfolio.make_known(account, strategy.symbols())
     resting = {order.client_order_id: order for order in open_orders if order.client_order_id}
     unsettled = []
+    changed = False
     for order in watched:
         seen = resting.get(account.reported_client_id(order.client_order_id))
         if seen is None and not order.may_trade and order.fills_complete and desk.clock() < order.look_at:
@@ -96,13 +100,15 @@ def reconcile(
                 reason=str(error),
             )
             unsettled.append(order)
+            changed = True
             continue
+        changed |= current != order or current.status is OrderStatus.PENDING
         fate_was_unknown = order.status is OrderStatus.PENDING or not order.may_trade
         news = (current.status, current.filled_qty, current.fills) != (order.status, order.filled_qty, order.fills)
         if current.may_trade or (fate_was_unknown and news and seen is not None):
             unsettled.append(current)
     _raise_alarm_for_the_unknown(unsettled, desk.clock())
-    return Reconciliation(unsettled, may_be_spent(lease, watched))
+    return Reconciliation(unsettled, may_be_spent(lease, watched), watched, changed)
 
 
 def book(

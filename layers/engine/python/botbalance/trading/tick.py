@@ -7,18 +7,18 @@ from typing import Any
 from pydantic_core import to_jsonable_python
 
 from botbalance import engine
-from botbalance.engine import InvalidInput, RestingOrder, StrategyConfig, review_resting_orders
+from botbalance.engine import InvalidInput, StrategyConfig, review_resting_orders
 from botbalance.errors import BotBalanceError, CallOwner, Conflict, MendRequest, TryAgainLater, WaitUntilAllowed
-from botbalance.log import alarm
+from botbalance.log import alarm, logger
 from botbalance.portfolio import Snapshot, evaluate_snapshot
 from botbalance.store.credentials import StoredKey
-from botbalance.store.decisions import Decision
+from botbalance.store.decisions import TICK_SECONDS, Decision
 from botbalance.store.leases import Lease
-from botbalance.store.orders import Order
 from botbalance.store.strategies import Strategy
-from botbalance.trading.desk import TICK_SECONDS, TRADING_HALTED, Desk
+from botbalance.trading.desk import TRADING_HALTED, Desk
 from botbalance.trading.doubts import note_orders, require_belief
 from botbalance.trading.placement import cancel, place_actions
+from botbalance.trading.quiet import note_quiet, quiet_users, resting_order
 from botbalance.trading.reconcile import reconcile
 
 
@@ -35,19 +35,32 @@ class Due:
     halt: str | None = None
 
 
-def due_users(desk: Desk, user_ids: Collection[str]) -> list[Due]:
-    """Those of ``user_ids`` whose autopilot is on, read in few requests.
+def due_users(desk: Desk, user_ids: Collection[str], ts_tick: int) -> list[Due]:
+    """Those of ``user_ids`` whose autopilot is on and whose account has to be looked at, read in few requests.
 
-    Also what limits exchanges have set for them, and the prices of what they trade, which their ticks then have.
+    For whom the tick is quiet has had it then. Also read are the limits that exchanges have set for the others, and the
+    prices of what they trade, which their ticks then have.
     """
     halt = desk.operator.halt_reason()
     found = desk.strategies.find_many(user_ids).values()
     strategies = [strategy for strategy in found if strategy.autopilot_enabled or halt is not None]
+    if halt is None and desk.portfolio_max_age:
+        strategies = _to_be_looked_at(desk, strategies, ts_tick)
     keys = desk.accounts.keys_of([(strategy.user_id, strategy.exchange) for strategy in strategies])
     for exchange in {strategy.exchange for strategy in strategies}:
         of_exchange = [strategy for strategy in strategies if strategy.exchange == exchange]
         desk.portfolio.prepare_prices(exchange, {symbol for strategy in of_exchange for symbol in strategy.symbols()})
     return [Due(strategy, keys.get((strategy.user_id, strategy.exchange)), halt) for strategy in strategies]
+
+
+def _to_be_looked_at(desk: Desk, strategies: Collection[Strategy], ts_tick: int) -> list[Strategy]:
+    """Those for whom the tick is not quiet; it is logged for the others."""
+    quiet, done = quiet_users(desk, strategies, ts_tick)
+    if quiet and desk.log_every_tick:
+        desk.decisions.log_quiet(quiet, ts_tick, desk.clock())
+    if quiet:
+        logger.info("quiet", ts_tick=ts_tick, users=len(quiet))
+    return [strategy for strategy in strategies if strategy.user_id not in quiet | done]
 
 
 def is_over(ts_tick: int, now: int) -> bool:
@@ -113,6 +126,7 @@ def _decide_and_trade(desk: Desk, lease: Lease, due: Due, ts_tick: int) -> Decis
     strategy = due.strategy
     config = strategy.config()
     account = desk.accounts.with_key(strategy.user_id, strategy.exchange, due.key)
+    looked_at = desk.clock()
     snapshot = desk.portfolio.snapshot(account, strategy.symbols(), fresh=False)
     looked = reconcile(desk, lease, account, strategy, snapshot.open_orders)
     now = desk.clock()
@@ -120,7 +134,7 @@ def _decide_and_trade(desk: Desk, lease: Lease, due: Due, ts_tick: int) -> Decis
     blocked = snapshot.active_symbols() | looked.blocked_symbols()
     evaluation = evaluate_snapshot(snapshot, strategy.target_allocations, config, blocked)
     active = [order for order in looked.unsettled if order.may_trade]
-    resting = [_resting(order) for order in active]
+    resting = [resting_order(order) for order in active]
     cancels = review_resting_orders(resting, evaluation, config, now)
     if cancels or evaluation.actions:
         _require_unchanged(desk, strategy)
@@ -137,6 +151,17 @@ def _decide_and_trade(desk: Desk, lease: Lease, due: Due, ts_tick: int) -> Decis
         desk, lease, account, strategy, evaluation.actions, snapshot.rules, ts_tick=ts_tick, source="autopilot"
     )
     note_orders(lease, active, placed.orders)
+    if not (cancels or looked.changed or placed.stopped_by):
+        note_quiet(
+            desk,
+            lease,
+            account,
+            strategy,
+            snapshot,
+            watched=looked.watched,
+            placed=placed.orders,
+            looked_at=looked_at,
+        )
     reasons = [str(trouble) for trouble in troubles]
     if isinstance(placed.stopped_by, CallOwner):
         reasons.append(_switch_off(desk, strategy.user_id, placed.stopped_by))
@@ -181,6 +206,8 @@ def _switch_off(desk: Desk, user_id: str, error: CallOwner) -> str:
 
 
 def _log(desk: Desk, decision: Decision, lease: Lease | None) -> None:
+    if not desk.log_every_tick and decision.changed_nothing:
+        return
     for delay in (1, 2, None):
         try:
             desk.decisions.log(decision, lease)
@@ -220,7 +247,3 @@ def _skipped(desk: Desk, user_id: str, ts_tick: int, reason: str) -> Decision:
         reason=reason,
         engine_version=engine.VERSION,
     )
-
-
-def _resting(order: Order) -> RestingOrder:
-    return RestingOrder(order.client_order_id, order.symbol, order.side, order.limit_price, order.placed_at)

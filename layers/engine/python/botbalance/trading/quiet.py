@@ -1,0 +1,174 @@
+"""Quiet ticks: for whom nothing can have happened since the last look, by arithmetic on facts that everybody shares.
+
+A run that leaves an account in order notes with its lease within which prices that stays so. As long as prices do, and
+no market has traded at a resting order's limit, a tick asks the exchange nothing about the account, takes no lease and
+decrypts no key. It does nothing, as the whole tick would have done on the same facts.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from decimal import Decimal
+from typing import Literal
+from zlib import crc32
+
+from pydantic import BaseModel, ConfigDict
+
+from botbalance import engine
+from botbalance.engine import Balance, QuietBounds, RestingOrder, is_quiet, jumped_symbols, quiet_bounds
+from botbalance.errors import TryAgainLater
+from botbalance.exchange.adapter import ExchangeAdapter
+from botbalance.portfolio import Snapshot
+from botbalance.store.conditions import parsed
+from botbalance.store.leases import LastRun, Lease
+from botbalance.store.orders import Order, OrderStatus
+from botbalance.store.strategies import Strategy
+from botbalance.trading.desk import Desk
+
+
+class QuietNote(BaseModel):
+    """What makes the next ticks of an account quiet, as a look at it left it; times in epoch seconds.
+
+    ``looked_at`` is when the look began, ``look_again_at`` when the next one is due whatever prices do. ``prices`` are
+    those of the look.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    schema_version: Literal[1] = 1
+    engine_version: str
+    strategy_version: int
+    looked_at: int
+    look_again_at: int
+    prices: dict[str, Decimal]
+    bounds: QuietBounds
+
+
+def note_quiet(
+    desk: Desk,
+    lease: Lease,
+    account: ExchangeAdapter,
+    strategy: Strategy,
+    snapshot: Snapshot,
+    *,
+    watched: Iterable[Order],
+    placed: Iterable[Order],
+    looked_at: int,
+) -> None:
+    """Note with the lease within which prices nothing can happen, after a look and what was ``placed`` since.
+
+    Nothing is noted where somebody else's order rests on a pair of the strategy, or an order is not where the exchange
+    has it: the account may then change without any price telling. ``watched`` may have ended, and be looked at again.
+    """
+    if any(order.status is not OrderStatus.OPEN or order.filled_qty for order in placed):
+        return
+    ours = {account.reported_client_id(order.client_order_id): order for order in watched if order.may_trade}
+    on_exchange = {order.client_order_id: order for order in snapshot.open_orders if order.symbol in snapshot.rules}
+    as_booked = on_exchange.keys() == ours.keys() and all(
+        order.filled_qty == on_exchange[reported].filled_qty for reported, order in ours.items()
+    )
+    if not as_booked:
+        return
+    bounds = quiet_bounds(
+        # What is placed has locked some of what was free, and may free it again: counted as free, it keeps nobody out.
+        {asset: Balance(balance.free + balance.locked) for asset, balance in snapshot.balances.items()},
+        strategy.target_allocations,
+        strategy.config(),
+        snapshot.rules,
+        open_orders=[resting_order(order) for order in (*ours.values(), *placed)],
+        active_symbols=(),
+        now=looked_at,
+    )
+    look_again_at = min(
+        [looked_at + _age_at_most(desk, strategy.user_id), *(order.look_at for order in watched if not order.may_trade)]
+    )
+    lease.quiet = QuietNote(
+        engine_version=engine.VERSION,
+        strategy_version=strategy.version,
+        looked_at=looked_at,
+        look_again_at=look_again_at,
+        prices=dict(snapshot.prices),
+        bounds=bounds,
+    ).model_dump_json(exclude_none=True)
+
+
+def resting_order(order: Order) -> RestingOrder:
+    """An order as the engine reviews it."""
+    return RestingOrder(order.client_order_id, order.symbol, order.side, order.limit_price, order.placed_at)
+
+
+def quiet_users(desk: Desk, strategies: Collection[Strategy], ts_tick: int) -> tuple[set[str], set[str]]:
+    """The ids of the users for whom the tick is quiet, and of those who have had it already.
+
+    Prices and ranges are had once for everybody. Where one cannot be had, those who need it are looked at.
+    """
+    runs = desk.leases.last_runs([strategy.user_id for strategy in strategies])
+    done = {user_id for user_id, run in runs.items() if run.last_tick >= ts_tick}
+    now = desk.clock()
+    noted = {
+        strategy.user_id: (strategy, note)
+        for strategy in strategies
+        if strategy.user_id not in done
+        for note in [_note_of(strategy, runs.get(strategy.user_id))]
+        if note is not None and now < note.look_again_at
+    }
+    prices = _prices(desk, [strategy for strategy, _ in noted.values()])
+    calm = {
+        user_id: (strategy, note)
+        for user_id, (strategy, note) in noted.items()
+        if not jumped_symbols(prices[strategy.exchange], note.prices, desk.price_jump_pct)
+    }
+    _prepare_ranges(desk, calm.values())
+    quiet = {
+        user_id
+        for user_id, (strategy, note) in calm.items()
+        if _stays_quiet(desk, strategy.exchange, note, prices[strategy.exchange], now)
+    }
+    return quiet, done
+
+
+def _age_at_most(desk: Desk, user_id: str) -> int:
+    """How old a look may grow, in seconds: by half differently from user to user, so that looks spread over time."""
+    return desk.portfolio_max_age - crc32(user_id.encode()) % (desk.portfolio_max_age // 2 + 1)
+
+
+def _note_of(strategy: Strategy, run: LastRun | None) -> QuietNote | None:
+    """What the last run noted, where it still is about this strategy and this engine."""
+    if run is None or run.quiet is None:
+        return None
+    try:
+        note = parsed(QuietNote, run.quiet)
+    except TryAgainLater:  # another version's: a look makes it anew
+        return None
+    return note if (note.engine_version, note.strategy_version) == (engine.VERSION, strategy.version) else None
+
+
+def _prices(desk: Desk, strategies: Iterable[Strategy]) -> dict[str, Mapping[str, Decimal]]:
+    """The prices of everything that is traded, by exchange; those that cannot be had are missing."""
+    symbols: dict[str, set[str]] = {}
+    for strategy in strategies:
+        symbols.setdefault(strategy.exchange, set()).update(strategy.symbols())
+    return {exchange: desk.portfolio.known_prices(exchange, wanted) for exchange, wanted in symbols.items()}
+
+
+def _prepare_ranges(desk: Desk, calm: Iterable[tuple[Strategy, QuietNote]]) -> None:
+    symbols: dict[str, set[str]] = {}
+    for strategy, note in calm:
+        symbols.setdefault(strategy.exchange, set()).update(_symbols_with_orders(note))
+    for exchange, wanted in symbols.items():
+        if wanted:
+            desk.ranges.prepare(exchange, wanted)
+
+
+def _symbols_with_orders(note: QuietNote) -> list[str]:
+    return [
+        asset.symbol for asset in note.bounds.assets if asset.resting_buy is not None or asset.resting_sell is not None
+    ]
+
+
+def _stays_quiet(desk: Desk, exchange: str, note: QuietNote, prices: Mapping[str, Decimal], now: int) -> bool:
+    ranges = {symbol: desk.ranges.since(exchange, symbol, note.looked_at) for symbol in _symbols_with_orders(note)}
+    known = {symbol: found for symbol, found in ranges.items() if found is not None}
+    if len(known) < len(ranges):
+        return False
+    lows = {symbol: found.low for symbol, found in known.items()}
+    highs = {symbol: found.high for symbol, found in known.items()}
+    return is_quiet(note.bounds, prices, lows, highs, now)

@@ -1,0 +1,162 @@
+"""What ticks ask of AWS and of the exchange, counted exactly: whoever makes them dearer has to say so here."""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from decimal import Decimal
+from itertools import batched, count
+
+import pytest
+from botbalance.log import logger
+from botbalance.store.credentials import ExchangeKey
+from botbalance.store.strategies import Strategy
+
+from tests.integration.trading.calm import Calm, MinuteByMinute
+from tests.integration.trading.world import Process, new_world
+from workbench.cost import COUNTS, NOTHING, Counts
+from workbench.exchange.market import Market
+from workbench.meter import Meter
+from workbench.template import read_template
+
+D = Decimal
+USERS = 200
+"""In one message."""
+LOOKED_AT = 40
+"""In one message that looks at accounts: a minute's weight is enough for 48."""
+PRICES = {
+    "BTC": "43250.52", "ETH": "2580.71", "SOL": "98.42", "BNB": "311.80", "XRP": "0.6142",
+    "ADA": "0.5317", "DOGE": "0.08123", "LTC": "71.35", "LINK": "14.28", "DOT": "7.16",
+}  # fmt: skip
+TARGETS = dict.fromkeys(PRICES, D(9)) | {"USDT": D(10)}
+_POPULATIONS = count()
+_LOGGER = logging.getLogger(logger.name)
+
+
+class _LogBytes(logging.Handler):
+    """Counts what is written, as it is written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = 0
+        self.setFormatter(logger.registered_formatter)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.written += len(self.format(record).encode()) + 1
+
+
+class Counted:
+    """Users with ten assets each, and everything that their ticks use."""
+
+    def __init__(self, calm: Calm, environment: Mapping[str, str]) -> None:
+        self._calm = calm
+        world = calm.world
+        self._users = [f"counted-{next(_POPULATIONS):06}" for _ in range(1 + USERS)]
+        held = {asset: (D(900) / D(price)).quantize(D("1e-8")) for asset, price in PRICES.items()} | {"USDT": D(1000)}
+        for user in self._users:
+            world.books.open_account(f"key-of-{user}", f"secret-of-{user}", held)
+            world.services.credentials.save(user, "binance", ExchangeKey(f"key-of-{user}", f"secret-of-{user}"), 1)
+            world.services.strategies.save(
+                Strategy(
+                    user_id=user,
+                    exchange="binance",
+                    quote_asset="USDT",
+                    target_allocations=TARGETS,
+                    order_size_pct=D(1),
+                    order_step_pct=D("0.4"),
+                    min_delta_quote=D(50),
+                    autopilot_enabled=True,
+                )
+            )
+        template = read_template()
+        tables = {
+            name: environment[f"{name.removesuffix('Table').upper()}_TABLE"]
+            for name in template.resources("AWS::DynamoDB::Table")
+        }
+        reader = world.services.dynamodb
+        self._meter = Meter(
+            template, tables, lambda table, key: reader.get_item(TableName=table, Key=key).get("Item", {})
+        )
+        self._log = _LogBytes()
+
+    def look_at_everybody(self) -> None:
+        """So that the ticks that follow are quiet."""
+        for users in batched(self._users, LOOKED_AT, strict=False):
+            self._calm.go_on(60)
+            self._message(users, {})
+
+    def ticks(
+        self, number: int, users: int, *, before: Callable[[], None] = lambda: None, settings: Mapping[str, str]
+    ) -> tuple[Counts, Counts]:
+        """Go on by ``number`` ticks; what a tick of a user takes who is alone, and what a thousand more of them take.
+
+        Each message is worked on by a process that has just started.
+        """
+        alone, more = NOTHING, NOTHING
+        for _ in range(number):
+            self._calm.go_on(60)  # the exchange allows so much a minute
+            before()
+            alone += self._message(self._users[:1], settings)
+            more += self._message(self._users[1 : 1 + users], settings)
+        return alone.times(D(1) / number), more.times(D(1000) / (users * number))
+
+    def _message(self, users: Sequence[str], settings: Mapping[str, str]) -> Counts:
+        world = self._calm.world
+        process = Process(
+            {**world.environment, **settings}, world.injector, clock=lambda: world.now, sleep=world.slept.append
+        )
+        self._meter.watch(process.dynamodb)
+        self._meter.watch(process.kms)
+        self._meter.reset()
+        self._log.written = 0
+        weight = world.exchange.weight_used.total()
+        world.services, ours = process, world.services
+        _LOGGER.addHandler(self._log)
+        try:
+            assert world.work(world.message(*users)) == []
+        finally:
+            _LOGGER.removeHandler(self._log)
+            world.services = ours
+            process.close()
+        kms = sum(n for name, n in self._meter.used.items() if name.startswith("kms."))
+        return Counts(
+            read_units=self._meter.read_units,
+            write_units=D(self._meter.write_units),
+            requests=D(self._meter.used.total() - kms),
+            kms=D(kms),
+            weight=D(world.exchange.weight_used.total() - weight),
+            log_bytes=D(self._log.written),
+        )
+
+
+@pytest.fixture
+def counted(environment: Mapping[str, str]) -> Iterator[Counted]:
+    minutes = MinuteByMinute()
+    market = Market.with_default_filters({f"{asset}USDT": D(price) for asset, price in PRICES.items()}, minutes)
+    with new_world(environment, "nobody", market=market, PORTFOLIO_MAX_AGE="3600", WORK_THREADS="1") as world:
+        yield Counted(Calm(world, minutes), world.environment)
+
+
+def test_what_a_thousand_ticks_take(counted: Counted) -> None:
+    every = {"DECISION_LOG": "every"}
+    changes = {"DECISION_LOG": "changes"}
+    look = {"PORTFOLIO_MAX_AGE": "0"}
+    counted.look_at_everybody()
+    _, quiet = counted.ticks(2, USERS, settings=every)
+    alone, quiet_unlogged = counted.ticks(2, USERS, settings=changes)
+    _, looked = counted.ticks(2, LOOKED_AT, settings=every | look)
+    _, unlogged = counted.ticks(2, LOOKED_AT, settings=changes | look)
+    prices = iter([("BTC", "39000"), ("ETH", "2330")])
+
+    def one_more_is_off() -> None:
+        asset, price = next(prices)
+        counted._calm.move(**{asset: price})
+
+    _, busy = counted.ticks(2, LOOKED_AT, before=one_more_is_off, settings=every)
+    found = {
+        "QUIET": quiet,
+        "QUIET_UNLOGGED": quiet_unlogged,
+        "LOOK": looked,
+        "LOOK_UNLOGGED": unlogged,
+        "BUSY": busy,
+        "PRICES": alone.less(quiet_unlogged.times(D("0.001"))),
+    }
+    assert {name: counts.rounded() for name, counts in found.items()} == COUNTS

@@ -1,0 +1,265 @@
+"""Ticks for whom nothing can have happened: nobody is asked, nothing is missed."""
+
+import json
+import random
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from botbalance.engine import RestingOrder, review_resting_orders
+from botbalance.exchange.adapter import Placement
+from botbalance.portfolio import evaluate_snapshot
+from botbalance.trading.orders import cancel_every
+from botbalance.trading.quiet import quiet_users
+from botbalance.trading.tick import strategy_tick
+
+from tests.integration.trading.calm import Calm, MinuteByMinute
+from tests.integration.trading.world import FIRST_PRICES, new_world
+from workbench.candles.recording import read_recording
+from workbench.exchange.market import Market
+
+D = Decimal
+RECORDED = Path(__file__).parents[4] / "shared/data/candles"
+ON_TARGET = {"BTC": D("0.075"), "ETH": D("1.2"), "XRP": D(4000), "USDT": D(2000)}
+"""Of 10,000 at the first prices."""
+
+
+@pytest.fixture
+def settings() -> dict[str, str]:
+    return {}
+
+
+@pytest.fixture
+def calm(environment: Mapping[str, str], settings: dict[str, str]) -> Iterator[Calm]:
+    minutes = MinuteByMinute()
+    market = Market.with_default_filters(FIRST_PRICES, minutes)
+    variables = {"PRICING_USE_CACHE": "false", "PORTFOLIO_MAX_AGE": "3600"} | settings
+    with new_world(environment, f"user-{uuid4().hex[:12]}", market=market, **variables) as world:
+        world.open_account(world.user, ON_TARGET)
+        world.set_strategy()
+        yield Calm(world, minutes)
+
+
+@pytest.fixture
+def resting(calm: Calm) -> Calm:
+    """With a buy of BTC that rests at 38844 for the third tick."""
+    assert len(calm.tick(BTC="39000").placed) == 1
+    assert calm.tick().outcome == "quiet"
+    (order,) = calm.world.orders()
+    assert (order.symbol, order.limit_price) == ("BTCUSDT", D(38844))
+    return calm
+
+
+def test_after_a_look_that_changed_nothing_ticks_ask_nobody_about_the_account(calm: Calm) -> None:
+    assert calm.tick().outcome == "decided"
+    asked, leases = len(calm.world.signed()), calm.lease_number()
+    calm.tick()  # the lease that this test took has ended what made it quiet
+    asked = len(calm.world.signed())
+    for _ in range(5):
+        decision = calm.tick()
+        assert (decision.outcome, decision.inputs, decision.ts_tick) == ("quiet", None, calm.world.now)
+    assert len(calm.world.signed()) == asked
+    assert calm.lease_number() == leases + 2  # that one look, and this question
+
+
+def test_a_resting_order_stays_quiet_as_long_as_no_trade_reaches_it(resting: Calm) -> None:
+    assert resting.tick(BTC="38844.01").outcome == "quiet"
+    assert resting.tick(BTC="39500").outcome == "quiet"
+    asked = len(resting.world.signed())
+    resting.move(BTC="38843.99")  # it fills ...
+    resting.move(BTC="39500")  # ... and the price of the next tick does not show it
+    decision = resting.tick()
+    assert decision.outcome == "decided"
+    assert len(resting.world.signed()) > asked
+    *_, bought = resting.world.orders()
+    assert (bought.limit_price, bought.status) == (D(38844), "FILLED")
+    assert resting.world.differences() == []
+
+
+def test_a_trade_at_the_limit_itself_is_looked_at(resting: Calm) -> None:
+    assert resting.tick(BTC="38844").outcome == "decided"
+
+
+def test_an_order_is_looked_at_when_it_is_old_enough_for_its_review(resting: Calm) -> None:
+    (order,) = resting.world.orders()
+    while resting.world.now + 30 < order.placed_at + 900:
+        assert resting.tick().outcome == "quiet"
+    assert resting.tick().outcome == "decided"
+
+
+@pytest.mark.parametrize("price", ["38000", "42000"])
+def test_a_price_that_takes_an_asset_out_of_its_band_is_traded_in_the_same_tick(calm: Calm, price: str) -> None:
+    calm.tick()
+    assert calm.tick().outcome == "quiet"
+    assert calm.tick(BTC=price).placed
+
+
+def test_the_account_is_looked_at_within_the_hour_and_users_at_different_times(calm: Calm) -> None:
+    calm.tick()
+    looked_at, ages = calm.world.now, []
+    for _ in range(3):
+        while calm.tick().outcome == "quiet":
+            pass
+        ages.append(calm.world.now - looked_at)
+        looked_at = calm.world.now
+    assert len(set(ages)) == 1
+    assert 1800 <= ages[0] <= 3630
+
+
+def test_a_change_of_the_strategy_is_looked_at(calm: Calm) -> None:
+    calm.tick()
+    calm.world.set_strategy(min_delta_quote=D(49))
+    assert calm.tick().outcome == "decided"
+    assert calm.tick().outcome == "quiet"
+
+
+def test_whatever_else_works_on_the_account_ends_what_was_quiet(resting: Calm) -> None:
+    assert resting.tick().outcome == "quiet"
+    cancel_every(resting.world.desk, resting.world.user)
+    assert resting.tick().placed
+
+
+def test_a_price_that_jumped_is_looked_at_and_held_for_a_tick(calm: Calm) -> None:
+    calm.world.set_strategy({"BTC": "30", "ETH": "30", "XRP": "0", "USDT": "40"}, min_delta_quote=D(9000))
+    calm.tick()
+    assert calm.tick().outcome == "quiet"
+    decision = calm.tick(XRP="0.9")
+    assert decision.outcome == "skipped"
+    assert "prices jumped" in str(decision.reason)
+
+
+def test_beside_somebody_elses_order_nothing_is_quiet(calm: Calm) -> None:
+    account = calm.world.desk.accounts.of(calm.world.user, "binance")
+    calm.world.desk.portfolio.make_known(account, ["ETHUSDT"])
+    placed: Placement = account.place_order("ETHUSDT", "buy", D(2000), D("0.1"), "somebody-else", post_only=True)
+    assert placed
+    assert [calm.tick().outcome for _ in range(3)] == ["decided"] * 3
+
+
+def test_where_ranges_cannot_be_had_accounts_with_orders_are_looked_at(resting: Calm) -> None:
+    resting.world.exchange.books.market.halt("XRPUSDT")  # others go on
+    assert resting.tick().outcome == "quiet"
+    resting._minutes.now = 0
+    resting.world.now += 86_400  # no candle of today: it has not traded
+    asked = len(resting.world.signed())
+    assert resting.world.work(resting.world.message(resting.world.user)) == []
+    assert len(resting.world.signed()) > asked
+
+
+def test_a_halt_reaches_everybody(resting: Calm) -> None:
+    assert resting.tick().outcome == "quiet"
+    table = resting.world.environment["OPERATOR_TABLE"]
+    key = {"setting": {"S": "trading_halt"}}
+    dynamodb = resting.world.services.dynamodb
+    dynamodb.put_item(TableName=table, Item={**key, "reason": {"S": "a drill"}})
+    try:
+        decision = resting.tick()
+    finally:
+        dynamodb.delete_item(TableName=table, Key=key)
+    assert "a drill" in str(decision.reason)
+    assert decision.canceled
+
+
+@pytest.mark.parametrize("settings", [{"PORTFOLIO_MAX_AGE": "0"}])
+def test_where_no_look_may_age_every_tick_looks(calm: Calm) -> None:
+    assert [calm.tick().outcome for _ in range(3)] == ["decided"] * 3
+
+
+@pytest.mark.parametrize("settings", [{"DECISION_LOG": "changes"}])
+def test_a_log_of_changes_has_only_what_was_placed_cancelled_or_skipped(calm: Calm) -> None:
+    for prices in ({}, {}, {"BTC": "39000"}, {}, {}, {"BTC": "60000"}):
+        calm.go_on(30, **prices)
+        calm.world.work(calm.world.message(calm.world.user))
+    logged = calm.world.desk.decisions.page(calm.world.user, limit=50).decisions
+    assert [(decision.outcome, len(decision.placed)) for decision in logged] == [("skipped", 0), ("decided", 1)]
+
+
+def test_quiet_ticks_are_found_in_the_log_beside_the_others(calm: Calm) -> None:
+    ticks = [calm.tick().ts_tick for _ in range(6)]
+    page = calm.world.desk.decisions.page(calm.world.user, limit=4)
+    rest = calm.world.desk.decisions.page(calm.world.user, limit=4, cursor=page.cursor)
+    found = [*page.decisions, *rest.decisions]
+    assert [decision.ts_tick for decision in found] == ticks[::-1]
+    assert [decision.outcome for decision in found] == ["quiet"] * 5 + ["decided"]
+
+
+def moves(seed: int) -> Iterator[dict[str, list[str]]]:
+    """Per tick, where each price goes on its way: wicks now and then."""
+    source = random.Random(seed)
+    now = {symbol.removesuffix("USDT"): float(price) for symbol, price in FIRST_PRICES.items()}
+    while True:
+        paths = {}
+        for asset, price in now.items():
+            now[asset] = price * (1 + source.gauss(0, 0.0012))
+            path = [now[asset]]
+            if source.random() < 0.1:
+                path.insert(0, price * (1 + source.choice((-1, 1)) * 0.006))
+            paths[asset] = [f"{step:.4f}" for step in path]
+        yield paths
+
+
+def recorded_moves() -> Iterator[dict[str, list[str]]]:
+    """Recorded hours, each in two ticks: to the low and half-way, to the high and the close; BTC, ETH and XRP."""
+    recordings = {asset: read_recording(RECORDED, f"{asset}USDT") for asset in ("BTC", "ETH", "XRP")}
+    begin = max(recording.times_ms[0] for recording in recordings.values())
+    columns = {
+        asset: [
+            [recording.price(int(column[at])) for column in (recording.low, recording.high, recording.close)]
+            for at in range(int((recording.times_ms < begin).sum()), len(recording.times_ms))
+        ]
+        for asset, recording in recordings.items()
+    }
+    scale = {asset: FIRST_PRICES[f"{asset}USDT"] / candles[0][2] for asset, candles in columns.items()}
+    for hour in range(1, 400):
+        candles = {asset: [price * scale[asset] for price in rows[hour]] for asset, rows in columns.items()}
+        yield {asset: [f"{low:.4f}", f"{(low + close) / 2:.4f}"] for asset, (low, _, close) in candles.items()}
+        yield {asset: [f"{high:.4f}", f"{close:.4f}"] for asset, (_, high, close) in candles.items()}
+
+
+def whole_tick_would(calm: Calm) -> list[object]:
+    """What a whole tick would do now, on the exchange's own facts."""
+    world = calm.world
+    strategy = world.desk.strategies.get(world.user)
+    account = world.desk.accounts.of(world.user, "binance")
+    snapshot = world.desk.portfolio.snapshot(account, strategy.symbols(), fresh=False)
+    evaluation = evaluate_snapshot(snapshot, strategy.target_allocations, strategy.config(), snapshot.active_symbols())
+    ours = [order for order in world.orders() if order.may_trade]
+    resting = [RestingOrder(o.client_order_id, o.symbol, o.side, o.limit_price, o.placed_at) for o in ours]
+    cancels = review_resting_orders(resting, evaluation, strategy.config(), world.now)
+    gone = {order.client_order_id for order in ours} ^ {order.client_order_id for order in snapshot.open_orders}
+    return [*evaluation.actions, *cancels, *gone]
+
+
+@pytest.mark.parametrize("source", [1, 2, "recorded"])
+def test_a_quiet_tick_misses_nothing_that_the_whole_tick_would_have_done(calm: Calm, source: int | str) -> None:
+    if source == "recorded" and not RECORDED.is_dir():
+        pytest.skip("no recorded candles beside the checkout")
+    world = calm.world
+    world.set_strategy(min_delta_quote=D(25), order_max_age_s=120)
+    path = recorded_moves() if source == "recorded" else moves(int(source))
+    quiet_ticks = whole_ticks = 0
+    for _ in range(100):
+        calm.go_on(30)
+        for asset, prices in next(path).items():
+            for price in prices:
+                calm.move(**{asset: price})
+        strategy = world.desk.strategies.get(world.user)
+        quiet, done = quiet_users(world.desk, [strategy], world.now)
+        assert not done
+        if quiet:
+            assert whole_tick_would(calm) == []
+            quiet_ticks += 1
+        else:
+            strategy_tick(world.desk, world.due(), world.now)
+            whole_ticks += 1
+    assert world.orders()
+    assert min(quiet_ticks, whole_ticks) >= 10
+
+
+def test_the_note_of_another_version_is_not_believed(calm: Calm) -> None:
+    calm.tick()
+    with calm.world.lease() as lease:
+        lease.quiet = json.dumps({"schema_version": 2})
+    assert calm.tick().outcome == "decided"
