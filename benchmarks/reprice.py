@@ -47,6 +47,8 @@ BANDS_PCT = tuple(map(Decimal, ("0.5", "1")))
 MINUTES_A_DAY = 1440
 DAY_MS = 86_400_000
 QUOTE = "USDT"
+WIDTH = 180
+"""Of the tables, in characters, wherever they are printed to."""
 
 
 class Setting(NamedTuple):
@@ -169,13 +171,14 @@ def print_tables(console: Console, replays: Iterable[list[Replay]]) -> None:
             table.add_column(column, justify="right")
         for column in ("bonus % NAV", "less 0.25's", "before fees", "drift %", "less 0.25's"):
             table.add_column(column, justify="right")
+        placed_there = fmean(series(reference, "placed"))
         for multiple, runs in lines.items():
             bonus, error = mean_and_error(series(runs, "bonus_pct"))
             placed = fmean(series(runs, "placed"))
             table.add_row(
                 str(multiple),
                 f"{placed:.0f}",
-                f"{placed / fmean(series(reference, 'placed')):.2f}",
+                f"{placed / placed_there:.2f}" if placed_there else "–",
                 f"{fmean(series(runs, 'canceled')):.0f}",
                 f"{fmean(series(runs, 'filled')):.0f}",
                 f"{fmean(series(runs, 'fill_rate_pct')):.1f}",
@@ -193,13 +196,15 @@ def main() -> None:
     """Replay on all cores and print."""
     parser = argparse.ArgumentParser(description="What each repricing tolerance costs and earns.")
     parser.add_argument("--seeds", type=int, default=16, help="how many random markets (default: 16)")
+    parser.add_argument("--first-seed", type=int, default=1, help="of the first of them (default: 1)")
     parser.add_argument("--days", type=int, default=30, help="of one-minute candles of each of them (default: 30)")
     parser.add_argument("--candles", type=Path, help="a folder of recorded candles, replayed as well")
     parser.add_argument("--stretch-days", type=int, default=30, help="how recorded candles are cut (default: 30)")
     options = parser.parse_args()
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, width=WIDTH)
 
-    jobs = [Job(f"random, {options.days} days of minutes", 1 + seed, options.days) for seed in range(options.seeds)]
+    seeds = range(options.first_seed, options.first_seed + options.seeds)
+    jobs = [Job(f"random, {options.days} days of minutes", seed, options.days) for seed in seeds]
     if options.candles is None:
         console.print("Recorded candles: left out, --candles names no folder of them")
     elif not options.candles.is_dir():

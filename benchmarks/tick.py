@@ -36,7 +36,7 @@ from botbalance.store.credentials import ExchangeKey
 from botbalance.store.strategies import Strategy
 from tick.work import lambda_handler
 
-from benchmarks.engine import RULES
+from benchmarks.backtest import trial
 from workbench.embedded_aws import CREDENTIALS, EmbeddedAws
 from workbench.exchange.binance_api import BinanceApi
 from workbench.exchange.books import Books
@@ -157,7 +157,7 @@ def _record(number: int, users: Sequence[str], ts_tick: int) -> dict[str, Any]:
 
 def naive(url: str, users: int, threads: int) -> float:
     """Users a second where everybody gets a ccxt object of their own at each tick."""
-    binance = exchange_class("binance")
+    binance, rules = exchange_class("binance"), trial().market_rules
 
     def one(number: int) -> None:
         client = binance(
@@ -178,7 +178,7 @@ def naive(url: str, users: int, threads: int) -> float:
             TARGETS,
             {f"{asset}USDT": Decimal(str(tickers[f"{asset}/USDT"]["last"])) for asset in PRICES},
             CONFIG,
-            market_rules=RULES,
+            market_rules=rules,
         )
 
     one(0)

@@ -322,7 +322,7 @@ def test_whole_data_is_not_warned_about(sample: BacktestResult) -> None:
 def test_settings_and_where_the_rules_came_from(sample: BacktestResult, page: Page) -> None:
     said = page.by_id("settings").text
     assert sample.rules_source in said
-    assert "one step" in said
+    assert "two steps" in said
     assert page.table("strategy-c")[2][1] == "120 USDT"
 
 

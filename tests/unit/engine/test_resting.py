@@ -19,7 +19,7 @@ D = Decimal
 
 NOW = 1_700_000_000
 MARKET = MarketRules("BTCUSDT", "BTC", "USDT", D("0.01"), D("0.00001"))
-CONFIG = StrategyConfig("USDT", D(1), D("0.4"), D(10))  # reprices beyond 0.4 % of the new price
+CONFIG = StrategyConfig("USDT", D(1), D("0.4"), D(10))  # reprices beyond 0.8 % of the new price
 ORDER = RestingOrder("id-1", "BTCUSDT", "buy", D("99.60"), NOW - 900)
 
 
@@ -50,13 +50,14 @@ def test_it_makes_no_difference_whether_the_evaluation_knew_of_the_order() -> No
 @pytest.mark.parametrize(
     ("price", "stays"),
     [
-        ("100.41", True),  # 100.00836 → 100.00: 0.40 away, allowed 0.4
-        ("100.42", False),  # 100.01832 → 100.01: 0.41 away, allowed 0.40004
-        ("99.61", True),  # 99.21156 → 99.21: 0.39 away, allowed 0.39684. Within a tick of being filled
-        ("99.60", False),  # 99.2016 → 99.20: 0.40 away, allowed 0.3968
+        ("100.81", True),  # 100.40676 → 100.40: 0.80 away, allowed 0.8032
+        ("100.82", False),  # 100.41672 → 100.41: 0.81 away, allowed 0.80328
+        ("99.60", True),  # 99.2016 → 99.20: 0.40 away. A market that comes to the order never cancels it
+        ("99.21", True),  # 98.81316 → 98.81: 0.79 away, allowed 0.79048
+        ("99.20", False),  # 98.8032 → 98.80: 0.80 away, allowed 0.7904
     ],
 )
-def test_an_order_within_one_step_stays_and_one_beyond_it_is_stale(price: str, stays: bool) -> None:
+def test_an_order_within_two_steps_stays_and_one_beyond_it_is_stale(price: str, stays: bool) -> None:
     found = review_resting_orders([ORDER], evaluation(price=price), CONFIG, NOW)
     assert found == ({} if stays else {"id-1": CancelReason.STALE_PRICE})
 
@@ -68,6 +69,14 @@ def test_exactly_at_the_tolerance_stays() -> None:
     for limit in ("99.1019", "100.0981"):
         order = replace(ORDER, limit_price=D(limit))
         assert review_resting_orders([order], evaluation(), config, NOW) == {"id-1": CancelReason.STALE_PRICE}
+
+
+def test_two_large_steps_are_no_more_than_a_strategy_may_say() -> None:
+    config = replace(CONFIG, order_step_pct=D(30))  # 50 % of 99.60, not 60
+    for limit, stays in (("49.80", True), ("49.79", False), ("149.40", True), ("149.41", False)):
+        order = replace(ORDER, limit_price=D(limit))
+        found = review_resting_orders([order], evaluation(), config, NOW)
+        assert found == ({} if stays else {"id-1": CancelReason.STALE_PRICE})
 
 
 def test_a_young_order_stays_whatever_became_of_the_market() -> None:
@@ -124,9 +133,9 @@ def test_each_order_is_judged_by_itself() -> None:
 
 def test_the_ambient_decimal_context_changes_nothing() -> None:
     config = replace(CONFIG, order_step_pct=D("0.400004"))
-    new = evaluation()  # at 99.60: 0.398403984 away is just within
-    near = replace(ORDER, limit_price=D("99.201596016"))
-    far = replace(ORDER, limit_price=D("99.201596015"))
+    new = evaluation()  # at 99.60: 0.796807968 away is just within
+    near = replace(ORDER, limit_price=D("98.803192032"))
+    far = replace(ORDER, limit_price=D("98.803192031"))
     for precision in (1, 3, 28):
         with localcontext(Context(prec=precision)):
             assert review_resting_orders([near], new, config, NOW) == {}

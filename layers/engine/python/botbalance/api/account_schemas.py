@@ -53,7 +53,7 @@ MaxAge = Annotated[
 Tolerance = Annotated[
     Number,
     number_schema(
-        "How far a reviewed order may be from today's price and still stay, in percent; one step if null.",
+        "How far a reviewed order may be from today's price and still stay, in percent; two steps if null.",
         "0.1",
         above=0,
         most=50,

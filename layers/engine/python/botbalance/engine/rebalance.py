@@ -35,7 +35,7 @@ class StrategyConfig:
     ``min_delta_quote``: the band, in quote: an asset nearer to its target than this is left alone.
     ``order_max_age_s``: seconds that a resting order stays before it is reviewed.
     ``reprice_tolerance_pct``: how far, in percent of the new price, a reviewed order may be from where it
-    would be placed now and still stay; None means ``order_step_pct``.
+    would be placed now and still stay, over 0 up to 50; None means twice ``order_step_pct``, at most 50.
     ``post_only``: whether an order that would trade at once is refused by the exchange.
     """
 

@@ -12,11 +12,13 @@ from botbalance.engine.exact import HUNDRED, ExactArithmetic
 from botbalance.engine.rebalance import AssetRow, Evaluation, StrategyConfig
 from botbalance.engine.rules import Side
 
-TOLERANCE_STEPS = Decimal(1)
+TOLERANCE_STEPS = Decimal(2)
 """How far a reviewed order may be off and stay where the strategy does not say, in steps.
 
 Measured by ``benchmarks/reprice.py``; docs/decisions/0013 has the table.
 """
+MOST_TOLERANCE_PCT = Decimal(50)
+"""As far as a strategy may say."""
 
 
 class CancelReason(StrEnum):
@@ -68,7 +70,7 @@ def review_resting_orders(
 def tolerance_pct_of(strategy_config: StrategyConfig) -> Decimal:
     """How far, in percent of the new price, a reviewed order may be off and stay. Must run in exact arithmetic."""
     if strategy_config.reprice_tolerance_pct is None:
-        return strategy_config.order_step_pct * TOLERANCE_STEPS
+        return min(strategy_config.order_step_pct * TOLERANCE_STEPS, MOST_TOLERANCE_PCT)
     return strategy_config.reprice_tolerance_pct
 
 
