@@ -51,14 +51,14 @@ class Counts:
 NOTHING = Counts(*[Decimal(0)] * 6)
 COUNTS: Mapping[str, Counts] = {
     # read units, write units, requests, KMS, weight, bytes of log
-    "QUIET": Counts(*map(Decimal, ("1030", "1000", "70", "0", "0", "1835"))),
-    "QUIET_UNLOGGED": Counts(*map(Decimal, ("1030", "0", "30", "0", "0", "1835"))),
+    "QUIET": Counts(*map(Decimal, ("1060", "1000", "80", "0", "0", "3670"))),
+    "QUIET_UNLOGGED": Counts(*map(Decimal, ("1060", "0", "40", "0", "0", "3670"))),
     "LOOK": Counts(*map(Decimal, ("4300", "5000", "5150", "1000", "100000", "423000"))),
     "LOOK_UNLOGGED": Counts(*map(Decimal, ("4300", "2000", "4150", "1000", "100000", "423000"))),
-    "BUSY": Counts(*map(Decimal, ("5806.25", "21000", "8187.5", "1000", "101000", "445000"))),
-    "PRICES": Counts(*map(Decimal, ("10.97", "10", "5.97", "0", "2", "363.16"))),
+    "BUSY": Counts(*map(Decimal, ("5800", "21000", "8175", "1000", "101000", "445000"))),
+    "PRICES": Counts(*map(Decimal, ("10.94", "10", "5.96", "0", "2", "361.33"))),
 }
-"""Of a thousand user-ticks of users with ten assets, in messages of 200 that are quiet or 40 that are not.
+"""Of a thousand user-ticks of users with ten assets, in messages of 100 that are quiet or 40 that are not.
 
 Each on a process that has just started.
 
@@ -79,9 +79,9 @@ class Activity:
         return TICKS - self.looks - self.busy
 
 
-ACTIVITY = {"0.5": Activity(1_634, 385), "1": Activity(1_023, 43)}
+ACTIVITY = {"0.5": Activity(1_605, 377), "1": Activity(1_027, 45)}
 """By the band in percent of NAV, at prices that move 80 % a year: benchmarks/quiet_replay.py."""
-QUIET_MS, LOOK_MS, BUSY_MS = Decimal("0.3"), Decimal(6), Decimal(12)
+QUIET_MS, LOOK_MS, BUSY_MS = Decimal("0.62"), Decimal(22), Decimal(34)
 """Of a worker's time, by user: benchmarks/tick.py."""
 DISPATCH_S = Decimal("0.00002")
 """Of dispatch's time, by user: benchmarks/dispatch.py."""

@@ -18,7 +18,7 @@ from workbench.meter import Meter
 from workbench.template import read_template
 
 D = Decimal
-USERS = 200
+USERS = 100
 """In one message."""
 LOOKED_AT = 40
 """In one message that looks at accounts: a minute's weight is enough for 48."""
@@ -140,17 +140,17 @@ def test_what_a_thousand_ticks_take(counted: Counted) -> None:
     changes = {"DECISION_LOG": "changes"}
     look = {"PORTFOLIO_MAX_AGE": "0"}
     counted.look_at_everybody()
-    _, quiet = counted.ticks(2, USERS, settings=every)
-    alone, quiet_unlogged = counted.ticks(2, USERS, settings=changes)
-    _, looked = counted.ticks(2, LOOKED_AT, settings=every | look)
-    _, unlogged = counted.ticks(2, LOOKED_AT, settings=changes | look)
-    prices = iter([("BTC", "39000"), ("ETH", "2330")])
+    _, quiet = counted.ticks(1, USERS, settings=every)
+    alone, quiet_unlogged = counted.ticks(1, USERS, settings=changes)
+    _, looked = counted.ticks(1, LOOKED_AT, settings=every | look)
+    _, unlogged = counted.ticks(1, LOOKED_AT, settings=changes | look)
+    prices = iter([("BTC", "39000")])
 
     def one_more_is_off() -> None:
         asset, price = next(prices)
         counted._calm.move(**{asset: price})
 
-    _, busy = counted.ticks(2, LOOKED_AT, before=one_more_is_off, settings=every)
+    _, busy = counted.ticks(1, LOOKED_AT, before=one_more_is_off, settings=every)
     found = {
         "QUIET": quiet,
         "QUIET_UNLOGGED": quiet_unlogged,
