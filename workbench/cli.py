@@ -50,14 +50,14 @@ candle_files = typer.Typer(no_args_is_help=True, help="Recorded candles.")
 app.add_typer(candle_files, name="candles")
 
 
-class Band(StrEnum):
+class BandPct(StrEnum):
     """Bands for which it was measured how often there is something to do."""
 
     HALF = "0.5"
     ONE = "1"
 
 
-class Log(StrEnum):
+class DecisionLog(StrEnum):
     """Which ticks are logged."""
 
     EVERY = "every"
@@ -326,8 +326,10 @@ def cost(
     users: Annotated[
         list[int] | None, typer.Option(min=1, max=100_000_000, help="How many; several for a line each.")
     ] = None,
-    band: Annotated[Band, typer.Option(help="Their band, in percent of NAV.")] = Band.ONE,
-    log: Annotated[Log, typer.Option(help="DECISION_LOG, as the functions have it.")] = Log.CHANGES,
+    band_pct: Annotated[BandPct, typer.Option("--band", help="Their band, in percent of NAV.")] = BandPct.ONE,
+    decision_log: Annotated[
+        DecisionLog, typer.Option("--log", help="DECISION_LOG, as the functions have it.")
+    ] = DecisionLog.CHANGES,
     as_json: Json = False,
 ) -> None:
     """Estimate a month's cost on AWS, from counted use and list prices."""
@@ -335,7 +337,10 @@ def cost(
     from workbench.template import read_template  # noqa: PLC0415
 
     template = read_template()
-    costs = [cost_of(number, log.value, ACTIVITY[band], template) for number in users or (1, 1_000, 100_000, 1_000_000)]
+    costs = [
+        cost_of(number, decision_log.value, ACTIVITY[band_pct], template)
+        for number in users or (1, 1_000, 100_000, 1_000_000)
+    ]
     lines = [to_jsonable_python(one) | {"total": one.total, "per_user": one.per_user} for one in costs]
     _show(to_jsonable_python({"costs": lines, "prices": PRICES}), cost_table, as_json=as_json)
 

@@ -88,6 +88,8 @@ def bad_values() -> Iterator[tuple[str, str, list[str]]]:
         **{name: ["", "x", "-1", "nan", "1e999999999999"] for name in ("fee_pct", "nav")},
         **{name: ["", "x", "0", "1,,2", "-1"] for name in ("size", "step", "band")},
         "rules_of": ["", "nonsense"],
+        "band_pct": ["", "2"],
+        "decision_log": ["", "nothing"],
         "source": ["", "nonsense"],
         "timeframe": ["", "nonsense", "1M"],
         "report": ["/nowhere/at/all", "."],
@@ -119,6 +121,7 @@ def bad_values() -> Iterator[tuple[str, str, list[str]]]:
                 continue
             is_url = parameter.name in {"url", "dynamodb", "exchange"}
             kind = "url" if is_url else parameter.type_descriptor.annotation.__name__.lower()
+            kind = "int" if kind == "list" else kind
             values = of_kind[parameter.name if kind == "str" else kind]
             yield command, option, values + ranges.get(parameter.name, [])
 

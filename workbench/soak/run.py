@@ -200,9 +200,10 @@ class Soak:
     def run(self, progress: Callable[[int], None] = lambda _ticks: None) -> Result:
         """Run every tick and judge; ``progress`` is called with the number of ticks done."""
         options, began = self._options, time.monotonic()
-        logger.setLevel("CRITICAL")
         os.environ |= CREDENTIALS
         with ExitStack() as stack:
+            stack.callback(logger.setLevel, logger.log_level)
+            logger.setLevel("CRITICAL")
             aws = EmbeddedAws(read_template(), run=f"soak-{uuid4().hex[:8]}", dynamodb=options.dynamodb)
             stack.callback(aws.stop)
             environment = (

@@ -495,11 +495,11 @@ def want_what_is_not_traded(world: World) -> None:
     world.desk.strategies.save(strategy.model_copy(update={"target_allocations": targets}))
 
 
-def lose_half_of_the_key(world: World) -> None:
+def lose_the_ciphertext(world: World) -> None:
     client: Any = world.services.dynamodb
     table = world.services.settings.credentials_table
     item = client.get_item(TableName=table, Key={"user_id": {"S": world.user}, "exchange": {"S": "binance"}})["Item"]
-    del item["secret"]
+    del item["ciphertext"]
     client.put_item(TableName=table, Item=item)
 
 
@@ -520,7 +520,7 @@ TROUBLES = {
     "it wants what is not traded": Trouble(want_what_is_not_traded),
     "its strategy is of another version": Trouble(another_version("strategies_table"), None),
     "its key is of another version": Trouble(another_version("credentials_table", exchange="binance")),
-    "something nobody thought of": Trouble(lose_half_of_the_key, None),
+    "something nobody thought of": Trouble(lose_the_ciphertext, None),
 }
 
 
