@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Callable
+from threading import Event
 
 from botbalance.errors import MendRequest
 
@@ -16,7 +17,10 @@ _ENDING = (signal.SIGINT, signal.SIGTERM)
 
 def serve(simulation: Simulation, port: int, say: Callable[[str], None]) -> None:
     """Serve until Ctrl-C or a polite kill, having said where; raises MendRequest where the port is in use."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)  # also in the server's thread: they are waited for below
+    # Handled, not blocked and waited for: libraries have threads of their own, which nothing has been blocked in.
+    ended = Event()
+    for number in _ENDING:
+        signal.signal(number, lambda *_: ended.set())
     api = BinanceApi(simulation.books, weight_limit=REQUEST_WEIGHT_LIMIT)
     server = ExchangeServer(api, more=ControlDoor(simulation).routes(), port=port)
     try:
@@ -26,6 +30,6 @@ def serve(simulation: Simulation, port: int, say: Callable[[str], None]) -> None
         raise MendRequest("port_unusable", why) from None
     try:
         say(f"The simulated exchange runs at {server.url}. Ctrl-C ends it, and all that it knows.")
-        signal.sigwait(_ENDING)
+        ended.wait()
     finally:
         server.stop()
