@@ -21,7 +21,7 @@ run: .venv/.installed ## the whole product on this machine, a tick every two sec
 	$(RUN) botbalance local --tick-seconds 2
 
 test: .venv/.installed ## all tests
-	$(RUN) pytest --numprocesses 2 --dist loadfile
+	$(RUN) pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 test-sam: .venv/.installed ## every function in the Lambda runtime (needs a Docker engine)
 	ARCHITECTURE=x86_64 $(SAM) build --template infra/template.yaml --parameter-overrides Architecture=x86_64 \

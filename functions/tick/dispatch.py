@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import closing
 from datetime import datetime
 from itertools import batched
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -41,12 +42,13 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, i
     ts_tick = _ts_tick(event)
     wired = services()
     sqs, queue, threads = wired.sqs, wired.settings.tick_queue_url, wired.settings.dispatch_threads
-    due = wired.strategies.users_on_autopilot(threads)
-    if wired.desk.operator.halt_reason() is not None:  # then what rests is cancelled, whoever placed it
-        due = iter({*due, *wired.desk.orders.users_with_watched_orders()})
     users = messages = 0
     sending: set[Future[None]] = set()
-    with ThreadPoolExecutor(threads) as pool:
+    # Where sending fails, reading ends here too, and not whenever what was read so far is thrown away.
+    with ThreadPoolExecutor(threads) as pool, closing(wired.strategies.users_on_autopilot(threads)) as enabled:
+        due: Iterable[str] = enabled
+        if wired.desk.operator.halt_reason() is not None:  # then what rests is cancelled, whoever placed it
+            due = {*enabled, *wired.desk.orders.users_with_watched_orders()}
         for request in batched(
             _messages(ts_tick, due, wired.settings.dispatch_chunk), MESSAGES_PER_REQUEST, strict=False
         ):

@@ -45,7 +45,7 @@ def test_a_run_on_it_meets_the_market_of_a_run_that_starts_its_own(
     exchange: tuple[subprocess.Popen[str], str],
 ) -> None:
     _, url = exchange
-    fast = ("local", "--port", "0", "--tick-seconds", "0", "--ticks", "12", "--json")
+    fast = ("local", "--port", "0", "--tick-seconds", "0", "--ticks", "5", "--json")
     processes = start(*fast, "--exchange", url), start(*fast, "--seed", "7"), start(*fast, "--seed", "8")
     there, alone, other = (summary_of(*finish(process)) for process in processes)
     of_the_market = ("ticks", "nav_start", "hold_quote", "drift_start_pct")

@@ -27,7 +27,7 @@ from workbench.stack import DEMO_KEY
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-KILLS = 10
+KILLS = 5
 RECOVERED_AFTER_TICKS = 8
 """A lease that was left behind ends after three ticks, and an order of unknown fate is given up two ticks later."""
 MOST_ORDERS, MOST_LOOKS = 6, 12
@@ -117,7 +117,7 @@ def untouched(booked: AccountBooks, ours: list[Order], now: int) -> tuple[Accoun
     )
 
 
-def test_ten_kills_in_the_middle_of_ticks_lose_no_order_and_double_none(
+def test_kills_in_the_middle_of_ticks_lose_no_order_and_double_none(
     exchange: str, dynamodb: str, door: SimulatorClient, orders: OrdersTable
 ) -> None:
     same = ("--exchange", exchange, "--dynamodb", dynamodb, "--port", "0", "--tick-seconds", "0")

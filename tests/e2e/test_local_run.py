@@ -57,12 +57,12 @@ def candles(tmp_path: Path) -> Path:
     return folder
 
 
-def test_forty_ticks_bring_the_portfolio_nearer_to_its_targets_and_every_number_adds_up() -> None:
+def test_twenty_ticks_bring_the_portfolio_nearer_to_its_targets_and_every_number_adds_up() -> None:
     first, again, other = runs(
-        ("--ticks", "40", "--seed", "7"), ("--ticks", "40", "--seed", "7"), ("--ticks", "40", "--seed", "8")
+        ("--ticks", "20", "--seed", "7"), ("--ticks", "20", "--seed", "7"), ("--ticks", "20", "--seed", "8")
     )
     for found in (first, other):
-        assert found["ticks"] == 40
+        assert found["ticks"] == 20
         assert Decimal(found["drift_end_pct"]) < Decimal(found["drift_start_pct"])
         assert found["orders_placed"] >= found["orders_filled"] + found["orders_open"]
         assert found["orders_filled"] > 0

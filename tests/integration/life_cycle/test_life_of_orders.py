@@ -16,14 +16,14 @@ from tests.integration.life_cycle.machine import WEIGHTS, LifeOfOrders
 from workbench.faults.kinds import KINDS
 
 SHORT = settings(
-    max_examples=18,
+    max_examples=12,
     stateful_step_count=18,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow],
 )
 """The same lives each time."""
-SHORTER = settings(SHORT, max_examples=3)
+SHORTER = settings(SHORT, max_examples=2)
 """On the slower of two engines."""
 UNTIL_FOUND = settings(SHORT, max_examples=100, phases=[Phase.generate], report_multiple_bugs=False)
 

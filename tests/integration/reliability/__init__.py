@@ -20,7 +20,7 @@ A client id that the exchange calls a duplicate is an order that is there.
 Who dies after the exchange accepted and before that is saved: the next run resolves the order before it plans.
     test_sending.py::test_who_dies_between_accepted_and_saved_leaves_an_order_that_is_resolved_before_anything_is_planned
     test_sending.py::test_wherever_a_worker_dies_each_pair_has_one_order_in_the_end_and_the_books_agree
-    e2e/test_killed_run.py::test_ten_kills_in_the_middle_of_ticks_lose_no_order_and_double_none
+    e2e/test_killed_run.py::test_kills_in_the_middle_of_ticks_lose_no_order_and_double_none
 Who dies before the request is sent: the order is given up only when it is old enough and was not found repeatedly.
     test_sending.py::test_who_dies_between_intent_and_request_leaves_an_order_that_is_given_up_in_time_and_planned_anew
     test_sending.py::test_an_order_whose_fate_stays_unknown_for_minutes_calls_a_person

@@ -15,29 +15,29 @@ def soak(users: int, ticks: int, faults: str, *, rate: float = 0.02, sabotage: S
 
 
 def test_whatever_fails_no_order_is_lost_or_doubled() -> None:
-    result = soak(8, 40, "all")
+    result = soak(6, 25, "all")
     assert result.findings == []
     assert result.clean
-    assert result.orders_placed > 50
-    assert sum(result.faults_injected.values()) > 50
+    assert result.orders_placed > 30
+    assert sum(result.faults_injected.values()) > 30
     assert result.user_ticks_decided > result.user_ticks / 2
 
 
 def test_where_nothing_fails_every_user_has_every_tick() -> None:
-    result = soak(4, 20, "none")
+    result = soak(3, 8, "none")
     assert result.findings == []
     assert result.faults_injected == {}
-    assert result.user_ticks_decided == result.user_ticks == 4 * (20 + SETTLING_TICKS)
+    assert result.user_ticks_decided == result.user_ticks == 3 * (8 + SETTLING_TICKS)
 
 
 def test_the_audit_finds_orders_that_were_sent_without_an_intent() -> None:
-    result = soak(4, 10, LOST_REPLIES, sabotage=Sabotage.NO_INTENT)
+    result = soak(3, 4, LOST_REPLIES, sabotage=Sabotage.NO_INTENT)
     assert result.orders_lost > 0
     assert not result.clean
 
 
 def test_the_audit_finds_orders_that_were_sent_again() -> None:
-    result = soak(4, 20, LOST_REPLIES, rate=0.2, sabotage=Sabotage.RESEND)
+    result = soak(4, 12, LOST_REPLIES, rate=0.2, sabotage=Sabotage.RESEND)
     assert result.orders_doubled > 0
     assert result.orders_lost > 0
 

@@ -128,9 +128,8 @@ class Counted:
 
 
 @pytest.fixture
-def counted(environment: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Counted]:
-    monkeypatch.setattr(_LOGGER, "level", logging.INFO)  # whatever others have left
-    monkeypatch.setattr(_LOGGER, "disabled", False)
+def counted(environment: Mapping[str, str], caplog: pytest.LogCaptureFixture) -> Iterator[Counted]:
+    caplog.set_level(logging.INFO, logger=logger.name)
     minutes = MinuteByMinute()
     market = Market.with_default_filters({f"{asset}USDT": D(price) for asset, price in PRICES.items()}, minutes)
     with new_world(environment, "nobody", market=market, PORTFOLIO_MAX_AGE="3600", WORK_THREADS="1") as world:

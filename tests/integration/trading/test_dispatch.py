@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from itertools import batched, count
 from threading import Barrier
+from threading import enumerate as enumerate_threads
 from typing import Any
 from uuid import uuid4
 
@@ -306,9 +307,11 @@ def test_no_more_is_sent_to_a_queue_that_takes_nothing(wire: Wire, threads: int)
         answer = AWSResponse(params["url"], 403, HTTPHeaders(), None)
         return answer, {"Error": {"Code": "AccessDenied", "Message": "provoked"}, "ResponseMetadata": {}}
 
-    with hooked(services.sqs, "before-call.sqs.SendMessageBatch", fail), pytest.raises(TryAgainLater):
+    before = set(enumerate_threads())
+    with hooked(services.sqs, "before-call.sqs.SendMessageBatch", fail), pytest.raises(TryAgainLater) as failed:
         dispatched()
     assert len(asked) == threads
+    assert set(enumerate_threads()) <= before, f"{failed} leaves threads that read on"
 
 
 # while trading is halted

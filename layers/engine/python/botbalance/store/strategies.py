@@ -1,7 +1,7 @@
 """The strategies table: one item a user, and the sparse, sharded index of those whose autopilot is on."""
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Generator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextvars import ContextVar
 from decimal import Decimal
@@ -134,10 +134,11 @@ class StrategiesTable:
             raise Conflict("strategy_changed", "the strategy was changed meanwhile; read it again and repeat")
         return saved
 
-    def users_on_autopilot(self, threads: int = 8) -> Iterator[str]:
+    def users_on_autopilot(self, threads: int = 8) -> Generator[str]:
         """The ids of all users whose autopilot is on, in any order: a page of up to 1 MB at a time, as they come.
 
         ``threads`` shards are read at once. At most as many pages are held, and the one that is being handed out.
+        Whoever may stop before the end closes it: its threads end with it.
         """
         queries: list[dict[str, Any]] = [
             {
