@@ -4,6 +4,7 @@ A read unit is 4 KB read consistently, half a one otherwise; a write unit is 1 K
 after; a transaction counts twice; an entry of an index that changes is written as well. Sizes are names and values.
 """
 
+from base64 import b64decode
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
@@ -29,14 +30,14 @@ class Meter:
         self.write_units = 0
         self._read_item = read_item
         self._keys: dict[str, list[str]] = {}
-        self._indexes: dict[str, list[tuple[list[str], str]]] = {}
+        self._indexes: dict[str, list[tuple[list[str], Mapping[str, Any]]]] = {}
         self._known: dict[tuple[str, str], Any] = {}
         self._lock = Lock()
         for logical_id, properties in template.resources("AWS::DynamoDB::Table").items():
             name = tables[logical_id]
             self._keys[name] = _attributes(properties["KeySchema"])
             self._indexes[name] = [
-                (_attributes(index["KeySchema"]), index["Projection"]["ProjectionType"])
+                (_attributes(index["KeySchema"]), index["Projection"])
                 for kind in ("LocalSecondaryIndexes", "GlobalSecondaryIndexes")
                 for index in properties.get(kind, [])
             ]
@@ -131,12 +132,13 @@ class Meter:
             else:
                 yield sum(_blocks(size_of(entry), WRITE_BLOCK) for entry in (old, new) if entry)
 
-    def _entry(self, table: str, item: Any, attributes: list[str], projection: str) -> Any:
+    def _entry(self, table: str, item: Any, attributes: list[str], projection: Mapping[str, Any]) -> Any:
         if not all(name in item for name in attributes):
             return {}
-        if projection == "ALL":
+        if projection["ProjectionType"] == "ALL":
             return item
-        return {name: item[name] for name in {*attributes, *self._keys[table]}}
+        projected = {*attributes, *self._keys[table], *projection.get("NonKeyAttributes", [])}
+        return {name: item[name] for name in projected & item.keys()}
 
     def _key(self, table: str, item: Any) -> str:
         return repr([item[name] for name in self._keys[table]])
@@ -153,8 +155,8 @@ def _size_of_value(value: Mapping[str, Any]) -> int:
         return len(content.encode())
     if kind == "N":  # two digits a byte, and one more
         return len(content.strip("-").replace(".", "").strip("0")) // 2 + 2
-    if kind == "B":
-        return len(content)
+    if kind == "B":  # base64, where it is as DynamoDB sent it
+        return len(content if isinstance(content, bytes) else b64decode(content))
     raise AssertionError(f"no rule for the size of {kind}")
 
 

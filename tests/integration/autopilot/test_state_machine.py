@@ -63,8 +63,10 @@ class Scheduler:
         event = {"source": "aws.events", "detail-type": "Scheduled Event", "time": scheduled_at, "detail": {}}
         others = set(threading.enumerate())
         started = self._client.start_execution(stateMachineArn=self._machine, name=uuid4().hex, input=json.dumps(event))
-        for thread in set(threading.enumerate()) - others:  # moto runs an execution in threads of its own
-            thread.join()
+        while running := set(threading.enumerate()) - others:  # moto runs an execution in threads of its own
+            for thread in running:
+                if thread.is_alive():  # one that is listed but not yet started cannot be waited for
+                    thread.join()
         execution: Any = self._client.describe_execution(executionArn=started["executionArn"])
         return dict(execution)
 

@@ -16,7 +16,7 @@ from tests.integration.life_cycle.machine import WEIGHTS, LifeOfOrders
 from workbench.faults.kinds import KINDS
 
 SHORT = settings(
-    max_examples=12,
+    max_examples=8,
     stateful_step_count=18,
     deadline=None,
     derandomize=True,

@@ -1,6 +1,6 @@
 """Whatever the database, the queue and the functions do: no order doubled or lost, and nobody stopped by another.
 
-On the embedded cloud, and on AWS's own DynamoDB Local too where ``BOTBALANCE_TEST_DYNAMODB`` names its URL.
+On AWS's own DynamoDB Local where ``BOTBALANCE_TEST_DYNAMODB`` names its URL, and on the embedded cloud elsewhere.
 """
 
 import json
@@ -37,10 +37,10 @@ WRITE = "dynamodb.TransactWriteItems"
 LOCAL = "BOTBALANCE_TEST_DYNAMODB"
 
 
-@pytest.fixture(scope="module", params=["embedded", *(["dynamodb-local"] if os.environ.get(LOCAL) else [])])
-def environment(environment: Mapping[str, str], request: pytest.FixtureRequest) -> Iterator[Mapping[str, str]]:
-    """The same on each of the engines that are there."""
-    if request.param == "embedded":
+@pytest.fixture(scope="module")
+def environment(environment: Mapping[str, str]) -> Iterator[Mapping[str, str]]:
+    """The same on the better of the engines that are there."""
+    if LOCAL not in os.environ:
         yield environment
         return
     aws = EmbeddedAws(read_template(), run=uuid4().hex[:8], dynamodb=os.environ[LOCAL])
@@ -272,7 +272,7 @@ POISON = [
     '{"ts_tick": 17000',
     "[]",
     '{"ts_tick": 1700000010}',
-    '{"ts_tick": "soon", "user_ids": []}',
+    '{"ts_tick": "soon", "users": {}}',
     "[" * 100_000,
 ]
 

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.parametrize("client", ["dynamodb-local"], indirect=True, scope="session")
 
 RACERS = 8
-ROUNDS = 30
+ROUNDS = 15
 
 
 @pytest.fixture
