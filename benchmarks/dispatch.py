@@ -102,8 +102,8 @@ def one_after_the_other(services: Services) -> dict[str, int]:
         answer = services.sqs.send_message_batch(
             QueueUrl=services.settings.tick_queue_url,
             Entries=[
-                {"Id": str(index), "MessageBody": json.dumps({"ts_tick": TS_TICK, "user_ids": user_ids})}
-                for index, user_ids in enumerate(chunks)
+                {"Id": str(index), "MessageBody": json.dumps({"ts_tick": TS_TICK, "users": dict(enabled)})}
+                for index, enabled in enumerate(chunks)
             ],
         )
         assert not answer.get("Failed")
@@ -112,7 +112,7 @@ def one_after_the_other(services: Services) -> dict[str, int]:
     return {"users": users, "messages": messages}
 
 
-def _everybody(services: Services) -> Iterator[str]:
+def _everybody(services: Services) -> Iterator[tuple[str, int]]:
     for shard in range(AUTOPILOT_SHARDS):
         for item in read_pages(
             services.dynamodb,
@@ -120,9 +120,9 @@ def _everybody(services: Services) -> Iterator[str]:
             IndexName=AUTOPILOT_INDEX,
             KeyConditionExpression="autopilot_shard = :shard",
             ExpressionAttributeValues={":shard": {"S": str(shard)}},
-            ProjectionExpression="user_id",
+            ProjectionExpression="user_id, version",
         ):
-            yield item["user_id"]["S"]
+            yield item["user_id"]["S"], int(item["version"]["N"])
 
 
 def run(environment: Mapping[str, str], way: str, latency: float) -> Run:
@@ -170,7 +170,15 @@ def fill(services: Services, users: int) -> None:
         ids = [str(UUID(int=number * 0x9E3779B97F4A7C15F39CC0605CEDC835 % 2**128)) for number in numbers]
         wanted: Any = {
             table: [
-                {"PutRequest": {"Item": {"user_id": {"S": user}, "autopilot_shard": {"S": shard_of(user)}}}}
+                {
+                    "PutRequest": {
+                        "Item": {
+                            "user_id": {"S": user},
+                            "autopilot_shard": {"S": shard_of(user)},
+                            "version": {"N": "1"},
+                        }
+                    }
+                }
                 for user in ids
             ]
         }

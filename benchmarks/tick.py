@@ -3,9 +3,9 @@
     .venv/bin/python -m benchmarks.tick [--dynamodb URL]
 
 Through the deployed handler, messages of 200 users, on real HTTP and a real DynamoDB engine, each in a process of its
-own. *Quiet*: nothing can have happened. *Whole*: the account is looked at, and nothing is to be done. *Busy*: it is
-looked at, and an order is placed. *Naive*, beside them in the same run: a ccxt object for each user and tick, on as
-many threads; it keeps no books at all.
+own. *Quiet*: nothing can have happened. *Busy*: the account is looked at, and nothing is to be done, or an order is
+placed. *Naive*, beside them in the same run: a ccxt object for each user and tick, on as many threads, which looks, or
+also places an order; it writes nothing down at all.
 """
 
 import asyncio
@@ -47,6 +47,7 @@ from workbench.template import read_template
 
 LATENCY_S = 0.05
 CHUNK = 200
+NAIVE_USERS = 61
 START = 1_700_000_040
 PRICES = {
     "BTC": "43250.52", "ETH": "2580.71", "SOL": "98.42", "BNB": "311.80", "XRP": "0.6142",
@@ -146,7 +147,7 @@ def _record(number: int, users: Sequence[str], ts_tick: int) -> dict[str, Any]:
     return {
         "messageId": str(number),
         "receiptHandle": str(number),
-        "body": json.dumps({"ts_tick": ts_tick, "user_ids": users}),
+        "body": json.dumps({"ts_tick": ts_tick, "users": dict.fromkeys(users, 1)}),
         "attributes": {"ApproximateReceiveCount": "1"},
         "messageAttributes": {},
         "eventSource": "aws:sqs",
@@ -155,8 +156,8 @@ def _record(number: int, users: Sequence[str], ts_tick: int) -> dict[str, Any]:
     }
 
 
-def naive(url: str, users: int, threads: int) -> float:
-    """Users a second where everybody gets a ccxt object of their own at each tick."""
+def naive(url: str, numbers: range, threads: int, *, places: bool) -> float:
+    """Users a second, of those with ``numbers``, where everybody gets a ccxt object of their own at each tick."""
     binance, rules = exchange_class("binance"), trial().market_rules
 
     def one(number: int) -> None:
@@ -173,19 +174,23 @@ def naive(url: str, users: int, threads: int) -> float:
         balance = client.fetch_balance()
         client.fetch_open_orders()
         tickers = client.fetch_tickers([f"{asset}/USDT" for asset in PRICES])
-        compute_rebalance_actions(
+        actions = compute_rebalance_actions(
             {asset: Balance(Decimal(str(balance["free"].get(asset, 0)))) for asset in TARGETS},
             TARGETS,
             {f"{asset}USDT": Decimal(str(tickers[f"{asset}/USDT"]["last"])) for asset in PRICES},
             CONFIG,
             market_rules=rules,
         )
+        assert len(actions) == places, actions
+        for action in actions:
+            symbol = f"{action.symbol.removesuffix('USDT')}/USDT"
+            client.create_order(symbol, "limit", action.side, float(action.base_qty), float(action.limit_price))
 
-    one(0)
+    one(numbers[0])
     started = time.perf_counter()
     with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(one, range(users)))
-    return users / (time.perf_counter() - started)
+        list(pool.map(one, numbers[1:]))
+    return (len(numbers) - 1) / (time.perf_counter() - started)
 
 
 @contextmanager
@@ -227,7 +232,7 @@ def _enrol(services: Services, number: int) -> None:
 
 
 def main(
-    users: Annotated[int, typer.Option(min=1)] = 2_000,
+    users: Annotated[int, typer.Option(min=2 * NAIVE_USERS)] = 2_000,
     threads: Annotated[int, typer.Option(min=1, max=64)] = 32,
     dynamodb: Annotated[str | None, typer.Option(help="A DynamoDB engine, by URL; else the embedded one.")] = None,
 ) -> None:
@@ -236,7 +241,8 @@ def main(
     with running(users, dynamodb) as bench:
         settings = {"WORK_THREADS": str(threads)}
         every, calm = bench.services(PORTFOLIO_MAX_AGE="0", **settings), bench.services(**settings)
-        some = bench.users[: max(1, users // 4)]
+        some = bench.users[: users // 4]
+        others = range(len(some), len(some) + NAIVE_USERS)
         figures: dict[str, float] = {}
         bench.go_on()
         print(f"{users:,} users, {threads} threads, an exchange {LATENCY_S * 1000:.0f} ms away")
@@ -254,19 +260,20 @@ def main(
         for _ in range(3):
             bench.go_on()
             took.append(bench.tick(every, some))
-        figures["whole, nothing to do"] = len(some) / min(took)
+        figures["busy, nothing to do"] = len(some) / min(took)
+        url = bench.environment["EXCHANGE_BASE_URL"]
+        figures["naive, nothing to do"] = naive(url, others, threads, places=False)
         bench.go_on(BTC="40500")
         figures["busy, an order placed"] = len(some) / bench.tick(every, some)
         orders = [order for user in some[:20] for order in every.desk.orders.every(user)]
         assert len(orders) == 20 * 1, len(orders)
-        for name, count in ((f"naive, {threads} threads", threads), ("naive, one after the other", 1)):
-            figures[name] = naive(bench.environment["EXCHANGE_BASE_URL"], 60 if count > 1 else 12, count)
+        figures["naive, an order placed"] = naive(url, others, threads, places=True)
         for services in (every, calm):
             services.close()
-    base = figures[f"naive, {threads} threads"]
     print(f"{'':<28}{'users a second':>16}{'of naive':>12}")
     for name, figure in figures.items():
-        print(f"{name:<28}{figure:>16,.0f}{figure / base:>12.1f}")
+        like = "naive, an order placed" if name.endswith("placed") else "naive, nothing to do"
+        print(f"{name:<28}{figure:>16,.0f}{figure / figures[like]:>12.1f}")
 
 
 def _outcomes(services: Services, bench: Bench) -> set[str]:

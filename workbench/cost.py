@@ -51,12 +51,12 @@ class Counts:
 NOTHING = Counts(*[Decimal(0)] * 6)
 COUNTS: Mapping[str, Counts] = {
     # read units, write units, requests, KMS, weight, bytes of log
-    "QUIET": Counts(*map(Decimal, ("1060", "1000", "80", "0", "0", "3670"))),
-    "QUIET_UNLOGGED": Counts(*map(Decimal, ("1060", "0", "40", "0", "0", "3670"))),
-    "LOOK": Counts(*map(Decimal, ("4300", "5000", "5150", "1000", "100000", "423000"))),
-    "LOOK_UNLOGGED": Counts(*map(Decimal, ("4300", "2000", "4150", "1000", "100000", "423000"))),
-    "BUSY": Counts(*map(Decimal, ("5800", "21000", "8175", "1000", "101000", "445000"))),
-    "PRICES": Counts(*map(Decimal, ("10.94", "10", "5.96", "0", "2", "361.33"))),
+    "QUIET": Counts(*map(Decimal, ("560", "1000", "80", "0", "0", "7100"))),
+    "QUIET_UNLOGGED": Counts(*map(Decimal, ("560", "0", "40", "0", "0", "7100"))),
+    "LOOK": Counts(*map(Decimal, ("3800", "4000", "2225", "1000", "100000", "423000"))),
+    "LOOK_UNLOGGED": Counts(*map(Decimal, ("3800", "1000", "2175", "1000", "100000", "423000"))),
+    "BUSY": Counts(*map(Decimal, ("4800", "20000", "6175", "1000", "101000", "445000"))),
+    "PRICES": Counts(*map(Decimal, ("10.94", "10", "4.96", "0", "2", "346.9"))),
 }
 """Of a thousand user-ticks of users with ten assets, in messages of 100 that are quiet or 40 that are not.
 
@@ -81,7 +81,7 @@ class Activity:
 
 ACTIVITY = {"0.5": Activity(1_605, 377), "1": Activity(1_027, 45)}
 """By the band in percent of NAV, at prices that move 80 % a year: benchmarks/quiet_replay.py."""
-QUIET_MS, LOOK_MS, BUSY_MS = Decimal("0.62"), Decimal(22), Decimal(34)
+QUIET_MS, LOOK_MS, BUSY_MS = Decimal("0.25"), Decimal("5.7"), Decimal(13)
 """Of a worker's time, by user: benchmarks/tick.py."""
 DISPATCH_S = Decimal("0.00002")
 """Of dispatch's time, by user: benchmarks/dispatch.py."""
@@ -90,8 +90,8 @@ MACHINE_S = 36
 POLLS = 5 * 3 * 60 * 24 * 30
 """Requests with which Lambda asks an empty queue: five pollers, twenty seconds each."""
 STORED_DAYS = 90
-QUIET_BYTES, DECISION_BYTES, ORDER_BYTES = 220, 3_000, 3_600
-"""Of an item, with the hundred that DynamoDB adds; an order with its two indexes. Orders of a year are kept."""
+QUIET_BYTES, DECISION_BYTES, ORDER_BYTES = 220, 3_000, 2_000
+"""Of an item, with the hundred that DynamoDB adds; an order that has ended is in one index, too. A year's are kept."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 MESSAGES_PER_REQUEST = 10
 LONGEST_BODY = 256 * 1024 // MESSAGES_PER_REQUEST
 """Bytes; SQS takes 256 KiB a request. 500 users with UUIDs for ids are 20,000."""
+UNKNOWN_VERSION = 0
+"""Of the strategy of a user whose autopilot is off: no strategy has it."""
 ATTEMPTS = 3
 """How often a message is sent that the queue fails to take by no fault of ours."""
 
@@ -46,9 +48,11 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, i
     sending: set[Future[None]] = set()
     # Where sending fails, reading ends here too, and not whenever what was read so far is thrown away.
     with ThreadPoolExecutor(threads) as pool, closing(wired.strategies.users_on_autopilot(threads)) as enabled:
-        due: Iterable[str] = enabled
+        due: Iterable[tuple[str, int]] = enabled
         if wired.desk.operator.halt_reason() is not None:  # then what rests is cancelled, whoever placed it
-            due = {*enabled, *wired.desk.orders.users_with_watched_orders()}
+            due = (
+                dict.fromkeys(wired.desk.orders.users_with_watched_orders(), UNKNOWN_VERSION) | dict(enabled)
+            ).items()
         for request in batched(
             _messages(ts_tick, due, wired.settings.dispatch_chunk), MESSAGES_PER_REQUEST, strict=False
         ):
@@ -63,21 +67,21 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, i
     return {"ts_tick": ts_tick, "users": users, "messages": messages}
 
 
-def _messages(ts_tick: int, due: Iterable[str], chunk: int) -> Iterator[_Message]:
+def _messages(ts_tick: int, due: Iterable[tuple[str, int]], chunk: int) -> Iterator[_Message]:
     """The users, ``chunk`` of them a message, or fewer where ids are so long that ten messages are no request."""
-    for user_ids in batched(due, chunk, strict=False):
-        yield from _split(ts_tick, user_ids)
+    for users in batched(due, chunk, strict=False):
+        yield from _split(ts_tick, users)
 
 
-def _split(ts_tick: int, user_ids: Sequence[str]) -> Iterator[_Message]:
+def _split(ts_tick: int, users: Sequence[tuple[str, int]]) -> Iterator[_Message]:
     """One message, or the halves of what is too long for one. A single id, a key of 2,048 bytes at most, never is."""
-    body = json.dumps({"ts_tick": ts_tick, "user_ids": user_ids})  # ASCII: as many bytes
+    body = json.dumps({"ts_tick": ts_tick, "users": dict(users)})  # ASCII: as many bytes
     if len(body) <= LONGEST_BODY:
-        yield _Message(len(user_ids), body)
+        yield _Message(len(users), body)
         return
-    middle = len(user_ids) // 2
-    yield from _split(ts_tick, user_ids[:middle])
-    yield from _split(ts_tick, user_ids[middle:])
+    middle = len(users) // 2
+    yield from _split(ts_tick, users[:middle])
+    yield from _split(ts_tick, users[middle:])
 
 
 def _send(sqs: "SQSClient", queue: str, bodies: Sequence[str]) -> None:

@@ -1,6 +1,8 @@
 """Ticks the users of a message, several at a time. One user's trouble stops nobody else."""
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from itertools import batched, chain
 from typing import Any
 
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
@@ -9,22 +11,27 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from botbalance.bootstrap import services
 from botbalance.errors import TryAgainLater
 from botbalance.log import alarm, logger
+from botbalance.store.decisions import Decision
 from botbalance.trading.desk import Desk
-from botbalance.trading.tick import Due, due_users, is_over, strategy_tick
+from botbalance.trading.tick import Due, is_over, log_unchanged, strategy_tick, turns
 from pydantic import BaseModel, ValidationError
 
 LONGEST_TICK_S = 20
 """What a user's tick may take when nothing is placed: with less time left none is begun."""
+READ_TOGETHER = 50
+"""Users whose turns are found together, beside those of others."""
+LOGGED_TOGETHER = 25
+"""Decisions that wait for each other before those that changed nothing are logged."""
 
 # A message that failed is reported, not raised: the function is well.
 processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
 
 
 class TickMessage(BaseModel):
-    """A chunk of users who are due at ``ts_tick`` (epoch seconds)."""
+    """A chunk of users who are due at ``ts_tick`` (epoch seconds), with the versions of their strategies."""
 
     ts_tick: int
-    user_ids: list[str]
+    users: dict[str, int]
 
 
 def tick_users(record: SQSRecord, lambda_context: LambdaContext) -> None:
@@ -36,14 +43,18 @@ def tick_users(record: SQSRecord, lambda_context: LambdaContext) -> None:
         message = TickMessage.model_validate_json(record.body)
         desk = services().desk_for(lambda_context.get_remaining_time_in_millis())
         if is_over(message.ts_tick, desk.clock()):
-            alarm("tick_late", "a tick came after its time", ts_tick=message.ts_tick, users=len(message.user_ids))
+            alarm("tick_late", "a tick came after its time", ts_tick=message.ts_tick, users=len(message.users))
             return
-        due = due_users(desk, message.user_ids, message.ts_tick)
+        halt = desk.operator.halt_reason()
+        with ThreadPoolExecutor(services().settings.work_threads) as pool:
+            groups = batched(message.users.items(), READ_TOGETHER, strict=False)
+            due = pool.map(lambda users: _due(desk, dict(users), message.ts_tick, halt), groups)
+            decisions = pool.map(lambda user: _tick_user(desk, user, message.ts_tick), chain.from_iterable(due))
+            for several in batched(decisions, LOGGED_TOGETHER, strict=False):
+                log_unchanged(desk, [decision for decision in several if decision is not None])
     except (ValidationError, TryAgainLater) as error:
         alarm("message_failed", "a message could not be worked on", message_id=record.message_id, reason=str(error))
         raise
-    with ThreadPoolExecutor(services().settings.work_threads) as pool:
-        list(pool.map(lambda user: _tick_user(desk, user, message.ts_tick), due))
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -52,16 +63,23 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> Any:
     return process_partial_response(event=event, record_handler=tick_users, processor=processor, context=context)
 
 
-def _tick_user(desk: Desk, due: Due, ts_tick: int) -> None:
+def _due(desk: Desk, users: Mapping[str, int], ts_tick: int, halt: str | None) -> list[Due]:
+    """Whose account has to be looked at; for whom the tick is quiet has had it then."""
+    quiet, due = turns(desk, users, ts_tick, halt)
+    log_unchanged(desk, quiet)
+    return due
+
+
+def _tick_user(desk: Desk, due: Due, ts_tick: int) -> Decision | None:
     user_id = due.strategy.user_id
     if desk.clock() + LONGEST_TICK_S > desk.until:
         logger.warning("no time left for this user", user_id=user_id, ts_tick=ts_tick)
-        return
+        return None
     try:
         decision = strategy_tick(desk, due, ts_tick)
     except Exception:  # noqa: BLE001 - whatever it is, it is this user's alone; the next tick tries again
         logger.exception("tick failed", user_id=user_id, ts_tick=ts_tick)
-        return
+        return None
     if decision is not None:
         logger.info(
             "ticked",
@@ -72,3 +90,4 @@ def _tick_user(desk: Desk, due: Due, ts_tick: int) -> None:
             placed=[order["client_order_id"] for order in decision.placed],
             canceled=decision.canceled,
         )
+    return decision

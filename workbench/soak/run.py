@@ -473,7 +473,7 @@ _EXCHANGE_PLACES = frozenset(
 
 
 def _users_in(body: str) -> list[str]:
-    return TickMessage.model_validate_json(body).user_ids
+    return list(TickMessage.model_validate_json(body).users)
 
 
 def _event(body: str) -> dict[str, Any]:

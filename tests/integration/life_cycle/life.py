@@ -25,7 +25,7 @@ from botbalance.trading.desk import tick_of
 from botbalance.trading.execute import execute_once
 from botbalance.trading.orders import cancel_every, cancel_one, list_orders
 from botbalance.trading.strategy import change_strategy, switch_autopilot
-from botbalance.trading.tick import due_users, strategy_tick
+from botbalance.trading.tick import strategy_tick, turns
 
 from tests.integration.life_cycle.history import History
 from tests.integration.life_cycle.worker import Killed, Moment, Time, Worker
@@ -319,7 +319,7 @@ class Life:
 
     def _tick(self, worker: Worker, ts_tick: int) -> Decision | None:
         desk = worker.desk_for(TICK_MS)
-        due = due_users(desk, [self.user], ts_tick)
+        due = turns(desk, {self.user: 1}, ts_tick).due
         if not due:
             return None
         decision = strategy_tick(desk, due[0], ts_tick)

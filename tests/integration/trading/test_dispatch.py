@@ -73,7 +73,15 @@ def wire(environment: Mapping[str, str]) -> Iterator[Wire]:
         services.settings = services.settings.model_copy(update={"tick_queue_url": queue})
         for chunk in batched(users, 25, strict=False):
             puts: Any = [
-                {"PutRequest": {"Item": {"user_id": {"S": user}, "autopilot_shard": {"S": shard_of(user)}}}}
+                {
+                    "PutRequest": {
+                        "Item": {
+                            "user_id": {"S": user},
+                            "autopilot_shard": {"S": shard_of(user)},
+                            "version": {"N": "1"},
+                        }
+                    }
+                }
                 for user in chunk
             ]
             services.dynamodb.batch_write_item(RequestItems={name: puts})
@@ -104,7 +112,7 @@ def chunks(services: Services) -> list[list[str]]:
             services.sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
             body = json.loads(message["Body"])
             if body["ts_tick"] == TS_TICK:
-                found.append(body["user_ids"])
+                found.append(list(body["users"]))
     return found
 
 

@@ -28,10 +28,14 @@ def hide_btc(world: World) -> None:
 
 
 def test_a_tick_delivered_twice_trades_once(world: World) -> None:
-    first = world.tick()
+    world.now += 30
+    message, due = world.message(world.user), world.due()
+    first = strategy_tick(world.desk, due, world.now)
+    assert first is not None
     assert len(first.placed) == 3
 
-    assert strategy_tick(world.desk, world.due(), world.now) is None
+    assert strategy_tick(world.desk, due, world.now) is None
+    assert world.work(message) == []
 
     assert len(world.asked("POST")) == len(world.booked()) == 3
 

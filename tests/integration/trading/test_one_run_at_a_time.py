@@ -1,5 +1,6 @@
 """Two runs on one account never work at once, and a run that was killed does not block for ever."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
@@ -12,12 +13,14 @@ from botbalance.trading.desk import tick_of
 from botbalance.trading.execute import execute_once
 from botbalance.trading.orders import cancel_every
 from botbalance.trading.reconcile import NEVER_PLACED_AFTER_S
-from botbalance.trading.strategy import change_strategy, stop
-from botbalance.trading.tick import strategy_tick
+from botbalance.trading.strategy import change_strategy, stop, switch_autopilot
+from botbalance.trading.tick import Due, strategy_tick
 
-from tests.integration.trading.world import World
+from tests.integration.reliability.deaths import death_at
+from tests.integration.trading.world import Process, World
 from workbench.template import read_template
 
+D = Decimal
 RECV_WINDOW_S = 10
 
 
@@ -120,3 +123,61 @@ def test_a_stop_outlasts_whoever_changes_the_strategy_just_then(world: World) ->
     assert world.books.open_orders(world.key) == []
     stopped = world.desk.strategies.get(world.user)
     assert (stopped.autopilot_enabled, stopped.order_max_age_s) == (False, 60)
+
+
+# where nothing rests, the lease is taken with the first order
+
+
+@pytest.fixture
+def settled(newcomer: World) -> World:
+    """Looked at, with nothing to do; then BTC gets cheaper, so that the next look buys some."""
+    newcomer.open_account(newcomer.user, {"BTC": D("0.075"), "ETH": D("1.2"), "XRP": D(4000), "USDT": D(2000)})
+    newcomer.set_strategy()
+    assert newcomer.tick().changed_nothing
+    newcomer.market.set_price("BTCUSDT", D(39_000))
+    return newcomer
+
+
+def tick_again(other: Process, due: Due, ts_tick: int) -> None:
+    decision = strategy_tick(other.desk, due, ts_tick)
+    assert decision is not None
+    assert decision.placed
+
+
+def execute_by_hand(other: Process, due: Due, _: int) -> None:
+    switch_autopilot(other.desk, due.strategy.user_id, enabled=False)
+    assert execute_once(other.desk, due.strategy.user_id).orders
+
+
+@pytest.mark.parametrize("overtake", [tick_again, execute_by_hand])
+def test_a_look_that_another_run_overtakes_sends_nothing(
+    settled: World, overtake: Callable[[Process, Due, int], None]
+) -> None:
+    settled.now += 30
+    due = settled.due()
+    other = settled.another_process()
+
+    def once(boundary: str) -> None:
+        if boundary == "after GET /api/v3/account":
+            settled.services.on_boundary = lambda _: None
+            overtake(other, due, settled.now)
+
+    settled.services.on_boundary = once
+    decision = strategy_tick(settled.desk, due, settled.now)
+    assert decision is not None
+    assert (decision.outcome, decision.placed, decision.canceled) == ("skipped", [], {})
+    assert [order.symbol for order in settled.booked()] == ["BTCUSDT"]
+    assert settled.differences() == []
+    assert len(settled.asked("POST")) == 1
+
+
+def test_a_look_that_is_killed_before_its_first_order_is_done_by_the_message_that_comes_again(settled: World) -> None:
+    settled.now += 30
+    message = settled.message(settled.user)
+    with death_at(settled, "after GET /api/v3/account"):
+        settled.work(message)
+    assert settled.work(message) == []
+    assert settled.desk.decisions.get(settled.user, settled.now).placed
+    assert settled.work(message) == []
+    assert len(settled.asked("POST")) == 1
+    assert settled.differences() == []

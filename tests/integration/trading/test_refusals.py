@@ -43,7 +43,7 @@ def test_a_revoked_key_switches_the_autopilot_off_with_the_reason_and_affects_no
     assert not strategy.autopilot_enabled
     assert "API key" in (strategy.disabled_reason or "")
     assert "switched off" in (world.desk.decisions.get(world.user, world.now).reason or "")
-    assert world.user not in world.desk.strategies.users_on_autopilot()
+    assert world.user not in dict(world.desk.strategies.users_on_autopilot())
     assert world.desk.strategies.get(neighbour).autopilot_enabled
     assert len(world.orders(neighbour)) == len(world.booked(neighbour)) == 3
 
@@ -100,7 +100,7 @@ def test_a_message_delivered_twice_trades_once(world: World) -> None:
 
 
 def test_a_message_that_cannot_be_read_is_reported_so_that_it_ends_in_the_dead_letters(world: World) -> None:
-    assert world.work(json.dumps({"ts_tick": "soon", "user_ids": [world.user]})) == [0]
+    assert world.work(json.dumps({"ts_tick": "soon", "users": world.versions(world.user)})) == [0]
 
 
 def test_insufficient_funds_are_final_with_the_exchanges_reason(world: World) -> None:

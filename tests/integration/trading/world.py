@@ -5,9 +5,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import cache
 from itertools import count, starmap
 from typing import Any
 
+import boto3
 from botbalance import bootstrap
 from botbalance.bootstrap import Services
 from botbalance.exchange.ccxt_adapter import CcxtAdapter
@@ -20,7 +22,7 @@ from botbalance.store.orders import Order, OrderStatus
 from botbalance.store.strategies import Strategy
 from botbalance.trading.desk import Desk
 from botbalance.trading.strategy import change_strategy, switch_autopilot
-from botbalance.trading.tick import Due, due_users, strategy_tick
+from botbalance.trading.tick import Due, strategy_tick, turns
 from tick import work
 
 from workbench.audit import differences
@@ -166,12 +168,22 @@ class World:
 
     def due(self) -> Due:
         """The user as a message's worker reads them; the autopilot must be on."""
-        (due,) = due_users(self.desk, [self.user], self.now)
+        (due,) = turns(self.desk, self.versions(self.user), self.now).due
         return due
 
     def message(self, *users: str) -> str:
         """What dispatch sends to have ``users`` ticked now."""
-        return json.dumps({"ts_tick": self.now, "user_ids": users})
+        return json.dumps({"ts_tick": self.now, "users": self.versions(*users)})
+
+    def versions(self, *users: str) -> dict[str, int]:
+        """Of their strategies, as dispatch tells them, whatever fails meanwhile; 0 where there is none."""
+        settings = self.services.settings
+        reader = _reader_that_no_fault_strikes(settings.dynamodb_endpoint)
+        items = {
+            user: reader.get_item(TableName=settings.strategies_table, Key={"user_id": {"S": user}}).get("Item", {})
+            for user in users
+        }
+        return {user: int(item.get("version", {"N": "0"})["N"]) for user, item in items.items()}
 
     def work(self, *messages: str, remaining_ms: int = 60_000) -> list[int]:
         """Hand the worker that is deployed ``messages`` at once, as the queue does; returns which of them failed."""
@@ -231,6 +243,12 @@ class World:
             orders=self.books.orders(key), trades=self.books.trades(key), balances=self.books.balances(key)
         )
         return differences(books, self.orders(user))
+
+
+@cache
+def _reader_that_no_fault_strikes(endpoint: str | None) -> Any:
+    """One for all worlds: making a client takes longer than most of what is asked of it."""
+    return boto3.client("dynamodb", endpoint_url=endpoint)
 
 
 def _record(number: int, body: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from botbalance.errors import Conflict, TryAgainLater
-from botbalance.store.leases import LEASE_S, Lease, LeasesTable
+from botbalance.store.leases import LEASE_S, LastRun, Lease, LeasesTable
 from botbalance.store.orders import OrdersTable, OrderStatus
 
 from tests.unit.store.conftest import NOW
@@ -491,6 +491,201 @@ def test_a_release_whose_answer_was_lost_is_a_release(
     assert caplog.records == []
     with held(leases) as after:
         assert (after.number, after.memory) == (2, "noted")
+
+
+# a tick that looks before it takes the lease
+
+
+def last_run(leases: LeasesTable, user_id: str = "alice") -> LastRun:
+    return leases.last_runs([user_id])[user_id]
+
+
+def looking(
+    leases: LeasesTable, last: LastRun, ts_tick: int = TICK + 30, now: int = NOW
+) -> AbstractContextManager[Lease | None]:
+    return leases.held_for_tick("alice", ts_tick, at(now), until=now + 60, last=last)
+
+
+@pytest.fixture
+def settled(leases: LeasesTable) -> LastRun:
+    """What a run leaves that had nothing to watch."""
+    with leases.held_for_tick("alice", TICK, at(NOW), until=UNTIL) as lease:
+        assert lease is not None
+        lease.memory, lease.leaves_quiet, lease.leaves_nothing_watched = "seen", "quiet", True
+    return last_run(leases)
+
+
+def test_what_a_run_leaves_is_read_in_a_batch(leases: LeasesTable, settled: LastRun) -> None:
+    assert (settled.last_tick, settled.number, settled.ends_at, settled.nothing_watched) == (TICK, 1, 0, True)
+    assert settled.quiet_note() == "quiet"
+    with looking(leases, settled) as lease:
+        assert lease is not None
+        assert (lease.number, lease.memory, lease.nothing_watched, lease.ends_at) == (2, "seen", True, NOW + 60)
+
+
+def test_a_look_that_writes_no_order_is_one_write_at_its_end(
+    leases: LeasesTable, dynamodb: "DynamoDBClient", leases_table: str, settled: LastRun
+) -> None:
+    before = item_of(dynamodb, leases_table)
+    with looking(leases, settled) as lease:
+        assert lease is not None
+        assert item_of(dynamodb, leases_table) == before
+        lease.memory, lease.leaves_quiet, lease.leaves_nothing_watched = "seen again", "still quiet", True
+    after = last_run(leases)
+    assert (after.last_tick, after.number, after.ends_at, after.nothing_watched) == (TICK + 30, 2, 0, True)
+    assert after.quiet_note() == "still quiet"
+    with held(leases) as by_hand:
+        assert (by_hand.number, by_hand.memory, by_hand.nothing_watched) == (3, "seen again", True)
+
+
+def test_a_look_that_leaves_nothing_takes_away_what_was_left(leases: LeasesTable, settled: LastRun) -> None:
+    with looking(leases, settled):
+        pass
+    after = last_run(leases)
+    assert (after.number, after.nothing_watched, after.quiet_note()) == (2, False, None)
+    with held(leases) as by_hand:
+        assert (by_hand.memory, by_hand.nothing_watched) == ("seen", False)
+
+
+def test_the_first_order_takes_the_lease(leases: LeasesTable, orders: OrdersTable, settled: LastRun) -> None:
+    with looking(leases, settled) as lease:
+        assert lease is not None
+        assert orders.create(an_order(), lease)
+        with refuses("account_busy"), held(leases, EXPIRED - 1):
+            pytest.fail("two runs have the lease")
+        assert last_run(leases).quiet is None
+        stored = orders.get("alice", an_order().client_order_id)
+        assert orders.update(stored.model_copy(update={"status": OrderStatus.OPEN}), lease).lease_number == 2
+        lease.memory = "seen again"
+    after = last_run(leases)
+    assert (after.last_tick, after.number, after.ends_at, after.nothing_watched) == (TICK + 30, 2, 0, False)
+    with held(leases) as by_hand:
+        assert (by_hand.number, by_hand.memory) == (3, "seen again")
+
+
+@pytest.mark.parametrize("intermezzo", ["by hand", "a tick", "held still"])
+def test_whoever_looked_while_another_run_worked_writes_nothing(
+    leases: LeasesTable,
+    orders: OrdersTable,
+    dynamodb: "DynamoDBClient",
+    leases_table: str,
+    settled: LastRun,
+    intermezzo: str,
+) -> None:
+    untouched: list[bool] = []
+    with ExitStack() as other, refuses("lease_lost"), looking(leases, settled) as lease:
+        assert lease is not None
+        if intermezzo == "a tick":
+            assert number_of(leases, TICK + 30) == 2
+        else:
+            other.enter_context(held(leases)).memory = "the other's"
+            if intermezzo == "by hand":
+                other.close()
+        before = item_of(dynamodb, leases_table)
+        with refuses("lease_lost"):
+            orders.create(an_order(), lease)
+        assert orders.find("alice", an_order().client_order_id) is None
+        lease.memory, lease.leaves_quiet, lease.leaves_nothing_watched = "stale", "stale", True
+        other.callback(lambda: untouched.append(item_of(dynamodb, leases_table) == before))
+    assert untouched == [True]
+    with held(leases, EXPIRED) as last:
+        assert last.memory == ("seen" if intermezzo == "a tick" else "the other's")
+
+
+def test_an_account_that_somebody_works_on_is_busy_for_whoever_would_look(
+    leases: LeasesTable, settled: LastRun
+) -> None:
+    with held(leases):
+        last = last_run(leases)
+        assert (last.number, last.nothing_watched) == (2, False)
+        with refuses("account_busy"), looking(leases, last):
+            pytest.fail("two runs have the lease")
+    killed = ExitStack()
+    killed.enter_context(held(leases))
+    with looking(leases, last_run(leases), TICK + 120, EXPIRED) as lease:
+        assert lease is not None
+        assert (lease.number, lease.nothing_watched) == (4, False)
+        with refuses("account_busy"), held(leases, EXPIRED):
+            pytest.fail("what a killed run left is looked at without the lease")
+
+
+@pytest.mark.parametrize("ts_tick", [TICK, TICK - 30])
+def test_who_would_look_for_a_tick_that_was_had_does_not(leases: LeasesTable, settled: LastRun, ts_tick: int) -> None:
+    with looking(leases, settled, ts_tick) as lease:
+        assert lease is None
+    assert last_run(leases) == settled
+
+
+def test_of_two_who_look_at_once_for_a_tick_one_has_had_it(leases: LeasesTable, settled: LastRun) -> None:
+    with refuses("lease_lost"), looking(leases, settled) as first, looking(leases, settled) as second:
+        assert first is not None
+        assert second is not None
+    assert last_run(leases).number == 2
+
+
+def test_orders_of_an_earlier_run_are_never_taken_for_watched_no_more(
+    leases: LeasesTable, orders: OrdersTable, settled: LastRun
+) -> None:
+    """An order undoes what was said before, and a run that was killed says nothing."""
+    with held(leases) as lease:
+        lease.leaves_nothing_watched = True
+        assert orders.create(an_order(), lease)
+    assert not last_run(leases).nothing_watched
+    with held(leases) as after:
+        assert not after.nothing_watched
+        after.leaves_nothing_watched = True
+    assert last_run(leases).nothing_watched
+    killed = ExitStack()
+    killed.enter_context(held(leases)).leaves_nothing_watched = True
+    with held(leases, EXPIRED) as successor:
+        assert not successor.nothing_watched
+
+
+@pytest.mark.parametrize("lost", [1, 2])
+def test_a_look_s_end_whose_answer_was_lost_is_its_end(
+    leases: LeasesTable, repeated: LeasesTable, repeating: "DynamoDBClient", settled: LastRun, lost: int
+) -> None:
+    with ExitStack() as afterwards, looking(repeated, settled) as lease:
+        assert lease is not None
+        lease.leaves_quiet = "still quiet"
+        sent = afterwards.enter_context(answers_lost(repeating, "UpdateItem", lost))
+    assert len(sent) == lost + 1
+    after = last_run(leases)
+    assert (after.number, after.quiet_note()) == (2, "still quiet")
+
+
+def test_a_look_of_whose_end_nothing_is_known_fails(
+    leases: LeasesTable, repeated: LeasesTable, repeating: "DynamoDBClient", settled: LastRun
+) -> None:
+    with ExitStack() as afterwards, refuses("storage_unavailable"), looking(repeated, settled):
+        afterwards.enter_context(answers_lost(repeating, "UpdateItem", 3))
+    assert last_run(leases).number == 2
+
+
+@pytest.mark.parametrize("lost", [1, 3])
+def test_a_first_order_whose_answer_was_lost_has_taken_the_lease(
+    leases: LeasesTable,
+    orders_table: str,
+    repeated: LeasesTable,
+    repeating: "DynamoDBClient",
+    settled: LastRun,
+    lost: int,
+) -> None:
+    """Where all answers are lost the order is not known to be written; the end is, and nobody is kept waiting."""
+    orders = OrdersTable(repeating, orders_table)
+    with looking(repeated, settled) as lease:
+        assert lease is not None
+        with answers_lost(repeating, "TransactWriteItems", lost):
+            if lost == 1:
+                assert orders.create(an_order(), lease)
+            else:
+                with refuses("storage_unavailable"):
+                    orders.create(an_order(), lease)
+        with refuses("account_busy"), held(leases):
+            pytest.fail("two runs have the lease")
+    after = last_run(leases)
+    assert (after.number, after.ends_at, after.nothing_watched) == (2, 0, False)
+    assert orders.find("alice", an_order().client_order_id) is not None
 
 
 # the time that is left

@@ -103,7 +103,7 @@ def test_users_do_not_see_each_other(strategies: StrategiesTable) -> None:
 def test_only_users_on_autopilot_are_in_the_index(strategies: StrategiesTable) -> None:
     strategies.save(STRATEGY)
     bob = strategies.save(STRATEGY.model_copy(update={"user_id": "bob", "autopilot_enabled": True}))
-    assert list(strategies.users_on_autopilot()) == ["bob"]
+    assert list(strategies.users_on_autopilot()) == [("bob", bob.version)]
     strategies.save(bob.model_copy(update={"autopilot_enabled": False}))
     assert list(strategies.users_on_autopilot()) == []
 
@@ -112,7 +112,7 @@ def test_all_users_on_autopilot_are_found_once_over_all_shards(strategies: Strat
     users = [f"user-{number}" for number in range(60)]
     for user in users:
         strategies.save(STRATEGY.model_copy(update={"user_id": user, "autopilot_enabled": True}))
-    assert sorted(strategies.users_on_autopilot()) == sorted(users)
+    assert sorted(strategies.users_on_autopilot()) == [(user, 1) for user in sorted(users)]
 
 
 def test_users_are_spread_over_the_shards(
@@ -128,7 +128,7 @@ def test_an_odd_user_id_is_a_user_id(strategies: StrategiesTable) -> None:
     odd = "пользователь#1/\u2028'\""
     strategies.save(STRATEGY.model_copy(update={"user_id": odd, "autopilot_enabled": True}))
     assert strategies.get(odd).user_id == odd
-    assert list(strategies.users_on_autopilot()) == [odd]
+    assert list(strategies.users_on_autopilot()) == [(odd, 1)]
 
 
 # page by page
@@ -166,12 +166,21 @@ def switch_on(client: "DynamoDBClient", table: str, user_ids: list[str], shards:
         puts: Any = [
             {
                 "PutRequest": {
-                    "Item": {"user_id": {"S": user}, "autopilot_shard": {"S": str(int(shard_of(user)) % shards)}}
+                    "Item": {
+                        "user_id": {"S": user},
+                        "autopilot_shard": {"S": str(int(shard_of(user)) % shards)},
+                        "version": {"N": str(len(user))},
+                    }
                 }
             }
             for user in chunk
         ]
         assert not client.batch_write_item(RequestItems={table: puts})["UnprocessedItems"]
+
+
+def with_versions(user_ids: list[str]) -> list[tuple[str, int]]:
+    """As they are found."""
+    return [(user, len(user)) for user in user_ids]
 
 
 @pytest.fixture
@@ -187,7 +196,7 @@ def test_every_user_is_found_once_over_many_pages(
     strategies: StrategiesTable, dynamodb: "DynamoDBClient", many: list[str], threads: int, page: int
 ) -> None:
     with pages_of(dynamodb, page) as asked:
-        assert sorted(strategies.users_on_autopilot(threads)) == many
+        assert sorted(strategies.users_on_autopilot(threads)) == with_versions(many)
     assert {shard_asked(query) for query in asked} == {str(shard) for shard in range(AUTOPILOT_SHARDS)}
     assert len(asked) >= len(many) / page
 
@@ -198,11 +207,10 @@ def test_it_reads_no_further_ahead_than_a_page_a_thread(
 ) -> None:
     with pages_of(dynamodb, 1) as asked:
         found = strategies.users_on_autopilot(threads)
-        assert isinstance(found, Iterator)
         for users in range(1, 6):  # fewer than any shard has
-            assert next(found) in many
+            assert next(found).user_id in many
             assert len(asked) <= users + threads
-        found.close()  # type: ignore[attr-defined]  # waits for what was asked
+        found.close()  # waits for what was asked
         assert len(asked) == users + threads
 
 
@@ -216,7 +224,7 @@ def test_shards_are_read_side_by_side(strategies: StrategiesTable, dynamodb: "Dy
 
     sent = count()
     with hooked(dynamodb, "before-send.dynamodb.Query", meet):
-        assert sorted(strategies.users_on_autopilot(4)) == many
+        assert sorted(strategies.users_on_autopilot(4)) == with_versions(many)
 
 
 @pytest.mark.parametrize("of", ["a first page", "a later page"])
@@ -257,7 +265,7 @@ def test_whoever_is_on_throughout_is_found_once_while_others_switch(
     changes = iter(zip(leaving, coming, strict=True))
     found = []
     with pages_of(dynamodb, 2):
-        for user in strategies.users_on_autopilot(4):
+        for user, _ in strategies.users_on_autopilot(4):
             found.append(user)
             for off, on in islice(changes, 1):
                 dynamodb.delete_item(TableName=strategies_table, Key={"user_id": {"S": off}})
@@ -274,7 +282,7 @@ def test_users_who_were_written_under_fewer_shards_are_found(
 ) -> None:
     users = [f"user-{number:02d}" for number in range(50)]
     switch_on(dynamodb, strategies_table, users, shards)
-    assert sorted(strategies.users_on_autopilot()) == users
+    assert sorted(strategies.users_on_autopilot()) == with_versions(users)
 
 
 def test_shards_never_become_fewer() -> None:

@@ -5,17 +5,16 @@ and its text of names and decimals shrinks to less than a third: six or nine of 
 """
 
 import zlib
-from collections.abc import Collection
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import batched
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from botbalance import engine
-from botbalance.errors import NotThere
+from botbalance.errors import NotThere, TryAgainLater
 from botbalance.log import alarm
-from botbalance.store.conditions import holds, in_our_words, parsed
+from botbalance.store.conditions import STORAGE_UNAVAILABLE, holds, in_our_words, parsed
 from botbalance.store.cursors import decode_cursor, encode_cursor
 from botbalance.store.leases import Lease
 from botbalance.store.periods import ALWAYS, Period
@@ -99,7 +98,43 @@ class DecisionsTable:
         False where a run with a later lease has written that tick's, or, without a lease, anybody has. A decision that
         is too large for an item is logged without its inputs and its evaluation, and says so.
         """
-        number = 0 if lease is None else lease.number
+        number = str(0 if lease is None else lease.number)
+        item = self._item(decision) | {"lease_number": {"N": number}}
+        return holds(
+            lambda: self._client.put_item(
+                TableName=self._table,
+                Item=item,
+                ConditionExpression="attribute_not_exists(user_id) OR lease_number < :mine",
+                ExpressionAttributeValues={":mine": {"N": number}},
+            )
+        )
+
+    def log_unchanged(self, decisions: Iterable[Decision]) -> None:
+        """Write decisions that changed nothing, many to a request; raises TryAgainLater for what cannot be written now.
+
+        Each is its tick's one run's, so nobody has logged another. Of a quiet tick there was no run: its entry is a
+        small one, a second beside the tick, where it cannot take the place of a decision, however late it comes.
+        """
+        for chunk in batched(map(self._item, decisions), _WRITES_PER_REQUEST, strict=False):
+            writes: Any = {self._table: [{"PutRequest": {"Item": item}} for item in chunk]}
+            for _ in range(_ATTEMPTS):
+                with in_our_words():
+                    writes = self._client.batch_write_item(RequestItems=writes).get("UnprocessedItems")
+                if not writes:
+                    break
+            else:
+                raise TryAgainLater(STORAGE_UNAVAILABLE, "the database had no capacity left to log every tick")
+
+    def _item(self, decision: Decision) -> dict[str, Any]:
+        expires_at = {"N": str(decision.ts_tick + self._ttl_s)}
+        if decision.outcome == "quiet":
+            return {
+                **_key(decision.user_id, decision.ts_tick + _BESIDE),
+                "expires_at": expires_at,
+                "outcome": {"S": "quiet"},
+                "decided_at": {"N": str(decision.decided_at)},
+                "engine_version": {"S": decision.engine_version},
+            }
         document = _document(decision)
         size = len(document)
         if size > LARGEST_DOCUMENT:
@@ -108,51 +143,12 @@ class DecisionsTable:
             reason = note if decision.reason is None else f"{decision.reason[:10_000]}; {note}"
             part = {"inputs": None, "evaluation": None, "reason": reason}
             document = _document(decision.model_copy(update=part))
-        return holds(
-            lambda: self._client.put_item(
-                TableName=self._table,
-                Item={
-                    **_key(decision.user_id, decision.ts_tick),
-                    "lease_number": {"N": str(number)},
-                    "expires_at": {"N": str(decision.ts_tick + self._ttl_s)},
-                    "outcome": {"S": decision.outcome},
-                    "document": {"B": document},
-                },
-                ConditionExpression="attribute_not_exists(user_id) OR lease_number < :mine",
-                ExpressionAttributeValues={":mine": {"N": str(number)}},
-            )
-        )
-
-    def log_quiet(self, user_ids: Collection[str], ts_tick: int, now: int) -> None:
-        """Write that nothing could happen in the tick of these users: a small item each, many to a request.
-
-        They lie a second beside the tick, so that none can take the place of a decision, however late it comes. What
-        DynamoDB has no capacity left for is tried again, and then left out, with an alarm: nothing depends on it.
-        """
-        for users in batched(sorted(user_ids), _WRITES_PER_REQUEST, strict=False):
-            writes: Any = {
-                self._table: [
-                    {
-                        "PutRequest": {
-                            "Item": {
-                                **_key(user_id, ts_tick + _BESIDE),
-                                "expires_at": {"N": str(ts_tick + self._ttl_s)},
-                                "outcome": {"S": "quiet"},
-                                "decided_at": {"N": str(now)},
-                                "engine_version": {"S": engine.VERSION},
-                            }
-                        }
-                    }
-                    for user_id in users
-                ]
-            }
-            for _ in range(_ATTEMPTS):
-                with in_our_words():
-                    writes = self._client.batch_write_item(RequestItems=writes).get("UnprocessedItems")
-                if not writes:
-                    break
-            else:
-                alarm("decision_not_logged", "quiet ticks could not be logged", ts_tick=ts_tick, users=len(users))
+        return {
+            **_key(decision.user_id, decision.ts_tick),
+            "expires_at": expires_at,
+            "outcome": {"S": decision.outcome},
+            "document": {"B": document},
+        }
 
     def get(self, user_id: str, ts_tick: int) -> Decision:
         """One decision, whole; raises NotThere."""

@@ -204,7 +204,7 @@ class OrdersTable:
         if values is not None:
             put["ExpressionAttributeValues"] = values
         try:
-            self._client.transact_write_items(TransactItems=[lease.check(), {"Put": put}])
+            lease.write(self._client, {"Put": put})
         except ClientError as error:
             if error.response["Error"]["Code"] != "TransactionCanceledException":
                 raise

@@ -1,11 +1,9 @@
 """The strategies table: one item a user, and the sparse, sharded index of those whose autopilot is on."""
 
-import json
 from collections.abc import Collection, Generator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from contextvars import ContextVar
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from zlib import crc32
 
 from pydantic import BaseModel, ConfigDict
@@ -13,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from botbalance.engine import StrategyConfig
 from botbalance.errors import Conflict, NotThere, TryAgainLater
 from botbalance.log import alarm
-from botbalance.store.batches import read_batches
+from botbalance.store.batches import as_sent, read_batches, take_items_as_sent
 from botbalance.store.conditions import holds, in_our_words, parsed
 
 if TYPE_CHECKING:
@@ -27,8 +25,12 @@ To read a million users is to read 61 MB, 7,500 RCU: 230 a partition, which has 
 off is a WCU each, and 32 partitions take 32,000 a second: nearly what AWS allows any table unasked.
 """
 
-_AS_SENT: ContextVar[bool] = ContextVar("as_sent", default=False)
-"""Whether the items of a query are taken as DynamoDB sends them."""
+
+class Enabled(NamedTuple):
+    """A user whose autopilot is on, and the version of the strategy, both as they were a moment ago."""
+
+    user_id: str
+    strategy_version: int
 
 
 class Strategy(BaseModel):
@@ -76,7 +78,7 @@ class StrategiesTable:
     def __init__(self, client: "DynamoDBClient", table: str) -> None:
         self._client = client
         self._table = table
-        client.meta.events.register("before-parse.dynamodb.Query", _take_as_sent, unique_id="botbalance-as-sent")
+        take_items_as_sent(client)
 
     def find(self, user_id: str) -> Strategy | None:
         """The user's strategy, as last written."""
@@ -134,8 +136,8 @@ class StrategiesTable:
             raise Conflict("strategy_changed", "the strategy was changed meanwhile; read it again and repeat")
         return saved
 
-    def users_on_autopilot(self, threads: int = 8) -> Generator[str]:
-        """The ids of all users whose autopilot is on, in any order: a page of up to 1 MB at a time, as they come.
+    def users_on_autopilot(self, threads: int = 8) -> Generator[Enabled]:
+        """All users whose autopilot is on, in any order: a page of up to 1 MB at a time, as they come.
 
         ``threads`` shards are read at once. At most as many pages are held, and the one that is being handed out.
         Whoever may stop before the end closes it: its threads end with it.
@@ -146,7 +148,7 @@ class StrategiesTable:
                 "IndexName": AUTOPILOT_INDEX,
                 "KeyConditionExpression": "autopilot_shard = :shard",
                 "ExpressionAttributeValues": {":shard": {"S": str(shard)}},
-                "ProjectionExpression": "user_id",
+                "ProjectionExpression": "user_id, version",
             }
             for shard in range(AUTOPILOT_SHARDS)
         ]
@@ -155,37 +157,22 @@ class StrategiesTable:
             while asked:
                 answered = wait(asked, return_when=FIRST_COMPLETED).done.pop()
                 asked.remove(answered)
-                user_ids, rest = answered.result()
+                users, rest = answered.result()
                 if rest is not None:
                     queries.append(rest)
                 if queries:
                     asked.add(pool.submit(self._page, queries.pop()))
-                yield from user_ids
+                yield from users
 
-    def _page(self, query: dict[str, Any]) -> tuple[list[str], dict[str, Any] | None]:
-        """The user ids of one page, and the query for the rest of the shard if there is one."""
-        as_sent = _AS_SENT.set(True)
-        try:
-            with in_our_words():
-                answer = self._client.query(**query)
-        finally:
-            _AS_SENT.reset(as_sent)
+    def _page(self, query: dict[str, Any]) -> tuple[list[Enabled], dict[str, Any] | None]:
+        """The users of one page, and the query for the rest of the shard if there is one."""
+        with in_our_words(), as_sent():
+            answer = self._client.query(**query)
         last = answer.get("LastEvaluatedKey")
         rest = None if last is None else query | {"ExclusiveStartKey": last}
-        return [item["user_id"]["S"] for item in answer["Items"]], rest
+        return [Enabled(item["user_id"]["S"], int(item["version"]["N"])) for item in answer["Items"]], rest
 
 
 def shard_of(user_id: str) -> str:
     """The partition of the index that a user on autopilot is in."""
     return str(crc32(user_id.encode()) % AUTOPILOT_SHARDS)
-
-
-def _take_as_sent(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any) -> None:
-    """Keep botocore from looking at every attribute of every item by itself: 16 µs a user in place of 2.
-
-    What it makes of a text is what was sent, so nothing is lost. A hook of botocore's, called before it parses.
-    """
-    if _AS_SENT.get() and response_dict["status_code"] == 200:
-        answer = json.loads(response_dict["body"])
-        customized_response_dict["Items"] = answer.pop("Items")
-        response_dict["body"] = json.dumps(answer).encode()

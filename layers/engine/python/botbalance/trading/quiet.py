@@ -5,7 +5,7 @@ no market has traded at a resting order's limit, a tick asks the exchange nothin
 decrypts no key. It does nothing, as the whole tick would have done on the same facts.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Literal
 from zlib import crc32
@@ -33,9 +33,10 @@ class QuietNote(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     engine_version: str
     strategy_version: int
+    exchange: str
     looked_at: int
     look_again_at: int
     prices: dict[str, Decimal]
@@ -80,9 +81,10 @@ def note_quiet(
     look_again_at = min(
         [looked_at + _age_at_most(desk, strategy.user_id), *(order.look_at for order in watched if not order.may_trade)]
     )
-    lease.quiet = QuietNote(
+    lease.leaves_quiet = QuietNote(
         engine_version=engine.VERSION,
         strategy_version=strategy.version,
+        exchange=strategy.exchange,
         looked_at=looked_at,
         look_again_at=look_again_at,
         prices=dict(snapshot.prices),
@@ -95,34 +97,27 @@ def resting_order(order: Order) -> RestingOrder:
     return RestingOrder(order.client_order_id, order.symbol, order.side, order.limit_price, order.placed_at)
 
 
-def quiet_users(desk: Desk, strategies: Collection[Strategy], ts_tick: int) -> tuple[set[str], set[str]]:
-    """The ids of the users for whom the tick is quiet, and of those who have had it already.
+def quiet_users(desk: Desk, users: Mapping[str, int], runs: Mapping[str, LastRun]) -> set[str]:
+    """The ids of those ``users``, with the versions of their strategies, for whom a tick now is quiet.
 
-    Prices and ranges are had once for everybody. Where one cannot be had, those who need it are looked at.
+    ``runs`` are what is known of their last runs. Prices and ranges are had once for everybody. Where one cannot be
+    had, those who need it are looked at.
     """
-    runs = desk.leases.last_runs([strategy.user_id for strategy in strategies])
-    done = {user_id for user_id, run in runs.items() if run.last_tick >= ts_tick}
     now = desk.clock()
     noted = {
-        strategy.user_id: (strategy, note)
-        for strategy in strategies
-        if strategy.user_id not in done
-        for note in [_note_of(strategy, runs.get(strategy.user_id))]
+        user_id: note
+        for user_id, version in users.items()
+        for note in [_note_of(runs.get(user_id), version)]
         if note is not None and now < note.look_again_at
     }
-    prices = _prices(desk, [strategy for strategy, _ in noted.values()])
+    prices = _prices(desk, noted.values())
     calm = {
-        user_id: (strategy, note)
-        for user_id, (strategy, note) in noted.items()
-        if not jumped_symbols(prices[strategy.exchange], note.prices, desk.price_jump_pct)
+        user_id: note
+        for user_id, note in noted.items()
+        if not jumped_symbols(prices[note.exchange], note.prices, desk.price_jump_pct)
     }
     _prepare_ranges(desk, calm.values())
-    quiet = {
-        user_id
-        for user_id, (strategy, note) in calm.items()
-        if _stays_quiet(desk, strategy.exchange, note, prices[strategy.exchange], now)
-    }
-    return quiet, done
+    return {user_id for user_id, note in calm.items() if _stays_quiet(desk, note, prices[note.exchange], now)}
 
 
 def _age_at_most(desk: Desk, user_id: str) -> int:
@@ -130,29 +125,30 @@ def _age_at_most(desk: Desk, user_id: str) -> int:
     return desk.portfolio_max_age - crc32(user_id.encode()) % (desk.portfolio_max_age // 2 + 1)
 
 
-def _note_of(strategy: Strategy, run: LastRun | None) -> QuietNote | None:
-    """What the last run noted, where it still is about this strategy and this engine."""
-    if run is None or run.quiet is None:
+def _note_of(run: LastRun | None, strategy_version: int) -> QuietNote | None:
+    """What the last run noted, where it still is about this version of the strategy and this engine."""
+    noted = None if run is None else run.quiet_note()
+    if noted is None:
         return None
     try:
-        note = parsed(QuietNote, run.quiet)
+        note = parsed(QuietNote, noted)
     except TryAgainLater:  # another version's: a look makes it anew
         return None
-    return note if (note.engine_version, note.strategy_version) == (engine.VERSION, strategy.version) else None
+    return note if (note.engine_version, note.strategy_version) == (engine.VERSION, strategy_version) else None
 
 
-def _prices(desk: Desk, strategies: Iterable[Strategy]) -> dict[str, Mapping[str, Decimal]]:
+def _prices(desk: Desk, notes: Iterable[QuietNote]) -> dict[str, Mapping[str, Decimal]]:
     """The prices of everything that is traded, by exchange; those that cannot be had are missing."""
     symbols: dict[str, set[str]] = {}
-    for strategy in strategies:
-        symbols.setdefault(strategy.exchange, set()).update(strategy.symbols())
+    for note in notes:
+        symbols.setdefault(note.exchange, set()).update(asset.symbol for asset in note.bounds.assets)
     return {exchange: desk.portfolio.known_prices(exchange, wanted) for exchange, wanted in symbols.items()}
 
 
-def _prepare_ranges(desk: Desk, calm: Iterable[tuple[Strategy, QuietNote]]) -> None:
+def _prepare_ranges(desk: Desk, notes: Iterable[QuietNote]) -> None:
     symbols: dict[str, set[str]] = {}
-    for strategy, note in calm:
-        symbols.setdefault(strategy.exchange, set()).update(_symbols_with_orders(note))
+    for note in notes:
+        symbols.setdefault(note.exchange, set()).update(_symbols_with_orders(note))
     for exchange, wanted in symbols.items():
         if wanted:
             desk.ranges.prepare(exchange, wanted)
@@ -164,8 +160,8 @@ def _symbols_with_orders(note: QuietNote) -> list[str]:
     ]
 
 
-def _stays_quiet(desk: Desk, exchange: str, note: QuietNote, prices: Mapping[str, Decimal], now: int) -> bool:
-    ranges = {symbol: desk.ranges.since(exchange, symbol, note.looked_at) for symbol in _symbols_with_orders(note)}
+def _stays_quiet(desk: Desk, note: QuietNote, prices: Mapping[str, Decimal], now: int) -> bool:
+    ranges = {symbol: desk.ranges.since(note.exchange, symbol, note.looked_at) for symbol in _symbols_with_orders(note)}
     known = {symbol: found for symbol, found in ranges.items() if found is not None}
     if len(known) < len(ranges):
         return False

@@ -71,7 +71,9 @@ def reconcile(
     ``open_orders`` are the account's as just read; an order that is not among them is looked up by its id, also on a
     pair that the strategy has dropped since.
     """
-    watched = [order for order in desk.orders.watched(strategy.user_id) if order.exchange == account.exchange]
+    every = [] if lease.nothing_watched else desk.orders.watched(strategy.user_id)
+    lease.leaves_nothing_watched = not every
+    watched = [order for order in every if order.exchange == account.exchange]
     dropped = {order.symbol for order in watched} - set(strategy.symbols())
     if dropped:
         try:

@@ -1,8 +1,8 @@
 """One tick of one user: reconcile, look, decide, cancel, place, log."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic_core import to_jsonable_python
 
@@ -13,7 +13,7 @@ from botbalance.log import alarm, logger
 from botbalance.portfolio import Snapshot, evaluate_snapshot
 from botbalance.store.credentials import StoredKey
 from botbalance.store.decisions import TICK_SECONDS, Decision
-from botbalance.store.leases import Lease
+from botbalance.store.leases import LastRun, Lease
 from botbalance.store.strategies import Strategy
 from botbalance.trading.desk import TRADING_HALTED, Desk
 from botbalance.trading.doubts import note_orders, require_belief
@@ -26,41 +26,60 @@ from botbalance.trading.reconcile import reconcile
 class Due:
     """A user whose autopilot is on: what to trade by, and the key to trade with (None where none is stored).
 
-    ``halt`` is why the operator has halted trading for everybody, None where it goes on. While it is halted, users are
-    due whose autopilot is off, too: what rests for them is cancelled.
+    ``last`` is what is known of the last run, None where nothing is. ``halt`` is why the operator has halted trading
+    for everybody, None where it goes on. While it is halted, users are due whose autopilot is off, too: what rests for
+    them is cancelled.
     """
 
     strategy: Strategy
     key: StoredKey | None
+    last: LastRun | None = None
     halt: str | None = None
 
 
-def due_users(desk: Desk, user_ids: Collection[str], ts_tick: int) -> list[Due]:
-    """Those of ``user_ids`` whose autopilot is on and whose account has to be looked at, read in few requests.
+class Turns(NamedTuple):
+    """A chunk of users at a tick: who had it by arithmetic, with what is to be logged of it, and who is due."""
 
-    For whom the tick is quiet has had it then. Also read are the limits that exchanges have set for the others, and the
-    prices of what they trade, which their ticks then have.
+    quiet: list[Decision]
+    due: list[Due]
+
+
+def turns(desk: Desk, users: Mapping[str, int], ts_tick: int, halt: str | None = None) -> Turns:
+    """For whom of ``users`` the tick is quiet, and whose account has to be looked at, read in few requests.
+
+    ``users`` are user ids with the version of the strategy, as dispatch found it; ``halt`` is why the operator has
+    halted trading for everybody, None where it goes on. Whoever had the tick already, or has
+    switched the autopilot off, is left out. Also read are the limits that exchanges have set for those who are due, and
+    the prices of what they trade, which their ticks then have.
     """
-    halt = desk.operator.halt_reason()
-    found = desk.strategies.find_many(user_ids).values()
+    runs = desk.leases.last_runs(users)
+    left = {user_id: version for user_id, version in users.items() if not _has_had(runs.get(user_id), ts_tick)}
+    quiet = quiet_users(desk, left, runs) if halt is None and desk.portfolio_max_age else set()
+    if quiet:
+        logger.info("quiet", ts_tick=ts_tick, users=len(quiet))
+        left = {user_id: version for user_id, version in left.items() if user_id not in quiet}
+    found = desk.strategies.find_many(left).values()
     strategies = [strategy for strategy in found if strategy.autopilot_enabled or halt is not None]
-    if halt is None and desk.portfolio_max_age:
-        strategies = _to_be_looked_at(desk, strategies, ts_tick)
     keys = desk.accounts.keys_of([(strategy.user_id, strategy.exchange) for strategy in strategies])
     for exchange in {strategy.exchange for strategy in strategies}:
         of_exchange = [strategy for strategy in strategies if strategy.exchange == exchange]
         desk.portfolio.prepare_prices(exchange, {symbol for strategy in of_exchange for symbol in strategy.symbols()})
-    return [Due(strategy, keys.get((strategy.user_id, strategy.exchange)), halt) for strategy in strategies]
+    now = desk.clock()
+    return Turns(
+        quiet=[
+            Decision(user_id=user_id, ts_tick=ts_tick, decided_at=now, outcome="quiet", engine_version=engine.VERSION)
+            for user_id in sorted(quiet)
+        ],
+        due=[
+            Due(strategy, keys.get((strategy.user_id, strategy.exchange)), runs.get(strategy.user_id), halt)
+            for strategy in strategies
+        ],
+    )
 
 
-def _to_be_looked_at(desk: Desk, strategies: Collection[Strategy], ts_tick: int) -> list[Strategy]:
-    """Those for whom the tick is not quiet; it is logged for the others."""
-    quiet, done = quiet_users(desk, strategies, ts_tick)
-    if quiet and desk.log_every_tick:
-        desk.decisions.log_quiet(quiet, ts_tick, desk.clock())
-    if quiet:
-        logger.info("quiet", ts_tick=ts_tick, users=len(quiet))
-    return [strategy for strategy in strategies if strategy.user_id not in quiet | done]
+def _has_had(last: LastRun | None, ts_tick: int) -> bool:
+    """Whether a run for this tick, or a later one, was begun already."""
+    return last is not None and last.last_tick >= ts_tick
 
 
 def is_over(ts_tick: int, now: int) -> bool:
@@ -69,25 +88,35 @@ def is_over(ts_tick: int, now: int) -> bool:
 
 
 def strategy_tick(desk: Desk, due: Due, ts_tick: int) -> Decision | None:
-    """Tick a user once for ``ts_tick`` (epoch seconds, on the grid); returns the logged decision.
+    """Tick a user once for ``ts_tick`` (epoch seconds, on the grid); returns the decision.
 
-    None where the tick had its run already, or is older than its period. What keeps a decision from being made is its
-    logged reason; a key that only its owner can mend switches the autopilot off.
+    It is logged, unless it changed nothing: see :func:`log_unchanged`. None where the tick had its run already, or is
+    older than its period. What keeps a decision from being made is its reason; a key that only its owner can mend
+    switches the autopilot off.
     """
     user_id = due.strategy.user_id
     if is_over(ts_tick, desk.clock()):
         return None
     try:
-        with desk.leases.held_for_tick(user_id, ts_tick, desk.clock, until=desk.until) as lease:
+        with desk.leases.held_for_tick(user_id, ts_tick, desk.clock, until=desk.until, last=due.last) as lease:
             if lease is None:
                 return None
             decision = _decision(desk, lease, due, ts_tick)
-            _log(desk, decision, lease)
-            return decision
-    except (Conflict, TryAgainLater) as error:  # no lease, so nothing was done
-        decision = _skipped(desk, user_id, ts_tick, str(error))
-        _log(desk, decision, None)
-        return decision
+    except (Conflict, TryAgainLater) as error:  # the lease never was this run's, so nothing was done
+        lease, decision = None, _skipped(desk, user_id, ts_tick, str(error))
+    if not decision.changed_nothing:
+        _log(desk, [decision], lambda: desk.decisions.log(decision, lease))
+    return decision
+
+
+def log_unchanged(desk: Desk, decisions: Sequence[Decision]) -> None:
+    """Log those of ``decisions`` that changed nothing, many at once, where they are to be logged at all.
+
+    A worker that is killed before that loses nothing but these lines of the log.
+    """
+    unchanged = [decision for decision in decisions if decision.changed_nothing]
+    if unchanged and desk.log_every_tick:
+        _log(desk, unchanged, lambda: desk.decisions.log_unchanged(unchanged))
 
 
 def _decision(desk: Desk, lease: Lease, due: Due, ts_tick: int) -> Decision:
@@ -205,20 +234,21 @@ def _switch_off(desk: Desk, user_id: str, error: CallOwner) -> str:
     return f"{error}; the autopilot is not switched off yet: the strategy is being changed"
 
 
-def _log(desk: Desk, decision: Decision, lease: Lease | None) -> None:
-    if not desk.log_every_tick and decision.changed_nothing:
-        return
+def _log(desk: Desk, decisions: Sequence[Decision], write: Callable[[], object]) -> None:
     for delay in (1, 2, None):
         try:
-            desk.decisions.log(decision, lease)
+            write()
         except TryAgainLater as error:
             trouble = error
         else:
             return
         if delay is not None:
             desk.sleep(delay)
-    facts = {"user_id": decision.user_id, "ts_tick": decision.ts_tick, "reason": str(trouble)}
-    alarm("decision_not_logged", "a decision could not be logged", **facts, decision=decision.model_dump(mode="json"))
+    for decision in decisions:
+        facts = {"user_id": decision.user_id, "ts_tick": decision.ts_tick, "reason": str(trouble)}
+        alarm(
+            "decision_not_logged", "a decision could not be logged", **facts, decision=decision.model_dump(mode="json")
+        )
 
 
 def _inputs(
