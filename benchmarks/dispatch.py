@@ -195,7 +195,7 @@ def require_everybody_once(services: Services, users: int) -> None:
     sqs, queue = services.sqs, services.settings.tick_queue_url
     while messages := sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", []):
         for message in messages:
-            found.update(json.loads(message["Body"])["user_ids"])
+            found.update(json.loads(message["Body"])["users"].keys())
         sqs.delete_message_batch(
             QueueUrl=queue,
             Entries=[

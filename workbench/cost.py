@@ -83,8 +83,8 @@ ACTIVITY = {"0.5": Activity(1_605, 377), "1": Activity(1_027, 45)}
 """By the band in percent of NAV, at prices that move 80 % a year: benchmarks/quiet_replay.py."""
 QUIET_MS, LOOK_MS, BUSY_MS = Decimal("0.25"), Decimal("5.7"), Decimal(13)
 """Of a worker's time, by user: benchmarks/tick.py."""
-DISPATCH_S = Decimal("0.00002")
-"""Of dispatch's time, by user: benchmarks/dispatch.py."""
+DISPATCH_S, DISPATCH_READ_UNITS = Decimal("0.00002"), Decimal("0.0085")
+"""Of dispatch's time, and what it reads, by user and tick: benchmarks/dispatch.py."""
 MACHINE_S = 36
 """How long the state machine runs for the two ticks of a minute, in 64 MB."""
 POLLS = 5 * 3 * 60 * 24 * 30
@@ -152,7 +152,7 @@ def cost_of(users: int, decision_log: DecisionLog, activity: Activity, template:
     worked_ms = QUIET_MS * activity.quiet + LOOK_MS * activity.looks + BUSY_MS * activity.busy
     queue_requests = TICKS * (ceil(messages / 10) + 2 * messages) + POLLS
     parts = {
-        "DynamoDB reads": used.read_units * PRICES["read"].dollars,
+        "DynamoDB reads": (used.read_units + users * TICKS * DISPATCH_READ_UNITS) * PRICES["read"].dollars,
         "DynamoDB writes": used.write_units * PRICES["write"].dollars,
         "DynamoDB storage": users * _stored_bytes(decision_log, activity) / GB * PRICES["stored"].dollars,
         "KMS": used.kms * PRICES["kms"].dollars + PRICES["key"].dollars,
