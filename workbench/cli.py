@@ -20,7 +20,6 @@ from rich.progress import Progress
 from workbench.api_client import ApiClient
 from workbench.candles.errors import CandleFileError
 from workbench.cloud import LOOPBACK
-from workbench.gateway import TICK_PATH
 from workbench.tables import (
     backtest_table,
     check_table,
@@ -190,7 +189,7 @@ def doctor(url: Url = LOCAL_URL, token: Token = None, as_json: Json = False) -> 
 def tick(url: Url = LOCAL_URL, token: Token = None, as_json: Json = False) -> None:
     """Run the autopilot once, now, and show its decision; only `botbalance local` can."""
     client = ApiClient(url, token)
-    ts_tick = client.post(TICK_PATH)["ts_tick"]
+    ts_tick = client.post("/local/tick")["ts_tick"]
     answer = client.get("/api/me/decisions/?limit=1")
     if [decision["ts_tick"] for decision in answer["decisions"]] != [ts_tick]:
         raise MendRequest("nothing_decided", "nothing was decided: this user's autopilot is off")

@@ -31,7 +31,7 @@ ALLOW_ORIGIN = "Access-Control-Allow-Origin"
 DOCUMENT_PATH = "/api/openapi.json"
 SWAGGER_PATH = "/docs"
 """A page to try the API on, on one machine only."""
-TICK_PATH = "/local/tick"
+_TICK_PATH = "/local/tick"
 """Ticks now, on one machine only; what is deployed has a schedule instead."""
 _LONGEST_START_S = 10
 _USER = re.compile(r"[A-Za-z0-9_.@-]{1,64}")
@@ -115,7 +115,7 @@ class Gateway:
 
     async def _answer(self, request: web.Request) -> web.Response:
         path = request.rel_url.raw_path.removesuffix("/") or "/"
-        if path == TICK_PATH and request.method == "POST":
+        if path == _TICK_PATH and request.method == "POST":
             try:
                 return web.json_response(await self._in_thread(self._tick_now))
             except OutOfCandles as ended:
