@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from botbalance.store.orders import OrderStatus
+from botbalance.trading.plan import preview
 
 from tests.integration.trading.world import World
 from workbench.faults.kinds import KINDS, FaultKind, Where
@@ -187,8 +188,9 @@ def nothing_yet(world: World) -> None:
     world.services = world.another_process()
 
 
-def has_worked(_: World) -> None:
-    """In setting the strategy up."""
+def has_worked(world: World) -> None:
+    """In showing what would be done."""
+    preview(world.desk, world.user)
 
 
 def has_orders(world: World) -> None:

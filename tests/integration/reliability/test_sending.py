@@ -11,6 +11,7 @@ import pytest
 from botbalance.store.leases import LEASE_S
 from botbalance.store.orders import OrderStatus
 from botbalance.trading.orders import cancel_one, list_orders
+from botbalance.trading.plan import preview
 from botbalance.trading.reconcile import UNKNOWN_FOR_LONG_S, WATCH_ENDED_S
 
 from tests.integration.reliability.deaths import death_at
@@ -345,6 +346,8 @@ def test_a_post_only_order_that_would_take_is_final_no_failure_and_priced_anew_b
 
 
 def raise_the_least_notional(world: World) -> None:
+    """After the market's rules were read."""
+    preview(world.desk, world.user)
     world.market.specs[BTC] = replace(world.market.specs[BTC], min_notional=Decimal(100_000))
 
 

@@ -8,6 +8,7 @@ from botbalance.exchange.adapter import ExchangeOrder, ExchangeOrderStatus
 from botbalance.store.orders import Order, OrderStatus
 from botbalance.trading.orders import cancel_every, cancel_one
 from botbalance.trading.reconcile import book
+from botbalance.trading.strategy import amend_strategy
 
 from tests.integration.trading.world import World
 from workbench.faults.kinds import FaultKind, Where
@@ -173,7 +174,7 @@ def test_orders_of_a_dropped_asset_are_still_booked_and_given_up(world: World) -
 def test_the_exchange_cannot_be_changed_while_orders_rest_on_the_old_one(world: World) -> None:
     world.tick()
     with pytest.raises(Conflict, match="binance"):
-        world.set_strategy(exchange="kraken")
+        amend_strategy(world.desk, world.user, {"exchange": "kraken"}, world.desk.strategies.get(world.user))
     assert world.desk.strategies.get(world.user).exchange == "binance"
 
 

@@ -118,6 +118,7 @@ def test_insufficient_funds_are_final_with_the_exchanges_reason(world: World) ->
 
 
 def test_an_order_outside_the_price_band_is_refused_for_good_and_priced_anew_by_the_next_tick(world: World) -> None:
+    switch_autopilot(world.desk, world.user, enabled=True)  # with a look at the prices as they are
     plan = preview(world.desk, world.user)
     world.market.set_price("BTCUSDT", Decimal(400_000))
 
