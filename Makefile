@@ -12,16 +12,20 @@ ARCHITECTURE ?= arm64
 export ARCHITECTURE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-sam lint format bench openapi requirements build clean
+.PHONY: help run test test-dynamodb test-sam lint format bench openapi requirements build clean
 
 help: ## what there is to make
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 run: .venv/.installed ## the whole product on this machine, a tick every two seconds
 	$(RUN) botbalance local --tick-seconds 2
 
 test: .venv/.installed ## all tests
 	$(RUN) pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+
+test-dynamodb: .venv/.installed ## the store and the life of orders on the DynamoDB that BOTBALANCE_TEST_DYNAMODB names
+	$(RUN) pytest --numprocesses 2 --dist loadfile -k "dynamodb-local or test_cloud" \
+		tests/unit/store tests/integration/life_cycle tests/integration/reliability/test_cloud.py
 
 test-sam: .venv/.installed ## every function in the Lambda runtime (needs a Docker engine)
 	ARCHITECTURE=x86_64 $(SAM) build --template infra/template.yaml --parameter-overrides Architecture=x86_64 \

@@ -17,7 +17,7 @@ from tests.e2e.command import start
 
 ROOT = Path(__file__).parents[2]
 GUIDE = ROOT / "docs" / "api.md"
-EXAMPLES = "15"
+EXAMPLES = "8"
 """Random requests to each route and phase. A longer look: schemathesis run URL/api/openapi.json --max-examples 300."""
 
 

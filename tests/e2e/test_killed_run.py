@@ -27,7 +27,7 @@ from workbench.stack import DEMO_KEY
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-KILLS = 4
+KILLS = 3
 RECOVERED_AFTER_TICKS = 8
 """A lease that was left behind ends after three ticks, and an order of unknown fate is given up two ticks later."""
 MOST_ORDERS, MOST_LOOKS = 6, 12

@@ -24,7 +24,7 @@ WIDE = Context(prec=300)
 ASSETS = ("ADA", "BTC", "ETH", "SOL", "XRP")
 TINY_PCT = Decimal("1e-8")
 
-every_case = settings(max_examples=150, deadline=None, derandomize=True)
+every_case = settings(max_examples=100, deadline=None, derandomize=True)
 
 
 @dataclass(frozen=True)
