@@ -50,7 +50,7 @@ bench: .venv/.installed ## what performance claims rest on
 	$(RUN) python -m benchmarks.backtest
 
 openapi: .venv/.installed ## write docs/openapi.json, from the code
-	$(RUN) python -m reference.document > docs/openapi.json
+	$(RUN) python -m openapi.document > docs/openapi.json
 
 requirements: .venv/.installed ## write what the vendor layer is made of, from uv.lock
 	$(UV) export --frozen --quiet --no-default-groups --no-emit-project --no-annotate --no-header $(UNUSED:%=--prune %) \

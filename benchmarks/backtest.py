@@ -24,12 +24,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 from botbalance.engine import MarketRules, StrategyConfig
-from botbalance.engine.resting import tolerance_pct_of
+from botbalance.engine.stale_orders import reprice_tolerance_pct
 from rich.console import Console
 from rich.table import Table
 
-from workbench.application import find_uv
-from workbench.backtest.simulation import Outcome, Trial, simulate
+from workbench.aws.build import find_uv
+from workbench.backtest.simulation import BacktestConfig, Outcome, simulate
 from workbench.backtest.timeline import Timeline, timeline_of
 from workbench.candles.recording import ONE_CANDLE_MS, Findings, Recording
 
@@ -96,7 +96,7 @@ def random_walk(count: int, seed: int = SEED, candle_ms: int = ONE_CANDLE_MS) ->
     return recordings
 
 
-def trial() -> Trial:
+def trial() -> BacktestConfig:
     """The strategy, from a portfolio that is at its targets."""
     rules = {}
     balances = {"USDT": NAV * QUOTE_TARGET_PCT / 100}
@@ -105,7 +105,7 @@ def trial() -> Trial:
         rules[symbol] = MarketRules(symbol, asset, "USDT", tick, lots, min_qty=lots, min_notional=MIN_NOTIONAL)
         balances[asset] = (NAV * TARGET_PCT / 100 / Decimal(first)).quantize(Decimal("1e-8"))
     targets = {asset: TARGET_PCT for asset, *_ in MARKETS} | {"USDT": QUOTE_TARGET_PCT}
-    return Trial(targets, CONFIG, rules, balances, FEE_PCT)
+    return BacktestConfig(targets, CONFIG, rules, balances, FEE_PCT)
 
 
 def timed(run: Callable[[], Outcome], runs: int) -> tuple[float, Outcome]:
@@ -139,7 +139,7 @@ def final_nav(timeline: Timeline, outcome: Outcome) -> Decimal:
     return sum((units * closes[f"{asset}USDT"] for asset, units in held.items()), Decimal(0))
 
 
-def run_peers(target: Trial, timeline: Timeline) -> dict[str, Any] | str:
+def run_peers(target: BacktestConfig, timeline: Timeline) -> dict[str, Any] | str:
     """What ``backtest_peers.py`` measured, in its own process and environment; or why it cannot be run here."""
     uv = find_uv()
     if uv is None:
@@ -165,7 +165,7 @@ def run_peers(target: Trial, timeline: Timeline) -> dict[str, Any] | str:
             "step": float(config.order_step_pct / 100),
             "band": float(config.min_delta_quote),
             "max_age": -(-config.order_max_age_s * 1000 // timeline.candle_ms),
-            "tolerance": float(tolerance_pct_of(config) / 100),
+            "tolerance": float(reprice_tolerance_pct(config) / 100),
             "fee": float(target.fee_pct / 100),
             "min_notional": float(MIN_NOTIONAL),
             "runs": RUNS,
@@ -183,7 +183,7 @@ def run_peers(target: Trial, timeline: Timeline) -> dict[str, Any] | str:
     return measured
 
 
-def compare_peers(console: Console, target: Trial, timeline: Timeline, ours: Outcome) -> list[Speed]:
+def compare_peers(console: Console, target: BacktestConfig, timeline: Timeline, ours: Outcome) -> list[Speed]:
     """Print what the peers measured; their lines of the table."""
     measured = run_peers(target, timeline)
     if isinstance(measured, str):

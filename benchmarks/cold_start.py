@@ -21,7 +21,7 @@ from statistics import median
 from rich.console import Console
 from rich.table import Table
 
-from workbench.application import HANDLERS, build_application, find_uv
+from workbench.aws.build import HANDLERS, build_application, find_uv
 
 ROUNDS = 5
 PYTHON = f"{sys.base_prefix}/bin/python3.13"

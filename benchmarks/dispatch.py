@@ -39,9 +39,9 @@ from rich.console import Console
 from rich.table import Table
 from tick.dispatch import MESSAGES_PER_REQUEST, lambda_handler
 
-from workbench.embedded_aws import CREDENTIALS, EmbeddedAws
-from workbench.lambda_runtime import InvocationContext
-from workbench.template import read_template
+from workbench.aws.resources import CREDENTIALS, EmbeddedAws
+from workbench.aws.template import read_template
+from workbench.local.lambda_runtime import InvocationContext
 
 TICK = {"tick_at": "2026-01-31T12:00:30Z"}
 TS_TICK = 1_769_860_830

@@ -27,8 +27,8 @@ from botocore.exceptions import ClientError
 from tick import dispatch, work
 
 from benchmarks.tick import Bench, running
-from workbench.clock import tick_at
-from workbench.lambda_runtime import InvocationContext
+from workbench.local.clock import tick_at
+from workbench.local.lambda_runtime import InvocationContext
 
 VISIBLE_AGAIN_S = 15
 FAILING = 100

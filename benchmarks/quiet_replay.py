@@ -14,12 +14,12 @@ from decimal import Decimal
 from typing import Annotated
 
 import typer
-from botbalance.engine import Balance, QuietBounds, is_quiet, jumped_symbols, quiet_bounds
-from botbalance.engine.exact import ExactArithmetic
+from botbalance.engine import Balance, NoTradeRegion, contains, jumped_symbols, quiet_bounds
+from botbalance.engine.arithmetic import ExactArithmetic
 
 from benchmarks.backtest import NAV, random_walk, trial
 from workbench.backtest.account import Account
-from workbench.backtest.simulation import Outcome, Trial, decide, simulate
+from workbench.backtest.simulation import BacktestConfig, Outcome, decide, simulate
 from workbench.backtest.timeline import Timeline, timeline_of
 
 TICK_MS = 30_000
@@ -36,7 +36,7 @@ JUMP_PCT = Decimal(10)
 class Note:
     """What a look that changed nothing leaves: bounds, prices, and where trades have been since its minute."""
 
-    def __init__(self, bounds: QuietBounds, prices: dict[str, Decimal], looked_at: int) -> None:
+    def __init__(self, bounds: NoTradeRegion, prices: dict[str, Decimal], looked_at: int) -> None:
         self.bounds, self.prices, self.looked_at = bounds, prices, looked_at
         self.lows: dict[str, Decimal] = {}
         self.highs: dict[str, Decimal] = {}
@@ -46,7 +46,7 @@ class Note:
         self.highs[symbol] = max(high, self.highs.get(symbol, high))
 
 
-def replay(case: Trial, timeline: Timeline) -> tuple[Outcome, Counter[str]]:
+def replay(case: BacktestConfig, timeline: Timeline) -> tuple[Outcome, Counter[str]]:
     """The ticks as the autopilot makes them: a whole one only where the last look's bounds do not hold."""
     account = Account(
         case.market_rules, case.fee_pct, {asset: Balance(free) for asset, free in case.start_balances.items()}
@@ -67,7 +67,7 @@ def replay(case: Trial, timeline: Timeline) -> tuple[Outcome, Counter[str]]:
             prices = timeline.closes_at(tick)
             if note is not None and now < note.looked_at + LONGEST_AGE_S:
                 calm = not jumped_symbols(prices, note.prices, JUMP_PCT)
-                if calm and is_quiet(note.bounds, prices, note.lows, note.highs, now):
+                if calm and contains(note.bounds, prices, note.lows, note.highs, now):
                     counted["quiet"] += 1
                     continue
                 counted["for a price"] += 1
@@ -83,7 +83,7 @@ def replay(case: Trial, timeline: Timeline) -> tuple[Outcome, Counter[str]]:
     return Outcome(account.orders, account.balances, 0), counted
 
 
-def noted(case: Trial, timeline: Timeline, account: Account, tick: int, prices: dict[str, Decimal]) -> Note:
+def noted(case: BacktestConfig, timeline: Timeline, account: Account, tick: int, prices: dict[str, Decimal]) -> Note:
     """The note of a look at ``tick``; trades count from the start of its minute on."""
     now = timeline.ends_at_ms(tick) // 1000
     bounds = quiet_bounds(

@@ -33,8 +33,8 @@ from rich.table import Table
 
 from benchmarks.backtest import CONFIG, FEE_PCT, NAV, random_walk, trial
 from workbench.backtest import inputs
-from workbench.backtest.measures import measure
-from workbench.backtest.simulation import Trial, simulate
+from workbench.backtest.metrics import measure
+from workbench.backtest.simulation import BacktestConfig, simulate
 from workbench.backtest.timeline import Timeline, timeline_of
 from workbench.candles.recording import read_recording, recorded_symbols
 
@@ -93,7 +93,7 @@ def stretches(folder: Path, days: int) -> list[Timeline]:
     return [timeline.cut(begin, end) for begin, end in pairwise(cuts)]
 
 
-def trial_on(timeline: Timeline) -> Trial:
+def trial_on(timeline: Timeline) -> BacktestConfig:
     """The benchmark's strategy on what was recorded: a tenth in quote, the rest in equal parts."""
     bases = [symbol.removesuffix(QUOTE) for symbol in timeline.symbols]
     strategy = StrategyRequest(
@@ -105,7 +105,7 @@ def trial_on(timeline: Timeline) -> Trial:
     prices = timeline.closes_at(0)
     rules = inputs.assumed_rules(strategy, prices)
     balances = inputs.balances_at_targets(strategy, prices, NAV)
-    return Trial(strategy.target_allocations, CONFIG, rules, balances, FEE_PCT)
+    return BacktestConfig(strategy.target_allocations, CONFIG, rules, balances, FEE_PCT)
 
 
 def replay(job: Job) -> list[Replay]:

@@ -37,13 +37,13 @@ from botbalance.store.strategies import Strategy
 from tick.work import lambda_handler
 
 from benchmarks.backtest import trial
-from workbench.embedded_aws import CREDENTIALS, EmbeddedAws
-from workbench.exchange.binance_api import BinanceApi
-from workbench.exchange.books import Books
-from workbench.exchange.market import MINUTE_MS, Candle, Market
-from workbench.exchange.server import ExchangeServer
-from workbench.lambda_runtime import InvocationContext
-from workbench.template import read_template
+from workbench.aws.resources import CREDENTIALS, EmbeddedAws
+from workbench.aws.template import read_template
+from workbench.local.lambda_runtime import InvocationContext
+from workbench.simulated_exchange.binance_api import BinanceApi
+from workbench.simulated_exchange.market import MINUTE_MS, Candle, Market
+from workbench.simulated_exchange.matching_engine import MatchingEngine
+from workbench.simulated_exchange.server import ExchangeServer
 
 LATENCY_S = 0.05
 CHUNK = 200
@@ -100,7 +100,7 @@ def exchange(users: int, pipe: "Connection[str, Order | None]") -> None:
     """The exchange's process: serves, tells its address, and goes on to each time and price that it is told."""
     minutes = _Minutes()
     market = Market.with_default_filters({f"{asset}USDT": Decimal(price) for asset, price in PRICES.items()}, minutes)
-    books = Books(market, clock=lambda: minutes.now * 1000)
+    books = MatchingEngine(market, clock=lambda: minutes.now * 1000)
     held = {asset: (WORTH * 9 / 100 / Decimal(price)).quantize(Decimal("1e-8")) for asset, price in PRICES.items()}
     for number in range(users):
         books.open_account(f"key-{number:06}", f"secret-{number:06}", held | {"USDT": WORTH / 10})

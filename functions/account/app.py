@@ -9,23 +9,23 @@ from aws_lambda_powertools.event_handler.openapi.params import Body, Header, Pat
 from botbalance.api.account_schemas import (
     AutopilotRequest,
     CheckView,
+    CredentialsListView,
     CredentialsRequest,
     CredentialsView,
-    EveryCredentialsView,
     SavedStrategyView,
     StrategyPatch,
     StrategyRequest,
     StrategyView,
 )
-from botbalance.api.decision_schemas import DecisionsView, DecisionView, WholeDecisionView
+from botbalance.api.decision_schemas import DecisionDetailView, DecisionsView, DecisionView
+from botbalance.api.etags import etag, require_version
+from botbalance.api.fields import Exchange
 from botbalance.api.order_schemas import OrdersView, OrderView, StopView, fills_as_csv
 from botbalance.api.performance_schemas import PerformanceView
-from botbalance.api.resolver import handler_of, new_resolver, remaining_ms, user_of
+from botbalance.api.resolver import current_user_id, make_handler, new_resolver, remaining_ms
 from botbalance.api.responses import CSV, ETAG, JSON, NEXT_PAGE, answers
-from botbalance.api.schemas import Exchange
-from botbalance.api.versions import etag_of, require_version
 from botbalance.bootstrap import services
-from botbalance.errors import MendRequest, TryAgainLater
+from botbalance.errors import InvalidRequestError, TransientError
 from botbalance.store.credentials import ExchangeKey
 from botbalance.store.decisions import DecisionFilter
 from botbalance.store.orders import OrderFilter, OrderStatus
@@ -62,7 +62,7 @@ IfMatch = Annotated[
 @app.get("/api/me/strategies/rebalance", responses=answers(StrategyView, 404, headers=ETAG))
 def get_strategy() -> Response[StrategyView]:
     """The strategy as it is stored, its version as ETag."""
-    strategy = services().strategies.get(user_of(app))
+    strategy = services().strategies.get(current_user_id(app))
     return _with_etag(StrategyView.model_validate(strategy), strategy)
 
 
@@ -75,7 +75,7 @@ def put_strategy(strategy: Annotated[StrategyRequest, Body()], if_match: IfMatch
     The first one is set without If-Match, a later one with the ETag of the one that it replaces. It is refused, with
     the field and what would be right, where it could never trade; what else its owner should know is in `warnings`.
     """
-    desk, user_id = _desk(), user_of(app)
+    desk, user_id = _desk(), current_user_id(app)
     stored = desk.strategies.find(user_id)
     require_version(stored, if_match)
     return _saved(change_strategy(desk, user_id, strategy.model_dump(), stored))
@@ -87,7 +87,7 @@ def put_strategy(strategy: Annotated[StrategyRequest, Body()], if_match: IfMatch
 )
 def patch_strategy(changes: Annotated[StrategyPatch, Body()], if_match: IfMatch = None) -> Response[SavedStrategyView]:
     """Change a part of the strategy, as a merge patch (RFC 7396): targets are merged by asset, and null drops one."""
-    desk, user_id = _desk(), user_of(app)
+    desk, user_id = _desk(), current_user_id(app)
     stored = desk.strategies.get(user_id)
     require_version(stored, if_match)
     return _saved(amend_strategy(desk, user_id, changes.model_dump(exclude_unset=True), stored))
@@ -98,14 +98,14 @@ def patch_strategy(changes: Annotated[StrategyPatch, Body()], if_match: IfMatch 
 )
 def put_autopilot(autopilot: Annotated[AutopilotRequest, Body()]) -> Response[StrategyView]:
     """Switch the autopilot; it goes on only where a decision can be made now and no item of the check fails."""
-    strategy = switch_autopilot(_desk(), user_of(app), enabled=autopilot.enabled)
+    strategy = switch_autopilot(_desk(), current_user_id(app), enabled=autopilot.enabled)
     return _with_etag(StrategyView.model_validate(strategy), strategy)
 
 
 @app.post("/api/me/strategies/rebalance/stop", responses=answers(StopView, 404, 409))
 def post_stop() -> StopView:
     """Stop everything: the autopilot goes off and every resting order of this system is cancelled. Safe to repeat."""
-    canceled = stop(_desk(), user_of(app))
+    canceled = stop(_desk(), current_user_id(app))
     return StopView(autopilot_enabled=False, orders=[OrderView.model_validate(order) for order in canceled])
 
 
@@ -124,21 +124,21 @@ def get_orders(
     Pass `cursor` back for the next page, with the same filters; where it is null, that was the last one.
     """
     wanted = OrderFilter(status, symbol, Period(since, until), client_order_id)
-    page = list_orders(_desk(), user_of(app), limit=limit, cursor=cursor, wanted=wanted)
+    page = list_orders(_desk(), current_user_id(app), limit=limit, cursor=cursor, wanted=wanted)
     return OrdersView(orders=[OrderView.model_validate(order) for order in page.orders], cursor=page.cursor)
 
 
 @app.delete("/api/me/orders", responses=answers(OrdersView, 404, 409))
 def delete_orders() -> OrdersView:
     """Cancel every order of this system that still rests; returns them as they then stand."""
-    canceled = cancel_every(_desk(), user_of(app))
+    canceled = cancel_every(_desk(), current_user_id(app))
     return OrdersView(orders=[OrderView.model_validate(order) for order in canceled], cursor=None)
 
 
 @app.delete("/api/me/orders/<client_order_id>", responses=answers(OrderView, 404, 409))
 def delete_order(client_order_id: ClientOrderId) -> OrderView:
     """Cancel one order; returns it as it then stands, which may be filled."""
-    return OrderView.model_validate(cancel_one(_desk(), user_of(app), client_order_id))
+    return OrderView.model_validate(cancel_one(_desk(), current_user_id(app), client_order_id))
 
 
 @app.get("/api/me/fills.csv", responses=answers(CSV, headers=NEXT_PAGE))
@@ -151,7 +151,7 @@ def get_fills(
 ) -> Response[str]:
     """The fills as CSV, those of the newest order first; where there are more, the header Link leads to them."""
     wanted = OrderFilter(None, symbol, Period(since, until))
-    page = list_orders(_desk(), user_of(app), limit=limit, cursor=cursor, wanted=wanted)
+    page = list_orders(_desk(), current_user_id(app), limit=limit, cursor=cursor, wanted=wanted)
     asked = {"cursor": page.cursor, "limit": limit, "symbol": symbol, "since": since, "until": until}
     following = urlencode({name: value for name, value in asked.items() if value is not None})
     more = {"Link": f'<?{following}>; rel="next"'} if page.cursor else {}
@@ -161,11 +161,11 @@ def get_fills(
 @app.get("/api/me/portfolio/performance", responses=answers(PerformanceView, 404, 409))
 def get_performance() -> PerformanceView:
     """What the portfolio is worth against just holding, and what every fill, asset and day added to that, exactly."""
-    desk, user_id = _desk(), user_of(app)
+    desk, user_id = _desk(), current_user_id(app)
     quote_asset = desk.strategies.get(user_id).quote_asset
     try:
         return PerformanceView.of(performance(desk, user_id))
-    except (TryAgainLater, MendRequest) as error:
+    except (TransientError, InvalidRequestError) as error:
         return PerformanceView(available=False, unavailable=str(error), quote_asset=quote_asset)
 
 
@@ -179,46 +179,46 @@ def get_decisions(
 ) -> DecisionsView:
     """The autopilot's decisions, newest first; pages as those of the orders."""
     wanted = DecisionFilter(outcome, Period(since, until))
-    page = services().desk.decisions.page(user_of(app), limit=limit, cursor=cursor, wanted=wanted)
+    page = services().desk.decisions.page(current_user_id(app), limit=limit, cursor=cursor, wanted=wanted)
     return DecisionsView(decisions=[DecisionView.of(decision) for decision in page.decisions], cursor=page.cursor)
 
 
-@app.get("/api/me/decisions/<ts_tick>", responses=answers(WholeDecisionView, 404))
-def get_decision(ts_tick: TsTick) -> WholeDecisionView:
+@app.get("/api/me/decisions/<ts_tick>", responses=answers(DecisionDetailView, 404))
+def get_decision(ts_tick: TsTick) -> DecisionDetailView:
     """One decision, whole: every asset with its action or why it was not traded, its next triggers, and all inputs.
 
     With today's engine it can be computed again: `botbalance replay`.
     """
-    return WholeDecisionView.of(services().desk.decisions.get(user_of(app), ts_tick))
+    return DecisionDetailView.of(services().desk.decisions.get(current_user_id(app), ts_tick))
 
 
 @app.put("/api/me/exchange/credentials", responses=answers(CredentialsView, 400, 409, 413, 415))
 def put_credentials(credentials: Annotated[CredentialsRequest, Body()]) -> CredentialsView:
     """Store an exchange key, encrypted, after a signed read with it has worked; never one that may withdraw."""
     key = ExchangeKey(credentials.api_key, credentials.secret, credentials.password)
-    return CredentialsView.model_validate(store_key(_desk(), user_of(app), credentials.exchange, key))
+    return CredentialsView.model_validate(store_key(_desk(), current_user_id(app), credentials.exchange, key))
 
 
-@app.get("/api/me/exchange/credentials", responses=answers(EveryCredentialsView))
-def get_credentials() -> EveryCredentialsView:
+@app.get("/api/me/exchange/credentials", responses=answers(CredentialsListView))
+def get_credentials() -> CredentialsListView:
     """Which keys are stored: the exchange and the key's last four characters, never more."""
-    stored = services().desk.accounts.stored_keys(user_of(app))
-    return EveryCredentialsView(credentials=[CredentialsView.model_validate(key) for key in stored])
+    stored = services().desk.accounts.stored_keys(current_user_id(app))
+    return CredentialsListView(credentials=[CredentialsView.model_validate(key) for key in stored])
 
 
 @app.delete("/api/me/exchange/credentials", responses=answers(CredentialsView, 404, 409))
 def delete_credentials(exchange: ExchangeName = "binance") -> CredentialsView:
     """Forget the key of an exchange; returns what was forgotten. Refused while it is needed."""
-    return CredentialsView.model_validate(delete_key(_desk(), user_of(app), exchange))
+    return CredentialsView.model_validate(delete_key(_desk(), current_user_id(app), exchange))
 
 
 @app.get("/api/me/exchange/check", responses=answers(CheckView, 404))
 def get_check() -> CheckView:
     """Whether the account is ready for the autopilot, item by item, and what to do where it is not."""
-    return CheckView.of(check_account(_desk(), user_of(app)))
+    return CheckView.of(check_account(_desk(), current_user_id(app)))
 
 
-lambda_handler = handler_of(app, lambda: services().settings.cors_origin)
+lambda_handler = make_handler(app, lambda: services().settings.cors_origin)
 
 
 def _desk() -> Desk:
@@ -231,4 +231,4 @@ def _saved(saved: SavedStrategy) -> Response[SavedStrategyView]:
 
 
 def _with_etag[V: StrategyView](view: V, strategy: Strategy) -> Response[V]:
-    return Response(HTTPStatus.OK, JSON, view, headers={"ETag": etag_of(strategy)})
+    return Response(HTTPStatus.OK, JSON, view, headers={"ETag": etag(strategy)})

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from aws_lambda_powertools.event_handler.openapi.params import Header
 from botbalance.api.order_schemas import ExecutionView
-from botbalance.api.resolver import handler_of, new_resolver, remaining_ms, user_of
+from botbalance.api.resolver import current_user_id, make_handler, new_resolver, remaining_ms
 from botbalance.api.responses import answers
 from botbalance.bootstrap import services
 from botbalance.trading.execute import execute_once
@@ -25,7 +25,7 @@ IdempotencyKey = Annotated[
 @app.post("/api/me/strategies/rebalance/execute", responses=answers(ExecutionView, 404, 409))
 def post_execute(idempotency_key: IdempotencyKey = None) -> ExecutionView:
     """Decide now and place the orders."""
-    user_id = user_of(app)
+    user_id = current_user_id(app)
     if idempotency_key is None:
         return _execute(user_id)
     from botbalance.api.idempotency import IdempotencyKeys  # noqa: PLC0415 - takes a while, and few ask for it
@@ -34,7 +34,7 @@ def post_execute(idempotency_key: IdempotencyKey = None) -> ExecutionView:
     return keys.once(user_id, idempotency_key, ExecutionView, lambda: _execute(user_id), app.lambda_context)
 
 
-lambda_handler = handler_of(app, lambda: services().settings.cors_origin)
+lambda_handler = make_handler(app, lambda: services().settings.cors_origin)
 
 
 def _execute(user_id: str) -> ExecutionView:

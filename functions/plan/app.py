@@ -1,7 +1,7 @@
 """Looks and shows: the plan, the balances, the summary. May not write and may not trade."""
 
 from botbalance.api.portfolio_schemas import BalancesView, HealthView, PlanView, SummaryView
-from botbalance.api.resolver import handler_of, new_resolver, user_of
+from botbalance.api.resolver import current_user_id, make_handler, new_resolver
 from botbalance.api.responses import answers
 from botbalance.bootstrap import services
 from botbalance.trading.plan import Plan, preview
@@ -33,8 +33,8 @@ def get_health() -> HealthView:
     return HealthView(status="ok")
 
 
-lambda_handler = handler_of(app, lambda: services().settings.cors_origin)
+lambda_handler = make_handler(app, lambda: services().settings.cors_origin)
 
 
 def _plan() -> Plan:
-    return preview(services().desk, user_of(app))
+    return preview(services().desk, current_user_id(app))

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botbalance.bootstrap import services
-from botbalance.errors import MendRequest, TryAgainLater
+from botbalance.errors import InvalidRequestError, TransientError
 from botbalance.log import logger
-from botbalance.store.conditions import in_our_words
+from botbalance.store.conditions import translate_aws_errors
 from botbalance.store.decisions import TICK_SECONDS
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, i
     """Entry point for the state machine: ``{"tick_at": "2026-01-31T12:00:30Z"}`` → users and messages sent.
 
     Messages are sent while users are still being read, so a million of them need no more memory than a few pages.
-    Raises TryAgainLater where the queue took only a part: the tick is then dispatched again, and the claims
+    Raises TransientError where the queue took only a part: the tick is then dispatched again, and the claims
     skip whoever had it already.
     """
     ts_tick = _ts_tick(event)
@@ -85,12 +85,12 @@ def _split(ts_tick: int, users: Sequence[tuple[str, int]]) -> Iterator[_Message]
 
 
 def _send(sqs: "SQSClient", queue: str, bodies: Sequence[str]) -> None:
-    """Send up to ten messages at once, and again those that the queue failed to take; raises TryAgainLater."""
+    """Send up to ten messages at once, and again those that the queue failed to take; raises TransientError."""
     entries: list[SendMessageBatchRequestEntryTypeDef] = [
         {"Id": str(index), "MessageBody": body} for index, body in enumerate(bodies)
     ]
     for _ in range(ATTEMPTS):
-        with in_our_words("the queue"):
+        with translate_aws_errors("the queue"):
             failed = sqs.send_message_batch(QueueUrl=queue, Entries=entries).get("Failed", [])
         if not failed:
             return
@@ -98,7 +98,7 @@ def _send(sqs: "SQSClient", queue: str, bodies: Sequence[str]) -> None:
             break
         refused = {refusal["Id"] for refusal in failed}
         entries = [entry for entry in entries if entry["Id"] in refused]
-    raise TryAgainLater("queue_refused", f"the queue took only a part of the tick: {failed}")
+    raise TransientError("queue_refused", f"the queue took only a part of the tick: {failed}")
 
 
 def _require_sent(requests: Iterable[Future[None]]) -> None:
@@ -115,7 +115,7 @@ def _ts_tick(event: dict[str, Any]) -> int:
     except ValueError:
         ts_tick = -1
     if ts_tick < 0 or ts_tick % TICK_SECONDS:
-        raise MendRequest(
+        raise InvalidRequestError(
             "invalid_tick", f"tick_at is {tick_at!r}, expected a time on a {TICK_SECONDS} s grid: 2026-01-31T12:00:30Z"
         )
     return int(ts_tick)

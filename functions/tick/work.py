@@ -9,7 +9,7 @@ from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, pro
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botbalance.bootstrap import services
-from botbalance.errors import TryAgainLater
+from botbalance.errors import TransientError
 from botbalance.log import alarm, logger
 from botbalance.store.decisions import Decision
 from botbalance.trading.desk import Desk
@@ -52,7 +52,7 @@ def tick_users(record: SQSRecord, lambda_context: LambdaContext) -> None:
             decisions = pool.map(lambda user: _tick_user(desk, user, message.ts_tick), chain.from_iterable(due))
             for several in batched(decisions, LOGGED_TOGETHER, strict=False):
                 log_unchanged(desk, [decision for decision in several if decision is not None])
-    except (ValidationError, TryAgainLater) as error:
+    except (ValidationError, TransientError) as error:
         alarm("message_failed", "a message could not be worked on", message_id=record.message_id, reason=str(error))
         raise
 

@@ -5,7 +5,7 @@ from typing import Any
 ANSWERS: dict[str, tuple[int, str, str]] = {
     "html": (200, "text/html", "<html>hello</html>"),
     "empty": (200, "application/json", ""),
-    "object": (200, "application/json", '{"hello": "world"}'),
+    "object": (200, "application/json", '{"hello": "harness"}'),
     "list": (200, "application/json", "[1, 2]"),
     "null": (200, "application/json", "null"),
     "text": (200, "application/json", '"hello"'),

@@ -12,10 +12,10 @@ import typer
 from botbalance import bootstrap
 
 from tests.e2e.command import only_line
-from workbench import cli
-from workbench.gateway import Gateway
-from workbench.lambda_runtime import LambdaRuntime
-from workbench.template import Route
+from workbench.aws.template import Route
+from workbench.cli import app as cli
+from workbench.local.api_gateway import ApiGateway
+from workbench.local.lambda_runtime import LambdaRuntime
 
 
 def commands(of: Any, name: str = "") -> Iterator[tuple[str, Any]]:
@@ -167,7 +167,7 @@ def other_servers() -> Iterator[str]:
     handler = "tests.e2e.other_server.lambda_handler"
     plan = "/api/me/strategies/rebalance/plan"
     routes = [Route("GET", f"/{{kind}}{plan}", handler, public=True)]
-    gateway = Gateway(routes, LambdaRuntime(), dict, port=0, preflight={})
+    gateway = ApiGateway(routes, LambdaRuntime(), dict, port=0, preflight={})
     gateway.start()
     yield gateway.url
     gateway.stop()

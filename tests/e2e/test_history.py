@@ -9,9 +9,9 @@ import pytest
 
 from tests.e2e.command import run
 from tests.integration.exchange.simulated import running_exchange
-from workbench.demo_portfolio import FIRST_PRICES
-from workbench.exchange.market import Market
-from workbench.exchange.random_walk import RandomWalk
+from workbench.portfolios.demo import FIRST_PRICES
+from workbench.simulated_exchange.market import Market
+from workbench.simulated_exchange.random_walk import RandomWalk
 
 RECORDED = Path(__file__).parents[3] / "shared/data/candles"
 STRATEGY = {

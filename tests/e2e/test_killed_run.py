@@ -16,13 +16,13 @@ from botbalance.store.decisions import TICK_SECONDS
 from botbalance.store.orders import Order, OrdersTable
 
 from tests.e2e.command import finish, run, start, summary_of
-from workbench.audit import differences
-from workbench.cloud import Cloud
-from workbench.embedded_aws import CREDENTIALS
-from workbench.exchange.control_client import SimulatorClient
-from workbench.exchange.control_messages import AccountBooks
-from workbench.gateway import DEMO_USER
-from workbench.stack import DEMO_KEY
+from workbench.audit.order_books import differences
+from workbench.aws.emulator import AwsEmulator
+from workbench.aws.resources import CREDENTIALS
+from workbench.local.api_gateway import DEMO_USER
+from workbench.local.stack import DEMO_KEY
+from workbench.simulated_exchange.control_client import ControlClient
+from workbench.simulated_exchange.control_messages import AccountBooks
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -65,7 +65,7 @@ def dynamodb() -> Iterator[str]:
     if named := os.environ.get("BOTBALANCE_TEST_DYNAMODB"):
         yield named
         return
-    cloud = Cloud()
+    cloud = AwsEmulator()
     try:
         url = cloud.start()
         cloud.wait()
@@ -75,13 +75,13 @@ def dynamodb() -> Iterator[str]:
 
 
 @pytest.fixture
-def door(exchange: str) -> Iterator[SimulatorClient]:
-    with closing(SimulatorClient(exchange)) as client:
+def door(exchange: str) -> Iterator[ControlClient]:
+    with closing(ControlClient(exchange)) as client:
         yield client
 
 
 @pytest.fixture
-def orders(dynamodb: str, door: SimulatorClient) -> Iterator[OrdersTable]:
+def orders(dynamodb: str, door: ControlClient) -> Iterator[OrdersTable]:
     """What the runs write, read from beside them."""
     client: DynamoDBClient = boto3.client(
         "dynamodb",
@@ -118,7 +118,7 @@ def untouched(booked: AccountBooks, ours: list[Order], now: int) -> tuple[Accoun
 
 
 def test_kills_in_the_middle_of_ticks_lose_no_order_and_double_none(
-    exchange: str, dynamodb: str, door: SimulatorClient, orders: OrdersTable
+    exchange: str, dynamodb: str, door: ControlClient, orders: OrdersTable
 ) -> None:
     same = ("--exchange", exchange, "--dynamodb", dynamodb, "--port", "0", "--tick-seconds", "0")
     random = Random(5)

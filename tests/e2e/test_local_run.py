@@ -13,7 +13,7 @@ import pytest
 import requests
 
 from tests.e2e.command import finish, only_line, run, start, summary_of
-from workbench import cli
+from workbench.cli import app as cli
 
 SHARED_CANDLES = Path(__file__).parents[3] / "shared" / "data" / "candles"
 FAST = ("--tick-seconds", "0", "--port", "0", "--json")

@@ -14,7 +14,7 @@ import requests
 
 from tests.e2e.command import finish, start
 from tests.sam_local.sam import address_for_containers, api, free_port, require_lambda_runtime
-from workbench.application import ROOT
+from workbench.aws.build import ROOT
 
 DYNAMODB_LOCAL = ROOT.parent / "shared" / "tools" / "dynamodb-local"
 USER = {"Authorization": "Bearer demo"}

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from workbench.application import ROOT, find_uv
+from workbench.aws.build import ROOT, find_uv
 
 BUILT = ROOT / ".aws-sam" / "x86_64"
 IMAGE = "public.ecr.aws/lambda/python:3.13"

@@ -11,9 +11,9 @@ import requests
 
 from tests.sam_local.conftest import USER, LocalRun
 from tests.sam_local.sam import invoke
-from workbench.application import ROOT
-from workbench.clock import tick_at
-from workbench.embedded_aws import CREDENTIALS
+from workbench.aws.build import ROOT
+from workbench.aws.resources import CREDENTIALS
+from workbench.local.clock import tick_at
 
 PLAN = "/api/me/strategies/rebalance/plan"
 EXECUTE = "/api/me/strategies/rebalance/execute"
@@ -117,5 +117,5 @@ def test_every_sample_event_is_answered(local: LocalRun, name: str) -> None:
 
 
 def test_there_is_a_sample_event_for_every_function() -> None:
-    handlers = {"account", "dispatch", "execute", "plan", "reference", "work"}
+    handlers = {"account", "dispatch", "execute", "plan", "openapi", "work"}
     assert {Path(path).stem for path in (ROOT / "events").glob("*.json")} == handlers

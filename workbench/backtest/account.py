@@ -14,7 +14,7 @@ from botbalance.engine import (
     fill_of,
     trades_through,
 )
-from botbalance.engine.exact import ZERO
+from botbalance.engine.arithmetic import ZERO
 
 
 @dataclass(slots=True)

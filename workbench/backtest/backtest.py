@@ -8,21 +8,21 @@ from typing import Any
 
 from botbalance.api.account_schemas import StrategyRequest
 from botbalance.engine import MarketRules
-from botbalance.errors import MendRequest
+from botbalance.errors import InvalidRequestError
 from botbalance.store.strategies import Strategy
 from pydantic_core import to_jsonable_python
 
-from workbench import demo_portfolio
 from workbench.backtest import inputs
-from workbench.backtest.measures import measure
+from workbench.backtest.metrics import measure
 from workbench.backtest.result import BacktestResult
-from workbench.backtest.simulation import Trial, simulate
+from workbench.backtest.simulation import BacktestConfig, simulate
 from workbench.backtest.timeline import Timeline, timeline_of
 from workbench.candles.recording import Findings, read_recording
+from workbench.portfolios import demo as demo_portfolio
 
 
 @dataclass(frozen=True, slots=True)
-class Files:
+class BacktestFiles:
     """Where everything comes from: a folder of candles, a strategy; rules and start where they are given.
 
     ``start_ms`` and ``end_ms`` cut the candles; ``rules_of`` is an exchange that is asked for its
@@ -42,12 +42,12 @@ class Files:
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class BacktestInputs:
     """Everything read and checked, before anything is tried; ``worth`` in quote is of a start that is not given."""
 
     strategy: StrategyRequest
     worth: Decimal
-    trial: Trial
+    trial: BacktestConfig
     timeline: Timeline
     data: dict[str, Findings]
     rules_source: str
@@ -57,16 +57,19 @@ class Prepared:
         return inputs.balances_at_targets(self.strategy, prices, self.worth)
 
 
-def prepare(files: Files) -> Prepared:
-    """Read what ``files`` name. Raises MendRequest, CandleFileError or InvalidStrategy, naming what is wrong."""
+def prepare(files: BacktestFiles) -> BacktestInputs:
+    """Read what ``files`` name. Raises InvalidRequestError, CandleFileError or InvalidStrategyError, naming what is
+    wrong."""
     strategy = demo_portfolio.read_strategy(files.strategy)
     pairs = inputs.pairs_of(strategy)
     if not pairs:
-        raise MendRequest("strategy_file", f"--strategy is {files.strategy}: it names no asset but the quote asset")
+        raise InvalidRequestError(
+            "strategy_file", f"--strategy is {files.strategy}: it names no asset but the quote asset"
+        )
     if not files.candles.is_dir():
-        raise MendRequest("candles", f"--candles is {files.candles}, expected a folder with candle files")
+        raise InvalidRequestError("candles", f"--candles is {files.candles}, expected a folder with candle files")
     if not 0 <= files.fee_pct < 100:
-        raise MendRequest("fee_pct", f"--fee-pct is {files.fee_pct}, expected a percentage from 0 to under 100")
+        raise InvalidRequestError("fee_pct", f"--fee-pct is {files.fee_pct}, expected a percentage from 0 to under 100")
     recordings = [read_recording(files.candles, symbol) for symbol in pairs]
     timeline = timeline_of(recordings, files.start_ms, files.end_ms)
     first_prices = timeline.closes_at(0)
@@ -75,14 +78,14 @@ def prepare(files: Files) -> Prepared:
         balances = inputs.read_balances(files.balances, strategy)
     else:
         balances = inputs.balances_at_targets(strategy, first_prices, files.worth)
-    trial = Trial(
+    trial = BacktestConfig(
         target_allocations=strategy.target_allocations,
         config=Strategy.model_validate(strategy.model_dump() | {"user_id": "backtest"}).config(),
         market_rules=inputs.with_fee(rules, files.fee_pct),
         start_balances=balances,
         fee_pct=files.fee_pct,
     )
-    return Prepared(
+    return BacktestInputs(
         strategy,
         files.worth,
         trial,
@@ -92,7 +95,7 @@ def prepare(files: Files) -> Prepared:
     )
 
 
-def run(prepared: Prepared, on_progress: Callable[[int], None] = lambda _: None) -> BacktestResult:
+def run(prepared: BacktestInputs, on_progress: Callable[[int], None] = lambda _: None) -> BacktestResult:
     """Try the strategy and measure what came of it."""
     outcome = simulate(prepared.trial, prepared.timeline, on_progress=on_progress)
     return measure(prepared.trial, prepared.timeline, outcome, data=prepared.data, rules_source=prepared.rules_source)
@@ -105,7 +108,7 @@ def as_document(result: BacktestResult) -> dict[str, Any]:
 
 
 def _rules(
-    files: Files, strategy: StrategyRequest, first_prices: dict[str, Decimal]
+    files: BacktestFiles, strategy: StrategyRequest, first_prices: dict[str, Decimal]
 ) -> tuple[dict[str, MarketRules], str]:
     if files.rules is not None:
         return inputs.read_rules(files.rules, strategy), f"given: {files.rules.name}"

@@ -10,13 +10,13 @@ from typing import Any
 import typer
 from botbalance.api.account_schemas import StrategyRequest
 from botbalance.api.resolver import read_json
-from botbalance.engine import InvalidInput, MarketRules
-from botbalance.engine.exact import ExactArithmetic
-from botbalance.errors import BotBalanceError, MendRequest
+from botbalance.engine import InvalidInputError, MarketRules
+from botbalance.engine.arithmetic import ExactArithmetic
+from botbalance.errors import BotBalanceError, InvalidRequestError
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
-from workbench.exchange.market import market_spec_for
+from workbench.simulated_exchange.market import market_spec_for
 
 ASSUMED = "assumed: grids as fine as large markets have, and a minimum notional of 5"
 MOST = Decimal(10) ** 15
@@ -55,26 +55,30 @@ def assumed_rules(strategy: StrategyRequest, prices: Mapping[str, Decimal]) -> d
 def read_rules(path: Path, strategy: StrategyRequest) -> dict[str, MarketRules]:
     """The rules in a JSON file, by symbol: tick_size, lot_size, and whatever else MarketRules has.
 
-    Raises MendRequest, naming file, symbol and field, where they are not such, or a pair is left out.
+    Raises InvalidRequestError, naming file, symbol and field, where they are not such, or a pair is left out.
     """
     document = _json_object(path, "--rules")
     rules = {}
     for symbol, asset in pairs_of(strategy).items():
         given = document.get(symbol)
         if not isinstance(given, dict):
-            raise MendRequest("rules", f"--rules is {path}: {symbol} is {given!r}, expected an object with tick_size")
+            raise InvalidRequestError(
+                "rules", f"--rules is {path}: {symbol} is {given!r}, expected an object with tick_size"
+            )
         named: dict[str, Any] = {"symbol": symbol, "base": asset, "quote": strategy.quote_asset, **given}
         unknown = sorted(named.keys() - MarketRules.__dataclass_fields__.keys())
         if unknown:
-            raise MendRequest("rules", f"--rules is {path}: {symbol} has {', '.join(unknown)}, which are no rules")
+            raise InvalidRequestError(
+                "rules", f"--rules is {path}: {symbol} has {', '.join(unknown)}, which are no rules"
+            )
         try:
             rules[symbol] = _RULES.validate_python(named)
         except ValidationError as error:
             found = error.errors()[0]
             field = ".".join(map(str, (symbol, *found["loc"])))
-            raise MendRequest("rules", f"--rules is {path}: {field}: {found['msg']}") from None
-        except InvalidInput as error:
-            raise MendRequest("rules", f"--rules is {path}: {error}") from None
+            raise InvalidRequestError("rules", f"--rules is {path}: {field}: {found['msg']}") from None
+        except InvalidInputError as error:
+            raise InvalidRequestError("rules", f"--rules is {path}: {error}") from None
     return rules
 
 
@@ -83,7 +87,7 @@ def fetched_rules(
 ) -> dict[str, MarketRules]:
     """The rules as ``exchange`` states them, asked for once and then kept in ``folder``, a file an exchange.
 
-    Deleting the file lets them be asked for again. Raises MendRequest for pairs that it does not list.
+    Deleting the file lets them be asked for again. Raises InvalidRequestError for pairs that it does not list.
     """
     kept_in = (folder or Path(typer.get_app_dir("botbalance")) / "market-rules") / f"{exchange}.json"
     kept = _BY_SYMBOL.validate_json(kept_in.read_bytes()) if kept_in.exists() else {}
@@ -103,7 +107,9 @@ def fetched_rules(
         kept_in.write_bytes(to_json(kept, indent=1))
     unknown = [symbol for symbol in symbols if symbol not in kept]
     if unknown:
-        raise MendRequest("rules", f"{', '.join(unknown)}: expected pairs that {exchange} lists as spot markets")
+        raise InvalidRequestError(
+            "rules", f"{', '.join(unknown)}: expected pairs that {exchange} lists as spot markets"
+        )
     return {symbol: kept[symbol] for symbol in symbols}
 
 
@@ -116,19 +122,24 @@ def with_fee(rules: Mapping[str, MarketRules], fee_pct: Decimal) -> dict[str, Ma
 
 
 def read_balances(path: Path, strategy: StrategyRequest) -> dict[str, Decimal]:
-    """Quantities by asset in a JSON file, ``{"BTC": "0.5", "USDT": "1000"}``; raises MendRequest where they are not."""
+    """Quantities by asset in a JSON file, ``{"BTC": "0.5", "USDT": "1000"}``; raises InvalidRequestError where they
+    are not."""
     document = _json_object(path, "--balances")
     balances = dict.fromkeys([*strategy.target_allocations, strategy.quote_asset], Decimal(0))
     for asset, given in document.items():
         if asset not in balances:
             expected = ", ".join(balances)
-            raise MendRequest("balances", f"--balances is {path}: {asset} is none of the strategy's assets: {expected}")
+            raise InvalidRequestError(
+                "balances", f"--balances is {path}: {asset} is none of the strategy's assets: {expected}"
+            )
         try:
             balances[asset] = Decimal(str(given))
         except ArithmeticError:
             balances[asset] = Decimal("NaN")
         if isinstance(given, bool) or not balances[asset].is_finite() or balances[asset] < 0:
-            raise MendRequest("balances", f"--balances is {path}: {asset} is {given!r}, expected a quantity >= 0")
+            raise InvalidRequestError(
+                "balances", f"--balances is {path}: {asset} is {given!r}, expected a quantity >= 0"
+            )
     return balances
 
 
@@ -147,22 +158,22 @@ def balances_at_targets(strategy: StrategyRequest, prices: Mapping[str, Decimal]
 
 
 def number(text: str, option: str) -> Decimal:
-    """An option's number, exact; raises MendRequest where it is not one from 0 to ``MOST``."""
+    """An option's number, exact; raises InvalidRequestError where it is not one from 0 to ``MOST``."""
     try:
         parsed = Decimal(text)
     except ArithmeticError:
         parsed = Decimal("NaN")
     if not parsed.is_finite() or not 0 <= parsed <= MOST:
-        raise MendRequest("number", f"{option} is {text!r}, expected a number from 0 to {MOST:f}")
+        raise InvalidRequestError("number", f"{option} is {text!r}, expected a number from 0 to {MOST:f}")
     return parsed
 
 
 def moment(text: str, option: str) -> int:
-    """Epoch milliseconds of a date or time in ISO 8601, in UTC unless it says otherwise; raises MendRequest."""
+    """Epoch milliseconds of a date or time in ISO 8601, in UTC unless it says otherwise; raises InvalidRequestError."""
     try:
         parsed = datetime.fromisoformat(text)
     except ValueError:
-        raise MendRequest("moment", f"{option} is {text!r}, expected a date or time: 2018-01-31") from None
+        raise InvalidRequestError("moment", f"{option} is {text!r}, expected a date or time: 2018-01-31") from None
     return int((parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()) * 1000
 
 
@@ -177,4 +188,4 @@ def _json_object(path: Path, option: str) -> dict[str, Any]:
         if isinstance(document, dict):
             return document
         wrong = "it is no JSON object"
-    raise MendRequest(option.removeprefix("--"), f"{option} is {path}: {wrong}")
+    raise InvalidRequestError(option.removeprefix("--"), f"{option} is {path}: {wrong}")

@@ -15,14 +15,14 @@ from multiprocessing import get_context
 from os import process_cpu_count
 from pathlib import Path
 
-from botbalance.engine.exact import NEAREST
-from botbalance.errors import MendRequest
+from botbalance.engine.arithmetic import NEAREST
+from botbalance.errors import InvalidRequestError
 
-from workbench import demo_portfolio
 from workbench.backtest import inputs
-from workbench.backtest.backtest import Files, Prepared, prepare
-from workbench.backtest.measures import measure
-from workbench.backtest.simulation import Trial, simulate
+from workbench.backtest.backtest import BacktestFiles, BacktestInputs, prepare
+from workbench.backtest.metrics import measure
+from workbench.backtest.simulation import BacktestConfig, simulate
+from workbench.portfolios import demo as demo_portfolio
 
 LEAST_CANDLES = 50
 """In a stretch; with fewer nothing can be told."""
@@ -32,7 +32,7 @@ _NEAREST = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Combination:
+class ParameterSet:
     """Percent of NAV, percent of the price, and quote."""
 
     order_size_pct: Decimal
@@ -57,13 +57,13 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True)
-class Tried:
+class TrialResult:
     """A combination with its scores, a stretch each, oldest first.
 
     ``in_sample_pct`` is the mean over all stretches but the last, ``out_of_sample_pct`` that over all but the first.
     """
 
-    combination: Combination
+    combination: ParameterSet
     scores: tuple[Score, ...]
     in_sample_pct: Decimal
     out_of_sample_pct: Decimal
@@ -79,7 +79,7 @@ class Fold:
     in_sample_from_ms: int
     out_of_sample_from_ms: int
     out_of_sample_to_ms: int
-    chosen: Combination
+    chosen: ParameterSet
     in_sample_pct: Decimal
     out_of_sample_pct: Decimal
     best_possible_pct: Decimal
@@ -89,7 +89,7 @@ class Fold:
 class Search:
     """Every combination, the best in-sample first; the walk forward; and what speaks against believing it."""
 
-    tried: Sequence[Tried]
+    tried: Sequence[TrialResult]
     folds: Sequence[Fold]
     warnings: Sequence[str]
 
@@ -109,7 +109,7 @@ class Ranges:
 def ranges_around(strategy: Path, size: str | None, step: str | None, band: str | None) -> Ranges:
     """The values named, as ``0.5,1,2``; where none are, half, once and twice those of the ``strategy`` file.
 
-    Raises MendRequest for what are no numbers over 0.
+    Raises InvalidRequestError for what are no numbers over 0.
     """
     own = demo_portfolio.read_strategy(strategy)
     return Ranges(
@@ -124,29 +124,29 @@ def _values(option: str, text: str | None, own: Decimal) -> list[Decimal]:
         return [own / 2, own, own * 2]
     values = sorted({inputs.number(part, option) for part in text.split(",")})
     if values[0] == 0:
-        raise MendRequest("values", f"{option} is {text!r}, expected numbers over 0: 0.5,1,2")
+        raise InvalidRequestError("values", f"{option} is {text!r}, expected numbers over 0: 0.5,1,2")
     return values
 
 
 NAMES = ("order_size_pct", "order_step_pct", "min_delta_quote")
 
 
-def grid(ranges: Ranges) -> list[Combination]:
+def grid(ranges: Ranges) -> list[ParameterSet]:
     """Every combination of the values."""
-    return [Combination(*values) for values in product(*ranges.axes())]
+    return [ParameterSet(*values) for values in product(*ranges.axes())]
 
 
-def drawn(ranges: Ranges, number: int, seed: int) -> list[Combination]:
+def drawn(ranges: Ranges, number: int, seed: int) -> list[ParameterSet]:
     """``number`` combinations between the smallest and the largest values, each ratio as likely as any other."""
     source = random.Random(seed)
     return [
-        Combination(*(_between(axis[0], axis[-1], source.random()) for axis in ranges.axes())) for _ in range(number)
+        ParameterSet(*(_between(axis[0], axis[-1], source.random()) for axis in ranges.axes())) for _ in range(number)
     ]
 
 
 def search(
-    files: Files,
-    combinations: Sequence[Combination],
+    files: BacktestFiles,
+    combinations: Sequence[ParameterSet],
     folds: int,
     *,
     on_grid: bool,
@@ -154,7 +154,7 @@ def search(
 ) -> Search:
     """Try every combination on ``folds`` + 1 stretches, on all processors; ``on_progress`` is told how many are done.
 
-    Raises MendRequest where stretches are too short, and whatever a backtest refuses.
+    Raises InvalidRequestError where stretches are too short, and whatever a backtest refuses.
     """
     whole = prepare(files)
     edges = _edges(len(whole.timeline), folds + 1)
@@ -182,16 +182,16 @@ def search(
     return Search(ranked, walked, list(warnings_about(ranked, walked, on_grid=on_grid)))
 
 
-_prepared: Prepared | None = None
+_prepared: BacktestInputs | None = None
 
 
-def _read(files: Files) -> None:
+def _read(files: BacktestFiles) -> None:
     """Read the files once in each worker."""
     global _prepared  # noqa: PLW0603 - how a process pool keeps what its tasks share
     _prepared = prepare(files)
 
 
-def _score(combination: Combination, begin: int, end: int) -> Score:
+def _score(combination: ParameterSet, begin: int, end: int) -> Score:
     if _prepared is None:
         raise AssertionError("a worker reads the files first")
     timeline = _prepared.timeline.cut(begin, end)
@@ -201,8 +201,8 @@ def _score(combination: Combination, begin: int, end: int) -> Score:
     return Score(result.growth.rebalancing_return_pct, result.bonus_quote, len(result.fills), result.fees_quote)
 
 
-def _with(prepared: Prepared, combination: Combination) -> Trial:
-    """The trial with other parameters; raises InvalidStrategy for values that cannot be."""
+def _with(prepared: BacktestInputs, combination: ParameterSet) -> BacktestConfig:
+    """The trial with other parameters; raises InvalidStrategyError for values that cannot be."""
     size, step, band = combination.values()
     config = replace(prepared.trial.config, order_size_pct=size, order_step_pct=step, min_delta_quote=band)
     return replace(prepared.trial, config=config)
@@ -211,12 +211,14 @@ def _with(prepared: Prepared, combination: Combination) -> Trial:
 def _edges(candles: int, stretches: int) -> list[int]:
     if candles // stretches < LEAST_CANDLES:
         least = stretches * LEAST_CANDLES
-        raise MendRequest("folds", f"--folds {stretches - 1} takes {least} candles or more, and there are {candles}")
+        raise InvalidRequestError(
+            "folds", f"--folds {stretches - 1} takes {least} candles or more, and there are {candles}"
+        )
     return [candles * stretch // stretches for stretch in range(stretches + 1)]
 
 
-def _tried(combination: Combination, scores: Sequence[Score]) -> Tried:
-    return Tried(combination, tuple(scores), _mean(scores[:-1]), _mean(scores[1:]))
+def _tried(combination: ParameterSet, scores: Sequence[Score]) -> TrialResult:
+    return TrialResult(combination, tuple(scores), _mean(scores[:-1]), _mean(scores[1:]))
 
 
 def _mean(scores: Collection[Score]) -> Decimal:
@@ -224,7 +226,7 @@ def _mean(scores: Collection[Score]) -> Decimal:
     return NEAREST.quantize(NEAREST.divide(total, Decimal(len(scores))), Decimal("1e-6"))
 
 
-def _walk_forward(tried: Sequence[Tried], moments: Sequence[int]) -> list[Fold]:
+def _walk_forward(tried: Sequence[TrialResult], moments: Sequence[int]) -> list[Fold]:
     folds = []
     for stretch in range(len(moments) - 2):
         chosen = max(tried, key=lambda one: one.scores[stretch].rebalancing_return_pct)
@@ -242,7 +244,7 @@ def _walk_forward(tried: Sequence[Tried], moments: Sequence[int]) -> list[Fold]:
     return folds
 
 
-def warnings_about(ranked: Sequence[Tried], folds: Sequence[Fold], *, on_grid: bool) -> Iterator[str]:
+def warnings_about(ranked: Sequence[TrialResult], folds: Sequence[Fold], *, on_grid: bool) -> Iterator[str]:
     """What speaks against believing the best of ``ranked``."""
     best = ranked[0]
     every = [one.combination.values() for one in ranked]
@@ -277,11 +279,11 @@ def _at_the_edge(value: Decimal, edge: Decimal, other: Decimal, *, on_grid: bool
     return abs(math.log(value / edge)) <= _NEAR_THE_EDGE * abs(math.log(other / edge))
 
 
-def _neighbours(best: Tried, tried: Sequence[Tried], *, on_grid: bool) -> list[Tried]:
+def _neighbours(best: TrialResult, tried: Sequence[TrialResult], *, on_grid: bool) -> list[TrialResult]:
     """On a grid, those that differ by one step of one parameter; else the nearest by ratio."""
     axes = [sorted({one.combination.values()[axis] for one in tried}) for axis in range(len(NAMES))]
 
-    def distance(one: Tried) -> float:
+    def distance(one: TrialResult) -> float:
         pairs = zip(one.combination.values(), best.combination.values(), axes, strict=True)
         if on_grid:
             return sum(abs(axis.index(value) - axis.index(of_best)) for value, of_best, axis in pairs)

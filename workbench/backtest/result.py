@@ -36,7 +36,7 @@ class FilledOrder:
 
 
 @dataclass(frozen=True, slots=True)
-class Yardstick:
+class Benchmark:
     """What would have been left without rebalancing: worth at the end in quote, and the return in percent."""
 
     nav_end: Decimal
@@ -146,8 +146,8 @@ class BacktestResult:
     nav_end: Decimal
     return_pct: Decimal
     hold_quote: Decimal
-    hold: Yardstick
-    buy_once: Yardstick
+    hold: Benchmark
+    buy_once: Benchmark
     bonus_quote: Decimal
     bonus_by_asset: Mapping[str, Decimal]
     bonus_by_month: Mapping[str, Decimal]

@@ -9,7 +9,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from math import inf
 
 import numpy as np
-from botbalance.engine import QuietBounds
+from botbalance.engine import NoTradeRegion
 from numpy.typing import NDArray
 
 from workbench.backtest.timeline import Timeline
@@ -30,7 +30,7 @@ class Screen:
             [column * 10.0**-decimals for column, decimals in zip(timeline.close, timeline.decimals, strict=True)]
         )
 
-    def next_candle(self, bounds: QuietBounds, start: int, stop: int) -> int:
+    def next_candle(self, bounds: NoTradeRegion, start: int, stop: int) -> int:
         """The first candle from ``start`` on, before ``stop``, that is not surely within ``bounds``; else ``stop``.
 
         ``bounds.assets`` are in the order of the timeline's symbols. When ``bounds.until`` is, the caller knows.
@@ -63,7 +63,7 @@ class Screen:
             start, size = end, min(size * 2, _LARGEST_CHUNK)
         return stop
 
-    def _add_fills(self, eventful: NDArray[np.bool_], bounds: QuietBounds, start: int, end: int) -> None:
+    def _add_fills(self, eventful: NDArray[np.bool_], bounds: NoTradeRegion, start: int, end: int) -> None:
         """Mark the candles that trade through a resting order's limit, as ``trades_through`` has it; in whole units."""
         for row, asset in enumerate(bounds.assets):
             decimals = self._timeline.decimals[row]

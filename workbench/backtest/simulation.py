@@ -17,7 +17,7 @@ from botbalance.engine import (
     quiet_bounds,
     review_resting_orders,
 )
-from botbalance.engine.exact import ExactArithmetic
+from botbalance.engine.arithmetic import ExactArithmetic
 
 from workbench.backtest.account import Account, PlacedOrder
 from workbench.backtest.screening import Screen
@@ -25,7 +25,7 @@ from workbench.backtest.timeline import Timeline
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class BacktestConfig:
     """What is tried: a strategy on markets, from what it starts with (asset to units), at a maker's fee in percent.
 
     ``target_allocations`` name the timeline's assets in its order, and perhaps the quote asset.
@@ -48,7 +48,11 @@ class Outcome:
 
 
 def simulate(
-    trial: Trial, timeline: Timeline, *, screened: bool = True, on_progress: Callable[[int], None] = lambda _: None
+    trial: BacktestConfig,
+    timeline: Timeline,
+    *,
+    screened: bool = True,
+    on_progress: Callable[[int], None] = lambda _: None,
 ) -> Outcome:
     """Run ``trial`` along ``timeline``. Unscreened, the engine is asked at every candle; the outcome is the same.
 
@@ -81,7 +85,7 @@ def simulate(
 _PROGRESS_EVERY = 1_000
 
 
-def decide(trial: Trial, timeline: Timeline, account: Account, candle: int) -> None:
+def decide(trial: BacktestConfig, timeline: Timeline, account: Account, candle: int) -> None:
     """One tick at the close of ``candle``: decide, cancel, place, in the autopilot's order.
 
     The whole evaluation is only asked for where an order is due for its review, because nothing else needs it.
@@ -116,7 +120,7 @@ def decide(trial: Trial, timeline: Timeline, account: Account, candle: int) -> N
         account.place(action, candle, now)
 
 
-def _next_eventful(trial: Trial, timeline: Timeline, account: Account, screen: Screen, following: int) -> int:
+def _next_eventful(trial: BacktestConfig, timeline: Timeline, account: Account, screen: Screen, following: int) -> int:
     """The next candle, from ``following`` on, at which an order may fill or the decision may do anything."""
     stop = len(timeline)
     if following >= stop:

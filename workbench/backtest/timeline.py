@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 import numpy as np
-from botbalance.errors import MendRequest
+from botbalance.errors import InvalidRequestError
 from numpy.typing import NDArray
 
 from workbench.candles.recording import Recording
@@ -76,12 +76,12 @@ class Timeline:
 def timeline_of(recordings: Sequence[Recording], start_ms: int | None = None, end_ms: int | None = None) -> Timeline:
     """The candles that open from ``start_ms`` on and end by ``end_ms``, as far as all symbols are recorded.
 
-    Raises MendRequest where candles are not of one length, or nothing is left.
+    Raises InvalidRequestError where candles are not of one length, or nothing is left.
     """
     lengths = {recording.symbol: recording.candle_ms for recording in recordings}
     if len(set(lengths.values())) != 1:
         found = ", ".join(f"{symbol} {length // 1000} s" for symbol, length in lengths.items())
-        raise MendRequest("candles", f"candles are of different lengths ({found}), expected all of one")
+        raise InvalidRequestError("candles", f"candles are of different lengths ({found}), expected all of one")
     candle_ms = recordings[0].candle_ms
     first = max(int(recording.times_ms[0]) for recording in recordings)
     last = min(int(recording.times_ms[-1]) for recording in recordings)
@@ -99,7 +99,7 @@ def timeline_of(recordings: Sequence[Recording], start_ms: int | None = None, en
             f"{recording.symbol} {_day(int(recording.times_ms[0]))} to {_day(int(recording.times_ms[-1]))}"
             for recording in recordings
         )
-        raise MendRequest("candles", f"fewer than two candles that all symbols have; recorded are {recorded}")
+        raise InvalidRequestError("candles", f"fewer than two candles that all symbols have; recorded are {recorded}")
     return Timeline(
         symbols=tuple(recording.symbol for recording in recordings),
         candle_ms=candle_ms,

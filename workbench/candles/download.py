@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from botbalance.errors import MendRequest, TryAgainLater
+from botbalance.errors import InvalidRequestError, TransientError
 from botbalance.exchange.ccxt_import import exchange_class
 
 from workbench.candles.recording import COLUMNS
@@ -52,7 +52,7 @@ def fetch_candles(
     without an end is dropped. ``on_progress`` is told how many candles' time of how many lies behind. ``base_url``
     stands in for the exchange's own REST host.
 
-    Raises MendRequest for what the exchange does not have, and TryAgainLater where it does not answer.
+    Raises InvalidRequestError for what the exchange does not have, and TransientError where it does not answer.
     """
     folder.mkdir(parents=True, exist_ok=True)
     client = _client(exchange, base_url)
@@ -70,7 +70,7 @@ def fetch_candles(
     finally:
         client.session.close()
     if not path.exists():
-        raise MendRequest("no_candles", f"{exchange} has no closed {timeframe} candle of {symbol} in that time")
+        raise InvalidRequestError("no_candles", f"{exchange} has no closed {timeframe} candle of {symbol} in that time")
     return path
 
 
@@ -81,9 +81,9 @@ class _Candles:
         self._client, self._symbol, self._timeframe, self._sleep = client, symbol, timeframe, sleep
         timeframes = [name for name in client.timeframes or {} if not name.endswith(_UNEVEN_UNITS)]
         if not client.has["fetchOHLCV"] or not timeframes:
-            raise MendRequest("no_candles", f"{client.id} gives no candles, expected another exchange")
+            raise InvalidRequestError("no_candles", f"{client.id} gives no candles, expected another exchange")
         if timeframe not in timeframes:
-            raise MendRequest(
+            raise InvalidRequestError(
                 "unknown_timeframe",
                 f"timeframe is {timeframe!r}, expected one of {client.id}'s: {', '.join(timeframes)}",
             )
@@ -93,7 +93,7 @@ class _Candles:
             raise _unavailable(client.id, "it lists no spot market")
         if symbol not in spot:
             near = get_close_matches(symbol, spot) or spot[:3]
-            raise MendRequest(
+            raise InvalidRequestError(
                 "unknown_market",
                 f"symbol is {symbol!r}, expected a spot market of {client.id} such as {', '.join(near)}",
             )
@@ -121,7 +121,7 @@ class _Candles:
         for wait_s in REPEATED_AFTER_S:
             try:
                 return self._answer_once(request)
-            except _MayPass:
+            except RetryableReadError:
                 self._sleep(wait_s)
         return self._answer_once(request)
 
@@ -130,12 +130,14 @@ class _Candles:
         try:
             return request()
         except errors.NetworkError as error:
-            raise _MayPass("exchange_unavailable", f"{self._client.id} cannot be reached ({_words(error)})") from error
+            raise RetryableReadError(
+                "exchange_unavailable", f"{self._client.id} cannot be reached ({_words(error)})"
+            ) from error
         except (errors.BaseError, LookupError, TypeError, ValueError, AttributeError) as error:  # or ccxt stumbled
             raise _unavailable(self._client.id, _words(error)) from error
 
 
-class _MayPass(TryAgainLater):
+class RetryableReadError(TransientError):
     """What a moment may mend."""
 
 
@@ -143,8 +145,8 @@ def _words(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"[:200]
 
 
-def _unavailable(exchange: str, problem: str) -> TryAgainLater:
-    return TryAgainLater("exchange_unavailable", f"{exchange} did not answer as expected ({problem})")
+def _unavailable(exchange: str, problem: str) -> TransientError:
+    return TransientError("exchange_unavailable", f"{exchange} did not answer as expected ({problem})")
 
 
 def _between(least: int, number: int, most: int) -> int:
@@ -152,7 +154,7 @@ def _between(least: int, number: int, most: int) -> int:
 
 
 def _row(exchange: str, candle: Any) -> Row:
-    """The candle as texts; raises TryAgainLater for what is none."""
+    """The candle as texts; raises TransientError for what is none."""
     texts = tuple(map(str, candle)) if isinstance(candle, list) else ()
     try:
         right = (
@@ -171,7 +173,9 @@ def _client(exchange: str, base_url: str | None) -> Any:
     try:
         original = exchange_class(exchange)
     except ModuleNotFoundError:
-        raise MendRequest("unknown_exchange", f"exchange is {exchange!r}, expected one that ccxt knows") from None
+        raise InvalidRequestError(
+            "unknown_exchange", f"exchange is {exchange!r}, expected one that ccxt knows"
+        ) from None
 
     class Client(original):  # type: ignore[misc,valid-type]
         def fetch(self, url: str, *rest: Any, **more: Any) -> Any:
@@ -192,21 +196,23 @@ def _client(exchange: str, base_url: str | None) -> Any:
 def _resumed_from(path: Path, start_ms: int, candles: _Candles) -> int:
     """When the first candle opens that ``path`` lacks; its torn last line is cut off, and a file without rows removed.
 
-    Raises MendRequest for a file that is no download, or does not go back as far as it was asked for now.
+    Raises InvalidRequestError for a file that is no download, or does not go back as far as it was asked for now.
     """
     if not path.exists():
         return start_ms
     with path.open("rb+") as file:
         header, first = file.readline().decode("utf-8", errors="replace"), file.readline()
         if not _HEADER.startswith(header):
-            raise MendRequest("not_a_download", f"{path} begins with {header.strip()!r}, expected {_HEADER.strip()!r}")
+            raise InvalidRequestError(
+                "not_a_download", f"{path} begins with {header.strip()!r}, expected {_HEADER.strip()!r}"
+            )
         if not first.endswith(b"\n"):
             path.unlink()
             return start_ms
         last = _last_line(file)
     oldest, newest = _time(path, first), _time(path, last)
     if start_ms < oldest and any(int(row[0]) < oldest for row in candles.page(start_ms)):
-        raise MendRequest(
+        raise InvalidRequestError(
             "begins_later", f"{path} begins at {oldest}, expected {start_ms}: move it away, and all is fetched anew"
         )
     return newest + candles.candle_ms
@@ -226,7 +232,7 @@ def _last_line(file: Any) -> bytes:
 def _time(path: Path, line: bytes) -> int:
     text = line.partition(b",")[0]
     if not text.isdigit():
-        raise MendRequest("not_a_download", f"{path} has the line {line[:80]!r}, expected {_HEADER.strip()}")
+        raise InvalidRequestError("not_a_download", f"{path} has the line {line[:80]!r}, expected {_HEADER.strip()}")
     return int(text)
 
 

@@ -24,9 +24,9 @@ from botocore.exceptions import ReadTimeoutError
 from botocore.hooks import first_non_none_response
 from botocore.model import OperationModel
 
-from workbench.faults.injector import Fault, Injector, Occasion
+from workbench.faults.crash_points import CrashPoints
+from workbench.faults.injector import Fault, Injector, RequestInfo
 from workbench.faults.kinds import FaultKind, Where
-from workbench.faults.lifeline import Lifeline
 
 _OPERATIONS: Mapping[str, Where] = {
     "GetItem": Where.DATABASE_READ,
@@ -58,7 +58,7 @@ class AwsFaults:
     ``lifeline`` gets a boundary before and after every attempt of every request.
     """
 
-    def __init__(self, injector: Injector, lifeline: Lifeline | None = None) -> None:
+    def __init__(self, injector: Injector, lifeline: CrashPoints | None = None) -> None:
         self._injector = injector
         self._lifeline = lifeline
         self._call = _Call()
@@ -76,7 +76,7 @@ class AwsFaults:
         where = _OPERATIONS.get(model.name)
         if where is not None:
             path = f"{model.service_model.service_id.hyphenize()}.{model.name}"
-            self._call.fault = self._injector.strike(Occasion(where, _user_in(params), path, _tables_in(params)))
+            self._call.fault = self._injector.strike(RequestInfo(where, _user_in(params), path, _tables_in(params)))
 
     def _before_attempt(
         self, client: BaseClient, request: AWSPreparedRequest, event_name: str, **_: object

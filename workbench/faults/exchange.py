@@ -18,13 +18,13 @@ from urllib.parse import parse_qsl
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 
-from workbench.exchange import refusals
-from workbench.exchange.binance_api import BinanceApi, Reply, Request, received, refused, to_send
-from workbench.exchange.books import Books
-from workbench.exchange.refusals import Refusal
-from workbench.faults import distortions
-from workbench.faults.injector import Fault, Injector, Occasion
+from workbench.faults import corrupted_replies
+from workbench.faults.injector import Fault, Injector, RequestInfo
 from workbench.faults.kinds import FaultKind, Where
+from workbench.simulated_exchange import errors
+from workbench.simulated_exchange.binance_api import BinanceApi, Reply, Request, received, refused, to_send
+from workbench.simulated_exchange.errors import ExchangeError
+from workbench.simulated_exchange.matching_engine import MatchingEngine
 
 RETRY_AFTER_S = 60
 _PLACES = {
@@ -44,23 +44,23 @@ _PLACES = {
     ("GET", "/api/v3/time"): Where.TIME,
 }
 _REFUSALS = {
-    FaultKind.CLOCK_SKEW: Refusal(-1021, "Timestamp for this request is outside of the recvWindow."),
-    FaultKind.REVOKED: refusals.unknown_key(),
-    FaultKind.NO_PERMISSION: refusals.unknown_key(),
-    FaultKind.INSUFFICIENT_BALANCE: refusals.insufficient_balance(),
-    FaultKind.PRICE_BAND: refusals.filter_failure("PERCENT_PRICE_BY_SIDE"),
-    FaultKind.TOO_MANY_ORDERS: refusals.too_many_open_orders(),
-    FaultKind.WOULD_TAKE: refusals.would_take(),
+    FaultKind.CLOCK_SKEW: ExchangeError(-1021, "Timestamp for this request is outside of the recvWindow."),
+    FaultKind.REVOKED: errors.unknown_key(),
+    FaultKind.NO_PERMISSION: errors.unknown_key(),
+    FaultKind.INSUFFICIENT_BALANCE: errors.insufficient_balance(),
+    FaultKind.PRICE_BAND: errors.filter_failure("PERCENT_PRICE_BY_SIDE"),
+    FaultKind.TOO_MANY_ORDERS: errors.too_many_open_orders(),
+    FaultKind.WOULD_TAKE: errors.would_take(),
 }
 _PAGE = "<html><head><title>{0}</title></head><body><center><h1>{0}</h1></center></body></html>"
-_REASONS = {"500": "Internal Server Error", "502": "Bad Gateway", "503": "Service Unavailable"}
+_REASONS = {"500": "Internal Server Error", "502": "Bad ApiGateway", "503": "Service Unavailable"}
 _MAINTENANCE = {
     "page": Reply(503, _PAGE.format("System is under maintenance."), "text/html"),
-    "message": refused(Refusal(1, "System is under maintenance.", 503)),
-    "shut_down": refused(Refusal(-1016, "This service is no longer available.", 503)),
+    "message": refused(ExchangeError(1, "System is under maintenance.", 503)),
+    "shut_down": refused(ExchangeError(-1016, "This service is no longer available.", 503)),
 }
 _STATE_UNKNOWN = refused(
-    Refusal(
+    ExchangeError(
         -1007, "Timeout waiting for response from backend server. Send status unknown; execution status unknown.", 504
     )
 )
@@ -120,7 +120,7 @@ class Limit:
     def reply(self, now: int) -> Reply:
         """What is said to requests that it binds."""
         message = "Way too much request weight used; IP banned." if self.status == 418 else "Too many requests."
-        return refused(Refusal(-1003, message, self.status), {"Retry-After": str(self.until - now)})
+        return refused(ExchangeError(-1003, message, self.status), {"Retry-After": str(self.until - now)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +145,7 @@ class FaultyExchange(BinanceApi):
     :meth:`answer` stays honest.
     """
 
-    def __init__(self, books: Books, injector: Injector, observer: Observer = lambda *_: None) -> None:
+    def __init__(self, books: MatchingEngine, injector: Injector, observer: Observer = lambda *_: None) -> None:
         super().__init__(books)
         self._injector = injector
         self._observer = observer
@@ -180,7 +180,7 @@ class FaultyExchange(BinanceApi):
         where = _PLACES.get((request.method, request.path))
         if where is None:
             return Outcome(self.answer(request))
-        occasion = Occasion(where, request.api_key, path, _symbols_in(request))
+        occasion = RequestInfo(where, request.api_key, path, _symbols_in(request))
         fault = self._injector.choose(occasion)
         if fault is None:
             return Outcome(self.answer(request))
@@ -230,20 +230,20 @@ class FaultyExchange(BinanceApi):
         content, now_ms = json.loads(honest.text), now * 1000
         match fault.kind:
             case FaultKind.DUPLICATE:
-                return refused(refusals.duplicate_order())
+                return refused(errors.duplicate_order())
             case FaultKind.LATE_FILL:
                 placed = [content["orderId"]] if where is Where.PLACE_ORDER else None
                 return honest if self._fill(fault, request, placed) else None
             case FaultKind.LATE_REPORT:
-                said = distortions.late_report(content, now_ms)
+                said = corrupted_replies.late_report(content, now_ms)
             case FaultKind.NOT_YET_SHOWN:
-                said = distortions.not_yet_shown(content, now_ms)
+                said = corrupted_replies.not_yet_shown(content, now_ms)
             case FaultKind.STALE_ORDER:
                 account = self.books.account(request.api_key or "")
                 symbol = _parameters(request).get("symbol")
-                said = account and distortions.stale_order(fault, content, account, symbol, now_ms)
+                said = account and corrupted_replies.stale_order(fault, content, account, symbol, now_ms)
             case _:
-                said = distortions.CONTENTS[fault.kind](fault, content)
+                said = corrupted_replies.CONTENTS[fault.kind](fault, content)
         if said is None or isinstance(said, Reply):
             return said
         return Reply(200, json.dumps(said), headers=honest.headers)

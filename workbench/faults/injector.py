@@ -33,7 +33,7 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
-class Occasion:
+class RequestInfo:
     """A request that may be struck.
 
     ``subject`` is the API key or the user id that it is of, None where it is nobody's own; ``path`` names the request
@@ -65,10 +65,10 @@ class _Line:
     subject: str | None
     about: str | None
     times: int
-    in_vain: int = 0
+    misses: int = 0
     """How often it was chosen and found nothing to do: others that fit come first then."""
 
-    def fits(self, occasion: Occasion) -> bool:
+    def fits(self, occasion: RequestInfo) -> bool:
         return (
             occasion.where is self.where
             and self.subject in {None, occasion.subject}
@@ -129,29 +129,29 @@ class Injector:
         with self._lock:
             self._script.append(_Line(fault, where, of, about, times))
 
-    def choose(self, occasion: Occasion) -> Fault | None:
+    def choose(self, occasion: RequestInfo) -> Fault | None:
         """The fault for ``occasion``, if any. It counts once it is recorded: not every one finds something to do."""
         with self._lock:
             if not self.active:
                 return None
-            line = min((line for line in self._script if line.fits(occasion)), key=lambda it: it.in_vain, default=None)
+            line = min((line for line in self._script if line.fits(occasion)), key=lambda it: it.misses, default=None)
             if line is None:
                 return self._random(occasion)
-            line.in_vain += 1
+            line.misses += 1
             return line.fault
 
-    def record(self, fault: Fault, occasion: Occasion) -> None:
+    def record(self, fault: Fault, occasion: RequestInfo) -> None:
         """``fault`` has struck ``occasion``."""
         with self._lock:
             self._hits.append(Hit(fault, occasion.subject, occasion.path, self.clock()))
             line = next((line for line in self._script if line.fault is fault), None)
             if line is not None:
-                line.in_vain -= 1
+                line.misses -= 1
                 line.times -= 1
                 if not line.times:
                     self._script.remove(line)
 
-    def strike(self, occasion: Occasion) -> Fault | None:
+    def strike(self, occasion: RequestInfo) -> Fault | None:
         """Choose and record at once, for faults that always find something to do."""
         with self._lock:
             fault = self.choose(occasion)
@@ -173,7 +173,7 @@ class Injector:
         with self._lock:
             return [line.fault.kind for line in self._script]
 
-    def _random(self, occasion: Occasion) -> Fault | None:
+    def _random(self, occasion: RequestInfo) -> Fault | None:
         kinds = self._kinds_at[occasion.where]
         draw = self._draw_of(occasion)
         if not kinds or _fraction(draw) >= self._rate:
@@ -187,7 +187,7 @@ class Injector:
             pick=stream.random(),
         )
 
-    def _draw_of(self, occasion: Occasion) -> str:
+    def _draw_of(self, occasion: RequestInfo) -> str:
         """What this request's draw depends on; the same for all such requests at one moment that all share."""
         now, number = self.clock(), 0
         if occasion.subject is not None:

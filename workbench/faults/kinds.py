@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from botbalance.errors import MendRequest
+from botbalance.errors import InvalidRequestError
 
 
 class Where(StrEnum):
@@ -17,7 +17,7 @@ class Where(StrEnum):
     ALL_ORDERS = "all_orders"
     TRADES = "trades"
     BALANCES = "balances"
-    KEY_RIGHTS = "key_rights"
+    KEY_RIGHTS = "key_permissions"
     QUOTES = "quotes"
     MARKETS = "markets"
     TIME = "time"
@@ -184,13 +184,14 @@ KINDS: Mapping[FaultKind, Kind] = {
 
 
 def kinds_named(names: str) -> frozenset[FaultKind]:
-    """The kinds in a list as ``limited,banned``, or every kind for ``all``; raises MendRequest for any other name."""
+    """The kinds in a list as ``limited,banned``, or every kind for ``all``; raises InvalidRequestError for any other
+    name."""
     if names == "all":
         return frozenset(FaultKind)
     wanted = [name.strip() for name in names.split(",")]
     unknown = [name for name in wanted if name not in set(FaultKind)]
     if unknown:
-        raise MendRequest(
+        raise InvalidRequestError(
             "unknown_fault",
             f"faults names {', '.join(map(repr, unknown))}, expected all or some of {', '.join(FaultKind)}",
         )

@@ -22,22 +22,22 @@ from pydantic import BaseModel
 from tick.dispatch import lambda_handler as dispatch
 from tick.work import TickMessage
 
-from workbench.clock import tick_at
-from workbench.embedded_aws import CREDENTIALS, LOCAL_SETTINGS, EmbeddedAws
-from workbench.exchange.books import Books, OrderStatus
-from workbench.exchange.market import Market
-from workbench.exchange.random_walk import RandomWalk
-from workbench.exchange.server import ExchangeServer
+from workbench.audit.soak_audit import Findings, GroundTruth
+from workbench.aws.resources import CREDENTIALS, LOCAL_SETTINGS, EmbeddedAws
+from workbench.aws.template import read_template
 from workbench.faults.exchange import FaultyExchange
 from workbench.faults.injector import Injector
 from workbench.faults.kinds import KINDS, FaultKind, Where, kinds_named
-from workbench.lambda_runtime import InvocationContext
-from workbench.soak.audit import Findings, Truth
+from workbench.local.clock import tick_at
+from workbench.local.lambda_runtime import InvocationContext
+from workbench.simulated_exchange.market import Market
+from workbench.simulated_exchange.matching_engine import MatchingEngine, OrderStatus
+from workbench.simulated_exchange.random_walk import RandomWalk
+from workbench.simulated_exchange.server import ExchangeServer
 from workbench.soak.population import FIRST_PRICES, population
-from workbench.soak.witness import Witness
+from workbench.soak.request_observer import RequestObserver
 from workbench.soak.worker_process import Invocation, Report, Setup
 from workbench.soak.workers import SoakClock, Workers, judge_all
-from workbench.template import read_template
 
 SETTLING_TICKS = 7
 """Ticks without faults at the end, after which nothing may be open to doubt: limits, leases and patience have ended."""
@@ -142,7 +142,7 @@ class Result(BaseModel):
 
 
 def faults_named(names: str) -> frozenset[FaultKind | DeliveryFault]:
-    """The kinds in a list as ``limited,killed``; ``all`` or ``none``. Raises MendRequest for any other name."""
+    """The kinds in a list as ``limited,killed``; ``all`` or ``none``. Raises InvalidRequestError for any other name."""
     if names == "all":
         return kinds_named("all") | frozenset(DeliveryFault)
     if names == "none":
@@ -175,13 +175,13 @@ class Soak:
         walk = RandomWalk(seed=options.seed, volatility=_VOLATILITY, start_ms=self._clock.milliseconds())
         self._market = Market.with_default_filters(FIRST_PRICES, walk)
         partly = Decimal("0.3") if DeliveryFault.PARTIAL_FILL in options.faults else Decimal(0)
-        self._books = Books(
+        self._books = MatchingEngine(
             self._market, partial_fill_probability=partly, seed=options.seed, clock=self._clock.milliseconds
         )
         self._kinds = frozenset(kind for kind in options.faults if isinstance(kind, FaultKind))
         self._injector = Injector(self._clock, seed=options.seed, kinds=self._kinds, rate=options.exchange_fault_rate)
         self._injector.active = False
-        self._witness = Witness(self._clock)
+        self._witness = RequestObserver(self._clock)
         self._witness.books = self._books
         self._exchange = FaultyExchange(self._books, self._injector, self._witness)
         self._faults: Counter[str] = Counter()
@@ -386,9 +386,9 @@ class Soak:
 
     # after
 
-    def _truths(self) -> list[Truth]:
+    def _truths(self) -> list[GroundTruth]:
         return [
-            Truth(
+            GroundTruth(
                 user.user_id,
                 self._books.orders(user.key.api_key),
                 self._books.trades(user.key.api_key),

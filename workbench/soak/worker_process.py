@@ -23,12 +23,12 @@ from botocore import UNSIGNED
 from botocore.config import Config
 from tick.work import lambda_handler
 
-from workbench.embedded_aws import CREDENTIALS
+from workbench.aws.resources import CREDENTIALS
 from workbench.faults.aws import AwsFaults, no_backoff
+from workbench.faults.crash_points import CrashPoints
 from workbench.faults.injector import Hit, Injector
 from workbench.faults.kinds import KINDS, FaultKind
-from workbench.faults.lifeline import Lifeline
-from workbench.lambda_runtime import InvocationContext
+from workbench.local.lambda_runtime import InvocationContext
 
 # Workers are forked from a process that has imported this module, so what is warmed here costs each of them nothing.
 exchange_class("binance")
@@ -127,7 +127,7 @@ class _Steps:
 class _WatchedServices(bootstrap.Services):
     """The deployed services, each of their requests a step at which the process may be killed."""
 
-    def __init__(self, setup: Setup, clock: Callable[[], int], lifeline: Lifeline, injector: Injector) -> None:
+    def __init__(self, setup: Setup, clock: Callable[[], int], lifeline: CrashPoints, injector: Injector) -> None:
         super().__init__(read_settings(setup.environment), clock=clock, sleep=lambda _seconds: None)
         if setup.unsigned:  # signing is a tenth of what a request costs, and the embedded services do not look at it
             self.dynamodb = boto3.client(
@@ -154,7 +154,7 @@ def run(setup: Setup, clock: "Synchronized[int]", pipe: "Connection[Any, Any]") 
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     steps = _Steps()
     injector = Injector(lambda: clock.value, seed=setup.seed, kinds=setup.kinds, rate=setup.rate)
-    bootstrap.use(_WatchedServices(setup, lambda: clock.value, Lifeline(steps), injector))
+    bootstrap.use(_WatchedServices(setup, lambda: clock.value, CrashPoints(steps), injector))
     if setup.meets_all:
         for kind in sorted(setup.kinds & _OF_AWS):
             injector.script(kind, min(KINDS[kind].where), attempts=KINDS[kind].most_attempts)

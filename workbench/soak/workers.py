@@ -7,7 +7,7 @@ from multiprocessing.process import BaseProcess
 from types import TracebackType
 from typing import Any, Self
 
-from workbench.soak.audit import Findings, Truth, judge, open_books
+from workbench.audit.soak_audit import Findings, GroundTruth, judge, open_books
 from workbench.soak.worker_process import Invocation, Report, Setup, run
 
 _CONTEXT = multiprocessing.get_context("forkserver")
@@ -140,7 +140,7 @@ class Workers:
         return task, report
 
 
-def judge_all(environment: dict[str, str], truths: list[Truth]) -> dict[str, Findings]:
+def judge_all(environment: dict[str, str], truths: list[GroundTruth]) -> dict[str, Findings]:
     """What is wrong, by user id, judged in as many processes as there are processors."""
     with _CONTEXT.Pool(initializer=open_books, initargs=(environment,)) as pool:
         found = pool.map(judge, truths, chunksize=1)

@@ -11,15 +11,15 @@ import boto3
 import pytest
 import yaml
 from botbalance import bootstrap
-from botbalance.errors import TryAgainLater
+from botbalance.errors import TransientError
 from botocore.awsrequest import AWSResponse, HeadersDict
 from moto import mock_aws
 from tick.dispatch import lambda_handler as dispatch
 
-from tests.integration.trading.world import TEN_THOUSAND_USDT, World, new_world
-from workbench.clock import tick_at
-from workbench.embedded_aws import CREDENTIALS
-from workbench.lambda_runtime import InvocationContext
+from tests.integration.trading.harness import TEN_THOUSAND_USDT, TradingHarness, new_harness
+from workbench.aws.resources import CREDENTIALS
+from workbench.local.clock import tick_at
+from workbench.local.lambda_runtime import InvocationContext
 
 DEFINITION = Path(__file__).parents[3] / "infra" / "autopilot.asl.yaml"
 REGION = CREDENTIALS["AWS_DEFAULT_REGION"]
@@ -32,14 +32,14 @@ type Invoke = Callable[[dict[str, Any]], dict[str, int]]
 
 
 @pytest.fixture
-def world(environment: Mapping[str, str]) -> Iterator[World]:
+def harness(environment: Mapping[str, str]) -> Iterator[TradingHarness]:
     """A user on autopilot, in September 2020."""
-    with new_world(environment, f"user-{uuid4().hex[:12]}", PRICING_USE_CACHE="false", DISPATCH_CHUNK="1") as world:
-        world.now = MINUTE
-        world.open_account(world.user, TEN_THOUSAND_USDT)
-        world.set_strategy()
-        bootstrap.use(world.services)
-        yield world
+    with new_harness(environment, f"user-{uuid4().hex[:12]}", PRICING_USE_CACHE="false", DISPATCH_CHUNK="1") as harness:
+        harness.now = MINUTE
+        harness.open_account(harness.user, TEN_THOUSAND_USDT)
+        harness.set_strategy()
+        bootstrap.use(harness.services)
+        yield harness
         bootstrap.use(None)
 
 
@@ -114,79 +114,83 @@ def scheduler(monkeypatch: pytest.MonkeyPatch) -> Iterator[Scheduler]:
         yield Scheduler(monkeypatch)
 
 
-def messages(world: World) -> list[str]:
-    """Everything about this world's user that is in the queue, which is empty then."""
-    sqs, queue = world.services.sqs, world.services.settings.tick_queue_url
+def messages(harness: TradingHarness) -> list[str]:
+    """Everything about this harness's user that is in the queue, which is empty then."""
+    sqs, queue = harness.services.sqs, harness.services.settings.tick_queue_url
     found: list[str] = []
     while received := sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", []):
         for message in received:
             sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
-        found += [message["Body"] for message in received if world.user in message["Body"]]
+        found += [message["Body"] for message in received if harness.user in message["Body"]]
     return found
 
 
-def test_a_scheduled_minute_ticks_everybody_twice(world: World, scheduler: Scheduler) -> None:
+def test_a_scheduled_minute_ticks_everybody_twice(harness: TradingHarness, scheduler: Scheduler) -> None:
     assert scheduler.run(tick_at(MINUTE))["status"] == "SUCCEEDED"
-    first, second = messages(world)
+    first, second = messages(harness)
     for seconds, message in ((0, first), (30, second)):
-        world.now = MINUTE + seconds
-        assert world.work(message) == []
-        assert world.desk.decisions.get(world.user, world.now).outcome == "decided"
-    assert len(world.booked()) == 3
+        harness.now = MINUTE + seconds
+        assert harness.work(message) == []
+        assert harness.desk.decisions.get(harness.user, harness.now).outcome == "decided"
+    assert len(harness.booked()) == 3
 
 
-def test_an_event_that_comes_twice_names_the_same_ticks_and_trades_once(world: World, scheduler: Scheduler) -> None:
+def test_an_event_that_comes_twice_names_the_same_ticks_and_trades_once(
+    harness: TradingHarness, scheduler: Scheduler
+) -> None:
     for _ in range(2):
         assert scheduler.run(tick_at(MINUTE))["status"] == "SUCCEEDED"
     assert scheduler.ticks() == [tick_at(MINUTE), tick_at(MINUTE + 30)] * 2
-    first, second, first_again, second_again = messages(world)
+    first, second, first_again, second_again = messages(harness)
     assert (first, second) == (first_again, second_again)
-    assert world.work(first) == []
-    asked = len(world.signed())
-    assert world.work(first_again) == []
-    assert len(world.signed()) == asked
-    assert len(world.booked()) == 3
+    assert harness.work(first) == []
+    asked = len(harness.signed())
+    assert harness.work(first_again) == []
+    assert len(harness.signed()) == asked
+    assert len(harness.booked()) == 3
 
 
 @pytest.mark.parametrize("second", ["07", "27", "59"])
 def test_a_schedule_that_is_off_the_minute_still_names_ticks_on_the_grid(
-    world: World, scheduler: Scheduler, second: str
+    harness: TradingHarness, scheduler: Scheduler, second: str
 ) -> None:
     off = tick_at(MINUTE).replace(":00Z", f":{second}Z")
     assert scheduler.run(off)["status"] == "SUCCEEDED"
     assert scheduler.ticks() == [tick_at(MINUTE), tick_at(MINUTE + 30)]
-    assert len(messages(world)) == 2
+    assert len(messages(harness)) == 2
 
 
-def test_a_dispatch_that_fails_once_is_repeated_for_the_same_tick(world: World, scheduler: Scheduler) -> None:
+def test_a_dispatch_that_fails_once_is_repeated_for_the_same_tick(
+    harness: TradingHarness, scheduler: Scheduler
+) -> None:
     def fails_once(event: dict[str, Any]) -> dict[str, int]:
         if len(scheduler.events) == 1:
-            raise TryAgainLater("queue_refused", "the queue took nothing")
+            raise TransientError("queue_refused", "the queue took nothing")
         return deployed(event)
 
     scheduler.invoke = fails_once
     assert scheduler.run(tick_at(MINUTE))["status"] == "SUCCEEDED"
     assert scheduler.ticks() == [tick_at(MINUTE)] * 2 + [tick_at(MINUTE + 30)]
-    assert len(messages(world)) == 2
+    assert len(messages(harness)) == 2
 
 
 def test_a_first_tick_that_cannot_be_dispatched_keeps_the_second_from_nothing_and_is_told(
-    world: World, scheduler: Scheduler
+    harness: TradingHarness, scheduler: Scheduler
 ) -> None:
     def first_fails(event: dict[str, Any]) -> dict[str, int]:
         if event["tick_at"] == tick_at(MINUTE):
-            raise TryAgainLater("queue_refused", "the queue took nothing")
+            raise TransientError("queue_refused", "the queue took nothing")
         return deployed(event)
 
     scheduler.invoke = first_fails
     execution = scheduler.run(tick_at(MINUTE))
     assert (execution["status"], execution["error"]) == ("FAILED", "FirstTickFailed")
     assert scheduler.ticks() == [tick_at(MINUTE)] * 4 + [tick_at(MINUTE + 30)]
-    assert len(messages(world)) == 1
+    assert len(messages(harness)) == 1
 
 
-def test_a_time_that_is_none_is_not_tried_again(world: World, scheduler: Scheduler) -> None:
+def test_a_time_that_is_none_is_not_tried_again(harness: TradingHarness, scheduler: Scheduler) -> None:
     execution = scheduler.run("some:time:soon")
     assert execution["status"] == "FAILED"
     assert len(scheduler.events) <= 2
-    assert messages(world) == []
+    assert messages(harness) == []

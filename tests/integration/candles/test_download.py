@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from botbalance.errors import MendRequest, TryAgainLater
+from botbalance.errors import InvalidRequestError, TransientError
 
 from tests.integration.exchange.simulated import Exchange, Fault, running_exchange
 from workbench.candles.download import REPEATED_AFTER_S, fetch_candles
 from workbench.candles.recording import Recording, read_recording
-from workbench.exchange.decimal_text import decimal_text
-from workbench.exchange.market import Candle, Market
-from workbench.exchange.random_walk import RandomWalk
+from workbench.simulated_exchange.decimal_text import decimal_text
+from workbench.simulated_exchange.market import Candle, Market
+from workbench.simulated_exchange.random_walk import RandomWalk
 
 START = 1_500_000_000_000 // 60_000 * 60_000
 MINUTE = 60_000
@@ -138,7 +138,7 @@ def test_an_exchange_that_stays_away_is_given_up_and_gone_on_with_later(
 ) -> None:
     fetch(0, 10)
     exchange.api.faults[KLINES] = Fault()
-    with pytest.raises(TryAgainLater, match="binance cannot be reached"):
+    with pytest.raises(TransientError, match="binance cannot be reached"):
         fetch()
     assert exchange.slept == list(REPEATED_AFTER_S)
     exchange.api.faults.clear()
@@ -161,14 +161,14 @@ def test_an_exchange_that_stays_away_is_given_up_and_gone_on_with_later(
 )
 def test_garbage_is_not_written(fetch: Fetch, exchange: Exchange, tmp_path: Path, garbage: str) -> None:
     exchange.api.faults[KLINES] = Fault.body(garbage)
-    with pytest.raises(TryAgainLater, match="binance did not answer as expected"):
+    with pytest.raises(TransientError, match="binance did not answer as expected"):
         fetch(0, 10)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_an_exchange_without_markets_is_doubted(fetch: Fetch, exchange: Exchange) -> None:
     exchange.api.faults["GET", "/api/v3/exchangeInfo"] = Fault.body("{}")
-    with pytest.raises(TryAgainLater, match="it lists no spot market"):
+    with pytest.raises(TransientError, match="it lists no spot market"):
         fetch()
 
 
@@ -189,7 +189,7 @@ def test_an_exchange_without_markets_is_doubted(fetch: Fetch, exchange: Exchange
 def test_what_the_exchange_does_not_have_is_named(
     fetch: Fetch, tmp_path: Path, asked: dict[str, Any], problem: str
 ) -> None:
-    with pytest.raises(MendRequest, match=problem):
+    with pytest.raises(InvalidRequestError, match=problem):
         fetch(**asked)
     assert list(tmp_path.iterdir()) == []
 
@@ -200,14 +200,16 @@ def test_what_the_exchange_does_not_have_is_named(
 def test_a_file_that_is_no_download_is_left_as_it_is(fetch: Fetch, tmp_path: Path, text: str) -> None:
     path = tmp_path / "BTCUSDT-1m.csv"
     path.write_text(text)
-    with pytest.raises(MendRequest, match=r"BTCUSDT-1m\.csv (begins with|has the line) .*expected '?timestamp,open"):
+    with pytest.raises(
+        InvalidRequestError, match=r"BTCUSDT-1m\.csv (begins with|has the line) .*expected '?timestamp,open"
+    ):
         fetch()
     assert path.read_text() == text
 
 
 def test_a_file_that_begins_too_late_is_named_and_left(fetch: Fetch) -> None:
     before = fetch(10, 20).read_bytes()
-    with pytest.raises(MendRequest, match=rf"begins at {START + 10 * MINUTE}, expected {START}: move it away"):
+    with pytest.raises(InvalidRequestError, match=rf"begins at {START + 10 * MINUTE}, expected {START}: move it away"):
         fetch(0, 30)
     assert fetch(10, 20).read_bytes() == before
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 from botbalance.api.account_schemas import StrategyRequest
-from botbalance.errors import MendRequest
+from botbalance.errors import InvalidRequestError
 
 from tests.integration.exchange.simulated import running_exchange
 from workbench.backtest.inputs import fetched_rules
-from workbench.exchange.market import FrozenPrices, Market
+from workbench.simulated_exchange.market import FrozenPrices, Market
 
 PRICES = {"BTCUSDT": Decimal(40_000), "ETHUSDT": Decimal(2_000)}
 
@@ -28,7 +28,7 @@ def test_an_exchanges_rules_are_asked_for_once_and_kept(tmp_path: Path) -> None:
         again = fetched_rules("binance", strategy("BTC"), folder=tmp_path, base_url=exchange.url)
         assert exchange.api.count("GET", "/api/v3/exchangeInfo") == asked == 1
         both = fetched_rules("binance", strategy("BTC", "ETH"), folder=tmp_path, base_url=exchange.url)
-        with pytest.raises(MendRequest, match="DOGEUSDT: expected pairs that binance lists"):
+        with pytest.raises(InvalidRequestError, match="DOGEUSDT: expected pairs that binance lists"):
             fetched_rules("binance", strategy("DOGE"), folder=tmp_path, base_url=exchange.url)
     spec = market.specs["BTCUSDT"]
     assert first == again == {"BTCUSDT": both["BTCUSDT"]}

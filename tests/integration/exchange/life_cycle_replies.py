@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.integration.exchange.stand_ins import (
+from tests.integration.exchange.fake_exchanges import (
     CLIENT_ID,
     NOW,
     OWN_ID,

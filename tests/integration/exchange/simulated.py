@@ -11,10 +11,10 @@ from aiohttp import web
 from botbalance.exchange.adapter import Allowance
 from botbalance.exchange.ccxt_adapter import CcxtAdapter
 
-from workbench.exchange.binance_api import BinanceApi, Reply, Request
-from workbench.exchange.books import Books, epoch_ms
-from workbench.exchange.market import FrozenPrices, Market
-from workbench.exchange.server import ExchangeServer
+from workbench.simulated_exchange.binance_api import BinanceApi, Reply, Request
+from workbench.simulated_exchange.market import FrozenPrices, Market
+from workbench.simulated_exchange.matching_engine import MatchingEngine, epoch_ms
+from workbench.simulated_exchange.server import ExchangeServer
 
 FIRST_PRICES = {"BTCUSDT": Decimal(40_000), "ETHUSDT": Decimal(2_500), "XRPUSDT": Decimal("0.5")}
 KEY = "k" * 64
@@ -49,7 +49,7 @@ class Fault:
 class MisbehavingApi(BinanceApi):
     """``faults`` by method and path, ``everywhere`` for the rest; ``requests`` are all that came."""
 
-    def __init__(self, books: Books) -> None:
+    def __init__(self, books: MatchingEngine) -> None:
         super().__init__(books)
         self.requests: list[Request] = []
         self.faults: dict[tuple[str, str], Fault] = {}
@@ -100,7 +100,7 @@ class Exchange:
     """
 
     market: Market
-    books: Books
+    books: MatchingEngine
     api: MisbehavingApi
     url: str
     adapters: list[CcxtAdapter] = field(default_factory=list)
@@ -134,7 +134,7 @@ class Exchange:
     ) -> CcxtAdapter:
         """An adapter that knows the markets already; the requests for that are not counted."""
         adapter = self.connect(api_key, secret, allowance=allowance, timeout_s=timeout_s)
-        adapter.use_listings(list(adapter.market_listings(self.market.specs).values()))
+        adapter.load_listings(list(adapter.market_listings(self.market.specs).values()))
         self.api.requests.clear()
         return adapter
 
@@ -143,7 +143,7 @@ class Exchange:
 def running_exchange(market: Market | None = None) -> Iterator[Exchange]:
     """A simulated exchange on loopback whose prices stand still, with one account."""
     market = market or Market.with_default_filters(FIRST_PRICES, FrozenPrices(start_ms=SOME_MS))
-    books = Books(market, partial_fill_probability=Decimal(0), clock=lambda: SOME_MS)
+    books = MatchingEngine(market, partial_fill_probability=Decimal(0), clock=lambda: SOME_MS)
     books.open_account(KEY, SECRET, BALANCES)
     api = MisbehavingApi(books)
     with ExchangeServer(api) as server:

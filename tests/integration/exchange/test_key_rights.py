@@ -5,18 +5,18 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from botbalance.errors import TryAgainLater
-from botbalance.exchange.adapter import Fees, KeyRights
+from botbalance.errors import TransientError
+from botbalance.exchange.adapter import Fees, KeyPermissions
 from botbalance.exchange.ccxt_adapter import CcxtAdapter
-from botbalance.exchange.key_rights import _ASKED, NOTHING_TOLD
+from botbalance.exchange.key_permissions import _ASKED, NOTHING_TOLD
 
+from tests.integration.exchange.fake_exchanges import NOW, STAND_INS, Body, Door, _bitget, _htx, _kucoin, _okx, stood_in
 from tests.integration.exchange.simulated import Exchange
-from tests.integration.exchange.stand_ins import NOW, STAND_INS, Body, Door, _bitget, _htx, _kucoin, _okx, stood_in
-from workbench.exchange.books import epoch_ms
+from workbench.simulated_exchange.matching_engine import epoch_ms
 
-SAFE = KeyRights(may_trade=True, may_withdraw=False, bound_to_addresses=True)
-READS_ONLY = KeyRights(may_trade=False, may_withdraw=False, bound_to_addresses=False)
-TAKES_ALL = KeyRights(may_trade=True, may_withdraw=True, bound_to_addresses=False)
+SAFE = KeyPermissions(may_trade=True, may_withdraw=False, bound_to_addresses=True)
+READS_ONLY = KeyPermissions(may_trade=False, may_withdraw=False, bound_to_addresses=False)
+TAKES_ALL = KeyPermissions(may_trade=True, may_withdraw=True, bound_to_addresses=False)
 
 
 def _binance(trade: bool, withdraw: bool, bound: bool) -> Body:
@@ -36,7 +36,7 @@ def _htx_key(permission: str, addresses: str) -> Body:
 
 
 _TRADING = {"Spot": ["SpotTrade"], "Wallet": ["AccountTransfer"]}
-TOLD: list[tuple[str, str, Body, KeyRights]] = [
+TOLD: list[tuple[str, str, Body, KeyPermissions]] = [
     ("binance", "GET /sapi/v1/account/apiRestrictions", _binance(True, False, True), SAFE),
     ("binance", "GET /sapi/v1/account/apiRestrictions", _binance(False, False, False), READS_ONLY),
     ("binance", "GET /sapi/v1/account/apiRestrictions", _binance(True, True, False), TAKES_ALL),
@@ -57,7 +57,7 @@ TOLD: list[tuple[str, str, Body, KeyRights]] = [
         _kraken(["query-funds", "query-open-trades", "modify-trades", "close-trades"], ["1.2.3.4"]),
         SAFE,
     ),
-    ("kraken", "POST /0/private/GetApiKeyInfo", _kraken(["query-funds"], []), KeyRights(None, False, False)),
+    ("kraken", "POST /0/private/GetApiKeyInfo", _kraken(["query-funds"], []), KeyPermissions(None, False, False)),
     ("kraken", "POST /0/private/GetApiKeyInfo", _kraken(["modify-trades", "withdraw-funds"], []), TAKES_ALL),
     ("kucoin", "GET /api/v1/user/api-key", _kucoin({"permission": "General,Spot", "ipWhitelist": "1.2.3.4"}), SAFE),
     ("kucoin", "GET /api/v1/user/api-key", _kucoin({"permission": "General"}), READS_ONLY),
@@ -66,19 +66,19 @@ TOLD: list[tuple[str, str, Body, KeyRights]] = [
         "coinbase",
         "GET /api/v3/brokerage/key_permissions",
         {"can_view": True, "can_trade": True, "can_transfer": False, "portfolio_uuid": "1"},
-        KeyRights(True, False, None),
+        KeyPermissions(True, False, None),
     ),
     (
         "coinbase",
         "GET /api/v3/brokerage/key_permissions",
         {"can_view": True, "can_trade": False, "can_transfer": True},
-        KeyRights(False, True, None),
+        KeyPermissions(False, True, None),
     ),
     (
         "bitget",
         "GET /api/v2/spot/account/info",
         _bitget({"userId": "1", "authorities": ["readonly", "trade"], "ips": "1.2.3.4"}),
-        KeyRights(True, None, True),
+        KeyPermissions(True, None, True),
     ),
     (
         "bitget",
@@ -140,17 +140,17 @@ def asked(exchange: Exchange, name: str) -> Iterator[tuple[Door, CcxtAdapter]]:
 
 @pytest.mark.parametrize(("name", "request_", "told", "rights"), TOLD)
 def test_what_a_key_may_do_is_what_the_exchange_says(
-    asked: tuple[Door, CcxtAdapter], name: str, request_: str, told: Body, rights: KeyRights
+    asked: tuple[Door, CcxtAdapter], name: str, request_: str, told: Body, rights: KeyPermissions
 ) -> None:
     door, adapter = asked
     door.replies[request_] = (200, told)
-    assert adapter.key_rights() == rights
+    assert adapter.key_permissions() == rights
 
 
 @pytest.mark.parametrize("name", sorted(set(STAND_INS) - set(_ASKED) - {"bitget, a unified account"}))
 def test_an_exchange_that_tells_nothing_is_not_asked(asked: tuple[Door, CcxtAdapter], name: str) -> None:
     door, adapter = asked
-    assert adapter.key_rights() == NOTHING_TOLD
+    assert adapter.key_permissions() == NOTHING_TOLD
     assert door.asked == []
 
 
@@ -161,8 +161,8 @@ def test_garbage_is_no_right(asked: tuple[Door, CcxtAdapter], name: str, garbage
     for told_name, request, *_ in TOLD:
         if told_name == name:
             door.replies[request] = (200, garbage)
-    with pytest.raises(TryAgainLater):
-        adapter.key_rights()
+    with pytest.raises(TransientError):
+        adapter.key_permissions()
 
 
 @pytest.mark.parametrize("ahead_ms", [0, 5_000, -5_000])
@@ -188,4 +188,4 @@ def test_fees_are_told_in_percent(asked: tuple[Door, CcxtAdapter], name: str) ->
 @pytest.mark.parametrize("name", sorted(set(STAND_INS) - {"binance"}))
 def test_post_only_orders_are_taken_everywhere(asked: tuple[Door, CcxtAdapter], name: str) -> None:
     _, adapter = asked
-    assert adapter.takes_post_only("BTCUSDT") is True
+    assert adapter.supports_post_only("BTCUSDT") is True

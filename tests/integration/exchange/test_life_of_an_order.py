@@ -5,14 +5,14 @@ from decimal import Decimal
 from typing import get_args
 
 import pytest
-from botbalance.api.schemas import Exchange as AcceptedExchange
+from botbalance.api.fields import Exchange as AcceptedExchange
 from botbalance.engine import Balance, Fill
 from botbalance.exchange.adapter import ExchangeOrderStatus, Placed, Trade
 from botbalance.exchange.ccxt_adapter import KRAKEN_TRADES, CcxtAdapter
 
+from tests.integration.exchange.fake_exchanges import CANCELED, CLIENT_ID, NOW, OPEN, OWN_ID, STAND_INS, Door, stood_in
 from tests.integration.exchange.life_cycle_replies import LIVES, PRICES, QUANTITIES, TRADES
 from tests.integration.exchange.simulated import Exchange
-from tests.integration.exchange.stand_ins import CANCELED, CLIENT_ID, NOW, OPEN, OWN_ID, STAND_INS, Door, stood_in
 
 D = Decimal
 
@@ -65,7 +65,7 @@ def test_a_life_from_placing_to_the_last_fill(door_and_adapter: tuple[Door, Ccxt
     resting = adapter.find_order("BTCUSDT", CLIENT_ID)
     assert resting is not None
     assert resting.exchange_order_id == placed.exchange_order_id
-    assert resting.client_order_id == adapter.reported_client_id(CLIENT_ID)
+    assert resting.client_order_id == adapter.exchange_client_order_id(CLIENT_ID)
     assert (resting.status, resting.filled_qty) == (ExchangeOrderStatus.OPEN, D(0))
 
     cancel, named = stand_in.cancel

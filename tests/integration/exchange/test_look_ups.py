@@ -11,12 +11,11 @@ from decimal import Decimal
 from urllib.parse import parse_qs
 
 import pytest
-from botbalance.errors import TryAgainLater, WaitUntilAllowed
+from botbalance.errors import RateLimitedError, TransientError
 from botbalance.exchange.adapter import ExchangeOrder, ExchangeOrderStatus, Refused
 from botbalance.exchange.ccxt_adapter import CcxtAdapter
 
-from tests.integration.exchange.simulated import Exchange
-from tests.integration.exchange.stand_ins import (
+from tests.integration.exchange.fake_exchanges import (
     CANCELED,
     CLIENT_ID,
     FILLED,
@@ -30,7 +29,8 @@ from tests.integration.exchange.stand_ins import (
     Place,
     stood_in,
 )
-from workbench.exchange.books import epoch_ms
+from tests.integration.exchange.simulated import Exchange
+from workbench.simulated_exchange.matching_engine import epoch_ms
 
 STATUS = {
     OPEN: ExchangeOrderStatus.OPEN,
@@ -123,7 +123,7 @@ def test_the_client_id_comes_back_in_the_form_in_which_orders_are_recognised(
     asked: tuple[Door, CcxtAdapter], name: str
 ) -> None:
     _, adapter = asked
-    assert adapter.reported_client_id(CLIENT_ID) == STAND_INS[name].sent_id
+    assert adapter.exchange_client_order_id(CLIENT_ID) == STAND_INS[name].sent_id
 
 
 @pytest.mark.parametrize("name", PAGED)
@@ -188,7 +188,7 @@ def test_a_list_that_does_not_end_is_in_doubt(asked: tuple[Door, CcxtAdapter], n
     door.pages[place.request] = [
         place.holding([stand_in.other_order(NOW - page * HOUR_MS)] * 100) for page in range(1, 50)
     ]
-    with pytest.raises(TryAgainLater, match="do not end"):
+    with pytest.raises(TransientError, match="do not end"):
         adapter.find_order("BTCUSDT", CLIENT_ID)
     assert len(door.requests_to(place.request)) == 10
 
@@ -199,7 +199,7 @@ def test_a_list_that_gives_the_same_page_again_is_in_doubt(asked: tuple[Door, Cc
     stand_in = STAND_INS[name]
     place = stand_in.places[-1]
     door.replies[place.request] = (200, place.holding([stand_in.other_order(NOW - HOUR_MS)] * 100))
-    with pytest.raises(TryAgainLater, match="do not end"):
+    with pytest.raises(TransientError, match="do not end"):
         adapter.find_order("BTCUSDT", CLIENT_ID)
     assert len(door.requests_to(place.request)) == 2
 
@@ -214,7 +214,7 @@ def test_a_doubt_anywhere_is_never_that_the_order_is_not_there(
 ) -> None:
     door, adapter = asked
     door.broken[request_to] = broken
-    with pytest.raises(TryAgainLater) as raised:
+    with pytest.raises(TransientError) as raised:
         adapter.find_order("BTCUSDT", CLIENT_ID)
     assert raised.value.code in {"doubtful_reply", "exchange_unavailable"}
     door.broken.clear()
@@ -231,7 +231,7 @@ def test_an_object_that_is_not_the_exchange_s_is_a_doubt(
 ) -> None:
     door, adapter = asked
     door.broken[request_to] = broken
-    with pytest.raises(TryAgainLater):
+    with pytest.raises(TransientError):
         adapter.find_order("BTCUSDT", CLIENT_ID)
 
 
@@ -242,7 +242,7 @@ def test_an_object_that_is_not_the_exchange_s_is_a_doubt(
 def test_a_list_in_another_form_is_a_doubt(asked: tuple[Door, CcxtAdapter], name: str, body: str) -> None:
     door, adapter = asked
     door.broken[STAND_INS[name].places[-1].request] = Broken(body)
-    with pytest.raises(TryAgainLater):
+    with pytest.raises(TransientError):
         adapter.find_order("BTCUSDT", CLIENT_ID)
 
 
@@ -252,7 +252,7 @@ def test_a_limit_is_known_by_its_status_where_its_words_have_no_meaning(
 ) -> None:
     door, adapter = asked
     door.broken[STAND_INS[name].places[0].request] = Broken('{"error":"slow_down","code":"1"}', 429)
-    with pytest.raises(WaitUntilAllowed) as raised:
+    with pytest.raises(RateLimitedError) as raised:
         adapter.find_order("BTCUSDT", CLIENT_ID)
     assert raised.value.retry_after_s == 60
     assert exchange.slept == []
@@ -278,7 +278,7 @@ def test_another_order_is_not_taken_for_ours(asked: tuple[Door, CcxtAdapter], na
     if place.all_orders:
         assert adapter.find_order("BTCUSDT", CLIENT_ID) is None
     else:
-        with pytest.raises(TryAgainLater) as raised:
+        with pytest.raises(TransientError) as raised:
             adapter.find_order("BTCUSDT", CLIENT_ID)
         assert raised.value.code == "doubtful_reply"
 
@@ -291,7 +291,7 @@ def test_an_order_without_an_id_puts_the_list_in_doubt(
 ) -> None:
     door, adapter = asked
     door.replies[place.request] = (200, place.holding([{}]))
-    with pytest.raises(TryAgainLater) as raised:
+    with pytest.raises(TransientError) as raised:
         adapter.find_order("BTCUSDT", CLIENT_ID)
     assert raised.value.code == "doubtful_reply"
 
@@ -308,7 +308,7 @@ def test_our_order_on_another_market_is_a_doubt(asked: tuple[Door, CcxtAdapter],
     for bitcoin, ether in (("BTC", "ETH"), ("XBT", "ETH"), ("btc", "eth")):
         order = order.replace(bitcoin, ether)
     door.replies[place.request] = (200, place.holding([json.loads(order)]))
-    with pytest.raises(TryAgainLater) as raised:
+    with pytest.raises(TransientError) as raised:
         adapter.find_order("BTCUSDT", CLIENT_ID)
     assert raised.value.code == "doubtful_reply"
 
@@ -343,7 +343,7 @@ def test_a_clock_that_stays_off_is_not_asked_about_for_ever(
     place = STAND_INS[name].places[0].request
     door.broken[place] = Broken('{"error":["EAPI:Invalid nonce"]}')
     door.replies["GET /0/public/Time"] = (200, {"error": [], "result": {"unixtime": NOW // 1000}})
-    with pytest.raises(TryAgainLater):
+    with pytest.raises(TransientError):
         adapter.find_order("BTCUSDT", CLIENT_ID)
     assert len(door.requests_to(place)) == 2
     assert exchange.slept == []

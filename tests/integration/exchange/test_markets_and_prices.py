@@ -9,8 +9,8 @@ from botbalance.engine import MarketRules
 from botbalance.exchange.adapter import Quote
 from botbalance.exchange.ccxt_adapter import CcxtAdapter
 
+from tests.integration.exchange.fake_exchanges import NOW, Body, Door, stood_in
 from tests.integration.exchange.simulated import Exchange
-from tests.integration.exchange.stand_ins import NOW, Body, Door, stood_in
 
 MARKETS: dict[str, dict[str, Body]] = {
     "okx": {
@@ -443,7 +443,7 @@ def test_a_market_is_told_with_its_grid_its_minimums_and_its_fee(told: tuple[Doo
 @pytest.mark.parametrize("name", TICKERS)
 def test_a_price_is_told_with_bid_and_ask(told: tuple[Door, CcxtAdapter], name: str) -> None:
     door, adapter = told
-    adapter.use_listings(list(adapter.market_listings(["BTCUSDT"]).values()))
+    adapter.load_listings(list(adapter.market_listings(["BTCUSDT"]).values()))
     request, reply = TICKERS[name]
     door.replies[request] = (200, reply)
     assert adapter.quotes(["BTCUSDT"]) == {"BTCUSDT": Quote(Decimal("40000.1"), Decimal(40_000), Decimal("40000.2"))}
@@ -452,7 +452,7 @@ def test_a_price_is_told_with_bid_and_ask(told: tuple[Door, CcxtAdapter], name: 
 @pytest.mark.parametrize("name", ["coinbase"])
 def test_coinbase_tells_everybody_the_last_price_only(told: tuple[Door, CcxtAdapter], name: str) -> None:
     _, adapter = told
-    adapter.use_listings(list(adapter.market_listings(["BTCUSDT"]).values()))
+    adapter.load_listings(list(adapter.market_listings(["BTCUSDT"]).values()))
     assert adapter.quotes(["BTCUSDT"]) == {"BTCUSDT": Quote(Decimal(40_000), None, None)}, name
 
 
@@ -463,7 +463,7 @@ def test_what_is_cached_of_a_market_is_all_that_it_takes_to_trade_there(
     door, adapter = told
     listings = list(adapter.market_listings(["BTCUSDT"]).values())
     with closing(CcxtAdapter(name, base_url=adapter._client.rerouted_to, sleep=lambda _: None)) as another:
-        another.use_listings(listings)
+        another.load_listings(listings)
         door.asked.clear()
         assert another._unified("BTCUSDT") == "BTC/USDT"
         assert door.asked == []

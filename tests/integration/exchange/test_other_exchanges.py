@@ -4,7 +4,7 @@ from collections.abc import Callable
 from decimal import Decimal
 
 import pytest
-from botbalance.errors import TryAgainLater
+from botbalance.errors import TransientError
 from botbalance.exchange.adapter import Refused, Unknown
 from botbalance.exchange.ccxt_adapter import CcxtAdapter
 
@@ -38,7 +38,7 @@ def connect(exchange: Exchange) -> Connect:
 
     def connect_to(name: str) -> CcxtAdapter:
         adapter = exchange.connect("key", "c2VjcmV0", name=name)
-        adapter.use_listings(listings)
+        adapter.load_listings(listings)
         return adapter
 
     return connect_to
@@ -61,9 +61,9 @@ def test_an_account_without_balances_is_a_fact(exchange: Exchange, connect: Conn
 def test_garbage_is_never_a_fact(exchange: Exchange, connect: Connect, name: str, body: str) -> None:
     exchange.api.everywhere = Fault.body(body)
     adapter = connect(name)
-    with pytest.raises(TryAgainLater):
+    with pytest.raises(TransientError):
         adapter.open_orders()
-    with pytest.raises(TryAgainLater):
+    with pytest.raises(TransientError):
         adapter.balances()
 
 

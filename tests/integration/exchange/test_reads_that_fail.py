@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from botbalance.errors import CallOwner, MendRequest, TryAgainLater, WaitUntilAllowed
+from botbalance.errors import CredentialsRejectedError, InvalidRequestError, RateLimitedError, TransientError
 from botbalance.exchange.adapter import Unknown
 from botbalance.exchange.ccxt_adapter import CcxtAdapter
 
@@ -51,8 +51,8 @@ GARBAGE = {
 }
 
 
-def failure_of(trader: CcxtAdapter, read: Read) -> TryAgainLater:
-    with pytest.raises(TryAgainLater) as raised:
+def failure_of(trader: CcxtAdapter, read: Read) -> TransientError:
+    with pytest.raises(TransientError) as raised:
         read(trader)
     return raised.value
 
@@ -198,7 +198,7 @@ def test_a_server_error_is_tried_again_later(trader: CcxtAdapter, exchange: Exch
     path, read = READS[name]
     exchange.api.faults["GET", path] = Fault.error(status, HTML)
     failure = failure_of(trader, read)
-    assert not isinstance(failure, WaitUntilAllowed)
+    assert not isinstance(failure, RateLimitedError)
     assert exchange.api.count("GET", path) == 3
     assert exchange.slept == [0.25, 1]
 
@@ -246,13 +246,16 @@ def test_a_read_that_fails_is_sent_again_and_then_answered(
 
 
 FINAL = {
-    "a rate limit": (Fault.error(429, "{}"), WaitUntilAllowed),
-    "a ban": (Fault.error(418, "{}"), WaitUntilAllowed),
-    "too much weight": (Fault.error(400, '{"code":-1003,"msg":"Too many requests queued."}'), WaitUntilAllowed),
-    "a bad request": (Fault.error(400, '{"code":-1102,"msg":"A mandatory parameter was not sent."}'), TryAgainLater),
-    "a wall": (Fault.error(403, HTML), TryAgainLater),
-    "a refused key": (Fault.error(401, '{"code":-2015,"msg":"Invalid API-key, IP, or permissions."}'), CallOwner),
-    "a bad symbol": (Fault.error(400, '{"code":-1121,"msg":"Invalid symbol."}'), MendRequest),
+    "a rate limit": (Fault.error(429, "{}"), RateLimitedError),
+    "a ban": (Fault.error(418, "{}"), RateLimitedError),
+    "too much weight": (Fault.error(400, '{"code":-1003,"msg":"Too many requests queued."}'), RateLimitedError),
+    "a bad request": (Fault.error(400, '{"code":-1102,"msg":"A mandatory parameter was not sent."}'), TransientError),
+    "a wall": (Fault.error(403, HTML), TransientError),
+    "a refused key": (
+        Fault.error(401, '{"code":-2015,"msg":"Invalid API-key, IP, or permissions."}'),
+        CredentialsRejectedError,
+    ),
+    "a bad symbol": (Fault.error(400, '{"code":-1121,"msg":"Invalid symbol."}'), InvalidRequestError),
 }
 
 
@@ -308,7 +311,7 @@ def test_a_read_that_ran_into_its_timeout_is_not_sent_again(exchange: Exchange, 
     listings = list(exchange.connect("", "").market_listings(["BTCUSDT", "ETHUSDT"]).values())
     with silent_exchange() as (host, url):
         adapter = replace(exchange, url=url).connect(timeout_s=0.05)
-        adapter.use_listings(listings)
+        adapter.load_listings(listings)
         assert failure_of(adapter, READS[name][1]).code == "exchange_unavailable"
         assert connections_to(host) == 1
     assert exchange.slept == []
@@ -318,7 +321,7 @@ def test_an_order_that_ran_into_its_timeout_is_unknown_and_not_sent_again(exchan
     listings = list(exchange.connect("", "").market_listings(["BTCUSDT"]).values())
     with silent_exchange() as (host, url):
         adapter = replace(exchange, url=url).connect(timeout_s=0.05)
-        adapter.use_listings(listings)
+        adapter.load_listings(listings)
         placement = adapter.place_order("BTCUSDT", "buy", Decimal(39_000), Decimal("0.01"), CLIENT_ID, post_only=True)
         assert isinstance(placement, Unknown)
         assert placement.retry_after_s is None
@@ -333,7 +336,7 @@ def test_a_rate_limit_says_how_long_to_wait(trader: CcxtAdapter, exchange: Excha
     body = '{"code":-1003,"msg":"Too many requests."}'
     exchange.api.faults["GET", path] = Fault.error(status, body, retry_after="17")
     failure = failure_of(trader, read)
-    assert isinstance(failure, WaitUntilAllowed)
+    assert isinstance(failure, RateLimitedError)
     assert failure.retry_after_s == 17
 
 
@@ -343,7 +346,7 @@ def test_a_rate_limit_without_a_usable_time_is_a_minute(
 ) -> None:
     exchange.api.faults["GET", "/api/v3/account"] = Fault.error(429, "{}", retry_after=retry_after)
     failure = failure_of(trader, READS["balances"][1])
-    assert isinstance(failure, WaitUntilAllowed)
+    assert isinstance(failure, RateLimitedError)
     assert failure.retry_after_s == 60
 
 
@@ -396,7 +399,7 @@ def test_a_key_without_permission_calls_for_its_owner(trader: CcxtAdapter, excha
     path, read = READS[name]
     body = '{"code":-2015,"msg":"Invalid API-key, IP, or permissions for action."}'
     exchange.api.faults["GET", path] = Fault.error(401, body)
-    with pytest.raises(CallOwner):
+    with pytest.raises(CredentialsRejectedError):
         read(trader)
 
 
@@ -407,7 +410,7 @@ def test_a_code_that_only_the_spot_market_has_keeps_its_meaning_at_a_local_addre
     """ccxt picks its table of errors by the official host."""
     path, read = READS[name]
     exchange.api.faults["GET", path] = Fault.error(400, '{"code":-2008,"msg":"Invalid Api-Key ID."}')
-    with pytest.raises(CallOwner):
+    with pytest.raises(CredentialsRejectedError):
         read(trader)
 
 

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 import pytest
-from botbalance.errors import CallOwner, TryAgainLater
+from botbalance.errors import CredentialsRejectedError, TransientError
 from botbalance.exchange.adapter import KEY_REFUSED, Placement, Refused, Unknown
 from botbalance.exchange.ccxt_adapter import CcxtAdapter
 
+from tests.integration.exchange.fake_exchanges import CLIENT_ID, NOW, Body, Door, stood_in
 from tests.integration.exchange.life_cycle_replies import LIVES
 from tests.integration.exchange.simulated import Exchange
-from tests.integration.exchange.stand_ins import CLIENT_ID, NOW, Body, Door, stood_in
 
 type Said = tuple[int, Body]
 
@@ -237,7 +237,7 @@ def test_a_refused_key_is_its_owners_business_when_something_is_read_too(
     door, adapter = refusing
     for said in [said for said, expected in SAID[name] if expected == KEY_REFUSED and said[0] >= 400]:
         door.replies[LIVES[name].balance] = said
-        with pytest.raises(CallOwner):
+        with pytest.raises(CredentialsRejectedError):
             adapter.balances()
 
 
@@ -247,7 +247,7 @@ def test_a_clock_that_gate_finds_wrong_is_no_reason_to_give_up_the_key(exchange:
         [expired] = [said for said, expected in SAID["gate"] if expected == NONCE]
         door.replies[life.balance] = expired
         door.replies["GET /api/v4/spot/time"] = (200, {"server_time": NOW})
-        with pytest.raises(TryAgainLater) as raised:
+        with pytest.raises(TransientError) as raised:
             adapter.balances()
         assert raised.value.code == "exchange_unavailable"
         assert [asked for asked, _ in door.asked].count("GET /api/v4/spot/time") == 1

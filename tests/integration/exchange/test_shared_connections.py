@@ -17,18 +17,18 @@ from typing import Any
 import pytest
 import requests
 from aiohttp import web
-from botbalance.exchange import ccxt_adapter, connections
+from botbalance.exchange import ccxt_adapter, http_pool
 from botbalance.exchange.ccxt_adapter import CcxtAdapter
-from botbalance.exchange.connections import Connections
+from botbalance.exchange.http_pool import Connections
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from workbench.exchange.binance_api import BinanceApi, Request, received, to_send
-from workbench.exchange.books import Books
-from workbench.exchange.market import FrozenPrices, Market
-from workbench.exchange.server import ExchangeServer
+from workbench.simulated_exchange.binance_api import BinanceApi, Request, received, to_send
+from workbench.simulated_exchange.market import FrozenPrices, Market
+from workbench.simulated_exchange.matching_engine import MatchingEngine
+from workbench.simulated_exchange.server import ExchangeServer
 
 PRICES = {"BTCUSDT": Decimal(40_000), "ETHUSDT": Decimal(2_500), "XRPUSDT": Decimal("0.5")}
 USERS = 24
@@ -43,7 +43,7 @@ def key_of(user: int) -> str:
 class WatchedApi(BinanceApi):
     """Knows every connection by its client's port, and leaves each client a cookie that names its key."""
 
-    def __init__(self, books: Books) -> None:
+    def __init__(self, books: MatchingEngine) -> None:
         super().__init__(books, weight_limit=1_000_000)
         self.connections: set[int] = set()
         self.requests: list[Request] = []
@@ -60,7 +60,7 @@ class WatchedApi(BinanceApi):
 
 @pytest.fixture
 def api() -> WatchedApi:
-    books = Books(Market.with_default_filters(PRICES, FrozenPrices()), partial_fill_probability=Decimal(0))
+    books = MatchingEngine(Market.with_default_filters(PRICES, FrozenPrices()), partial_fill_probability=Decimal(0))
     for user in range(USERS):
         books.open_account(key_of(user), f"secret of {user}", {"USDT": Decimal(1000 + user)})
     return WatchedApi(books)
@@ -88,7 +88,7 @@ def adapters(url: str, shared: Connections) -> list[CcxtAdapter]:
     ]
     listings = list(made[0].market_listings(PRICES).values())
     for adapter in made:
-        adapter.use_listings(listings)
+        adapter.load_listings(listings)
     return made
 
 
@@ -192,7 +192,7 @@ def test_nothing_that_is_shared_is_ever_changed(adapters: list[CcxtAdapter]) -> 
     for adapter in adapters[:2]:
         adapter.quotes(PRICES)
         adapter.balances()
-        adapter.key_rights()
+        adapter.key_permissions()
         adapter.clock_offset_ms()
         adapter.fees("BTCUSDT")
         adapter.place_order("BTCUSDT", "buy", Decimal(40_100), Decimal("0.001"), CLIENT_ID, post_only=False)
@@ -212,7 +212,7 @@ def test_markets_joined_from_single_ones_are_what_ccxt_makes_of_all(adapters: li
         documents = [json.loads(listings[symbol].document) for symbol in symbols]
         by_ccxt = ccxt_adapter._new_client("binance")
         by_ccxt.set_markets({document["symbol"]: document for document in documents})
-        adapters[1].use_listings([listings[symbol] for symbol in symbols])
+        adapters[1].load_listings([listings[symbol] for symbol in symbols])
         for name in ccxt_adapter._parsed("binance", listings["BTCUSDT"].document):
             joined, expected = getattr(adapters[1]._client, name), getattr(by_ccxt, name)
             assert joined == expected, name
@@ -220,7 +220,7 @@ def test_markets_joined_from_single_ones_are_what_ccxt_makes_of_all(adapters: li
 
 
 def test_no_markets_are_none(adapters: list[CcxtAdapter]) -> None:
-    adapters[0].use_listings([])
+    adapters[0].load_listings([])
     assert not adapters[0]._client.markets
 
 
@@ -298,7 +298,7 @@ def test_one_context_serves_every_connection(stranger: str, certificate: Path, m
 
     trusting = Context(ssl.PROTOCOL_TLS_CLIENT)
     trusting.load_verify_locations(certificate)
-    monkeypatch.setattr(connections, "_ssl_context", lambda: trusting)
+    monkeypatch.setattr(http_pool, "_ssl_context", lambda: trusting)
     with closing(Connections(1)) as shared:
         for _ in range(3):
             assert shared.session().get(stranger, timeout=5).status_code == 200

@@ -8,7 +8,7 @@ from botbalance.exchange.adapter import ExchangeOrder, ExchangeOrderStatus, Plac
 from botbalance.exchange.ccxt_adapter import CcxtAdapter
 
 from tests.integration.exchange.simulated import BALANCES, KEY, Exchange, Fault, running_exchange
-from workbench.exchange.market import FrozenPrices, Market, MarketSpec
+from workbench.simulated_exchange.market import FrozenPrices, Market, MarketSpec
 
 CLIENT_ID = "0123456789abcdef0123"
 ORDER = ("POST", "/api/v3/order")

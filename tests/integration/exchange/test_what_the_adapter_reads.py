@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 from botbalance.engine import Balance, MarketRules
-from botbalance.errors import CallOwner, MendRequest, TryAgainLater
+from botbalance.errors import CredentialsRejectedError, InvalidRequestError, TransientError
 from botbalance.exchange.adapter import ExchangeOrder, ExchangeOrderStatus, Placed, Quote
 from botbalance.exchange.ccxt_adapter import CcxtAdapter
 
 from tests.integration.exchange.simulated import KEY, SECRET, Exchange, Fault, running_exchange
-from workbench.exchange.binance_api import Reply
-from workbench.exchange.books import NewOrder, OrderType
-from workbench.exchange.market import FrozenPrices, Market, MarketSpec, market_spec_for
+from workbench.simulated_exchange.binance_api import Reply
+from workbench.simulated_exchange.market import FrozenPrices, Market, MarketSpec, market_spec_for
+from workbench.simulated_exchange.matching_engine import NewOrder, OrderType
 
 CLIENT_ID = "0123456789abcdef0123"
 TINY = Decimal("0.000000000000000001")
@@ -89,20 +89,20 @@ def test_a_listing_lets_another_adapter_trade_without_asking_for_all_markets(exc
     listings = exchange.connect("", "").market_listings(["BTCUSDT"])
     exchange.api.requests.clear()
     trader = exchange.connect()
-    trader.use_listings(list(listings.values()))
+    trader.load_listings(list(listings.values()))
     placed(trader)
     assert exchange.api.count("GET", "/api/v3/exchangeInfo") == 0
 
 
 def test_a_market_that_is_not_in_use_is_named(exchange: Exchange) -> None:
-    with pytest.raises(MendRequest, match="BTCUSDT"):
+    with pytest.raises(InvalidRequestError, match="BTCUSDT"):
         exchange.connect("", "").quotes(["BTCUSDT"])
 
 
 def test_listings_that_are_put_in_use_replace_the_former_ones(trader: CcxtAdapter) -> None:
-    trader.use_listings(list(trader.market_listings(["ETHUSDT"]).values()))
+    trader.load_listings(list(trader.market_listings(["ETHUSDT"]).values()))
     assert trader.quotes(["ETHUSDT"]).keys() == {"ETHUSDT"}
-    with pytest.raises(MendRequest, match="BTCUSDT"):
+    with pytest.raises(InvalidRequestError, match="BTCUSDT"):
         trader.quotes(["BTCUSDT"])
 
 
@@ -112,14 +112,14 @@ def test_a_market_without_a_usable_grid_is_a_doubtful_reply(exchange: Exchange) 
     for entry in info["symbols"][0]["filters"]:
         entry.update({name: "0.00000000" for name in ("tickSize", "stepSize") if name in entry})
     exchange.api.faults["GET", "/api/v3/exchangeInfo"] = Fault.body(json.dumps(info))
-    with pytest.raises(TryAgainLater) as raised:
+    with pytest.raises(TransientError) as raised:
         adapter.market_listings([info["symbols"][0]["symbol"]])
     assert raised.value.code == "doubtful_reply"
 
 
 @pytest.mark.parametrize("exchange_name", ["nosuchexchange", "base", "pro"])
 def test_an_exchange_that_ccxt_lacks_is_the_request_s_fault(exchange_name: str) -> None:
-    with pytest.raises(MendRequest, match=exchange_name):
+    with pytest.raises(InvalidRequestError, match=exchange_name):
         CcxtAdapter(exchange_name)
 
 
@@ -193,7 +193,7 @@ def test_open_orders_on_markets_that_are_not_in_use_are_seen_too(exchange: Excha
         KEY, NewOrder("XRPUSDT", "buy", OrderType.LIMIT, "by-hand", qty=Decimal(100), price=Decimal("0.45"))
     )
     trader = exchange.connect()
-    trader.use_listings(list(trader.market_listings(["BTCUSDT"]).values()))
+    trader.load_listings(list(trader.market_listings(["BTCUSDT"]).values()))
     assert [order.symbol for order in trader.open_orders()] == ["XRPUSDT"]
 
 
@@ -281,7 +281,7 @@ def test_only_the_order_s_own_trades_are_asked_for(trader: CcxtAdapter, exchange
 @pytest.mark.parametrize(("api_key", "secret"), [("x" * 64, SECRET), ("short", SECRET), (KEY, "another secret")])
 def test_a_key_that_the_exchange_refuses_calls_for_its_owner(exchange: Exchange, api_key: str, secret: str) -> None:
     trader = exchange.trader(api_key, secret)
-    with pytest.raises(CallOwner) as raised:
+    with pytest.raises(CredentialsRejectedError) as raised:
         trader.balances()
     assert raised.value.code == "exchange_key_refused"
     assert secret not in str(raised.value)
@@ -290,14 +290,14 @@ def test_a_key_that_the_exchange_refuses_calls_for_its_owner(exchange: Exchange,
 def test_a_key_that_is_revoked_while_in_use_calls_for_its_owner(trader: CcxtAdapter, exchange: Exchange) -> None:
     trader.balances()
     exchange.books.revoke_key(KEY)
-    with pytest.raises(CallOwner):
+    with pytest.raises(CredentialsRejectedError):
         trader.open_orders()
 
 
 def test_a_revoked_key_that_looks_like_a_ban_calls_for_its_owner(trader: CcxtAdapter, exchange: Exchange) -> None:
     body = '{"code":-2015,"msg":"Invalid API-key, IP, or permissions for action."}'
     exchange.api.faults["GET", "/api/v3/account"] = Fault(Reply(429, body))
-    with pytest.raises(CallOwner):
+    with pytest.raises(CredentialsRejectedError):
         trader.balances()
 
 

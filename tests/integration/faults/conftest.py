@@ -8,13 +8,13 @@ import pytest
 from botbalance.exchange.adapter import Placement
 from botbalance.exchange.ccxt_adapter import CcxtAdapter
 
-from workbench.cloud import Cloud
-from workbench.exchange.binance_api import Reply, Request
-from workbench.exchange.books import Books, Order
-from workbench.exchange.market import FrozenPrices, Market
-from workbench.exchange.server import ExchangeServer
+from workbench.aws.emulator import AwsEmulator
 from workbench.faults.exchange import FaultyExchange
 from workbench.faults.injector import Fault, Injector
+from workbench.simulated_exchange.binance_api import Reply, Request
+from workbench.simulated_exchange.market import FrozenPrices, Market
+from workbench.simulated_exchange.matching_engine import MatchingEngine, Order
+from workbench.simulated_exchange.server import ExchangeServer
 
 FIRST_PRICES = {"BTCUSDT": Decimal(40_000), "ETHUSDT": Decimal(2_500), "XRPUSDT": Decimal("0.5")}
 KEY, OTHER_KEY = "k" * 64, "o" * 64
@@ -45,7 +45,7 @@ class Exchange:
 
     def __post_init__(self) -> None:
         self.market = Market.with_default_filters(FIRST_PRICES, FrozenPrices(start_ms=START * 1000))
-        self.books = Books(self.market, partial_fill_probability=Decimal(0), clock=lambda: self.now * 1000)
+        self.books = MatchingEngine(self.market, partial_fill_probability=Decimal(0), clock=lambda: self.now * 1000)
         for key in (KEY, OTHER_KEY):
             self.books.open_account(key, SECRET, BALANCES)
         self.injector = Injector(lambda: self.now)
@@ -61,7 +61,7 @@ class Exchange:
             "binance", api_key=key, secret=SECRET, base_url=self.url, timeout_s=timeout_s, sleep=lambda _: None
         )
         self.adapters.append(adapter)
-        adapter.use_listings(list(adapter.market_listings(FIRST_PRICES).values()))
+        adapter.load_listings(list(adapter.market_listings(FIRST_PRICES).values()))
         self.observed.clear()
         return adapter
 
@@ -93,7 +93,7 @@ def trader(exchange: Exchange) -> CcxtAdapter:
 @pytest.fixture(scope="session")
 def ministack() -> Iterator[str]:
     """The URL of a DynamoDB and a KMS outside of this process."""
-    cloud = Cloud()
+    cloud = AwsEmulator()
     try:
         url = cloud.start()
         cloud.wait()

@@ -46,7 +46,7 @@ def engine(request: pytest.FixtureRequest) -> Iterator[str | None]:
             yield None
 
 
-class World:
+class TradingHarness:
     """Clients that can be made to fail, a table, and an honest client to look at it."""
 
     def __init__(self, engine: str | None, injector: Injector) -> None:
@@ -105,9 +105,9 @@ def item(user: str, n: int) -> dict[str, Any]:
 
 
 @pytest.fixture
-def world(engine: str | None) -> Iterator[World]:
-    with no_backoff(), closing(World(engine, Injector(lambda: START))) as world:
-        yield world
+def harness(engine: str | None) -> Iterator[TradingHarness]:
+    with no_backoff(), closing(TradingHarness(engine, Injector(lambda: START))) as harness:
+        yield harness
 
 
 def failure(request: Callable[[], object]) -> str:
@@ -136,14 +136,16 @@ THERE = [("ann", 1)]
         (K.DB_TIMEOUT_APPLIED, 3, "ReadTimeoutError", THERE),
     ],
 )
-def test_a_conditional_write_struck(world: World, kind: FaultKind, attempts: int, seen: str, stored: list[Any]) -> None:
-    world.injector.script(kind, Where.DATABASE_WRITE, of="ann", about=world.table, attempts=attempts)
-    assert failure(world.put) == seen
-    assert world.stored() == stored
-    assert world.injector.counts() == {kind: 1}
-    (hit,) = world.injector.hits()
+def test_a_conditional_write_struck(
+    harness: TradingHarness, kind: FaultKind, attempts: int, seen: str, stored: list[Any]
+) -> None:
+    harness.injector.script(kind, Where.DATABASE_WRITE, of="ann", about=harness.table, attempts=attempts)
+    assert failure(harness.put) == seen
+    assert harness.stored() == stored
+    assert harness.injector.counts() == {kind: 1}
+    (hit,) = harness.injector.hits()
     assert (hit.subject, hit.path, hit.at, hit.fault.attempts) == ("ann", "dynamodb.PutItem", START, attempts)
-    assert failure(lambda: world.put("ann", 2)) == ""
+    assert failure(lambda: harness.put("ann", 2)) == ""
 
 
 @pytest.mark.parametrize(
@@ -155,38 +157,40 @@ def test_a_conditional_write_struck(world: World, kind: FaultKind, attempts: int
         (K.DB_TIMEOUT_APPLIED, 3, "ReadTimeoutError", THERE),
     ],
 )
-def test_a_transaction_struck(world: World, kind: FaultKind, attempts: int, seen: str, stored: list[Any]) -> None:
-    world.injector.script(kind, Where.TRANSACTION, of="ann", attempts=attempts)
-    assert failure(world.transact) == seen
-    assert world.stored() == stored
+def test_a_transaction_struck(
+    harness: TradingHarness, kind: FaultKind, attempts: int, seen: str, stored: list[Any]
+) -> None:
+    harness.injector.script(kind, Where.TRANSACTION, of="ann", attempts=attempts)
+    assert failure(harness.transact) == seen
+    assert harness.stored() == stored
 
 
-def test_a_cancelled_transaction_says_which_part_was_in_the_way(world: World) -> None:
-    world.injector.script(K.TRANSACTION_CONFLICT, Where.TRANSACTION)
-    with pytest.raises(world.dynamodb.exceptions.TransactionCanceledException) as raised:
-        world.transact()
+def test_a_cancelled_transaction_says_which_part_was_in_the_way(harness: TradingHarness) -> None:
+    harness.injector.script(K.TRANSACTION_CONFLICT, Where.TRANSACTION)
+    with pytest.raises(harness.dynamodb.exceptions.TransactionCanceledException) as raised:
+        harness.transact()
     reasons = raised.value.response["CancellationReasons"]
     assert [reason.get("Code") for reason in reasons] == ["TransactionConflict", "None"]
 
 
 @pytest.mark.parametrize("variant", KINDS[K.THROTTLED].variants)
-def test_throttling_comes_under_both_its_names(world: World, variant: str) -> None:
-    world.injector.script(K.THROTTLED, Where.DATABASE_READ, variant=variant, attempts=3)
-    assert failure(lambda: world.dynamodb.get_item(TableName=world.table, Key=item("ann", 1))) == variant
+def test_throttling_comes_under_both_its_names(harness: TradingHarness, variant: str) -> None:
+    harness.injector.script(K.THROTTLED, Where.DATABASE_READ, variant=variant, attempts=3)
+    assert failure(lambda: harness.dynamodb.get_item(TableName=harness.table, Key=item("ann", 1))) == variant
 
 
-def test_a_batch_that_is_not_processed(world: World) -> None:
-    world.injector.script(K.UNPROCESSED, Where.BATCH_WRITE)
-    writes: Any = {world.table: [{"PutRequest": {"Item": {**item("ann", 1), "blob": {"B": b"\0\1"}}}}]}
-    answer = world.dynamodb.batch_write_item(RequestItems=writes)
+def test_a_batch_that_is_not_processed(harness: TradingHarness) -> None:
+    harness.injector.script(K.UNPROCESSED, Where.BATCH_WRITE)
+    writes: Any = {harness.table: [{"PutRequest": {"Item": {**item("ann", 1), "blob": {"B": b"\0\1"}}}}]}
+    answer = harness.dynamodb.batch_write_item(RequestItems=writes)
     assert answer["UnprocessedItems"] == writes
-    assert world.stored() == []
-    assert world.dynamodb.batch_write_item(RequestItems=writes)["UnprocessedItems"] == {}
-    world.injector.script(K.UNPROCESSED, Where.BATCH_READ)
-    reads: Any = {world.table: {"Keys": [item("ann", 1)]}}
-    unread = world.dynamodb.batch_get_item(RequestItems=reads)
+    assert harness.stored() == []
+    assert harness.dynamodb.batch_write_item(RequestItems=writes)["UnprocessedItems"] == {}
+    harness.injector.script(K.UNPROCESSED, Where.BATCH_READ)
+    reads: Any = {harness.table: {"Keys": [item("ann", 1)]}}
+    unread = harness.dynamodb.batch_get_item(RequestItems=reads)
     assert (unread["Responses"], unread["UnprocessedKeys"]) == ({}, reads)
-    assert len(world.dynamodb.batch_get_item(RequestItems=reads)["Responses"][world.table]) == 1
+    assert len(harness.dynamodb.batch_get_item(RequestItems=reads)["Responses"][harness.table]) == 1
 
 
 @pytest.mark.parametrize(
@@ -197,17 +201,17 @@ def test_a_batch_that_is_not_processed(world: World) -> None:
         ("ThrottlingException", 3, "ThrottlingException"),
     ],
 )
-def test_kms_does_not_decrypt(world: World, variant: str, attempts: int, seen: str) -> None:
+def test_kms_does_not_decrypt(harness: TradingHarness, variant: str, attempts: int, seen: str) -> None:
     context = {"user_id": "ann", "exchange": "binance"}
-    secret = world.kms.encrypt(KeyId=world.key_id, Plaintext=b"secret", EncryptionContext=context)["CiphertextBlob"]
-    world.injector.script(K.KMS_FAILED, Where.DECRYPTION, of="ann", variant=variant, attempts=attempts)
-    assert failure(lambda: world.kms.decrypt(CiphertextBlob=secret, EncryptionContext=context)) == seen
-    assert [(hit.subject, hit.path) for hit in world.injector.hits()] == [("ann", "kms.Decrypt")]
+    secret = harness.kms.encrypt(KeyId=harness.key_id, Plaintext=b"secret", EncryptionContext=context)["CiphertextBlob"]
+    harness.injector.script(K.KMS_FAILED, Where.DECRYPTION, of="ann", variant=variant, attempts=attempts)
+    assert failure(lambda: harness.kms.decrypt(CiphertextBlob=secret, EncryptionContext=context)) == seen
+    assert [(hit.subject, hit.path) for hit in harness.injector.hits()] == [("ann", "kms.Decrypt")]
 
 
-def test_whom_a_request_is_about(world: World) -> None:
+def test_whom_a_request_is_about(harness: TradingHarness) -> None:
     key, values = item("ann", 1), {":user": {"S": "ann"}}
-    name, client = world.table, world.dynamodb
+    name, client = harness.table, harness.dynamodb
     requests: dict[Where, list[Callable[[], object]]] = {
         Where.DATABASE_READ: [
             lambda: client.get_item(TableName=name, Key=key),
@@ -225,7 +229,7 @@ def test_whom_a_request_is_about(world: World) -> None:
             lambda: client.update_item(TableName=name, Key=key, UpdateExpression="REMOVE a"),
             lambda: client.delete_item(TableName=name, Key=key),
         ],
-        Where.TRANSACTION: [world.transact],
+        Where.TRANSACTION: [harness.transact],
         Where.BATCH_WRITE: [
             lambda: client.batch_write_item(RequestItems={name: [{"PutRequest": {"Item": key}}]}),
             lambda: client.batch_write_item(RequestItems={name: [{"DeleteRequest": {"Key": key}}]}),
@@ -234,25 +238,25 @@ def test_whom_a_request_is_about(world: World) -> None:
     }
     for where, every in requests.items():
         for request in every:
-            world.injector.script(K.DB_TIMEOUT, where, of="ben", about=name)
-            world.injector.script(K.DB_TIMEOUT, where, of="ann", about="another table")
-            before = len(world.injector.unplayed())
+            harness.injector.script(K.DB_TIMEOUT, where, of="ben", about=name)
+            harness.injector.script(K.DB_TIMEOUT, where, of="ann", about="another table")
+            before = len(harness.injector.unplayed())
             assert failure(request) == ""
-            assert len(world.injector.unplayed()) == before
-            world.injector.script(K.DB_TIMEOUT, where, of="ann", about=name, attempts=3)
+            assert len(harness.injector.unplayed()) == before
+            harness.injector.script(K.DB_TIMEOUT, where, of="ann", about=name, attempts=3)
             assert failure(request) == "ReadTimeoutError"
 
 
-def test_what_several_share_is_nobodys_own(world: World) -> None:
-    world.injector.script(K.DB_TIMEOUT, Where.BATCH_READ)
-    world.dynamodb.batch_get_item(RequestItems={world.table: {"Keys": [item("ann", 1), item("ben", 1)]}})
-    assert [hit.subject for hit in world.injector.hits()] == [None]
+def test_what_several_share_is_nobodys_own(harness: TradingHarness) -> None:
+    harness.injector.script(K.DB_TIMEOUT, Where.BATCH_READ)
+    harness.dynamodb.batch_get_item(RequestItems={harness.table: {"Keys": [item("ann", 1), item("ben", 1)]}})
+    assert [hit.subject for hit in harness.injector.hits()] == [None]
 
 
-def test_what_is_not_in_the_table_of_faults_is_let_alone(world: World) -> None:
-    world.injector.script(K.DB_TIMEOUT, Where.DATABASE_READ)
-    assert world.dynamodb.describe_table(TableName=world.table)["Table"]["TableName"] == world.table
-    assert world.injector.unplayed() == [K.DB_TIMEOUT]
+def test_what_is_not_in_the_table_of_faults_is_let_alone(harness: TradingHarness) -> None:
+    harness.injector.script(K.DB_TIMEOUT, Where.DATABASE_READ)
+    assert harness.dynamodb.describe_table(TableName=harness.table)["Table"]["TableName"] == harness.table
+    assert harness.injector.unplayed() == [K.DB_TIMEOUT]
 
 
 def test_no_backoff_ends_with_its_block() -> None:
@@ -266,18 +270,18 @@ def test_no_backoff_ends_with_its_block() -> None:
 USERS = [f"user-{number}" for number in range(6)]
 
 
-def work(world: World, user: str, tick: int) -> list[str]:
+def work(harness: TradingHarness, user: str, tick: int) -> list[str]:
     """What a user's requests of one tick came to."""
-    table, key = world.table, item(user, tick)
+    table, key = harness.table, item(user, tick)
     context = {"user_id": user}
-    secret = world.kms.encrypt(KeyId=world.key_id, Plaintext=b"s", EncryptionContext=context)["CiphertextBlob"]
+    secret = harness.kms.encrypt(KeyId=harness.key_id, Plaintext=b"s", EncryptionContext=context)["CiphertextBlob"]
     return [
-        failure(lambda: world.dynamodb.get_item(TableName=table, Key=key)),
-        failure(lambda: world.put(user, tick)),
-        failure(lambda: world.transact(user, -tick)),
-        failure(lambda: world.dynamodb.delete_item(TableName=table, Key=key)),
-        failure(lambda: world.dynamodb.batch_write_item(RequestItems={table: [{"PutRequest": {"Item": key}}]})),
-        failure(lambda: world.kms.decrypt(CiphertextBlob=secret, EncryptionContext=context)),
+        failure(lambda: harness.dynamodb.get_item(TableName=table, Key=key)),
+        failure(lambda: harness.put(user, tick)),
+        failure(lambda: harness.transact(user, -tick)),
+        failure(lambda: harness.dynamodb.delete_item(TableName=table, Key=key)),
+        failure(lambda: harness.dynamodb.batch_write_item(RequestItems={table: [{"PutRequest": {"Item": key}}]})),
+        failure(lambda: harness.kms.decrypt(CiphertextBlob=secret, EncryptionContext=context)),
     ]
 
 
@@ -285,16 +289,16 @@ def at_random(engine: str | None, seed: int, order: Callable[[Callable[[str], No
     """Ten ticks of every user: what they met, what they saw, and what is stored in the end."""
     now = [START]
     injector = Injector(lambda: now[0], seed=seed, kinds=AWS_KINDS, rate=0.1)
-    with no_backoff(), closing(World(engine, injector)) as world:
+    with no_backoff(), closing(TradingHarness(engine, injector)) as harness:
         seen: dict[str, list[str]] = {user: [] for user in USERS}
         for tick in range(1, 11):
             now[0] += 30
-            order(lambda user, tick=tick: seen[user].extend(work(world, user, tick)))  # type: ignore[misc]
+            order(lambda user, tick=tick: seen[user].extend(work(harness, user, tick)))  # type: ignore[misc]
         met: dict[str | None, list[Hit]] = {user: [] for user in USERS}
         for hit in injector.hits():
             met[hit.subject].append(hit)
         assert injector.counts() == Counter(hit.fault.kind for hits in met.values() for hit in hits)
-        return met, seen, world.stored()
+        return met, seen, harness.stored()
 
 
 def in_threads(tick: Callable[[str], None]) -> None:
@@ -324,7 +328,7 @@ def test_some_faults_are_absorbed_and_some_are_not(ministack: str) -> None:
 @pytest.mark.parametrize("kind", AWS_KINDS)
 def test_every_kind_strikes_at_random(ministack: str, kind: FaultKind) -> None:
     injector = Injector(lambda: START + Random(kind).randint(0, 1_000), seed=5, kinds=[kind], rate=0.5)
-    with no_backoff(), closing(World(ministack, injector)) as world:
+    with no_backoff(), closing(TradingHarness(ministack, injector)) as harness:
         for tick in range(1, 11):
-            work(world, "ann", tick)
+            work(harness, "ann", tick)
     assert set(injector.counts()) == {kind}

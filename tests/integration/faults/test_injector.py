@@ -4,16 +4,16 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from workbench.faults.injector import Fault, Injector, Occasion
+from workbench.faults.injector import Fault, Injector, RequestInfo
 from workbench.faults.kinds import FaultKind, Where
 
 START = 1_700_000_010
-PUT = Occasion(Where.DATABASE_WRITE, "ann", "dynamodb.PutItem", frozenset({"orders"}))
-SHARED = Occasion(Where.BATCH_READ, None, "dynamodb.BatchGetItem", frozenset({"cache"}))
+PUT = RequestInfo(Where.DATABASE_WRITE, "ann", "dynamodb.PutItem", frozenset({"orders"}))
+SHARED = RequestInfo(Where.BATCH_READ, None, "dynamodb.BatchGetItem", frozenset({"cache"}))
 KINDS = [FaultKind.DB_TIMEOUT, FaultKind.THROTTLED]
 
 
-def met(injector: Injector, occasion: Occasion, times: int) -> list[Fault | None]:
+def met(injector: Injector, occasion: RequestInfo, times: int) -> list[Fault | None]:
     return [injector.strike(occasion) for _ in range(times)]
 
 

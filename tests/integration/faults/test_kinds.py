@@ -1,7 +1,7 @@
 """The names by which faults are asked for."""
 
 import pytest
-from botbalance.errors import MendRequest
+from botbalance.errors import InvalidRequestError
 
 from workbench.faults.injector import Injector
 from workbench.faults.kinds import KINDS, FaultKind, Where, kinds_named
@@ -29,7 +29,7 @@ def test_kinds_are_named_in_a_list() -> None:
 
 @pytest.mark.parametrize("names", ["", "LIMITED", "limited,", "limited;banned", "all,limited", "everything"])
 def test_any_other_name_is_refused_with_those_there_are(names: str) -> None:
-    with pytest.raises(MendRequest, match=r"expected all or some of not_received, .*kms_failed") as raised:
+    with pytest.raises(InvalidRequestError, match=r"expected all or some of not_received, .*kms_failed") as raised:
         kinds_named(names)
     assert raised.value.code == "unknown_fault"
 

@@ -15,9 +15,9 @@ from moto import mock_aws
 
 from tests.integration.faults.conftest import Exchange
 from workbench.faults.aws import AwsFaults, no_backoff
+from workbench.faults.crash_points import CrashPoints
 from workbench.faults.injector import Injector
 from workbench.faults.kinds import FaultKind, Where
-from workbench.faults.lifeline import Lifeline
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -41,7 +41,7 @@ class Worker:
         self.boundaries: list[str] = []
         self.ends_at = ends_at
         self.injector = Injector(lambda: 0)
-        self.lifeline = Lifeline(self.on_boundary)
+        self.lifeline = CrashPoints(self.on_boundary)
         self.dynamodb: DynamoDBClient = boto3.client("dynamodb", **NOBODY)
         AwsFaults(self.injector, self.lifeline).watch(self.dynamodb)
 
@@ -114,7 +114,7 @@ def test_the_dead_write_nothing_any_more(honest: "DynamoDBClient", side: str, do
 
 
 def test_an_exception_of_any_kind_ends_it(honest: "DynamoDBClient") -> None:
-    lifeline = Lifeline(lambda _: (_ for _ in ()).throw(ConnectTimeoutError(endpoint_url="")))
+    lifeline = CrashPoints(lambda _: (_ for _ in ()).throw(ConnectTimeoutError(endpoint_url="")))
     for _ in range(2):
         with pytest.raises(ConnectTimeoutError):
             lifeline.boundary("before anything")
@@ -153,13 +153,13 @@ KILLED = """
 import os, signal, sys, boto3
 from workbench.faults.aws import AwsFaults
 from workbench.faults.injector import Injector
-from workbench.faults.lifeline import Lifeline
+from workbench.faults.crash_points import CrashPoints
 
 url, side = sys.argv[1:]
 client = boto3.client("dynamodb", endpoint_url=url, region_name="us-east-1", aws_access_key_id="local",
                       aws_secret_access_key="local")
 end = lambda name: os.kill(os.getpid(), signal.SIGKILL) if name == f"{side} dynamodb.PutItem" else None
-AwsFaults(Injector(lambda: 0), Lifeline(end)).watch(client)
+AwsFaults(Injector(lambda: 0), CrashPoints(end)).watch(client)
 try:
     client.put_item(TableName="things", Item={"key": {"S": side}})
 finally:

@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from workbench.exchange.binance_api import Reply, Request
-from workbench.exchange.books import Books, epoch_ms
-from workbench.exchange.market import Market
-from workbench.exchange.random_walk import RandomWalk
 from workbench.faults.exchange import FaultyExchange, Violation
 from workbench.faults.injector import Fault, Hit, Injector
 from workbench.faults.kinds import KINDS, FaultKind, Where
+from workbench.simulated_exchange.binance_api import Reply, Request
+from workbench.simulated_exchange.market import Market
+from workbench.simulated_exchange.matching_engine import MatchingEngine, epoch_ms
+from workbench.simulated_exchange.random_walk import RandomWalk
 
 START, TICK_S = 1_700_000_010, 30
 KEYS = [letter * 64 for letter in "abcdefgh"]
@@ -47,7 +47,7 @@ class Run:
     def __post_init__(self) -> None:
         first_prices = {"BTCUSDT": Decimal(40_000), "ETHUSDT": Decimal(2_500)}
         self.market = Market.with_default_filters(first_prices, RandomWalk(seed=1, volatility=0.004))
-        self.books = Books(self.market, partial_fill_probability=Decimal("0.5"), clock=lambda: self.now * 1000)
+        self.books = MatchingEngine(self.market, partial_fill_probability=Decimal("0.5"), clock=lambda: self.now * 1000)
         self.injector = Injector(lambda: self.now, seed=self.seed, kinds=list(self.kinds), rate=self.rate)
         self.api = FaultyExchange(self.books, self.injector, lambda *told: self.observed.append(told))
         for key in KEYS:

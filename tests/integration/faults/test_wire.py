@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.integration.faults.conftest import Exchange
-from workbench.exchange.server import ExchangeServer
 from workbench.faults.kinds import FaultKind, Where
+from workbench.simulated_exchange.server import ExchangeServer
 
 K = FaultKind
 PATH = "/api/v3/ticker/24hr"

@@ -9,8 +9,8 @@ from uuid import uuid4
 
 import requests
 
-from workbench.exchange.books import Account
-from workbench.stack import Stack
+from workbench.local.stack import Stack
+from workbench.simulated_exchange.matching_engine import Account
 
 STRATEGY = "/api/me/strategies/rebalance/"
 PLAN = "/api/me/strategies/rebalance/plan/"

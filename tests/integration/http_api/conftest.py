@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.integration.http_api.client import Client, trader
-from workbench.stack import Options, Stack
+from workbench.local.stack import Options, Stack
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from reference.document import openapi_document
+from openapi.document import openapi_document
 
 DOCUMENT = openapi_document()
 

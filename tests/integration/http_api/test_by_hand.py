@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from tests.integration.http_api.client import AUTOPILOT, EXECUTE, ORDERS, PLAN, Client, problem
-from workbench.stack import Options, Stack
+from workbench.local.stack import Options, Stack
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from tests.integration.http_api.client import (
     problem,
     trader,
 )
-from workbench.stack import Stack
+from workbench.local.stack import Stack
 
 
 def items_of(client: Client) -> dict[str, dict[str, Any]]:

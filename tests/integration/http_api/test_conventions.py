@@ -21,7 +21,7 @@ from tests.integration.http_api.client import (
     problem,
     trader,
 )
-from workbench.stack import Options, Stack
+from workbench.local.stack import Options, Stack
 
 ORIGIN = "https://app.example.com"
 BODY = json.dumps(GOOD_STRATEGY)

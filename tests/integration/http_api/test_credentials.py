@@ -17,7 +17,7 @@ from tests.integration.http_api.client import (
     problem,
     trader,
 )
-from workbench.stack import Stack
+from workbench.local.stack import Stack
 
 NO_KEYS: dict[str, list[str]] = {"credentials": []}
 

@@ -20,7 +20,7 @@ from tests.integration.http_api.client import (
     problem,
     trader,
 )
-from workbench.stack import Stack
+from workbench.local.stack import Stack
 
 TEN_THOUSAND = Decimal(10_000)
 

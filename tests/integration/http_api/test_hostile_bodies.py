@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.integration.http_api.client import AUTOPILOT, CREDENTIALS, GOOD_STRATEGY, STRATEGY, Client, newcomer, problem
-from workbench.stack import Stack
+from workbench.local.stack import Stack
 
 PUTS = [STRATEGY, AUTOPILOT, CREDENTIALS]
 BODIES: dict[str, bytes] = {

@@ -16,8 +16,8 @@ from botbalance import bootstrap
 
 from tests.integration.http_api.client import AUTOPILOT, DECISIONS, EXECUTE, FILLS, Client, key_of, trader
 from tests.integration.http_api.samples import Operation, name_of, operations, values_of
-from workbench.stack import Options, Stack
-from workbench.template import read_template
+from workbench.aws.template import read_template
+from workbench.local.stack import Options, Stack
 
 OF_A_USER = [operation for operation in operations() if not operation.public]
 LONG_ENOUGH = 7

@@ -10,7 +10,7 @@ import pytest
 from botbalance import bootstrap
 
 from tests.integration.http_api.client import BALANCES, EXECUTE, ORDERS, PLAN, SUMMARY, Client, trader
-from workbench.stack import Options, Stack
+from workbench.local.stack import Options, Stack
 
 PLAIN_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]*[1-9])?")
 ODD_HOLDINGS = {

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.integration.http_api.client import AUTOPILOT, DECISIONS, EXECUTE, ORDERS, Client, problem, trader
-from workbench.stack import Options, Stack
+from workbench.local.stack import Options, Stack
 
 FIELDS_OF_AN_ORDER = {
     "client_order_id",

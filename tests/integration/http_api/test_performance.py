@@ -11,7 +11,7 @@ from tests.integration.http_api.client import (
     account_of,
     trader,
 )
-from workbench.stack import Stack
+from workbench.local.stack import Stack
 
 
 def move(stack: Stack, symbol: str, factor: str) -> None:

@@ -3,8 +3,8 @@
 import pytest
 
 from tests.integration.http_api.client import Client, newcomer, problem, trader
-from workbench.stack import Stack
-from workbench.template import Route, read_template
+from workbench.aws.template import Route, read_template
+from workbench.local.stack import Stack
 
 ROUTES = sorted(read_template().routes(), key=lambda route: (route.path, route.method))
 SAMPLE = {"client_order_id": "0123456789abcdef0123", "ts_tick": "1700000010"}

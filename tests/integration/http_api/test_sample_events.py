@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from workbench.lambda_runtime import LambdaRuntime
-from workbench.stack import Stack
-from workbench.template import read_template
+from workbench.aws.template import read_template
+from workbench.local.lambda_runtime import LambdaRuntime
+from workbench.local.stack import Stack
 
 EVENTS = Path(__file__).parents[3] / "events"
 FUNCTIONS = read_template().functions()

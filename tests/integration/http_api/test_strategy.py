@@ -16,7 +16,7 @@ from tests.integration.http_api.client import (
     problem,
     trader,
 )
-from workbench.stack import Stack
+from workbench.local.stack import Stack
 
 WHICHEVER = {"If-Match": "*"}
 

@@ -9,10 +9,10 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from botbalance.exchange.client_ids import _LOOKUPS
+from botbalance.exchange.client_order_ids import _LOOKUPS
 from botbalance.settings import Settings
 
-from workbench.application import HANDLERS, ROOT, build_application, find_uv
+from workbench.aws.build import HANDLERS, ROOT, build_application, find_uv
 
 LARGEST_BYTES = 60_000_000
 TABLES = {name.upper(): name for name in Settings.model_fields if name.endswith("_table")}
@@ -115,10 +115,10 @@ def test_the_description_of_the_api_is_made_there_too(build: Build) -> None:
     program = f"""
 import json, os
 os.environ |= {TABLES!r}
-from reference.app import lambda_handler
+from openapi.app import lambda_handler
 event = json.loads({(ROOT / "events/reference.json").read_text()!r})
 class Context:
-    function_name = memory_limit_in_mb = invoked_function_arn = aws_request_id = "reference"
+    function_name = memory_limit_in_mb = invoked_function_arn = aws_request_id = "openapi"
 print(len(json.loads(lambda_handler(event, Context)["body"])["paths"]))
 """
     assert int(in_layers_alone(build("x86_64"), program)) > 10
@@ -132,14 +132,14 @@ def test_idempotency_keys_find_all_that_they_need(build: Build) -> None:
 
 def test_every_exchange_can_be_signed_for(build: Build) -> None:
     program = f"""
-from botbalance.errors import TryAgainLater
+from botbalance.errors import TransientError
 from botbalance.exchange.ccxt_adapter import CcxtAdapter
 for name in {EXCHANGES!r}:
     key = {{"api_key": "k" * 32, "secret": "c2VjcmV0" * 8, "password": "p"}}
     account = CcxtAdapter(name, base_url="http://127.0.0.1:9", sleep=lambda _: None, timeout_s=1, **key)
     try:
         account.balances()
-    except TryAgainLater as error:  # nobody answers there, but everything up to the request was at hand
+    except TransientError as error:  # nobody answers there, but everything up to the request was at hand
         print(name)
 """
     assert in_layers_alone(build("x86_64"), program).split() == list(EXCHANGES)

@@ -15,9 +15,9 @@ import boto3
 import pytest
 from hypothesis import HealthCheck, settings
 
-from workbench.embedded_aws import CREDENTIALS, LOCAL_SETTINGS, EmbeddedAws
+from workbench.aws.resources import CREDENTIALS, LOCAL_SETTINGS, EmbeddedAws
+from workbench.aws.template import read_template
 from workbench.faults.aws import no_backoff
-from workbench.template import read_template
 
 LOCAL = "BOTBALANCE_TEST_DYNAMODB"
 LONG = "long"

@@ -12,8 +12,8 @@ from enum import StrEnum
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from tests.integration.life_cycle.life import FIRST_PRICES, QUOTE, Life, Run
-from tests.integration.life_cycle.worker import Moment
+from tests.integration.life_cycle.order_model import FIRST_PRICES, QUOTE, Life, Run
+from tests.integration.life_cycle.worker import TimeResponse
 from workbench.faults.kinds import KINDS, FaultKind, Where
 
 WEIGHTS: Mapping[Where, int] = {
@@ -91,9 +91,9 @@ SYMBOLS = st.sampled_from(sorted(FIRST_PRICES))
 SOME_TROUBLES = st.lists(troubles(), max_size=2)
 RUNS = st.sampled_from([Run.TICK, Run.TICK, Run.EXECUTE, Run.CANCEL_EVERY, Run.LIST])
 MOMENTS = st.one_of(
-    st.builds(Moment, st.just(""), st.integers(1, 40)),
-    st.builds(Moment, st.sampled_from(NEAR_ORDERS), st.integers(1, 3)),
-    st.builds(Moment, st.sampled_from(NEAR_ORDERS), st.integers(1, 3)),
+    st.builds(TimeResponse, st.just(""), st.integers(1, 40)),
+    st.builds(TimeResponse, st.sampled_from(NEAR_ORDERS), st.integers(1, 3)),
+    st.builds(TimeResponse, st.sampled_from(NEAR_ORDERS), st.integers(1, 3)),
 )
 BEFORE = st.sampled_from(Before)
 WHICH = st.integers(0, 5)
@@ -158,14 +158,14 @@ class LifeOfOrders(RuleBasedStateMachine):
             )
 
     @rule(before=BEFORE, run=RUNS, at=MOMENTS)
-    def a_worker_dies(self, before: Before, run: Run, at: Moment) -> None:
+    def a_worker_dies(self, before: Before, run: Run, at: TimeResponse) -> None:
         self._stir(before)
         self.life.be_ready_for(run)
         self.life.next_tick()
         self.life.kill(run, at)
 
     @rule(before=BEFORE, first=RUNS, at=MOMENTS, seconds=st.sampled_from([30, 91, 150]), second=RUNS)
-    def two_runs_at_once(self, before: Before, first: Run, at: Moment, seconds: int, second: Run) -> None:
+    def two_runs_at_once(self, before: Before, first: Run, at: TimeResponse, seconds: int, second: Run) -> None:
         self._stir(before)
         self.life.be_ready_for(first)
         self.life.next_tick()

@@ -5,8 +5,8 @@ from decimal import Decimal
 
 import pytest
 
-from tests.integration.life_cycle.life import Life, Run
-from tests.integration.life_cycle.worker import Moment
+from tests.integration.life_cycle.order_model import Life, Run
+from tests.integration.life_cycle.worker import TimeResponse
 from workbench.faults.kinds import FaultKind, Where
 
 
@@ -41,7 +41,7 @@ def test_trades_may_know_more_than_a_lagging_copy_of_their_order(life: Life) -> 
 
 def test_a_cancel_that_was_held_for_longer_than_its_lease_is_not_sent_any_more(life: Life) -> None:
     """Signed before, it is too old for the exchange, which says so; it must not be signed again."""
-    life.run_beside(Run.CANCEL_EVERY, Moment("before DELETE", 1), 91, Run.LIST)
+    life.run_beside(Run.CANCEL_EVERY, TimeResponse("before DELETE", 1), 91, Run.LIST)
     life.check()
     assert len(life.resting()) == 3
 

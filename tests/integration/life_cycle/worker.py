@@ -14,9 +14,9 @@ from botbalance.store.orders import Order
 from botocore.model import OperationModel
 
 from workbench.faults.aws import AwsFaults
+from workbench.faults.crash_points import CrashPoints
 from workbench.faults.exchange import Limit
 from workbench.faults.injector import Injector
-from workbench.faults.lifeline import Lifeline
 
 READS_OF_THE_CACHE = "dynamodb.BatchGetItem"
 
@@ -26,7 +26,7 @@ class Killed(BaseException):
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class TimeResponse:
     """The ``nth`` boundary of a run whose name begins with ``name``; of any name where that is empty."""
 
     name: str
@@ -74,8 +74,8 @@ class Worker(Services):
         self._injector = injector
         self._on_start = on_start
         self._on_written = on_written
-        self._lifeline = Lifeline(self._boundary)
-        self._moment: Moment | None = None
+        self._lifeline = CrashPoints(self._boundary)
+        self._moment: TimeResponse | None = None
         self._fate: Callable[[], None] = lambda: None
         self._passed = 0
         self._slowness_s = 0
@@ -100,7 +100,7 @@ class Worker(Services):
         self,
         shared_limits: Mapping[str, int],
         *,
-        at: Moment | None = None,
+        at: TimeResponse | None = None,
         fate: Callable[[], None] = lambda: None,
         slowness_s: int = 0,
     ) -> None:

@@ -70,7 +70,7 @@ Where an exchange limits a key or bans a host, nothing more is sent until it say
     integration/trading/test_trouble_in_the_middle.py::test_a_rate_limit_on_an_order_stops_everything_else_of_the_tick
     integration/trading/test_trouble_in_the_middle.py::test_a_rate_limit_on_a_look_up_stops_everything_else_of_the_tick
     integration/trading/test_trouble_in_the_middle.py::test_a_rate_limit_on_a_cancel_stops_everything_else_of_the_tick
-    unit/limits/test_limits.py::test_a_limit_on_the_host_is_learned_whoever_is_asked_for
+    unit/accounts/test_limits.py::test_a_limit_on_the_host_is_learned_whoever_is_asked_for
 A read that meets the exchange's own trouble is repeated twice; an order that meets it is unknown and never repeated.
     test_exchange_and_transport.py::test_a_read_that_meets_server_trouble_is_repeated_twice_and_then_the_tick_left_out
     test_exchange_and_transport.py::test_an_exchange_that_is_down_gets_three_requests_from_each_user_and_no_more
@@ -93,8 +93,8 @@ MARKET DATA AND BALANCES
 
 A quote that cannot be right, or is too old, prices nothing, and no weight is rescaled onto the others.
     test_market_data_and_balances.py::test_a_quote_that_cannot_be_right_leaves_out_the_decision_which_says_why
-    unit/pricing/test_prices.py::test_a_quote_that_cannot_be_right_is_no_price
-    unit/pricing/test_prices.py::test_a_price_past_its_ttl_is_not_used
+    unit/market_data/test_prices.py::test_a_quote_that_cannot_be_right_is_no_price
+    unit/market_data/test_prices.py::test_a_price_past_its_ttl_is_not_used
 A market that is halted gets no order; one that is gone leaves out the decision.
     test_market_data_and_balances.py::test_a_market_that_is_halted_gets_no_order_and_the_decision_says_so
     test_market_data_and_balances.py::test_a_market_that_is_gone_leaves_out_the_decision_which_says_so
@@ -183,24 +183,24 @@ Whatever fails at random, for many users at once, none of this is broken.
 THE DOOR
 
 Nobody is answered without a token, and everybody only about themselves.
-    test_the_door.py::test_a_request_that_no_authorizer_vouches_for_is_a_401_without_a_hint
-    test_the_door.py::test_every_route_but_the_public_ones_is_behind_the_gateways_own_check_of_tokens
-    test_the_door.py::test_a_user_that_a_request_names_counts_for_nothing_beside_the_tokens
+    test_api_boundary.py::test_a_request_that_no_authorizer_vouches_for_is_a_401_without_a_hint
+    test_api_boundary.py::test_every_route_but_the_public_ones_is_behind_the_gateways_own_check_of_tokens
+    test_api_boundary.py::test_a_user_that_a_request_names_counts_for_nothing_beside_the_tokens
     integration/http_api/test_routes.py::test_a_bad_token_is_refused_everywhere
     integration/http_api/test_isolation.py::test_nothing_of_somebody_else_is_seen_or_moved
     integration/http_api/test_routes.py::test_another_user_sees_nothing
     integration/http_api/test_routes.py::test_somebody_elses_decision_is_not_there
     integration/http_api/test_orders_and_decisions.py::test_one_users_cursor_is_of_no_use_to_another
     unit/architecture/test_template_matches_code.py::test_every_route_about_a_user_is_authorised
-    integration/workbench/test_gateway.py::test_the_user_comes_from_the_token_and_from_nowhere_else
+    integration/workbench/test_api_gateway.py::test_the_user_comes_from_the_token_and_from_nowhere_else
 Whatever a body is, the answer is a problem document that begins with a 4.
     integration/http_api/test_hostile_bodies.py::test_a_body_that_makes_no_sense_is_a_4xx
     integration/http_api/test_hostile_bodies.py::test_a_body_over_64_k_is_refused_for_its_size
     integration/http_api/test_hostile_bodies.py::test_odd_text_in_any_field_is_a_4xx
     integration/http_api/test_strategy.py::test_what_is_no_number_is_refused_by_field_and_value
 An exchange key that may withdraw is not taken, and one that is taken is never seen again.
-    test_the_door.py::test_a_key_that_may_withdraw_is_refused_when_it_is_stored
-    test_the_door.py::test_no_key_and_no_signature_is_in_any_log_line_or_table_whatever_goes_wrong
+    test_api_boundary.py::test_a_key_that_may_withdraw_is_refused_when_it_is_stored
+    test_api_boundary.py::test_no_key_and_no_signature_is_in_any_log_line_or_table_whatever_goes_wrong
     test_secrets.py::test_the_key_and_its_secret_are_found_nowhere_but_as_ciphertext
     integration/http_api/test_credentials.py::test_a_refusal_never_repeats_what_might_be_a_secret
     integration/http_api/test_credentials.py::test_keys_are_encrypted_where_they_are_stored_and_appear_in_no_answer_and_no_log

@@ -1,22 +1,22 @@
-"""The world of the trading tests, somebody beside its user, and what a person would be called for."""
+"""The harness of the trading tests, somebody beside its user, and what a person would be called for."""
 
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from tests.integration.trading.conftest import environment, newcomer, world
-from tests.integration.trading.world import TEN_THOUSAND_USDT, World
+from tests.integration.trading.conftest import environment, harness, newcomer
+from tests.integration.trading.harness import TEN_THOUSAND_USDT, TradingHarness
 
-__all__ = ["environment", "newcomer", "world"]
+__all__ = ["environment", "harness", "newcomer"]
 
 
 @pytest.fixture
-def neighbour(world: World) -> str:
+def neighbour(harness: TradingHarness) -> str:
     """Another user, like the first, whose autopilot is on too."""
-    user = f"{world.user}-neighbour"
-    world.open_account(user, TEN_THOUSAND_USDT)
-    world.set_strategy(user=user)
+    user = f"{harness.user}-neighbour"
+    harness.open_account(user, TEN_THOUSAND_USDT)
+    harness.set_strategy(user=user)
     return user
 
 

@@ -7,9 +7,9 @@ from uuid import uuid4
 import pytest
 from botbalance.store.orders import OrderStatus
 
-from tests.integration.trading.world import World, new_world
-from workbench.exchange.books import Order as BookedOrder
-from workbench.exchange.market import FrozenPrices, Market, MarketSpec
+from tests.integration.trading.harness import TradingHarness, new_harness
+from workbench.simulated_exchange.market import FrozenPrices, Market, MarketSpec
+from workbench.simulated_exchange.matching_engine import Order as BookedOrder
 
 D = Decimal
 
@@ -48,33 +48,35 @@ def test_odd_grids_and_long_amounts_reach_the_exchange_exact_with_buys_rounded_d
 ) -> None:
     held = {"WEI": D("12345678.123456789012345678"), "USDT": D("98765432109.12345678"), "KILO": D(7_000)}
     market = Market(ODD_GRIDS, PRICES, FrozenPrices())
-    with new_world(environment, f"user-{uuid4().hex[:12]}", market=market, PRICING_USE_CACHE="false") as world:
-        world.open_account(world.user, held)
-        world.set_strategy({"WEI": "20", "KILO": "30", "QUARTER": "40", "USDT": "10"}, order_step_pct=D("0.37"))
-        decision = world.tick()
-        assert {order.symbol: order.side for order in world.booked()} == {
+    with new_harness(environment, f"user-{uuid4().hex[:12]}", market=market, PRICING_USE_CACHE="false") as harness:
+        harness.open_account(harness.user, held)
+        harness.set_strategy({"WEI": "20", "KILO": "30", "QUARTER": "40", "USDT": "10"}, order_step_pct=D("0.37"))
+        decision = harness.tick()
+        assert {order.symbol: order.side for order in harness.booked()} == {
             "WEIUSDT": "sell",
             "KILOUSDT": "buy",
             "QUARTERUSDT": "buy",
         }
-        assert world.differences() == []
+        assert harness.differences() == []
         with localcontext(prec=100):
-            for order in world.booked():
+            for order in harness.booked():
                 require_on_the_grid_and_away_from_the_market(order, D("0.37"))
             nav = held["WEI"] * PRICES["WEIUSDT"] + held["KILO"] * PRICES["KILOUSDT"] + held["USDT"]
             assert D((decision.evaluation or {})["nav"]) == nav
-            (sold,) = [order for order in world.booked() if order.side == "sell"]
+            (sold,) = [order for order in harness.booked() if order.side == "sell"]
             assert sold.qty == nav * D("0.02") / sold.price // D("1e-18") * D("1e-18")
 
 
 @pytest.mark.parametrize(("free", "size_pct"), [("10000", "33.4"), ("1234.56789", "45"), ("100.01", "100")])
-def test_the_buys_of_a_decision_never_cost_more_than_the_free_quote(newcomer: World, free: str, size_pct: str) -> None:
-    world = newcomer
-    world.open_account(world.user, {"USDT": D(free)})
-    world.set_strategy(order_size_pct=D(size_pct), min_delta_quote=D(10))
-    placed = world.tick().placed
+def test_the_buys_of_a_decision_never_cost_more_than_the_free_quote(
+    newcomer: TradingHarness, free: str, size_pct: str
+) -> None:
+    harness = newcomer
+    harness.open_account(harness.user, {"USDT": D(free)})
+    harness.set_strategy(order_size_pct=D(size_pct), min_delta_quote=D(10))
+    placed = harness.tick().placed
     assert sum(D(order["limit_price"]) * D(order["base_qty"]) for order in placed) <= D(free)
     assert {order["status"] for order in placed} == {OrderStatus.OPEN}
-    left = world.books.balances(world.key)["USDT"]
+    left = harness.books.balances(harness.key)["USDT"]
     assert left.free >= 0
     assert left.free + left.locked == D(free)

@@ -23,11 +23,11 @@ from botbalance.log import logger
 from botbalance.store.credentials import ExchangeKey
 
 from tests.integration.http_api.samples import operations
-from tests.integration.reliability.test_the_door import event_of
-from tests.integration.trading.world import TEN_THOUSAND_USDT, World
+from tests.integration.reliability.test_api_boundary import event_of
+from tests.integration.trading.harness import TEN_THOUSAND_USDT, TradingHarness
+from workbench.aws.template import read_template
 from workbench.faults.kinds import KINDS, FaultKind
-from workbench.lambda_runtime import LambdaRuntime
-from workbench.template import read_template
+from workbench.local.lambda_runtime import LambdaRuntime
 
 ROUTES = {(route.method, route.path): route for route in read_template().routes()}
 STRUCK = sorted(set(FaultKind) - {FaultKind.TIMEOUT_AFTER})
@@ -64,9 +64,9 @@ def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[StringIO]:
 
 
 @pytest.fixture
-def served(world: World) -> Iterator[World]:
-    bootstrap.use(world.services)
-    yield world
+def served(harness: TradingHarness) -> Iterator[TradingHarness]:
+    bootstrap.use(harness.services)
+    yield harness
     bootstrap.use(None)
 
 
@@ -83,13 +83,13 @@ def every_item(settings: Any) -> dict[str, str]:
 class Run:
     """A user's day: every route asked, ticks, and everything failing that can. ``said`` is what came out of it."""
 
-    def __init__(self, world: World, key: ExchangeKey) -> None:
-        self.world = world
+    def __init__(self, harness: TradingHarness, key: ExchangeKey) -> None:
+        self.harness = harness
         self.key = key
         self.said: list[str] = []
 
     def ask_everything(self) -> None:
-        bootstrap.use(self.world.services)  # a tick leaves none
+        bootstrap.use(self.harness.services)  # a tick leaves none
         for operation in operations():
             bodies: Mapping[str, Any] = {
                 "/api/me/exchange/credentials": {
@@ -104,7 +104,7 @@ class Run:
                     body = json.dumps(body | more)
                 event = event_of(
                     ROUTES[operation.method, operation.path],
-                    {"claims": {"sub": self.world.user}},
+                    {"claims": {"sub": self.harness.user}},
                     headers={"Content-Type": "application/json", "If-Match": "*"},
                     body=body,
                 )
@@ -115,23 +115,23 @@ class Run:
                     break
 
     def tick(self) -> None:
-        self.world.now += 90
-        self.world.injector.active = False
-        if not self.world.desk.strategies.get(self.world.user).autopilot_enabled:
-            self.world.set_strategy()
-        self.world.injector.active = True
-        self.world.work(self.world.message(self.world.user))
+        self.harness.now += 90
+        self.harness.injector.active = False
+        if not self.harness.desk.strategies.get(self.harness.user).autopilot_enabled:
+            self.harness.set_strategy()
+        self.harness.injector.active = True
+        self.harness.work(self.harness.message(self.harness.user))
 
     def fail(self) -> None:
         """Errors as whoever catches them may print them, with their causes."""
-        world = self.world
+        harness = self.harness
         for exchange, user, key in (
             ("binance", None, self.key),
             ("okx", None, self.key),
-            ("binance", world.user, ExchangeKey(self.key.api_key, f"not {self.key.secret}")),
+            ("binance", harness.user, ExchangeKey(self.key.api_key, f"not {self.key.secret}")),
         ):
             try:
-                with closing(world.services.connect(exchange, user, key)) as account:
+                with closing(harness.services.connect(exchange, user, key)) as account:
                     account.open_orders()
                     account.balances()
             except BotBalanceError as error:
@@ -141,44 +141,46 @@ class Run:
 
 
 def test_the_key_and_its_secret_are_found_nowhere_but_as_ciphertext(
-    served: World, log: StringIO, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+    served: TradingHarness, log: StringIO, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    world = served
+    harness = served
     caplog.set_level("INFO")
     key = ExchangeKey(
         api_key="AkEy+of/the=owner%that&is long?", secret="sEcReT+of/the=owner%that&is long?", password="pAsS+word/1"
     )
     key = ExchangeKey(key.api_key.replace(" ", "_"), key.secret, key.password)
-    world.books.open_account(key.api_key, key.secret, TEN_THOUSAND_USDT)
-    world.services.credentials.save(world.user, "binance", key, world.now)
-    assert world.services.credentials.reveal(world.user, "binance") == key
-    run = Run(world, key)
+    harness.books.open_account(key.api_key, key.secret, TEN_THOUSAND_USDT)
+    harness.services.credentials.save(harness.user, "binance", key, harness.now)
+    assert harness.services.credentials.reveal(harness.user, "binance") == key
+    run = Run(harness, key)
     run.ask_everything()
     run.tick()
     for kind in STRUCK:
         for where in sorted(KINDS[kind].where):
-            world.injector.script(kind, where, attempts=3)
+            harness.injector.script(kind, where, attempts=3)
         run.tick()
         if kind in {FaultKind.GARBAGE, FaultKind.TRUNCATED}:
             run.ask_everything()
-    world.injector.active = False
+    harness.injector.active = False
     run.fail()
-    world.books.revoke_key(key.api_key)
+    harness.books.revoke_key(key.api_key)
     run.tick()
     run.ask_everything()
-    assert len(world.injector.counts()) > 20
+    assert len(harness.injector.counts()) > 20
 
-    stored = every_item(world.services.settings)
+    stored = every_item(harness.services.settings)
     logged = [log.getvalue(), *capfd.readouterr(), caplog.text, *(str(record.__dict__) for record in caplog.records)]
-    decisions = [decision.model_dump_json() for decision in world.desk.decisions.page(world.user, limit=200).decisions]
+    decisions = [
+        decision.model_dump_json() for decision in harness.desk.decisions.page(harness.user, limit=200).decisions
+    ]
     assert len(decisions) > 5
     assert any("exchange_key_refused" in text or "refuses the API key" in text for text in run.said)
     for text in [*run.said, *logged, *decisions, *stored.values()]:
         assert not found_in(text, key), text[:2000]
 
     # What was searched is really there, and what was searched for would have been found.
-    assert world.user in stored["credentials_table"]
-    assert world.user in log.getvalue()
+    assert harness.user in stored["credentials_table"]
+    assert harness.user in log.getvalue()
     for form in forms_of(key.secret):
         assert found_in(f"…{form}…", key)
     assert found_in(b64encode(b"{'secret': '" + key.secret.encode() + b"'}").decode(), key)

@@ -14,31 +14,31 @@ from botbalance.trading.orders import cancel_one, list_orders
 from botbalance.trading.plan import preview
 from botbalance.trading.reconcile import UNKNOWN_FOR_LONG_S, WATCH_ENDED_S
 
-from tests.integration.reliability.deaths import death_at
-from tests.integration.trading.world import TEN_THOUSAND_USDT, World, new_world
-from workbench.exchange.books import Order as BookedOrder
-from workbench.exchange.books import OrderStatus as BookedStatus
+from tests.integration.reliability.worker_crash import death_at
+from tests.integration.trading.harness import TEN_THOUSAND_USDT, TradingHarness, new_harness
 from workbench.faults.kinds import KINDS, FaultKind, Where
+from workbench.simulated_exchange.matching_engine import Order as BookedOrder
+from workbench.simulated_exchange.matching_engine import OrderStatus as BookedStatus
 
 K = FaultKind
 POST = "POST /api/v3/order"
 BTC = "BTCUSDT"
 
 
-def booked_on(world: World, symbol: str) -> BookedOrder:
+def booked_on(harness: TradingHarness, symbol: str) -> BookedOrder:
     """The exchange's one order on ``symbol``."""
-    (order,) = [order for order in world.booked() if order.symbol == symbol]
+    (order,) = [order for order in harness.booked() if order.symbol == symbol]
     return order
 
 
-def require_adopted_and_sent_once(world: World) -> None:
+def require_adopted_and_sent_once(harness: TradingHarness) -> None:
     """BTC's order, of which the exchange's word was lost, is known to rest; it stays the only one."""
-    order = world.order_on(BTC)
+    order = harness.order_on(BTC)
     assert (order.status, order.reason) == (OrderStatus.OPEN, None)
-    assert order.exchange_order_id == str(booked_on(world, BTC).order_id)
-    assert world.tick().outcome == "decided"
-    assert len(world.asked("POST", BTC)) == 1
-    assert world.differences() == []
+    assert order.exchange_order_id == str(booked_on(harness, BTC).order_id)
+    assert harness.tick().outcome == "decided"
+    assert len(harness.asked("POST", BTC)) == 1
+    assert harness.differences() == []
 
 
 # no word, or a wrong one
@@ -50,23 +50,25 @@ def require_adopted_and_sent_once(world: World) -> None:
     ids=str,
 )
 def test_an_accepted_order_whose_reply_is_lost_is_looked_up_adopted_and_never_sent_again(
-    world: World, kind: FaultKind, variant: str | None
+    harness: TradingHarness, kind: FaultKind, variant: str | None
 ) -> None:
-    world.injector.script(kind, Where.PLACE_ORDER, about=BTC, variant=variant)
-    world.tick()
-    assert len(world.asked("GET", BTC)) == 1
-    require_adopted_and_sent_once(world)
+    harness.injector.script(kind, Where.PLACE_ORDER, about=BTC, variant=variant)
+    harness.tick()
+    assert len(harness.asked("GET", BTC)) == 1
+    require_adopted_and_sent_once(harness)
 
 
 def test_an_accepted_order_whose_reply_times_out_is_looked_up_adopted_and_never_sent_again(
     environment: Mapping[str, str],
 ) -> None:
-    with new_world(environment, f"user-{uuid4().hex[:12]}", PRICING_USE_CACHE="false", EXCHANGE_TIMEOUT_S="1") as world:
-        world.open_account(world.user, TEN_THOUSAND_USDT)
-        world.set_strategy()
-        world.injector.script(K.TIMEOUT_AFTER, Where.PLACE_ORDER, about=BTC)
-        world.tick()
-        require_adopted_and_sent_once(world)
+    with new_harness(
+        environment, f"user-{uuid4().hex[:12]}", PRICING_USE_CACHE="false", EXCHANGE_TIMEOUT_S="1"
+    ) as harness:
+        harness.open_account(harness.user, TEN_THOUSAND_USDT)
+        harness.set_strategy()
+        harness.injector.script(K.TIMEOUT_AFTER, Where.PLACE_ORDER, about=BTC)
+        harness.tick()
+        require_adopted_and_sent_once(harness)
 
 
 @pytest.mark.parametrize(
@@ -75,104 +77,104 @@ def test_an_accepted_order_whose_reply_times_out_is_looked_up_adopted_and_never_
     ids=str,
 )
 def test_an_order_answered_with_200_and_garbage_is_looked_up_adopted_and_never_sent_again(
-    world: World, kind: FaultKind, variant: str | None
+    harness: TradingHarness, kind: FaultKind, variant: str | None
 ) -> None:
-    world.injector.script(kind, Where.PLACE_ORDER, about=BTC, variant=variant)
-    world.tick()
-    assert len(world.asked("GET", BTC)) == 1
-    require_adopted_and_sent_once(world)
+    harness.injector.script(kind, Where.PLACE_ORDER, about=BTC, variant=variant)
+    harness.tick()
+    assert len(harness.asked("GET", BTC)) == 1
+    require_adopted_and_sent_once(harness)
 
 
-def test_an_order_that_is_not_shown_at_first_stays_unknown_until_it_is(world: World) -> None:
-    world.injector.script(K.RESET_AFTER, Where.PLACE_ORDER, about=BTC)
-    world.injector.script(K.NOT_YET_SHOWN, Where.FIND_ORDER, about=BTC, times=3)
-    world.tick()
-    assert world.order_on(BTC).status is OrderStatus.PENDING
-    assert world.slept == [0, 1, 2]
-    world.tick()
-    require_adopted_and_sent_once(world)
+def test_an_order_that_is_not_shown_at_first_stays_unknown_until_it_is(harness: TradingHarness) -> None:
+    harness.injector.script(K.RESET_AFTER, Where.PLACE_ORDER, about=BTC)
+    harness.injector.script(K.NOT_YET_SHOWN, Where.FIND_ORDER, about=BTC, times=3)
+    harness.tick()
+    assert harness.order_on(BTC).status is OrderStatus.PENDING
+    assert harness.slept == [0, 1, 2]
+    harness.tick()
+    require_adopted_and_sent_once(harness)
 
 
-def test_an_order_refused_as_a_duplicate_counts_as_placed_and_gets_no_other_id(world: World) -> None:
-    world.injector.script(K.DUPLICATE, Where.PLACE_ORDER, about=BTC)
-    world.tick()
-    assert world.order_on(BTC).client_order_id == booked_on(world, BTC).client_order_id
-    require_adopted_and_sent_once(world)
+def test_an_order_refused_as_a_duplicate_counts_as_placed_and_gets_no_other_id(harness: TradingHarness) -> None:
+    harness.injector.script(K.DUPLICATE, Where.PLACE_ORDER, about=BTC)
+    harness.tick()
+    assert harness.order_on(BTC).client_order_id == booked_on(harness, BTC).client_order_id
+    require_adopted_and_sent_once(harness)
 
 
 # the sender dies
 
 
-def stay_open(_: World) -> None:
+def stay_open(_: TradingHarness) -> None:
     pass
 
 
-def fill_meanwhile(world: World) -> None:
-    world.books.fill_now(world.key, booked_on(world, BTC).order_id, whole=True)
+def fill_meanwhile(harness: TradingHarness) -> None:
+    harness.books.fill_now(harness.key, booked_on(harness, BTC).order_id, whole=True)
 
 
 @pytest.mark.parametrize(("meanwhile", "status"), [(stay_open, OrderStatus.OPEN), (fill_meanwhile, OrderStatus.FILLED)])
 def test_who_dies_between_accepted_and_saved_leaves_an_order_that_is_resolved_before_anything_is_planned(
-    world: World, meanwhile: Callable[[World], None], status: OrderStatus
+    harness: TradingHarness, meanwhile: Callable[[TradingHarness], None], status: OrderStatus
 ) -> None:
-    with death_at(world, f"after {POST}"):
-        world.tick()
-    assert world.statuses() == {BTC: OrderStatus.PENDING}
-    assert booked_on(world, BTC).status is BookedStatus.NEW
-    meanwhile(world)
-    world.requests.clear()
+    with death_at(harness, f"after {POST}"):
+        harness.tick()
+    assert harness.statuses() == {BTC: OrderStatus.PENDING}
+    assert booked_on(harness, BTC).status is BookedStatus.NEW
+    meanwhile(harness)
+    harness.requests.clear()
 
     for _ in range(LEASE_S // 30 - 1):
-        assert "another run" in (world.tick().reason or ""), "the lease of the dead stays until it ends"
-    assert world.signed() == []
-    decision = world.tick()
+        assert "another run" in (harness.tick().reason or ""), "the lease of the dead stays until it ends"
+    assert harness.signed() == []
+    decision = harness.tick()
 
     assert decision.outcome == "decided"
-    assert world.order_on(BTC).status is status
+    assert harness.order_on(BTC).status is status
     assert sorted(placed["symbol"] for placed in decision.placed) == ["ETHUSDT", "XRPUSDT"]
-    sent = [request.method for request in world.requests_to("/order")]
+    sent = [request.method for request in harness.requests_to("/order")]
     assert sent == ["POST"] * 2 if status is OrderStatus.OPEN else ["GET", "POST", "POST"]
-    assert world.differences() == []
+    assert harness.differences() == []
 
 
 def test_who_dies_between_intent_and_request_leaves_an_order_that_is_given_up_in_time_and_planned_anew(
-    world: World,
+    harness: TradingHarness,
 ) -> None:
-    with death_at(world, f"before {POST}"):
-        world.tick()
-    intent = world.order_on(BTC)
+    with death_at(harness, f"before {POST}"):
+        harness.tick()
+    intent = harness.order_on(BTC)
     assert intent.status is OrderStatus.PENDING
-    assert world.booked() == []
+    assert harness.booked() == []
 
     for seconds, times_not_found in ((LEASE_S, 1), (120 - LEASE_S, 2)):  # two minutes are not over
-        decision = world.tick(seconds)
-        unknown = world.order_on(BTC)
+        decision = harness.tick(seconds)
+        unknown = harness.order_on(BTC)
         assert (unknown.status, unknown.times_not_found) == (OrderStatus.PENDING, times_not_found)
         assert BTC not in {placed["symbol"] for placed in decision.placed}
-    decision = world.tick()
+    decision = harness.tick()
 
-    given_up = world.desk.orders.get(world.user, intent.client_order_id)
+    given_up = harness.desk.orders.get(harness.user, intent.client_order_id)
     assert (given_up.status, given_up.reason) == (OrderStatus.CANCELED, "never_placed")
     (anew,) = decision.placed
     assert anew["symbol"] == BTC
     assert anew["client_order_id"] != intent.client_order_id
-    assert len(world.asked("POST", BTC)) == 1
-    assert world.differences() == []
+    assert len(harness.asked("POST", BTC)) == 1
+    assert harness.differences() == []
 
 
 def test_an_order_whose_fate_stays_unknown_for_minutes_calls_a_person(
-    world: World, alarms: Callable[[], list[Any]]
+    harness: TradingHarness, alarms: Callable[[], list[Any]]
 ) -> None:
-    with death_at(world, f"before {POST}"):
-        world.tick()
-    world.injector.script(FaultKind.SERVER_ERROR, Where.FIND_ORDER, times=100)
-    placed_at = world.order_on(BTC).placed_at
-    while world.now < placed_at + UNKNOWN_FOR_LONG_S:
-        world.tick()
-    assert world.order_on(BTC).status is OrderStatus.PENDING
+    with death_at(harness, f"before {POST}"):
+        harness.tick()
+    harness.injector.script(FaultKind.SERVER_ERROR, Where.FIND_ORDER, times=100)
+    placed_at = harness.order_on(BTC).placed_at
+    while harness.now < placed_at + UNKNOWN_FOR_LONG_S:
+        harness.tick()
+    assert harness.order_on(BTC).status is OrderStatus.PENDING
     assert alarms() == []
-    world.tick()
-    assert alarms() == [("order_unknown", world.user)]
+    harness.tick()
+    assert alarms() == [("order_unknown", harness.user)]
 
 
 WRITE = "dynamodb.TransactWriteItems"
@@ -194,165 +196,167 @@ WRITE = "dynamodb.TransactWriteItems"
     ids=str,
 )
 def test_wherever_a_worker_dies_each_pair_has_one_order_in_the_end_and_the_books_agree(
-    world: World, boundary: str, nth: int
+    harness: TradingHarness, boundary: str, nth: int
 ) -> None:
     """The first order is written before and after it is sent, then the second; at last the log, and the lease."""
-    with death_at(world, boundary, nth):
-        world.tick()
+    with death_at(harness, boundary, nth):
+        harness.tick()
     for seconds in (LEASE_S, 30, 30):
-        assert world.tick(seconds).outcome == "decided"
-    assert sorted(order.symbol for order in world.booked()) == [BTC, "ETHUSDT", "XRPUSDT"]
-    assert len(world.asked("POST")) == 3
-    assert world.differences() == []
+        assert harness.tick(seconds).outcome == "decided"
+    assert sorted(order.symbol for order in harness.booked()) == [BTC, "ETHUSDT", "XRPUSDT"]
+    assert len(harness.asked("POST")) == 3
+    assert harness.differences() == []
 
 
 # filled, cancelled, refused
 
 
-def test_an_order_that_fills_at_once_is_not_sent_again_when_its_message_comes_again(world: World) -> None:
-    world.injector.script(K.LATE_FILL, Where.PLACE_ORDER, about=BTC)
-    world.now += 30
+def test_an_order_that_fills_at_once_is_not_sent_again_when_its_message_comes_again(harness: TradingHarness) -> None:
+    harness.injector.script(K.LATE_FILL, Where.PLACE_ORDER, about=BTC)
+    harness.now += 30
     for _ in range(2):
-        assert world.work(world.message(world.user)) == []
-    assert booked_on(world, BTC).status is BookedStatus.FILLED
-    assert len(world.asked("POST")) == 3
-    world.tick()
-    (first, *_) = [order for order in reversed(world.orders()) if order.symbol == BTC]
+        assert harness.work(harness.message(harness.user)) == []
+    assert booked_on(harness, BTC).status is BookedStatus.FILLED
+    assert len(harness.asked("POST")) == 3
+    harness.tick()
+    (first, *_) = [order for order in reversed(harness.orders()) if order.symbol == BTC]
     assert first.status is OrderStatus.FILLED
-    assert world.differences() == []
+    assert harness.differences() == []
 
 
 @pytest.mark.parametrize(("variant", "status"), [("whole", OrderStatus.FILLED), ("half", OrderStatus.CANCELED)])
-def test_a_fill_that_overtakes_the_cancel_is_booked(world: World, variant: str, status: OrderStatus) -> None:
-    world.tick()
-    world.injector.script(K.LATE_FILL, Where.CANCEL_ORDER, variant=variant)
-    ended = cancel_one(world.desk, world.user, world.order_on(BTC).client_order_id)
+def test_a_fill_that_overtakes_the_cancel_is_booked(harness: TradingHarness, variant: str, status: OrderStatus) -> None:
+    harness.tick()
+    harness.injector.script(K.LATE_FILL, Where.CANCEL_ORDER, variant=variant)
+    ended = cancel_one(harness.desk, harness.user, harness.order_on(BTC).client_order_id)
     assert ended.status is status
-    assert ended.filled_qty == booked_on(world, BTC).executed_qty > 0
-    assert world.differences() == []
+    assert ended.filled_qty == booked_on(harness, BTC).executed_qty > 0
+    assert harness.differences() == []
 
 
-def fill_after_all(world: World, order: BookedOrder) -> None:
+def fill_after_all(harness: TradingHarness, order: BookedOrder) -> None:
     """The exchange finds that half of a cancelled order had filled, after it has said that nothing did."""
-    account = world.books.account(world.key)
+    account = harness.books.account(harness.key)
     assert account is not None
-    with world.market.exclusive():
+    with harness.market.exclusive():
         account.orders[order.order_id] = replace(order, status=BookedStatus.NEW)
         account.open_ids[order.symbol].add(order.order_id)
         account.free["USDT"] -= order.qty * order.price
         account.locked["USDT"] += order.qty * order.price
-    world.books.fill_now(world.key, order.order_id, whole=False)
-    world.books.cancel(world.key, order.symbol, order_id=order.order_id)
+    harness.books.fill_now(harness.key, order.order_id, whole=False)
+    harness.books.cancel(harness.key, order.symbol, order_id=order.order_id)
 
 
-def test_a_fill_that_is_told_of_after_the_cancel_is_booked_once(world: World) -> None:
-    world.tick()
-    canceled = cancel_one(world.desk, world.user, world.order_on(BTC).client_order_id)
+def test_a_fill_that_is_told_of_after_the_cancel_is_booked_once(harness: TradingHarness) -> None:
+    harness.tick()
+    canceled = cancel_one(harness.desk, harness.user, harness.order_on(BTC).client_order_id)
     assert (canceled.status, canceled.filled_qty) == (OrderStatus.CANCELED, Decimal(0))
-    first, *_ = world.booked()
-    world.tick()
-    fill_after_all(world, first)
-    world.tick(WATCH_ENDED_S - 30)
-    world.tick()
-    found = world.desk.orders.get(world.user, canceled.client_order_id)
+    first, *_ = harness.booked()
+    harness.tick()
+    fill_after_all(harness, first)
+    harness.tick(WATCH_ENDED_S - 30)
+    harness.tick()
+    found = harness.desk.orders.get(harness.user, canceled.client_order_id)
     assert (found.status, len(found.fills)) == (OrderStatus.CANCELED, 1)
     assert found.filled_qty > 0
-    assert world.differences() == []
+    assert harness.differences() == []
 
 
-def test_a_trade_that_is_listed_late_is_booked_when_it_is_listed(world: World) -> None:
-    world.tick()
-    world.injector.script(K.LATE_FILL, Where.CANCEL_ORDER, variant="half")
-    world.injector.script(K.LATE_REPORT, Where.TRADES)
-    canceled = cancel_one(world.desk, world.user, world.order_on(BTC).client_order_id)
+def test_a_trade_that_is_listed_late_is_booked_when_it_is_listed(harness: TradingHarness) -> None:
+    harness.tick()
+    harness.injector.script(K.LATE_FILL, Where.CANCEL_ORDER, variant="half")
+    harness.injector.script(K.LATE_REPORT, Where.TRADES)
+    canceled = cancel_one(harness.desk, harness.user, harness.order_on(BTC).client_order_id)
     assert canceled.filled_qty > 0
     assert canceled.fills == ()
-    world.tick()
-    assert world.desk.orders.get(world.user, canceled.client_order_id).fills_complete
-    assert world.differences() == []
+    harness.tick()
+    assert harness.desk.orders.get(harness.user, canceled.client_order_id).fills_complete
+    assert harness.differences() == []
 
 
 def test_a_filled_quantity_that_goes_down_is_not_believed_and_raises_an_alarm(
-    world: World, alarms: Callable[[], list[Any]]
+    harness: TradingHarness, alarms: Callable[[], list[Any]]
 ) -> None:
-    world.tick()
-    world.set_strategy(autopilot=False)
+    harness.tick()
+    harness.set_strategy(autopilot=False)
 
     def look() -> None:
-        list_orders(world.desk, world.user, limit=1, cursor=None)
+        list_orders(harness.desk, harness.user, limit=1, cursor=None)
 
     for _ in range(2):
-        world.books.fill_now(world.key, booked_on(world, BTC).order_id, whole=False)
+        harness.books.fill_now(harness.key, booked_on(harness, BTC).order_id, whole=False)
         look()
-    known = booked_on(world, BTC).executed_qty
-    assert world.order_on(BTC).filled_qty == known > 0
+    known = booked_on(harness, BTC).executed_qty
+    assert harness.order_on(BTC).filled_qty == known > 0
     assert alarms() == []
 
-    world.injector.script(K.STALE_ORDER, Where.OPEN_ORDERS)  # as it was before its second fill
+    harness.injector.script(K.STALE_ORDER, Where.OPEN_ORDERS)  # as it was before its second fill
     look()
 
-    assert world.injector.unplayed() == []
-    assert (world.order_on(BTC).filled_qty, world.order_on(BTC).status) == (known, OrderStatus.PARTIALLY_FILLED)
-    assert alarms() == [("filled_quantity", world.user)]
+    assert harness.injector.unplayed() == []
+    assert (harness.order_on(BTC).filled_qty, harness.order_on(BTC).status) == (known, OrderStatus.PARTIALLY_FILLED)
+    assert alarms() == [("filled_quantity", harness.user)]
     look()
-    assert world.differences() == []
+    assert harness.differences() == []
 
 
 def test_more_filled_than_was_ordered_is_not_booked_and_raises_an_alarm(
-    world: World, alarms: Callable[[], list[Any]]
+    harness: TradingHarness, alarms: Callable[[], list[Any]]
 ) -> None:
-    world.tick()
-    world.injector.script(K.OVERFILLED, Where.OPEN_ORDERS)
-    decision = world.tick()
-    assert world.injector.unplayed() == []
-    assert (world.order_on(BTC).filled_qty, len(world.order_on(BTC).fills)) == (Decimal(0), 0)
-    assert alarms() == [("filled_quantity", world.user)]
+    harness.tick()
+    harness.injector.script(K.OVERFILLED, Where.OPEN_ORDERS)
+    decision = harness.tick()
+    assert harness.injector.unplayed() == []
+    assert (harness.order_on(BTC).filled_qty, len(harness.order_on(BTC).fills)) == (Decimal(0), 0)
+    assert alarms() == [("filled_quantity", harness.user)]
     assert decision.outcome == "decided"
     assert BTC in (decision.inputs or {})["active_symbols"]
 
-    fill_meanwhile(world)
-    world.tick()
-    assert world.desk.orders.get(world.user, world.orders()[-1].client_order_id).status is OrderStatus.FILLED
-    assert world.differences() == []
+    fill_meanwhile(harness)
+    harness.tick()
+    assert harness.desk.orders.get(harness.user, harness.orders()[-1].client_order_id).status is OrderStatus.FILLED
+    assert harness.differences() == []
 
 
-def test_a_cancel_of_which_the_exchange_knows_nothing_is_not_taken_for_cancelled(world: World) -> None:
-    world.tick()
-    order = world.order_on(BTC)
-    fill_meanwhile(world)  # so that there is nothing to cancel
-    world.injector.script(K.NOT_YET_SHOWN, Where.FIND_ORDER, about=BTC)
-    asked = cancel_one(world.desk, world.user, order.client_order_id)
-    assert world.injector.unplayed() == []
-    assert (len(world.asked("DELETE", BTC)), len(world.asked("GET", BTC))) == (1, 1)
+def test_a_cancel_of_which_the_exchange_knows_nothing_is_not_taken_for_cancelled(harness: TradingHarness) -> None:
+    harness.tick()
+    order = harness.order_on(BTC)
+    fill_meanwhile(harness)  # so that there is nothing to cancel
+    harness.injector.script(K.NOT_YET_SHOWN, Where.FIND_ORDER, about=BTC)
+    asked = cancel_one(harness.desk, harness.user, order.client_order_id)
+    assert harness.injector.unplayed() == []
+    assert (len(harness.asked("DELETE", BTC)), len(harness.asked("GET", BTC))) == (1, 1)
     assert (asked.status, asked.reason) == (OrderStatus.OPEN, None)
-    world.tick()
-    assert world.desk.orders.get(world.user, order.client_order_id).status is OrderStatus.FILLED
-    assert world.differences() == []
+    harness.tick()
+    assert harness.desk.orders.get(harness.user, order.client_order_id).status is OrderStatus.FILLED
+    assert harness.differences() == []
 
 
-def test_a_post_only_order_that_would_take_is_final_no_failure_and_priced_anew_by_the_next_tick(world: World) -> None:
-    world.injector.script(K.WOULD_TAKE, Where.PLACE_ORDER, about=BTC)
-    decision = world.tick()
+def test_a_post_only_order_that_would_take_is_final_no_failure_and_priced_anew_by_the_next_tick(
+    harness: TradingHarness,
+) -> None:
+    harness.injector.script(K.WOULD_TAKE, Where.PLACE_ORDER, about=BTC)
+    decision = harness.tick()
     assert (decision.outcome, decision.reason, len(decision.placed)) == ("decided", None, 3)
-    refused = world.order_on(BTC)
+    refused = harness.order_on(BTC)
     assert refused.status is OrderStatus.REJECTED
     assert (refused.reason or "").startswith("order_immediately_fillable: ")
-    world.market.set_price(BTC, Decimal(39_500))
-    (anew,) = world.tick().placed
+    harness.market.set_price(BTC, Decimal(39_500))
+    (anew,) = harness.tick().placed
     assert (anew["symbol"], anew["status"]) == (BTC, OrderStatus.OPEN)
     assert Decimal(anew["limit_price"]) < refused.limit_price
-    assert world.desk.strategies.get(world.user).autopilot_enabled
-    assert world.differences() == []
+    assert harness.desk.strategies.get(harness.user).autopilot_enabled
+    assert harness.differences() == []
 
 
-def raise_the_least_notional(world: World) -> None:
+def raise_the_least_notional(harness: TradingHarness) -> None:
     """After the market's rules were read."""
-    preview(world.desk, world.user)
-    world.market.specs[BTC] = replace(world.market.specs[BTC], min_notional=Decimal(100_000))
+    preview(harness.desk, harness.user)
+    harness.market.specs[BTC] = replace(harness.market.specs[BTC], min_notional=Decimal(100_000))
 
 
-def always(kind: FaultKind) -> Callable[[World], None]:
-    return lambda world: world.injector.script(kind, Where.PLACE_ORDER, about=BTC, times=9)
+def always(kind: FaultKind) -> Callable[[TradingHarness], None]:
+    return lambda harness: harness.injector.script(kind, Where.PLACE_ORDER, about=BTC, times=9)
 
 
 @pytest.mark.parametrize(
@@ -366,17 +370,17 @@ def always(kind: FaultKind) -> Callable[[World], None]:
     ids=["funds", "price band", "too many", "notional"],
 )
 def test_a_definite_refusal_is_final_recorded_with_its_reason_and_met_once_a_tick(
-    world: World, refuse: Callable[[World], None], reason: str
+    harness: TradingHarness, refuse: Callable[[TradingHarness], None], reason: str
 ) -> None:
-    refuse(world)
+    refuse(harness)
     for ticks in (1, 2, 3):
-        decision = world.tick()
+        decision = harness.tick()
         assert decision.outcome == "decided"
         (refused,) = [placed for placed in decision.placed if placed["symbol"] == BTC]
         assert refused["status"] == OrderStatus.REJECTED
         assert re.match(reason, refused["reason"]), refused["reason"]
-        assert len(world.asked("POST", BTC)) == ticks
-    assert world.asked("GET") == []
-    assert world.slept == []
-    assert {order.symbol for order in world.desk.orders.watched(world.user)} == {"ETHUSDT", "XRPUSDT"}
-    assert world.differences() == []
+        assert len(harness.asked("POST", BTC)) == ticks
+    assert harness.asked("GET") == []
+    assert harness.slept == []
+    assert {order.symbol for order in harness.desk.orders.watched(harness.user)} == {"ETHUSDT", "XRPUSDT"}
+    assert harness.differences() == []

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.integration.soak.sabotage import PREPARATIONS, Sabotage
+from tests.integration.soak.mutants import PREPARATIONS, Sabotage
 from workbench.soak.run import SETTLING_TICKS, Options, Result, Soak, faults_named
 
 LOST_REPLIES = "reset_after,truncated,server_error_after"

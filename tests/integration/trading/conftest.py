@@ -5,9 +5,9 @@ from uuid import uuid4
 
 import pytest
 
-from tests.integration.trading.world import TEN_THOUSAND_USDT, World, new_world
-from workbench.embedded_aws import CREDENTIALS, EmbeddedAws
-from workbench.template import read_template
+from tests.integration.trading.harness import TEN_THOUSAND_USDT, TradingHarness, new_harness
+from workbench.aws.resources import CREDENTIALS, EmbeddedAws
+from workbench.aws.template import read_template
 
 
 @pytest.fixture(scope="session")
@@ -24,14 +24,14 @@ def environment() -> Iterator[Mapping[str, str]]:
 
 
 @pytest.fixture
-def newcomer(environment: Mapping[str, str]) -> Iterator[World]:
+def newcomer(environment: Mapping[str, str]) -> Iterator[TradingHarness]:
     """A user without account and strategy. Prices are cached for no longer than a test lets time pass."""
-    with new_world(environment, f"user-{uuid4().hex[:12]}", PRICING_USE_CACHE="false") as world:
-        yield world
+    with new_harness(environment, f"user-{uuid4().hex[:12]}", PRICING_USE_CACHE="false") as harness:
+        yield harness
 
 
 @pytest.fixture
-def world(newcomer: World) -> World:
+def harness(newcomer: TradingHarness) -> TradingHarness:
     """A user with 10,000 USDT whose autopilot is on and who wants three coins."""
     newcomer.open_account(newcomer.user, TEN_THOUSAND_USDT)
     newcomer.set_strategy()

@@ -10,12 +10,12 @@ from botbalance.log import logger
 from botbalance.store.credentials import ExchangeKey
 from botbalance.store.strategies import Strategy
 
-from tests.integration.trading.calm import Calm, MinuteByMinute
-from tests.integration.trading.world import Process, new_world
-from workbench.cost import COUNTS, NOTHING, Counts
-from workbench.exchange.market import Market
-from workbench.meter import Meter
-from workbench.template import read_template
+from tests.integration.trading.harness import Process, new_harness
+from tests.integration.trading.no_trade_harness import MinuteByMinute, NoTradeHarness
+from workbench.aws.cost import COUNTS, NOTHING, Counts
+from workbench.aws.template import read_template
+from workbench.aws.usage_meter import UsageMeter
+from workbench.simulated_exchange.market import Market
 
 D = Decimal
 USERS = 100
@@ -46,15 +46,15 @@ class _LogBytes(logging.Handler):
 class Counted:
     """Users with ten assets each, and everything that their ticks use."""
 
-    def __init__(self, calm: Calm, environment: Mapping[str, str]) -> None:
-        self._calm = calm
-        world = calm.world
+    def __init__(self, no_trade_harness: NoTradeHarness, environment: Mapping[str, str]) -> None:
+        self._calm = no_trade_harness
+        harness = no_trade_harness.harness
         self._users = [f"counted-{next(_POPULATIONS):06}" for _ in range(1 + USERS)]
         held = {asset: (D(900) / D(price)).quantize(D("1e-8")) for asset, price in PRICES.items()} | {"USDT": D(1000)}
         for user in self._users:
-            world.books.open_account(f"key-of-{user}", f"secret-of-{user}", held)
-            world.services.credentials.save(user, "binance", ExchangeKey(f"key-of-{user}", f"secret-of-{user}"), 1)
-            world.services.strategies.save(
+            harness.books.open_account(f"key-of-{user}", f"secret-of-{user}", held)
+            harness.services.credentials.save(user, "binance", ExchangeKey(f"key-of-{user}", f"secret-of-{user}"), 1)
+            harness.services.strategies.save(
                 Strategy(
                     user_id=user,
                     exchange="binance",
@@ -71,8 +71,8 @@ class Counted:
             name: environment[f"{name.removesuffix('Table').upper()}_TABLE"]
             for name in template.resources("AWS::DynamoDB::Table")
         }
-        reader = world.services.dynamodb
-        self._meter = Meter(
+        reader = harness.services.dynamodb
+        self._meter = UsageMeter(
             template, tables, lambda table, key: reader.get_item(TableName=table, Key=key).get("Item", {})
         )
         self._log = _LogBytes()
@@ -99,22 +99,22 @@ class Counted:
         return alone.times(D(1) / number), more.times(D(1000) / (users * number))
 
     def _message(self, users: Sequence[str], settings: Mapping[str, str]) -> Counts:
-        world = self._calm.world
+        harness = self._calm.harness
         process = Process(
-            {**world.environment, **settings}, world.injector, clock=lambda: world.now, sleep=world.slept.append
+            {**harness.environment, **settings}, harness.injector, clock=lambda: harness.now, sleep=harness.slept.append
         )
         self._meter.watch(process.dynamodb)
         self._meter.watch(process.kms)
         self._meter.reset()
         self._log.written = 0
-        weight = world.exchange.weight_used.total()
-        world.services, ours = process, world.services
+        weight = harness.exchange.weight_used.total()
+        harness.services, ours = process, harness.services
         _LOGGER.addHandler(self._log)
         try:
-            assert world.work(world.message(*users)) == []
+            assert harness.work(harness.message(*users)) == []
         finally:
             _LOGGER.removeHandler(self._log)
-            world.services = ours
+            harness.services = ours
             process.close()
         kms = sum(n for name, n in self._meter.used.items() if name.startswith("kms."))
         return Counts(
@@ -122,7 +122,7 @@ class Counted:
             write_units=D(self._meter.write_units),
             requests=D(self._meter.used.total() - kms),
             kms=D(kms),
-            weight=D(world.exchange.weight_used.total() - weight),
+            weight=D(harness.exchange.weight_used.total() - weight),
             log_bytes=D(self._log.written),
         )
 
@@ -132,8 +132,8 @@ def counted(environment: Mapping[str, str], caplog: pytest.LogCaptureFixture) ->
     caplog.set_level(logging.INFO, logger=logger.name)
     minutes = MinuteByMinute()
     market = Market.with_default_filters({f"{asset}USDT": D(price) for asset, price in PRICES.items()}, minutes)
-    with new_world(environment, "nobody", market=market, PORTFOLIO_MAX_AGE="3600", WORK_THREADS="1") as world:
-        yield Counted(Calm(world, minutes), world.environment)
+    with new_harness(environment, "nobody", market=market, PORTFOLIO_MAX_AGE="3600", WORK_THREADS="1") as harness:
+        yield Counted(NoTradeHarness(harness, minutes), harness.environment)
 
 
 def test_what_a_thousand_ticks_take(counted: Counted) -> None:

@@ -12,7 +12,7 @@ from uuid import uuid4
 import pytest
 from botbalance import bootstrap
 from botbalance.bootstrap import Services
-from botbalance.errors import MendRequest, TryAgainLater
+from botbalance.errors import InvalidRequestError, TransientError
 from botbalance.settings import read_settings
 from botbalance.store.operator import HALT_SETTING
 from botbalance.store.strategies import shard_of
@@ -21,9 +21,9 @@ from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 from tick import dispatch
 
-from tests.integration.trading.world import TEN_THOUSAND_USDT, World, new_world
-from workbench.lambda_runtime import InvocationContext
-from workbench.template import read_template
+from tests.integration.trading.harness import TEN_THOUSAND_USDT, TradingHarness, new_harness
+from workbench.aws.template import read_template
+from workbench.local.lambda_runtime import InvocationContext
 
 TICK_AT = "2026-01-31T12:00:30Z"
 TS_TICK = 1_769_860_830
@@ -45,10 +45,10 @@ REQUEST_BYTES = 262_144
     ],
 )
 def test_a_time_that_is_no_tick_is_refused(environment: Mapping[str, str], tick_at: Any) -> None:
-    with new_world(environment, "nobody") as world:
-        bootstrap.use(world.services)
+    with new_harness(environment, "nobody") as harness:
+        bootstrap.use(harness.services)
         context: Any = InvocationContext("dispatch")
-        with pytest.raises(MendRequest, match="expected a time on a 30 s grid"):
+        with pytest.raises(InvalidRequestError, match="expected a time on a 30 s grid"):
             dispatch.lambda_handler({"tick_at": tick_at}, context)
         bootstrap.use(None)
 
@@ -272,7 +272,7 @@ def test_what_the_queue_failed_to_take_is_sent_again_alone(wire: Wire) -> None:
 
 def test_what_the_queue_fails_to_take_three_times_is_given_up(wire: Wire) -> None:
     services = wire([f"user-{number}" for number in range(8)], DISPATCH_CHUNK="1")
-    with refusing(services, {"1", "5"}, times=3) as asked, pytest.raises(TryAgainLater, match="only a part") as raised:
+    with refusing(services, {"1", "5"}, times=3) as asked, pytest.raises(TransientError, match="only a part") as raised:
         dispatched()
     assert raised.value.code == "queue_refused"
     assert len(asked) == 3
@@ -281,7 +281,7 @@ def test_what_the_queue_fails_to_take_three_times_is_given_up(wire: Wire) -> Non
 
 def test_what_is_the_sender_s_fault_is_not_sent_again(wire: Wire) -> None:
     services = wire([f"user-{number}" for number in range(8)], DISPATCH_CHUNK="1")
-    with refusing(services, {"1"}, times=1, our_fault=True) as asked, pytest.raises(TryAgainLater) as raised:
+    with refusing(services, {"1"}, times=1, our_fault=True) as asked, pytest.raises(TransientError) as raised:
         dispatched()
     assert raised.value.code == "queue_refused"
     assert len(asked) == 1
@@ -300,7 +300,7 @@ def test_one_request_of_many_that_fails_is_told_whichever_it_is(wire: Wire, whic
 
     with (
         hooked(services.sqs, "before-call.sqs.SendMessageBatch", fail),
-        pytest.raises(TryAgainLater, match=r"the queue did not do what it was asked to \(KmsThrottled\)"),
+        pytest.raises(TransientError, match=r"the queue did not do what it was asked to \(KmsThrottled\)"),
     ):
         dispatched()
 
@@ -316,7 +316,7 @@ def test_no_more_is_sent_to_a_queue_that_takes_nothing(wire: Wire, threads: int)
         return answer, {"Error": {"Code": "AccessDenied", "Message": "provoked"}, "ResponseMetadata": {}}
 
     before = set(enumerate_threads())
-    with hooked(services.sqs, "before-call.sqs.SendMessageBatch", fail), pytest.raises(TryAgainLater) as failed:
+    with hooked(services.sqs, "before-call.sqs.SendMessageBatch", fail), pytest.raises(TransientError) as failed:
         dispatched()
     assert len(asked) == threads
     assert set(enumerate_threads()) <= before, f"{failed} leaves threads that read on"
@@ -327,26 +327,26 @@ def test_no_more_is_sent_to_a_queue_that_takes_nothing(wire: Wire, threads: int)
 
 @pytest.mark.parametrize("autopilot", [True, False])
 def test_while_trading_is_halted_whose_orders_rest_are_due_whatever_their_autopilot(
-    world: World, autopilot: bool
+    harness: TradingHarness, autopilot: bool
 ) -> None:
     """And nobody twice, who is due for both reasons; whoever is on autopilot and has no orders stays due."""
-    quiet = f"{world.user}-quiet"
-    world.open_account(quiet, TEN_THOUSAND_USDT)
-    world.set_strategy(user=quiet)
-    world.tick()
-    assert any(order.may_trade for order in world.orders())
-    switch_autopilot(world.desk, world.user, enabled=autopilot)
-    desk, dynamodb, table = world.desk, world.services.dynamodb, world.services.settings.operator_table
+    quiet = f"{harness.user}-quiet"
+    harness.open_account(quiet, TEN_THOUSAND_USDT)
+    harness.set_strategy(user=quiet)
+    harness.tick()
+    assert any(order.may_trade for order in harness.orders())
+    switch_autopilot(harness.desk, harness.user, enabled=autopilot)
+    desk, dynamodb, table = harness.desk, harness.services.dynamodb, harness.services.settings.operator_table
     halt: Any = {"setting": {"S": HALT_SETTING}, "reason": {"S": "a test"}}
-    bootstrap.use(world.services)
+    bootstrap.use(harness.services)
     dynamodb.put_item(TableName=table, Item=halt)
     try:
         assert desk.operator.halt_reason() == "a test"
         dispatched()
-        halted = everybody(chunks(world.services))
+        halted = everybody(chunks(harness.services))
     finally:
         dynamodb.delete_item(TableName=table, Key={"setting": halt["setting"]})
     dispatched()
     bootstrap.use(None)
-    assert (halted.count(world.user), halted.count(quiet)) == (1, 1)
-    assert everybody(chunks(world.services)).count(world.user) == int(autopilot)
+    assert (halted.count(harness.user), halted.count(quiet)) == (1, 1)
+    assert everybody(chunks(harness.services)).count(harness.user) == int(autopilot)

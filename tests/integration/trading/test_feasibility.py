@@ -4,10 +4,10 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from botbalance.engine import InvalidStrategy, WarningCode
+from botbalance.engine import InvalidStrategyError, WarningCode
 from botbalance.trading.strategy import SavedStrategy, change_strategy
 
-from tests.integration.trading.world import TEN_THOUSAND_USDT, World
+from tests.integration.trading.harness import TEN_THOUSAND_USDT, TradingHarness
 
 HALF: dict[str, Any] = {
     "target_allocations": {"XRP": Decimal(50), "USDT": Decimal(50)},
@@ -19,27 +19,27 @@ HALF: dict[str, Any] = {
 }
 
 
-def saved(world: World, **more: Any) -> SavedStrategy:
-    return change_strategy(world.desk, world.user, HALF | more, world.desk.strategies.find(world.user))
+def saved(harness: TradingHarness, **more: Any) -> SavedStrategy:
+    return change_strategy(harness.desk, harness.user, HALF | more, harness.desk.strategies.find(harness.user))
 
 
 @pytest.fixture
-def owner(newcomer: World) -> World:
+def owner(newcomer: TradingHarness) -> TradingHarness:
     newcomer.open_account(newcomer.user, TEN_THOUSAND_USDT)
     return newcomer
 
 
-def test_a_strategy_that_fits_is_saved_without_a_word(owner: World) -> None:
+def test_a_strategy_that_fits_is_saved_without_a_word(owner: TradingHarness) -> None:
     assert (saved(owner).warnings, saved(owner).not_checked) == ((), None)
 
 
-def test_a_market_that_is_halted_is_said_and_no_reason_to_refuse(owner: World) -> None:
+def test_a_market_that_is_halted_is_said_and_no_reason_to_refuse(owner: TradingHarness) -> None:
     owner.market.halt("XRPUSDT")
     [warning] = saved(owner).warnings
     assert (warning.code, warning.assets) == (WarningCode.MARKET_CLOSED, ("XRP",))
 
 
-def test_an_exchange_that_does_not_answer_keeps_nobody_from_changing_the_mind(owner: World) -> None:
+def test_an_exchange_that_does_not_answer_keeps_nobody_from_changing_the_mind(owner: TradingHarness) -> None:
     saved(owner)
     owner.books.revoke_key(owner.key)
     changed = saved(owner, order_size_pct=Decimal(2))
@@ -47,12 +47,12 @@ def test_an_exchange_that_does_not_answer_keeps_nobody_from_changing_the_mind(ow
     assert owner.desk.strategies.get(owner.user).order_size_pct == 2
 
 
-def test_an_empty_account_is_no_reason_to_refuse(newcomer: World) -> None:
+def test_an_empty_account_is_no_reason_to_refuse(newcomer: TradingHarness) -> None:
     newcomer.open_account(newcomer.user, {})
     assert "nav" in str(saved(newcomer).not_checked).lower()
 
 
-def test_more_assets_than_a_tick_can_decide_on_are_refused(owner: World) -> None:
+def test_more_assets_than_a_tick_can_decide_on_are_refused(owner: TradingHarness) -> None:
     many = {f"A{number}": Decimal(1) for number in range(60)} | {"USDT": Decimal(40)}
-    with pytest.raises(InvalidStrategy, match="61 assets, expected at most 50"):
+    with pytest.raises(InvalidStrategyError, match="61 assets, expected at most 50"):
         saved(owner, target_allocations=many)

@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
 import pytest
-from botbalance.engine import InvalidStrategy
-from botbalance.errors import Conflict
+from botbalance.engine import InvalidStrategyError
+from botbalance.errors import ConflictError
 from botbalance.store.leases import LEASE_S
 from botbalance.store.orders import OrderStatus
 from botbalance.trading.desk import tick_of
@@ -16,76 +16,76 @@ from botbalance.trading.reconcile import NEVER_PLACED_AFTER_S
 from botbalance.trading.strategy import change_strategy, stop, switch_autopilot
 from botbalance.trading.tick import Due, strategy_tick
 
-from tests.integration.reliability.deaths import death_at
-from tests.integration.trading.world import Process, World
-from workbench.template import read_template
+from tests.integration.reliability.worker_crash import death_at
+from tests.integration.trading.harness import Process, TradingHarness
+from workbench.aws.template import read_template
 
 D = Decimal
 RECV_WINDOW_S = 10
 
 
-def test_a_tick_beside_another_run_decides_nothing_and_says_why(world: World) -> None:
-    with world.lease():
-        decision = world.tick()
+def test_a_tick_beside_another_run_decides_nothing_and_says_why(harness: TradingHarness) -> None:
+    with harness.lease():
+        decision = harness.tick()
     assert decision.outcome == "skipped"
     assert "another run" in (decision.reason or "")
-    assert world.orders() == []
-    assert world.tick().placed
+    assert harness.orders() == []
+    assert harness.tick().placed
 
 
-def test_execute_and_cancel_are_refused_beside_another_run(world: World) -> None:
-    world.set_strategy(autopilot=False)
-    with world.lease():
-        with pytest.raises(Conflict, match="another run"):
-            execute_once(world.desk, world.user)
-        with pytest.raises(Conflict, match="another run"):
-            cancel_every(world.desk, world.user)
-    assert execute_once(world.desk, world.user).orders
+def test_execute_and_cancel_are_refused_beside_another_run(harness: TradingHarness) -> None:
+    harness.set_strategy(autopilot=False)
+    with harness.lease():
+        with pytest.raises(ConflictError, match="another run"):
+            execute_once(harness.desk, harness.user)
+        with pytest.raises(ConflictError, match="another run"):
+            cancel_every(harness.desk, harness.user)
+    assert execute_once(harness.desk, harness.user).orders
 
 
-def test_a_lease_of_a_run_that_was_killed_expires(world: World) -> None:
-    killed = world.lease()
+def test_a_lease_of_a_run_that_was_killed_expires(harness: TradingHarness) -> None:
+    killed = harness.lease()
     killed.__enter__()
-    assert world.tick().outcome == "skipped"
-    assert world.tick(seconds=LEASE_S).outcome == "decided"
+    assert harness.tick().outcome == "skipped"
+    assert harness.tick(seconds=LEASE_S).outcome == "decided"
 
 
-def test_a_lease_that_expired_and_was_taken_over_is_not_given_back_by_its_first_holder(world: World) -> None:
-    late = world.lease()
+def test_a_lease_that_expired_and_was_taken_over_is_not_given_back_by_its_first_holder(harness: TradingHarness) -> None:
+    late = harness.lease()
     late.__enter__()
-    world.now += LEASE_S
-    with world.lease():
+    harness.now += LEASE_S
+    with harness.lease():
         late.__exit__(None, None, None)
-        with pytest.raises(Conflict), world.lease():
+        with pytest.raises(ConflictError), harness.lease():
             pass
 
 
-def test_nothing_is_traded_by_a_strategy_that_was_changed_since_the_message_was_read(world: World) -> None:
-    due = world.due()
-    world.set_strategy(autopilot=False)
-    decision = strategy_tick(world.desk, due, tick_of(world.now))
+def test_nothing_is_traded_by_a_strategy_that_was_changed_since_the_message_was_read(harness: TradingHarness) -> None:
+    due = harness.due()
+    harness.set_strategy(autopilot=False)
+    decision = strategy_tick(harness.desk, due, tick_of(harness.now))
     assert decision is not None
     assert decision.outcome == "skipped"
     assert "changed during this tick" in (decision.reason or "")
-    assert world.orders() == []
-    assert world.booked() == []
+    assert harness.orders() == []
+    assert harness.booked() == []
 
 
-def test_pressing_execute_many_times_at_once_orders_every_pair_once(world: World) -> None:
-    world.set_strategy(autopilot=False)
+def test_pressing_execute_many_times_at_once_orders_every_pair_once(harness: TradingHarness) -> None:
+    harness.set_strategy(autopilot=False)
 
     def press(_: int) -> int:
         try:
-            return len(execute_once(world.desk, world.user).orders)
-        except Conflict:
+            return len(execute_once(harness.desk, harness.user).orders)
+        except ConflictError:
             return 0
 
     with ThreadPoolExecutor(4) as pool:
         pressed = list(pool.map(press, range(8)))
-    assert sum(pressed) == len(world.orders())
-    pairs = [order.symbol for order in world.orders()]
+    assert sum(pressed) == len(harness.orders())
+    pairs = [order.symbol for order in harness.orders()]
     assert sorted(pairs) == sorted(set(pairs))
-    assert all(order.status is OrderStatus.OPEN for order in world.orders())
+    assert all(order.status is OrderStatus.OPEN for order in harness.orders())
 
 
 def test_a_lease_and_the_patience_with_lost_orders_outlive_every_function() -> None:
@@ -95,7 +95,7 @@ def test_a_lease_and_the_patience_with_lost_orders_outlive_every_function() -> N
     assert longest + RECV_WINDOW_S < NEVER_PLACED_AFTER_S
 
 
-def test_a_pair_that_only_looks_like_another_is_refused(world: World) -> None:
+def test_a_pair_that_only_looks_like_another_is_refused(harness: TradingHarness) -> None:
     """BTCUSD in T and BTC in USDT have the same symbol without a separator."""
     parameters = {
         "exchange": "binance",
@@ -105,23 +105,23 @@ def test_a_pair_that_only_looks_like_another_is_refused(world: World) -> None:
         "order_step_pct": Decimal("0.4"),
         "min_delta_quote": Decimal(60),
     }
-    with pytest.raises(InvalidStrategy, match="BTCUSD"):
-        change_strategy(world.desk, world.user, parameters, None)
+    with pytest.raises(InvalidStrategyError, match="BTCUSD"):
+        change_strategy(harness.desk, harness.user, parameters, None)
 
 
-def test_a_stop_outlasts_whoever_changes_the_strategy_just_then(world: World) -> None:
-    world.tick()
-    other = world.another_process().desk.strategies
+def test_a_stop_outlasts_whoever_changes_the_strategy_just_then(harness: TradingHarness) -> None:
+    harness.tick()
+    other = harness.another_process().desk.strategies
 
     def change_once(boundary: str) -> None:
         if boundary == "before dynamodb.PutItem":
-            world.services.on_boundary = lambda _: None
-            other.save(other.get(world.user).model_copy(update={"order_max_age_s": 60}))
+            harness.services.on_boundary = lambda _: None
+            other.save(other.get(harness.user).model_copy(update={"order_max_age_s": 60}))
 
-    world.services.on_boundary = change_once
-    assert {order.status for order in stop(world.desk, world.user)} == {OrderStatus.CANCELED}
-    assert world.books.open_orders(world.key) == []
-    stopped = world.desk.strategies.get(world.user)
+    harness.services.on_boundary = change_once
+    assert {order.status for order in stop(harness.desk, harness.user)} == {OrderStatus.CANCELED}
+    assert harness.books.open_orders(harness.key) == []
+    stopped = harness.desk.strategies.get(harness.user)
     assert (stopped.autopilot_enabled, stopped.order_max_age_s) == (False, 60)
 
 
@@ -129,7 +129,7 @@ def test_a_stop_outlasts_whoever_changes_the_strategy_just_then(world: World) ->
 
 
 @pytest.fixture
-def settled(newcomer: World) -> World:
+def settled(newcomer: TradingHarness) -> TradingHarness:
     """Looked at, with nothing to do; then BTC gets cheaper, so that the next look buys some."""
     newcomer.open_account(newcomer.user, {"BTC": D("0.075"), "ETH": D("1.2"), "XRP": D(4000), "USDT": D(2000)})
     newcomer.set_strategy()
@@ -151,7 +151,7 @@ def execute_by_hand(other: Process, due: Due, _: int) -> None:
 
 @pytest.mark.parametrize("overtake", [tick_again, execute_by_hand])
 def test_a_look_that_another_run_overtakes_sends_nothing(
-    settled: World, overtake: Callable[[Process, Due, int], None]
+    settled: TradingHarness, overtake: Callable[[Process, Due, int], None]
 ) -> None:
     settled.now += 30
     due = settled.due()
@@ -171,7 +171,9 @@ def test_a_look_that_another_run_overtakes_sends_nothing(
     assert len(settled.asked("POST")) == 1
 
 
-def test_a_look_that_is_killed_before_its_first_order_is_done_by_the_message_that_comes_again(settled: World) -> None:
+def test_a_look_that_is_killed_before_its_first_order_is_done_by_the_message_that_comes_again(
+    settled: TradingHarness,
+) -> None:
     settled.now += 30
     message = settled.message(settled.user)
     with death_at(settled, "after GET /api/v3/account"):

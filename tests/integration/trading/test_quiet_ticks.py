@@ -8,17 +8,17 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from botbalance.accounts.portfolio import evaluate_snapshot
 from botbalance.engine import RestingOrder, review_resting_orders
 from botbalance.exchange.adapter import Placement
-from botbalance.portfolio import evaluate_snapshot
 from botbalance.trading.orders import cancel_every
 from botbalance.trading.quiet import quiet_users
 from botbalance.trading.tick import strategy_tick
 
-from tests.integration.trading.calm import Calm, MinuteByMinute
-from tests.integration.trading.world import FIRST_PRICES, new_world
+from tests.integration.trading.harness import FIRST_PRICES, new_harness
+from tests.integration.trading.no_trade_harness import MinuteByMinute, NoTradeHarness
 from workbench.candles.recording import read_recording
-from workbench.exchange.market import Market
+from workbench.simulated_exchange.market import Market
 
 D = Decimal
 RECORDED = Path(__file__).parents[4] / "shared/data/candles"
@@ -32,127 +32,131 @@ def settings() -> dict[str, str]:
 
 
 @pytest.fixture
-def calm(environment: Mapping[str, str], settings: dict[str, str]) -> Iterator[Calm]:
+def no_trade_harness(environment: Mapping[str, str], settings: dict[str, str]) -> Iterator[NoTradeHarness]:
     minutes = MinuteByMinute()
     market = Market.with_default_filters(FIRST_PRICES, minutes)
     variables = {"PRICING_USE_CACHE": "false", "PORTFOLIO_MAX_AGE": "3600"} | settings
-    with new_world(environment, f"user-{uuid4().hex[:12]}", market=market, **variables) as world:
-        world.open_account(world.user, ON_TARGET)
-        world.set_strategy()
-        yield Calm(world, minutes)
+    with new_harness(environment, f"user-{uuid4().hex[:12]}", market=market, **variables) as harness:
+        harness.open_account(harness.user, ON_TARGET)
+        harness.set_strategy()
+        yield NoTradeHarness(harness, minutes)
 
 
 @pytest.fixture
-def resting(calm: Calm) -> Calm:
+def resting(no_trade_harness: NoTradeHarness) -> NoTradeHarness:
     """With a buy of BTC that rests at 38844 for the third tick."""
-    assert len(calm.tick(BTC="39000").placed) == 1
-    assert calm.tick().outcome == "quiet"
-    (order,) = calm.world.orders()
+    assert len(no_trade_harness.tick(BTC="39000").placed) == 1
+    assert no_trade_harness.tick().outcome == "quiet"
+    (order,) = no_trade_harness.harness.orders()
     assert (order.symbol, order.limit_price) == ("BTCUSDT", D(38844))
-    return calm
+    return no_trade_harness
 
 
-def test_after_a_look_that_changed_nothing_ticks_ask_nobody_about_the_account(calm: Calm) -> None:
-    assert calm.tick().outcome == "decided"
-    asked, leases = len(calm.world.signed()), calm.lease_number()
-    calm.tick()  # the lease that this test took has ended what made it quiet
-    asked = len(calm.world.signed())
+def test_after_a_look_that_changed_nothing_ticks_ask_nobody_about_the_account(no_trade_harness: NoTradeHarness) -> None:
+    assert no_trade_harness.tick().outcome == "decided"
+    asked, leases = len(no_trade_harness.harness.signed()), no_trade_harness.lease_number()
+    no_trade_harness.tick()  # the lease that this test took has ended what made it quiet
+    asked = len(no_trade_harness.harness.signed())
     for _ in range(5):
-        decision = calm.tick()
-        assert (decision.outcome, decision.inputs, decision.ts_tick) == ("quiet", None, calm.world.now)
-    assert len(calm.world.signed()) == asked
-    assert calm.lease_number() == leases + 2  # that one look, and this question
+        decision = no_trade_harness.tick()
+        assert (decision.outcome, decision.inputs, decision.ts_tick) == ("quiet", None, no_trade_harness.harness.now)
+    assert len(no_trade_harness.harness.signed()) == asked
+    assert no_trade_harness.lease_number() == leases + 2  # that one look, and this question
 
 
-def test_a_resting_order_stays_quiet_as_long_as_no_trade_reaches_it(resting: Calm) -> None:
+def test_a_resting_order_stays_quiet_as_long_as_no_trade_reaches_it(resting: NoTradeHarness) -> None:
     assert resting.tick(BTC="38844.01").outcome == "quiet"
     assert resting.tick(BTC="39500").outcome == "quiet"
-    asked = len(resting.world.signed())
+    asked = len(resting.harness.signed())
     resting.move(BTC="38843.99")  # it fills ...
     resting.move(BTC="39500")  # ... and the price of the next tick does not show it
     decision = resting.tick()
     assert decision.outcome == "decided"
-    assert len(resting.world.signed()) > asked
-    *_, bought = resting.world.orders()
+    assert len(resting.harness.signed()) > asked
+    *_, bought = resting.harness.orders()
     assert (bought.limit_price, bought.status) == (D(38844), "FILLED")
-    assert resting.world.differences() == []
+    assert resting.harness.differences() == []
 
 
-def test_a_trade_at_the_limit_itself_is_looked_at(resting: Calm) -> None:
+def test_a_trade_at_the_limit_itself_is_looked_at(resting: NoTradeHarness) -> None:
     assert resting.tick(BTC="38844").outcome == "decided"
 
 
-def test_an_order_is_looked_at_when_it_is_old_enough_for_its_review(resting: Calm) -> None:
-    (order,) = resting.world.orders()
-    while resting.world.now + 30 < order.placed_at + 900:
+def test_an_order_is_looked_at_when_it_is_old_enough_for_its_review(resting: NoTradeHarness) -> None:
+    (order,) = resting.harness.orders()
+    while resting.harness.now + 30 < order.placed_at + 900:
         assert resting.tick().outcome == "quiet"
     assert resting.tick().outcome == "decided"
 
 
 @pytest.mark.parametrize("price", ["38000", "42000"])
-def test_a_price_that_takes_an_asset_out_of_its_band_is_traded_in_the_same_tick(calm: Calm, price: str) -> None:
-    calm.tick()
-    assert calm.tick().outcome == "quiet"
-    assert calm.tick(BTC=price).placed
+def test_a_price_that_takes_an_asset_out_of_its_band_is_traded_in_the_same_tick(
+    no_trade_harness: NoTradeHarness, price: str
+) -> None:
+    no_trade_harness.tick()
+    assert no_trade_harness.tick().outcome == "quiet"
+    assert no_trade_harness.tick(BTC=price).placed
 
 
-def test_the_account_is_looked_at_within_the_hour_and_users_at_different_times(calm: Calm) -> None:
-    calm.tick()
-    looked_at, ages = calm.world.now, []
+def test_the_account_is_looked_at_within_the_hour_and_users_at_different_times(
+    no_trade_harness: NoTradeHarness,
+) -> None:
+    no_trade_harness.tick()
+    looked_at, ages = no_trade_harness.harness.now, []
     for _ in range(3):
-        while calm.tick().outcome == "quiet":
+        while no_trade_harness.tick().outcome == "quiet":
             pass
-        ages.append(calm.world.now - looked_at)
-        looked_at = calm.world.now
+        ages.append(no_trade_harness.harness.now - looked_at)
+        looked_at = no_trade_harness.harness.now
     assert len(set(ages)) == 1
     assert 1800 <= ages[0] <= 3630
 
 
-def test_a_change_of_the_strategy_is_looked_at(calm: Calm) -> None:
-    calm.tick()
-    calm.world.set_strategy(min_delta_quote=D(49))
-    assert calm.tick().outcome == "decided"
-    assert calm.tick().outcome == "quiet"
+def test_a_change_of_the_strategy_is_looked_at(no_trade_harness: NoTradeHarness) -> None:
+    no_trade_harness.tick()
+    no_trade_harness.harness.set_strategy(min_delta_quote=D(49))
+    assert no_trade_harness.tick().outcome == "decided"
+    assert no_trade_harness.tick().outcome == "quiet"
 
 
-def test_whatever_else_works_on_the_account_ends_what_was_quiet(resting: Calm) -> None:
+def test_whatever_else_works_on_the_account_ends_what_was_quiet(resting: NoTradeHarness) -> None:
     assert resting.tick().outcome == "quiet"
-    cancel_every(resting.world.desk, resting.world.user)
+    cancel_every(resting.harness.desk, resting.harness.user)
     assert resting.tick().placed
 
 
-def test_a_price_that_jumped_is_looked_at_and_held_for_a_tick(calm: Calm) -> None:
-    calm.world.set_strategy({"BTC": "30", "ETH": "30", "XRP": "0", "USDT": "40"}, min_delta_quote=D(9000))
-    calm.tick()
-    assert calm.tick().outcome == "quiet"
-    decision = calm.tick(XRP="0.9")
+def test_a_price_that_jumped_is_looked_at_and_held_for_a_tick(no_trade_harness: NoTradeHarness) -> None:
+    no_trade_harness.harness.set_strategy({"BTC": "30", "ETH": "30", "XRP": "0", "USDT": "40"}, min_delta_quote=D(9000))
+    no_trade_harness.tick()
+    assert no_trade_harness.tick().outcome == "quiet"
+    decision = no_trade_harness.tick(XRP="0.9")
     assert decision.outcome == "skipped"
     assert "prices jumped" in str(decision.reason)
 
 
-def test_beside_somebody_elses_order_nothing_is_quiet(calm: Calm) -> None:
-    account = calm.world.desk.accounts.of(calm.world.user, "binance")
-    calm.world.desk.portfolio.make_known(account, ["ETHUSDT"])
+def test_beside_somebody_elses_order_nothing_is_quiet(no_trade_harness: NoTradeHarness) -> None:
+    account = no_trade_harness.harness.desk.accounts.of(no_trade_harness.harness.user, "binance")
+    no_trade_harness.harness.desk.portfolio.load_markets(account, ["ETHUSDT"])
     placed: Placement = account.place_order("ETHUSDT", "buy", D(2000), D("0.1"), "somebody-else", post_only=True)
     assert placed
-    assert [calm.tick().outcome for _ in range(3)] == ["decided"] * 3
+    assert [no_trade_harness.tick().outcome for _ in range(3)] == ["decided"] * 3
 
 
-def test_where_ranges_cannot_be_had_accounts_with_orders_are_looked_at(resting: Calm) -> None:
-    resting.world.exchange.books.market.halt("XRPUSDT")  # others go on
+def test_where_ranges_cannot_be_had_accounts_with_orders_are_looked_at(resting: NoTradeHarness) -> None:
+    resting.harness.exchange.books.market.halt("XRPUSDT")  # others go on
     assert resting.tick().outcome == "quiet"
     resting._minutes.now = 0
-    resting.world.now += 86_400  # no candle of today: it has not traded
-    asked = len(resting.world.signed())
-    assert resting.world.work(resting.world.message(resting.world.user)) == []
-    assert len(resting.world.signed()) > asked
+    resting.harness.now += 86_400  # no candle of today: it has not traded
+    asked = len(resting.harness.signed())
+    assert resting.harness.work(resting.harness.message(resting.harness.user)) == []
+    assert len(resting.harness.signed()) > asked
 
 
-def test_a_halt_reaches_everybody(resting: Calm) -> None:
+def test_a_halt_reaches_everybody(resting: NoTradeHarness) -> None:
     assert resting.tick().outcome == "quiet"
-    table = resting.world.environment["OPERATOR_TABLE"]
+    table = resting.harness.environment["OPERATOR_TABLE"]
     key = {"setting": {"S": "trading_halt"}}
-    dynamodb = resting.world.services.dynamodb
+    dynamodb = resting.harness.services.dynamodb
     dynamodb.put_item(TableName=table, Item={**key, "reason": {"S": "a drill"}})
     try:
         decision = resting.tick()
@@ -163,23 +167,23 @@ def test_a_halt_reaches_everybody(resting: Calm) -> None:
 
 
 @pytest.mark.parametrize("settings", [{"PORTFOLIO_MAX_AGE": "0"}])
-def test_where_no_look_may_age_every_tick_looks(calm: Calm) -> None:
-    assert [calm.tick().outcome for _ in range(3)] == ["decided"] * 3
+def test_where_no_look_may_age_every_tick_looks(no_trade_harness: NoTradeHarness) -> None:
+    assert [no_trade_harness.tick().outcome for _ in range(3)] == ["decided"] * 3
 
 
 @pytest.mark.parametrize("settings", [{"DECISION_LOG": "changes"}])
-def test_a_log_of_changes_has_only_what_was_placed_cancelled_or_skipped(calm: Calm) -> None:
+def test_a_log_of_changes_has_only_what_was_placed_cancelled_or_skipped(no_trade_harness: NoTradeHarness) -> None:
     for prices in ({}, {}, {"BTC": "39000"}, {}, {}, {"BTC": "60000"}):
-        calm.go_on(30, **prices)
-        calm.world.work(calm.world.message(calm.world.user))
-    logged = calm.world.desk.decisions.page(calm.world.user, limit=50).decisions
+        no_trade_harness.go_on(30, **prices)
+        no_trade_harness.harness.work(no_trade_harness.harness.message(no_trade_harness.harness.user))
+    logged = no_trade_harness.harness.desk.decisions.page(no_trade_harness.harness.user, limit=50).decisions
     assert [(decision.outcome, len(decision.placed)) for decision in logged] == [("skipped", 0), ("decided", 1)]
 
 
-def test_quiet_ticks_are_found_in_the_log_beside_the_others(calm: Calm) -> None:
-    ticks = [calm.tick().ts_tick for _ in range(6)]
-    page = calm.world.desk.decisions.page(calm.world.user, limit=4)
-    rest = calm.world.desk.decisions.page(calm.world.user, limit=4, cursor=page.cursor)
+def test_quiet_ticks_are_found_in_the_log_beside_the_others(no_trade_harness: NoTradeHarness) -> None:
+    ticks = [no_trade_harness.tick().ts_tick for _ in range(6)]
+    page = no_trade_harness.harness.desk.decisions.page(no_trade_harness.harness.user, limit=4)
+    rest = no_trade_harness.harness.desk.decisions.page(no_trade_harness.harness.user, limit=4, cursor=page.cursor)
     found = [*page.decisions, *rest.decisions]
     assert [decision.ts_tick for decision in found] == ticks[::-1]
     assert [decision.outcome for decision in found] == ["quiet"] * 5 + ["decided"]
@@ -218,45 +222,47 @@ def recorded_moves() -> Iterator[dict[str, list[str]]]:
         yield {asset: [f"{high:.4f}", f"{close:.4f}"] for asset, (_, high, close) in candles.items()}
 
 
-def whole_tick_would(calm: Calm) -> list[object]:
+def whole_tick_would(no_trade_harness: NoTradeHarness) -> list[object]:
     """What a whole tick would do now, on the exchange's own facts."""
-    world = calm.world
-    strategy = world.desk.strategies.get(world.user)
-    account = world.desk.accounts.of(world.user, "binance")
-    snapshot = world.desk.portfolio.snapshot(account, strategy.symbols(), fresh=False)
+    harness = no_trade_harness.harness
+    strategy = harness.desk.strategies.get(harness.user)
+    account = harness.desk.accounts.of(harness.user, "binance")
+    snapshot = harness.desk.portfolio.snapshot(account, strategy.symbols(), fresh=False)
     evaluation = evaluate_snapshot(snapshot, strategy.target_allocations, strategy.config(), snapshot.active_symbols())
-    ours = [order for order in world.orders() if order.may_trade]
+    ours = [order for order in harness.orders() if order.may_trade]
     resting = [RestingOrder(o.client_order_id, o.symbol, o.side, o.limit_price, o.placed_at) for o in ours]
-    cancels = review_resting_orders(resting, evaluation, strategy.config(), world.now)
+    cancels = review_resting_orders(resting, evaluation, strategy.config(), harness.now)
     gone = {order.client_order_id for order in ours} ^ {order.client_order_id for order in snapshot.open_orders}
     return [*evaluation.actions, *cancels, *gone]
 
 
 @pytest.mark.parametrize("source", [1, "recorded"])
-def test_a_quiet_tick_misses_nothing_that_the_whole_tick_would_have_done(calm: Calm, source: int | str) -> None:
+def test_a_quiet_tick_misses_nothing_that_the_whole_tick_would_have_done(
+    no_trade_harness: NoTradeHarness, source: int | str
+) -> None:
     if source == "recorded" and not RECORDED.is_dir():
         pytest.skip("no recorded candles beside the checkout")
-    world = calm.world
-    world.set_strategy(min_delta_quote=D(25), order_max_age_s=120)
+    harness = no_trade_harness.harness
+    harness.set_strategy(min_delta_quote=D(25), order_max_age_s=120)
     path = recorded_moves() if source == "recorded" else moves(int(source))
     quiet_ticks = whole_ticks = 0
     for _ in range(60):
-        calm.go_on(30)
+        no_trade_harness.go_on(30)
         for asset, prices in next(path).items():
             for price in prices:
-                calm.move(**{asset: price})
-        if quiet_users(world.desk, world.versions(world.user), world.desk.leases.last_runs([world.user])):
-            assert whole_tick_would(calm) == []
+                no_trade_harness.move(**{asset: price})
+        if quiet_users(harness.desk, harness.versions(harness.user), harness.desk.leases.last_runs([harness.user])):
+            assert whole_tick_would(no_trade_harness) == []
             quiet_ticks += 1
         else:
-            strategy_tick(world.desk, world.due(), world.now)
+            strategy_tick(harness.desk, harness.due(), harness.now)
             whole_ticks += 1
-    assert world.orders()
+    assert harness.orders()
     assert min(quiet_ticks, whole_ticks) >= 5
 
 
-def test_the_note_of_another_version_is_not_believed(calm: Calm) -> None:
-    calm.tick()
-    with calm.world.lease() as lease:
+def test_the_note_of_another_version_is_not_believed(no_trade_harness: NoTradeHarness) -> None:
+    no_trade_harness.tick()
+    with no_trade_harness.harness.lease() as lease:
         lease.leaves_quiet = json.dumps({"schema_version": 1})
-    assert calm.tick().outcome == "decided"
+    assert no_trade_harness.tick().outcome == "decided"

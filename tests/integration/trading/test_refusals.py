@@ -11,136 +11,142 @@ from botbalance.trading.placement import place_actions
 from botbalance.trading.plan import Plan, preview
 from botbalance.trading.strategy import switch_autopilot
 
-from tests.integration.trading.world import TEN_THOUSAND_USDT, World
+from tests.integration.trading.harness import TEN_THOUSAND_USDT, TradingHarness
 
 
-def place(world: World, plan: Plan) -> list[Any]:
-    account = world.desk.accounts.of(world.user, "binance")
-    with world.lease() as lease:
+def place(harness: TradingHarness, plan: Plan) -> list[Any]:
+    account = harness.desk.accounts.of(harness.user, "binance")
+    with harness.lease() as lease:
         return place_actions(
-            world.desk,
+            harness.desk,
             lease,
             account,
             plan.strategy,
             plan.evaluation.actions,
             plan.snapshot.rules,
-            ts_tick=world.now,
+            ts_tick=harness.now,
             source="autopilot",
         ).orders
 
 
-def test_a_revoked_key_switches_the_autopilot_off_with_the_reason_and_affects_nobody_else(world: World) -> None:
-    neighbour = f"{world.user}-neighbour"
-    world.open_account(neighbour, TEN_THOUSAND_USDT)
-    world.set_strategy(user=neighbour)
-    world.tick()
-    world.books.revoke_key(world.key)
-    world.now += 30
+def test_a_revoked_key_switches_the_autopilot_off_with_the_reason_and_affects_nobody_else(
+    harness: TradingHarness,
+) -> None:
+    neighbour = f"{harness.user}-neighbour"
+    harness.open_account(neighbour, TEN_THOUSAND_USDT)
+    harness.set_strategy(user=neighbour)
+    harness.tick()
+    harness.books.revoke_key(harness.key)
+    harness.now += 30
 
-    assert world.work(world.message(world.user, neighbour)) == []
+    assert harness.work(harness.message(harness.user, neighbour)) == []
 
-    strategy: Strategy = world.desk.strategies.get(world.user)
+    strategy: Strategy = harness.desk.strategies.get(harness.user)
     assert not strategy.autopilot_enabled
     assert "API key" in (strategy.disabled_reason or "")
-    assert "switched off" in (world.desk.decisions.get(world.user, world.now).reason or "")
-    assert world.user not in dict(world.desk.strategies.users_on_autopilot())
-    assert world.desk.strategies.get(neighbour).autopilot_enabled
-    assert len(world.orders(neighbour)) == len(world.booked(neighbour)) == 3
+    assert "switched off" in (harness.desk.decisions.get(harness.user, harness.now).reason or "")
+    assert harness.user not in dict(harness.desk.strategies.users_on_autopilot())
+    assert harness.desk.strategies.get(neighbour).autopilot_enabled
+    assert len(harness.orders(neighbour)) == len(harness.booked(neighbour)) == 3
 
 
-def test_switching_on_again_after_a_refused_key_takes_a_key_that_works(world: World) -> None:
-    world.books.revoke_key(world.key)
-    world.tick()
+def test_switching_on_again_after_a_refused_key_takes_a_key_that_works(harness: TradingHarness) -> None:
+    harness.books.revoke_key(harness.key)
+    harness.tick()
     with pytest.raises(Exception, match="API key"):
-        switch_autopilot(world.desk, world.user, enabled=True)
-    world.books.open_account(world.key, f"secret-of-{world.user}", TEN_THOUSAND_USDT)
-    strategy = switch_autopilot(world.desk, world.user, enabled=True)
+        switch_autopilot(harness.desk, harness.user, enabled=True)
+    harness.books.open_account(harness.key, f"secret-of-{harness.user}", TEN_THOUSAND_USDT)
+    strategy = switch_autopilot(harness.desk, harness.user, enabled=True)
     assert strategy.autopilot_enabled
     assert strategy.disabled_reason is None
 
 
-def test_a_key_that_may_read_but_not_trade_switches_the_autopilot_off_at_the_first_order(newcomer: World) -> None:
-    world = newcomer
-    world.open_account(world.user, TEN_THOUSAND_USDT)
-    world.set_strategy()
-    account = world.books.account(world.key)
+def test_a_key_that_may_read_but_not_trade_switches_the_autopilot_off_at_the_first_order(
+    newcomer: TradingHarness,
+) -> None:
+    harness = newcomer
+    harness.open_account(harness.user, TEN_THOUSAND_USDT)
+    harness.set_strategy()
+    account = harness.books.account(harness.key)
     assert account is not None
     account.can_trade = False
 
-    decision = world.tick()
+    decision = harness.tick()
 
     assert "refuses the API key" in (decision.reason or "")
-    assert not world.desk.strategies.get(world.user).autopilot_enabled
-    (order,) = world.orders()
+    assert not harness.desk.strategies.get(harness.user).autopilot_enabled
+    (order,) = harness.orders()
     assert [placed["client_order_id"] for placed in decision.placed] == [order.client_order_id]
     assert order.status is OrderStatus.REJECTED
     assert (order.reason or "").startswith("exchange_key_refused: ")
 
 
-def test_a_user_whose_tick_breaks_stops_nobody_in_the_same_message(world: World) -> None:
-    broken = f"{world.user}-broken"
-    world.open_account(broken, TEN_THOUSAND_USDT)
-    world.set_strategy(user=broken)
-    world.services.dynamodb.update_item(
-        TableName=world.services.settings.strategies_table,
+def test_a_user_whose_tick_breaks_stops_nobody_in_the_same_message(harness: TradingHarness) -> None:
+    broken = f"{harness.user}-broken"
+    harness.open_account(broken, TEN_THOUSAND_USDT)
+    harness.set_strategy(user=broken)
+    harness.services.dynamodb.update_item(
+        TableName=harness.services.settings.strategies_table,
         Key={"user_id": {"S": broken}},
         UpdateExpression="SET document = :nonsense",
         ExpressionAttributeValues={":nonsense": {"S": "{}"}},
     )
-    world.now += 30
-    assert world.work(world.message(broken, world.user)) == []
-    assert len(world.orders()) == 3
+    harness.now += 30
+    assert harness.work(harness.message(broken, harness.user)) == []
+    assert len(harness.orders()) == 3
 
 
-def test_a_message_delivered_twice_trades_once(world: World) -> None:
-    world.now += 30
+def test_a_message_delivered_twice_trades_once(harness: TradingHarness) -> None:
+    harness.now += 30
     for _ in range(2):
-        assert world.work(world.message(world.user)) == []
-    assert len(world.asked("POST")) == len(world.booked()) == 3
+        assert harness.work(harness.message(harness.user)) == []
+    assert len(harness.asked("POST")) == len(harness.booked()) == 3
 
 
-def test_a_message_that_cannot_be_read_is_reported_so_that_it_ends_in_the_dead_letters(world: World) -> None:
-    assert world.work(json.dumps({"ts_tick": "soon", "users": world.versions(world.user)})) == [0]
+def test_a_message_that_cannot_be_read_is_reported_so_that_it_ends_in_the_dead_letters(harness: TradingHarness) -> None:
+    assert harness.work(json.dumps({"ts_tick": "soon", "users": harness.versions(harness.user)})) == [0]
 
 
-def test_insufficient_funds_are_final_with_the_exchanges_reason(world: World) -> None:
-    plan = preview(world.desk, world.user)
-    world.books.transfer(world.key, "USDT", Decimal(-9_700))
+def test_insufficient_funds_are_final_with_the_exchanges_reason(harness: TradingHarness) -> None:
+    plan = preview(harness.desk, harness.user)
+    harness.books.transfer(harness.key, "USDT", Decimal(-9_700))
 
-    orders = place(world, plan)
+    orders = place(harness, plan)
 
     assert [order.status for order in orders] == [OrderStatus.OPEN, OrderStatus.REJECTED, OrderStatus.REJECTED]
     assert orders[1].reason.startswith("insufficient_funds: ")
     assert "insufficient balance" in orders[1].reason
-    assert len(world.asked("POST")) == 3
-    assert world.slept == []
-    assert [order.client_order_id for order in world.desk.orders.watched(world.user)] == [orders[0].client_order_id]
+    assert len(harness.asked("POST")) == 3
+    assert harness.slept == []
+    assert [order.client_order_id for order in harness.desk.orders.watched(harness.user)] == [orders[0].client_order_id]
 
 
-def test_an_order_outside_the_price_band_is_refused_for_good_and_priced_anew_by_the_next_tick(world: World) -> None:
-    switch_autopilot(world.desk, world.user, enabled=True)  # with a look at the prices as they are
-    plan = preview(world.desk, world.user)
-    world.market.set_price("BTCUSDT", Decimal(400_000))
+def test_an_order_outside_the_price_band_is_refused_for_good_and_priced_anew_by_the_next_tick(
+    harness: TradingHarness,
+) -> None:
+    switch_autopilot(harness.desk, harness.user, enabled=True)  # with a look at the prices as they are
+    plan = preview(harness.desk, harness.user)
+    harness.market.set_price("BTCUSDT", Decimal(400_000))
 
-    orders = place(world, plan)
+    orders = place(harness, plan)
 
     assert orders[0].status is OrderStatus.REJECTED
     assert "PERCENT_PRICE_BY_SIDE" in orders[0].reason
-    assert len(world.asked("POST")) == 3
-    assert "jumped" in (world.tick().reason or "")
-    assert "BTCUSDT" in [order["symbol"] for order in world.tick().placed]
+    assert len(harness.asked("POST")) == 3
+    assert "jumped" in (harness.tick().reason or "")
+    assert "BTCUSDT" in [order["symbol"] for order in harness.tick().placed]
 
 
-def test_a_post_only_order_that_would_take_is_refused_for_good(world: World) -> None:
-    plan = preview(world.desk, world.user)
-    world.market.set_price("BTCUSDT", Decimal(39_000))
-    orders = place(world, plan)
+def test_a_post_only_order_that_would_take_is_refused_for_good(harness: TradingHarness) -> None:
+    plan = preview(harness.desk, harness.user)
+    harness.market.set_price("BTCUSDT", Decimal(39_000))
+    orders = place(harness, plan)
     assert [order.status for order in orders] == [OrderStatus.REJECTED, OrderStatus.OPEN, OrderStatus.OPEN]
     assert "immediately" in orders[0].reason
 
 
-def test_a_market_that_was_halted_meanwhile_refuses_for_good(world: World) -> None:
-    plan = preview(world.desk, world.user)
-    world.market.halt("BTCUSDT")
-    orders = place(world, plan)
+def test_a_market_that_was_halted_meanwhile_refuses_for_good(harness: TradingHarness) -> None:
+    plan = preview(harness.desk, harness.user)
+    harness.market.halt("BTCUSDT")
+    orders = place(harness, plan)
     assert [order.status for order in orders] == [OrderStatus.REJECTED, OrderStatus.OPEN, OrderStatus.OPEN]

@@ -8,33 +8,33 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from botbalance.errors import MendRequest
+from botbalance.errors import InvalidRequestError
 from botbalance.store.decisions import Decision
 
-from tests.integration.trading.world import World
-from workbench.replay import read_decision, replay
+from tests.integration.trading.harness import TradingHarness
+from workbench.audit.replay import read_decision, replay
 
 COMMAND = str(Path(sys.executable).with_name("botbalance"))
 
 
 @pytest.fixture
-def logged(world: World) -> Decision:
+def logged(harness: TradingHarness) -> Decision:
     """A decision that places three orders, as it is read back."""
-    world.tick()
-    return world.desk.decisions.get(world.user, world.now)
+    harness.tick()
+    return harness.desk.decisions.get(harness.user, harness.now)
 
 
 def changed(decision: Decision, **changes: Any) -> Decision:
     return read_decision(decision.model_copy(update=changes).model_dump_json())
 
 
-def test_every_decision_of_a_run_replays_to_the_last_digit(world: World) -> None:
-    world.set_strategy(order_max_age_s=60)
+def test_every_decision_of_a_run_replays_to_the_last_digit(harness: TradingHarness) -> None:
+    harness.set_strategy(order_max_age_s=60)
     decisions = []
     for price in ("40000", "38000", "35000", "44000", "44000.01"):
-        world.market.set_price("BTCUSDT", Decimal(price))
-        world.tick()
-        decisions.append(world.desk.decisions.get(world.user, world.now))
+        harness.market.set_price("BTCUSDT", Decimal(price))
+        harness.tick()
+        decisions.append(harness.desk.decisions.get(harness.user, harness.now))
     assert any(decision.placed for decision in decisions)
     assert any(decision.canceled for decision in decisions)
     assert [replay(decision).differences for decision in decisions] == [[]] * 5
@@ -59,9 +59,9 @@ def test_a_cancel_that_nobody_would_make_is_found(logged: Decision) -> None:
     assert different == [f"canceled.{'0' * 20}: stale_price → None"]
 
 
-def test_a_tick_that_was_skipped_has_nothing_to_differ_in(world: World) -> None:
-    with world.lease():
-        skipped = world.tick()
+def test_a_tick_that_was_skipped_has_nothing_to_differ_in(harness: TradingHarness) -> None:
+    with harness.lease():
+        skipped = harness.tick()
     assert replay(skipped).differences == []
     assert replay(skipped).outcome == "skipped"
 
@@ -71,12 +71,12 @@ def test_a_tick_that_was_skipped_has_nothing_to_differ_in(world: World) -> None:
     [("nonsense", "JSON"), ("{}", "user_id"), ('{"schema_version": 2}', "schema_version"), ("[]", "document")],
 )
 def test_what_is_no_decision_is_refused(document: str, named: str) -> None:
-    with pytest.raises(MendRequest, match=named):
+    with pytest.raises(InvalidRequestError, match=named):
         read_decision(document)
 
 
 def test_inputs_that_are_none_of_a_decision_are_refused(logged: Decision) -> None:
-    with pytest.raises(MendRequest, match="market_prices"):
+    with pytest.raises(InvalidRequestError, match="market_prices"):
         replay(changed(logged, inputs={"market_prices": {"BTCUSDT": "much"}}))
 
 

@@ -10,11 +10,11 @@ import pytest
 from botbalance import bootstrap
 from botbalance.store.orders import Order, OrderStatus
 
-from workbench.audit import differences
-from workbench.exchange.books import Account
-from workbench.exchange.books import OrderStatus as BookedStatus
-from workbench.gateway import DEMO_USER
-from workbench.stack import DEMO_KEY, Options, Stack
+from workbench.audit.order_books import differences
+from workbench.local.api_gateway import DEMO_USER
+from workbench.local.stack import DEMO_KEY, Options, Stack
+from workbench.simulated_exchange.matching_engine import Account
+from workbench.simulated_exchange.matching_engine import OrderStatus as BookedStatus
 
 
 @pytest.fixture(scope="module")

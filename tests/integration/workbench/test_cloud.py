@@ -15,9 +15,9 @@ from urllib.parse import urlsplit
 import boto3
 import pytest
 import requests
-from botbalance.errors import TryAgainLater
+from botbalance.errors import TransientError
 
-from workbench.cloud import Cloud
+from workbench.aws.emulator import AwsEmulator
 
 LONGEST_S = 20
 NOBODY: dict[str, Any] = {
@@ -27,9 +27,9 @@ NOBODY: dict[str, Any] = {
 }
 STARTS_A_CLOUD = """
 import signal, sys
-from workbench.cloud import Cloud
+from workbench.aws.emulator import AwsEmulator
 signal.signal(signal.SIGINT, lambda *_: print("interrupted", flush=True))
-cloud = Cloud()
+cloud = AwsEmulator()
 url = cloud.start()
 cloud.wait()
 print(url, flush=True)
@@ -40,7 +40,7 @@ sys.stdin.read()
 @contextmanager
 def running_cloud() -> Iterator[str]:
     """The URL of a cloud that answers."""
-    cloud = Cloud()
+    cloud = AwsEmulator()
     try:
         url = cloud.start()
         cloud.wait()
@@ -119,7 +119,7 @@ def test_two_at_once_share_nothing(url: str) -> None:
 
 
 def test_after_stop_nobody_answers_and_stop_again_does_nothing() -> None:
-    cloud = Cloud()
+    cloud = AwsEmulator()
     url = cloud.start()
     cloud.wait()
     cloud.stop()
@@ -148,7 +148,7 @@ def test_a_ctrl_c_in_the_terminal_is_for_its_parent(parent: subprocess.Popen[str
 @pytest.mark.parametrize("python", ["/nowhere/python", shutil.which("false")])
 def test_one_that_cannot_start_says_so(monkeypatch: pytest.MonkeyPatch, python: str) -> None:
     monkeypatch.setattr(sys, "executable", python)
-    with pytest.raises(TryAgainLater, match="embedded AWS services cannot be started"), running_cloud():
+    with pytest.raises(TransientError, match="embedded AWS services cannot be started"), running_cloud():
         pass
 
 
@@ -157,5 +157,5 @@ def test_what_it_died_of_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     python.write_text("#!/bin/sh\necho first >&2\necho 'the disk is full' >&2\n")
     python.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(python))
-    with pytest.raises(TryAgainLater, match="the disk is full"), running_cloud():
+    with pytest.raises(TransientError, match="the disk is full"), running_cloud():
         pass

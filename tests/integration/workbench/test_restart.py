@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 from botbalance import bootstrap
-from botbalance.errors import TryAgainLater
+from botbalance.errors import TransientError
 
 from tests.integration.http_api.client import AUTOPILOT, ORDERS, STRATEGY, Client
-from workbench.cloud import Cloud
-from workbench.exchange.binance_api import BinanceApi
-from workbench.exchange.control_door import ControlDoor
-from workbench.exchange.server import ExchangeServer
-from workbench.exchange.simulation import Simulation
-from workbench.stack import DEMO_KEY, Options, Stack
+from workbench.aws.emulator import AwsEmulator
+from workbench.local.stack import DEMO_KEY, Options, Stack
+from workbench.simulated_exchange.binance_api import BinanceApi
+from workbench.simulated_exchange.control_api import ControlApi
+from workbench.simulated_exchange.server import ExchangeServer
+from workbench.simulated_exchange.simulation import Simulation
 
 SPEED = 20
 
@@ -26,14 +26,14 @@ def simulation() -> Simulation:
 
 @pytest.fixture
 def exchange(simulation: Simulation) -> Iterator[str]:
-    with ExchangeServer(BinanceApi(simulation.books), more=ControlDoor(simulation).routes()) as server:
+    with ExchangeServer(BinanceApi(simulation.books), more=ControlApi(simulation).routes()) as server:
         yield server.url
 
 
 @pytest.fixture
 def options(exchange: str) -> Iterator[Options]:
     """Those of a run on that exchange, and on a database of its own."""
-    cloud = Cloud()
+    cloud = AwsEmulator()
     try:
         url = cloud.start()
         cloud.wait()
@@ -108,7 +108,7 @@ def test_the_market_of_another_process_cannot_be_rigged(options: Options) -> Non
 
 def test_an_exchange_that_is_gone_ends_the_run_with_its_address(options: Options) -> None:
     gone = Options(exchange="http://127.0.0.1:9", dynamodb=options.dynamodb)
-    with pytest.raises(TryAgainLater, match="no simulated exchange is at"), Stack(gone):
+    with pytest.raises(TransientError, match="no simulated exchange is at"), Stack(gone):
         pass
 
 

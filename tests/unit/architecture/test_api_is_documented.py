@@ -9,10 +9,10 @@ from typing import get_args
 
 import botbalance.errors
 import pytest
-from botbalance.api.schemas import Answer, Exchange
-from botbalance.exchange.client_ids import _LOOKUPS
+from botbalance.api.fields import Answer, Exchange
+from botbalance.exchange.client_order_ids import _LOOKUPS
 from botbalance.store.strategies import Strategy
-from reference.document import openapi_document
+from openapi.document import openapi_document
 
 ROOT = Path(__file__).parents[3]
 SOURCES = [*(ROOT / "layers/engine/python/botbalance").rglob("*.py"), *(ROOT / "functions").rglob("*.py")]
@@ -29,7 +29,13 @@ def codes() -> Iterator[str]:
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.args:
                 at = 1 if node.func.id == "problem" else 0
-                if node.func.id not in {*ERRORS, "problem", "_MayPass", "InvalidJson", "BodyTooLarge"}:
+                if node.func.id not in {
+                    *ERRORS,
+                    "problem",
+                    "RetryableReadError",
+                    "InvalidJsonError",
+                    "BodyTooLargeError",
+                }:
                     continue
                 code = node.args[at]
                 if isinstance(code, ast.Constant):

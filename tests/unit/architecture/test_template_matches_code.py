@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from botbalance.settings import Settings
 
-from workbench.template import Template, read_template
+from workbench.aws.template import Template, read_template
 
 ROOT = Path(__file__).parents[3]
-HTTP_FUNCTIONS = ("plan.app", "execute.app", "account.app", "reference.app")
+HTTP_FUNCTIONS = ("plan.app", "execute.app", "account.app", "openapi.app")
 
 
 @pytest.fixture(scope="module")

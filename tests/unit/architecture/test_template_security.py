@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from workbench.template import Template, read_template
+from workbench.aws.template import Template, read_template
 
 ROOT = Path(__file__).parents[3]
 TABLES = "AWS::DynamoDB::Table"

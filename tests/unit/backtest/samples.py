@@ -11,13 +11,13 @@ from botbalance.engine import Balance, MarketRules, Side, StrategyConfig
 
 from workbench.backtest.result import (
     BacktestResult,
+    Benchmark,
     Drawdown,
     FilledOrder,
     Growth,
     Month,
     Orders,
     Series,
-    Yardstick,
 )
 from workbench.candles.recording import Findings
 
@@ -72,8 +72,8 @@ def sample_result(
         nav_end=nav_end,
         return_pct=nav_end / 100 - 100,
         hold_quote=hold_quote,
-        hold=Yardstick(hold_quote, hold_quote / 100 - 100),
-        buy_once=Yardstick(hold_quote - 400, (hold_quote - 400) / 100 - 100),
+        hold=Benchmark(hold_quote, hold_quote / 100 - 100),
+        buy_once=Benchmark(hold_quote - 400, (hold_quote - 400) / 100 - 100),
         bonus_quote=Decimal(bonus),
         bonus_by_asset={base: Decimal(bonus) / len(bases) * (-1 if i == 2 else 1) for i, base in enumerate(bases)},
         bonus_by_month={month.month: month.bonus_quote for month in months},

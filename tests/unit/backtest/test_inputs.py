@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from botbalance.api.account_schemas import StrategyRequest
 from botbalance.engine import MarketRules
-from botbalance.errors import MendRequest
+from botbalance.errors import InvalidRequestError
 
 from workbench.backtest.inputs import balances_at_targets, moment, read_balances, read_rules, with_fee
 
@@ -49,7 +49,7 @@ def test_rules_are_read_to_the_digit(tmp_path: Path) -> None:
 def test_rules_that_cannot_be_are_refused_by_name(tmp_path: Path, change: dict[str, Any], message: str) -> None:
     path = tmp_path / "rules.json"
     path.write_text(json.dumps(RULES | change))
-    with pytest.raises(MendRequest, match=message):
+    with pytest.raises(InvalidRequestError, match=message):
         read_rules(path, STRATEGY)
 
 
@@ -74,7 +74,7 @@ def test_the_backtests_own_fee_is_what_buys_pay_in_quote(tmp_path: Path) -> None
 def test_balances_that_cannot_be_are_refused_by_name(tmp_path: Path, document: str, message: str) -> None:
     path = tmp_path / "balances.json"
     path.write_text(document)
-    with pytest.raises(MendRequest, match=message):
+    with pytest.raises(InvalidRequestError, match=message):
         read_balances(path, STRATEGY)
 
 

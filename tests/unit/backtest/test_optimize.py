@@ -6,18 +6,18 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from botbalance.engine import InvalidStrategy
-from botbalance.errors import MendRequest
+from botbalance.engine import InvalidStrategyError
+from botbalance.errors import InvalidRequestError
 
 from tests.unit.backtest.test_simulation import walk
-from workbench.backtest.backtest import Files, prepare, run
+from workbench.backtest.backtest import BacktestFiles, prepare, run
 from workbench.backtest.optimize import (
-    Combination,
     Fold,
+    ParameterSet,
     Ranges,
     Score,
     Search,
-    Tried,
+    TrialResult,
     drawn,
     grid,
     ranges_around,
@@ -29,7 +29,7 @@ D = Decimal
 
 
 @pytest.fixture
-def files(tmp_path: Path) -> Files:
+def files(tmp_path: Path) -> BacktestFiles:
     """300 hourly candles of one pair, and a strategy."""
     rows = walk(seed=5, first=100, candles=300, wildness=0.02, gap_every=0)
     lines = [
@@ -40,10 +40,12 @@ def files(tmp_path: Path) -> Files:
     strategy = tmp_path / "strategy.json"
     parameters = {"order_size_pct": "2", "order_step_pct": "0.5", "min_delta_quote": "100"}
     strategy.write_text(json.dumps({"target_allocations": {"BTC": "50", "USDT": "50"}} | parameters))
-    return Files(tmp_path, strategy)
+    return BacktestFiles(tmp_path, strategy)
 
 
-def test_a_grid_has_every_combination_and_what_is_not_given_is_half_once_and_twice_the_own(files: Files) -> None:
+def test_a_grid_has_every_combination_and_what_is_not_given_is_half_once_and_twice_the_own(
+    files: BacktestFiles,
+) -> None:
     ranges = ranges_around(files.strategy, None, "1,0.2", None)
     assert ranges == Ranges([D(1), D(2), D(4)], [D("0.2"), D(1)], [D(50), D(100), D(200)])
     assert len(set(grid(ranges))) == 18
@@ -60,7 +62,9 @@ def test_draws_lie_between_the_values_and_repeat_with_their_seed() -> None:
     assert all(50 <= combination.min_delta_quote <= 200 for combination in combinations)
 
 
-def test_each_stretch_is_a_backtest_of_its_own_and_the_walk_takes_the_best_of_the_one_before(files: Files) -> None:
+def test_each_stretch_is_a_backtest_of_its_own_and_the_walk_takes_the_best_of_the_one_before(
+    files: BacktestFiles,
+) -> None:
     combinations = grid(Ranges([D(1), D(5)], [D("0.5"), D(2)], [D(100)]))
     progress: list[int] = []
     found: Search = search(files, combinations, 2, on_grid=True, on_progress=progress.append)
@@ -73,8 +77,8 @@ def test_each_stretch_is_a_backtest_of_its_own_and_the_walk_takes_the_best_of_th
     start, end = (int(whole.timeline.times_ms[candle]) for candle in (100, 200))
     strategy = json.loads(files.strategy.read_text()) | {"order_size_pct": "5", "order_step_pct": "2"}
     files.strategy.write_text(json.dumps(strategy))
-    alone = run(prepare(Files(files.candles, files.strategy, start_ms=start, end_ms=end)))
-    (tried,) = (one for one in found.tried if one.combination == Combination(D(5), D(2), D(100)))
+    alone = run(prepare(BacktestFiles(files.candles, files.strategy, start_ms=start, end_ms=end)))
+    (tried,) = (one for one in found.tried if one.combination == ParameterSet(D(5), D(2), D(100)))
     assert tried.scores[1] == Score(
         alone.growth.rebalancing_return_pct, alone.bonus_quote, len(alone.fills), alone.fees_quote
     )
@@ -93,20 +97,20 @@ def test_each_stretch_is_a_backtest_of_its_own_and_the_walk_takes_the_best_of_th
     ][1:]
 
 
-def test_stretches_that_are_too_short_and_values_that_cannot_be_are_refused(files: Files) -> None:
-    with pytest.raises(MendRequest, match="--folds 6 takes 350 candles or more, and there are 300"):
+def test_stretches_that_are_too_short_and_values_that_cannot_be_are_refused(files: BacktestFiles) -> None:
+    with pytest.raises(InvalidRequestError, match="--folds 6 takes 350 candles or more, and there are 300"):
         search(files, grid(Ranges([D(1)], [D(1)], [D(100)])), 6, on_grid=True)
-    with pytest.raises(InvalidStrategy, match="order_step_pct is 60"):
+    with pytest.raises(InvalidStrategyError, match="order_step_pct is 60"):
         search(files, grid(Ranges([D(1)], [D(60)], [D(100)])), 2, on_grid=True)
 
 
-def tried(size: str, *scores: str) -> Tried:
+def tried(size: str, *scores: str) -> TrialResult:
     made = tuple(Score(D(score), D(0), 1, D(0)) for score in scores)
-    return Tried(Combination(D(size), D(1), D(100)), made, D(scores[0]), D(scores[-1]))
+    return TrialResult(ParameterSet(D(size), D(1), D(100)), made, D(scores[0]), D(scores[-1]))
 
 
 def fold(in_sample: str, out_of_sample: str) -> Fold:
-    return Fold(0, 1, 2, Combination(D(1), D(1), D(100)), D(in_sample), D(out_of_sample), D(9))
+    return Fold(0, 1, 2, ParameterSet(D(1), D(1), D(100)), D(in_sample), D(out_of_sample), D(9))
 
 
 @pytest.mark.parametrize(

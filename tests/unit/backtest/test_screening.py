@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import numpy as np
 import pytest
-from botbalance.engine import AssetBounds, QuietBounds, is_quiet
+from botbalance.engine import AssetBounds, NoTradeRegion, contains
 
 from tests.unit.backtest.candle_rows import LowHighClose, recording_of
 from workbench.backtest.screening import Screen
@@ -25,10 +25,10 @@ def timeline(*steps: tuple[int, str]) -> Timeline:
     return timeline_of([recording_of("BTCUSDT", btc), recording_of("ETHUSDT", eth)])
 
 
-def bounds(**of_btc: Decimal) -> QuietBounds:
+def bounds(**of_btc: Decimal) -> NoTradeRegion:
     """Of 10 BTC and 100 ETH beside 1,000 USDT, each to be a third."""
     third = D(100) / 3
-    return QuietBounds(
+    return NoTradeRegion(
         D(1000), (AssetBounds("BTCUSDT", D(10), third, **of_btc), AssetBounds("ETHUSDT", D(100), third)), None
     )
 
@@ -74,7 +74,7 @@ def test_each_hop_is_as_long_as_exact_arithmetic_allows(seed: int) -> None:
             (
                 candle
                 for candle in range(start, CANDLES)
-                if not is_quiet(
+                if not contains(
                     limits, closes := walk.closes_at(candle), closes, closes, walk.ends_at_ms(candle) // 1000
                 )
             ),

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from tests.unit.backtest.candle_rows import LowHighClose, recording_of
 from workbench.backtest.account import PlacedOrder
-from workbench.backtest.measures import measure
-from workbench.backtest.simulation import Outcome, Trial, simulate
+from workbench.backtest.metrics import measure
+from workbench.backtest.simulation import BacktestConfig, Outcome, simulate
 from workbench.backtest.timeline import Timeline, timeline_of
 from workbench.candles.recording import Recording
 
@@ -26,7 +26,7 @@ every_case = settings(max_examples=25, deadline=None, derandomize=True)
 
 @dataclass(frozen=True)
 class Case:
-    trial: Trial
+    trial: BacktestConfig
     recordings: list[Recording]
 
     def timeline(self, candles: int | None = None) -> Timeline:
@@ -90,7 +90,7 @@ def cases(draw: st.DrawFn) -> Case:
     targets = dict.fromkeys(assets, share) | {"USDT": 100 - share * len(assets)}
     start = {asset: (share * 20 / D(str(first))).quantize(D("1e-8")) for asset, first in firsts.items()}
     start["USDT"] = draw(st.sampled_from([D(0), D(30), D(500)]))
-    return Case(Trial(targets, config, rules, start, fee_pct), recordings)
+    return Case(BacktestConfig(targets, config, rules, start, fee_pct), recordings)
 
 
 def facts(orders: Sequence[PlacedOrder]) -> list[object]:
@@ -192,7 +192,7 @@ def test_no_balance_is_ever_overdrawn_and_locked_is_what_rests(case: Case) -> No
 def test_a_candle_that_one_pair_lacks_decides_nothing_and_still_fills_the_others() -> None:
     btc: list[LowHighClose | None] = [("100", "100", "100"), ("90", "90", "90"), ("80", "90", "90"), ("90", "90", "90")]
     eth: list[LowHighClose | None] = [("10", "10", "10"), ("10", "10", "10"), None, ("10", "10", "10")]
-    case = Trial(
+    case = BacktestConfig(
         {"BTC": D(40), "ETH": D(40), "USDT": D(20)},
         StrategyConfig("USDT", D(1), D(1), D(20)),
         {f"{asset}USDT": MarketRules(f"{asset}USDT", asset, "USDT", D("0.01"), D("0.001")) for asset in ("BTC", "ETH")},

@@ -10,9 +10,9 @@ import pytest
 from botbalance.engine import Balance, MarketRules, StrategyConfig
 
 from tests.unit.backtest.candle_rows import HOUR_MS, START_MS, findings, recording_of
-from workbench.backtest.measures import measure
+from workbench.backtest.metrics import measure
 from workbench.backtest.result import BacktestResult
-from workbench.backtest.simulation import Outcome, Trial, simulate
+from workbench.backtest.simulation import BacktestConfig, Outcome, simulate
 from workbench.backtest.timeline import Timeline, timeline_of
 
 D = Decimal
@@ -33,7 +33,7 @@ CANDLES = [  # low, high, close
     ("88.50", "100", "99"),  # 8: 3.97 too few is within the band: cancelled
     ("99", "110", "110"),  # 9: 51.20 too many: a sell worth 105.22 at 111.10
 ]
-TRIAL = Trial(
+TRIAL = BacktestConfig(
     target_allocations={"BTC": D(50), "USDT": D(50)},
     config=StrategyConfig("USDT", D(5), D(1), D(40), reprice_tolerance_pct=D("0.25")),
     market_rules={"BTCUSDT": MarketRules("BTCUSDT", "BTC", "USDT", D("0.01"), D("0.001"), min_notional=D(5))},

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from workbench.cost import ACTIVITY, COUNTS, PRICES, DecisionLog, cost_of
-from workbench.template import read_template
+from workbench.aws.cost import ACTIVITY, COUNTS, PRICES, DecisionLog, cost_of
+from workbench.aws.template import read_template
 
 D = Decimal
 DOCUMENT = (Path(__file__).parents[3] / "docs/cost.md").read_text()

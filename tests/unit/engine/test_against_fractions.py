@@ -29,9 +29,9 @@ from random import Random
 import pytest
 from botbalance.engine import (
     Balance,
-    HoldReason,
     MarketRules,
     Side,
+    SkipReason,
     StrategyConfig,
     WarningCode,
     compute_rebalance_actions,
@@ -389,7 +389,7 @@ def test_the_engine_decides_as_the_rules_read_in_fractions(batch: int) -> None:
     seen: Counter[str] = Counter()
     for seed in range(batch, PORTFOLIOS, BATCHES):
         compare(seed, seen)
-    for reason in HoldReason:
+    for reason in SkipReason:
         assert seen[reason] > 10, (reason, seen)
     for wanted in ("buy", "sell", "capped buy", "capped sell", "edge", "later buy", "pct", "bound by both prices"):
         assert seen[wanted] >= 3, (wanted, seen)

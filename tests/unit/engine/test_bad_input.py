@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from botbalance.engine import (
     Balance,
-    InvalidInput,
-    InvalidStrategy,
+    InvalidInputError,
+    InvalidStrategyError,
     MarketRules,
-    PriceUnavailable,
+    PriceUnavailableError,
     StrategyConfig,
     compute_rebalance_actions,
     evaluate,
@@ -35,19 +35,19 @@ def altered(original: Any, **values: Any) -> Any:
 
 
 def refused(
-    expected: type[InvalidInput],
+    expected: type[InvalidInputError],
     *,
     balances: Any = BALANCES,
     targets: Any = TARGETS,
     prices: Any = PRICES,
     config: StrategyConfig = CONFIG,
     rules: Any = RULES,
-) -> InvalidInput:
+) -> InvalidInputError:
     """The error that both entrances raise, the same from both."""
     messages = []
     decide: Callable[..., object]
     for decide in (compute_rebalance_actions, evaluate):
-        with pytest.raises(InvalidInput) as caught:
+        with pytest.raises(InvalidInputError) as caught:
             decide(balances, targets, prices, config, market_rules=rules)
         assert type(caught.value) is expected, caught.value
         messages.append(str(caught.value))
@@ -67,33 +67,33 @@ def test_the_input_that_the_cases_below_spoil_is_good() -> None:
     [("39.99", "99.99"), ("40.01", "100.01"), ("40.0000000000000000000000000001", "100.0"), ("0", "60")],
 )
 def test_targets_that_do_not_sum_to_100_are_refused_with_their_sum(btc: str, total: str) -> None:
-    error = refused(InvalidStrategy, targets=TARGETS | {"BTC": D(btc)})
+    error = refused(InvalidStrategyError, targets=TARGETS | {"BTC": D(btc)})
     assert error.field == "target_allocations"
     assert str(error).startswith(f"target_allocations is a sum of {total}")
     assert str(error).endswith("expected a sum of exactly 100")
 
 
 def test_no_targets_are_refused() -> None:
-    assert "a sum of 0," in str(refused(InvalidStrategy, targets={}))
+    assert "a sum of 0," in str(refused(InvalidStrategyError, targets={}))
 
 
 @pytest.mark.parametrize("asset", ["BTC", "USDT"])
 @pytest.mark.parametrize("value", ["-0.01", "-40", "100.01", "130"])
 def test_a_target_outside_0_to_100_is_refused_even_where_the_sum_is_100(asset: str, value: str) -> None:
     rest = 100 - D(value)
-    error = refused(InvalidStrategy, targets={asset: D(value), "ETH": rest})
+    error = refused(InvalidStrategyError, targets={asset: D(value), "ETH": rest})
     assert (error.field, error.value) == (f"target_allocations.{asset}", value)
 
 
 def test_a_negative_quote_target_is_refused_although_the_others_make_up_for_it() -> None:
-    error = refused(InvalidStrategy, targets={"BTC": D(60), "ETH": D(60), "USDT": D(-20)})
+    error = refused(InvalidStrategyError, targets={"BTC": D(60), "ETH": D(60), "USDT": D(-20)})
     assert (error.field, error.value) == ("target_allocations.USDT", "-20")
 
 
 @pytest.mark.parametrize("asset", ["BTC", "USDT"])
 @pytest.mark.parametrize("value", NOT_NUMBERS)
 def test_a_target_that_is_no_number_is_refused(asset: str, value: str) -> None:
-    error = refused(InvalidStrategy, targets=TARGETS | {asset: D(value)})
+    error = refused(InvalidStrategyError, targets=TARGETS | {asset: D(value)})
     assert error.field == f"target_allocations.{asset}"
     assert value in error.value
 
@@ -101,23 +101,23 @@ def test_a_target_that_is_no_number_is_refused(asset: str, value: str) -> None:
 @pytest.mark.parametrize("asset", ["BTC", "USDT"])
 @pytest.mark.parametrize("value", [40, 40.0, "40", None, True])
 def test_a_target_that_is_no_decimal_is_refused(asset: str, value: object) -> None:
-    error = refused(InvalidStrategy, targets=TARGETS | {asset: value})
+    error = refused(InvalidStrategyError, targets=TARGETS | {asset: value})
     assert (error.field, error.value) == (f"target_allocations.{asset}", repr(value))
 
 
 def test_integer_targets_that_sum_to_100_are_refused_too() -> None:
-    assert refused(InvalidStrategy, targets={"BTC": 40, "ETH": 30, "USDT": 30}).field == "target_allocations.BTC"
+    assert refused(InvalidStrategyError, targets={"BTC": 40, "ETH": 30, "USDT": 30}).field == "target_allocations.BTC"
 
 
 @pytest.mark.parametrize("twin", ["btc", "Btc", " BTC", "usdt"])
 def test_an_asset_named_twice_in_another_spelling_is_refused(twin: str) -> None:
-    error = refused(InvalidStrategy, targets={"BTC": D(20), twin: D(20), "ETH": D(30), "USDT": D(30)})
+    error = refused(InvalidStrategyError, targets={"BTC": D(20), twin: D(20), "ETH": D(30), "USDT": D(30)})
     assert str(error) == f"target_allocations is {twin!r}, expected each asset once"
 
 
 def test_an_asset_without_a_market_is_refused_even_at_a_target_of_zero() -> None:
     for target in (D(0), D(10)):
-        error = refused(InvalidStrategy, targets={"BTC": 100 - target, "DOGE": target})
+        error = refused(InvalidStrategyError, targets={"BTC": 100 - target, "DOGE": target})
         assert str(error) == "target_allocations is 'DOGE', expected an asset whose pair DOGEUSDT has market rules"
 
 
@@ -142,7 +142,7 @@ def test_minus_zero_is_zero() -> None:
 def test_a_balance_that_cannot_be_is_refused(asset: str, part: str, value: str) -> None:
     """Also one that the other part makes up for, and one of an asset that the strategy does not manage."""
     spoilt = altered(Balance(D(7), D(7)), **{part: D(value)})
-    error = refused(InvalidInput, balances=BALANCES | {asset: spoilt})
+    error = refused(InvalidInputError, balances=BALANCES | {asset: spoilt})
     assert error.field == f"current_balances.{asset}.{part}"
     assert value in error.value
 
@@ -152,13 +152,13 @@ def test_a_balance_that_cannot_be_is_refused(asset: str, part: str, value: str) 
 @pytest.mark.parametrize("value", NOT_DECIMALS)
 def test_a_balance_that_is_no_decimal_is_refused(asset: str, part: str, value: object) -> None:
     spoilt: Any = {"free": D(1), "locked": D(1)} | {part: value}
-    error = refused(InvalidInput, balances=BALANCES | {asset: Balance(**spoilt)})
+    error = refused(InvalidInputError, balances=BALANCES | {asset: Balance(**spoilt)})
     assert (error.field, error.value) == (f"current_balances.{asset}.{part}", repr(value))
 
 
 def test_a_portfolio_worth_nothing_is_refused() -> None:
     for balances in ({}, {"USDT": Balance()}, {"LUNA": Balance(D(5))}, {"BTC": Balance(D("0E-8"))}):
-        error = refused(InvalidInput, balances=balances)
+        error = refused(InvalidInputError, balances=balances)
         assert str(error) == "current_balances is worth 0 in managed assets, expected a portfolio with a NAV > 0"
 
 
@@ -172,8 +172,8 @@ def test_every_missing_price_is_named(bad: str | None) -> None:
     targets = {"BTC": D(40), "ETH": D(0), "SOL": D(30), "ADA": D(0), "XRP": D(0), "USDT": D(30)}
     balances = BALANCES | {"XRP": Balance(D(0), D(1))}
     prices = {} if bad is None else {"BTCUSDT": D(bad)}
-    error = refused(PriceUnavailable, targets=targets, prices=prices, rules=rules, balances=balances)
-    assert isinstance(error, PriceUnavailable)
+    error = refused(PriceUnavailableError, targets=targets, prices=prices, rules=rules, balances=balances)
+    assert isinstance(error, PriceUnavailableError)
     assert error.symbols == ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT")
     assert str(error) == (
         "market_prices is without a usable price for BTCUSDT, ETHUSDT, SOLUSDT, XRPUSDT, expected a price > 0"
@@ -184,33 +184,33 @@ def test_every_missing_price_is_named(bad: str | None) -> None:
 def test_a_managed_price_that_is_no_number_is_refused_even_where_none_is_needed(bad: str) -> None:
     targets = {"BTC": D(70), "ETH": D(0), "USDT": D(30)}
     balances = {"BTC": Balance(D(1))}
-    error = refused(PriceUnavailable, targets=targets, balances=balances, prices=PRICES | {"ETHUSDT": D(bad)})
-    assert isinstance(error, PriceUnavailable)
+    error = refused(PriceUnavailableError, targets=targets, balances=balances, prices=PRICES | {"ETHUSDT": D(bad)})
+    assert isinstance(error, PriceUnavailableError)
     assert error.symbols == ("ETHUSDT",)
 
 
 @pytest.mark.parametrize("value", ["Infinity", "-Infinity"])
 def test_an_infinite_price_is_refused(value: str) -> None:
-    error = refused(InvalidInput, prices=PRICES | {"BTCUSDT": D(value)})
+    error = refused(InvalidInputError, prices=PRICES | {"BTCUSDT": D(value)})
     assert error.field == "market_prices.BTCUSDT"
     assert value in error.value
 
 
 @pytest.mark.parametrize("value", [43000, 43000.5, 0, 0.0, "43000", True])
 def test_a_price_that_is_no_decimal_is_refused(value: object) -> None:
-    error = refused(InvalidInput, prices=PRICES | {"BTCUSDT": value})
+    error = refused(InvalidInputError, prices=PRICES | {"BTCUSDT": value})
     assert (error.field, error.value) == ("market_prices.BTCUSDT", repr(value))
 
 
 def test_the_targets_are_judged_before_the_prices() -> None:
-    assert "99.99" in str(refused(InvalidStrategy, targets=TARGETS | {"BTC": D("39.99")}, prices={}))
+    assert "99.99" in str(refused(InvalidStrategyError, targets=TARGETS | {"BTC": D("39.99")}, prices={}))
 
 
 def test_a_price_of_an_asset_that_is_not_managed_does_not_matter() -> None:
     strange = PRICES | {"LUNAUSDT": D("NaN")}
     assert len(compute_rebalance_actions(BALANCES, TARGETS, strange, CONFIG, market_rules=RULES)) == 2
-    error = refused(PriceUnavailable, prices={"LUNAUSDT": D("NaN"), "BTCUSDT": D(43000)})
-    assert isinstance(error, PriceUnavailable)
+    error = refused(PriceUnavailableError, prices={"LUNAUSDT": D("NaN"), "BTCUSDT": D(43000)})
+    assert isinstance(error, PriceUnavailableError)
     assert error.symbols == ("ETHUSDT",)
 
 
@@ -244,8 +244,8 @@ def test_numbers_with_absurdly_many_digits_are_refused_or_computed_exactly(
         config = altered(config, **{place: value})
     try:
         actions = decide(balances, targets, prices, config, market_rules=rules)
-    except InvalidInput as error:
-        assert type(error) is (InvalidStrategy if place in STRATEGY else InvalidInput)  # noqa: PT017
+    except InvalidInputError as error:
+        assert type(error) is (InvalidStrategyError if place in STRATEGY else InvalidInputError)  # noqa: PT017
         assert place in error.field or place in {"balance", "price", "target"}  # noqa: PT017
     else:
         for action in actions:
@@ -255,7 +255,7 @@ def test_numbers_with_absurdly_many_digits_are_refused_or_computed_exactly(
 def test_a_number_with_too_many_digits_is_named() -> None:
     long = D("0." + "3" * 190)
     error = refused(
-        InvalidInput, balances=BALANCES | {"BTC": Balance(long)}, prices=PRICES | {"BTCUSDT": D("0." + "7" * 30)}
+        InvalidInputError, balances=BALANCES | {"BTC": Balance(long)}, prices=PRICES | {"BTCUSDT": D("0." + "7" * 30)}
     )
     assert (error.field, error.value) == ("current_balances.BTC.free", str(long))
     assert str(error).endswith("expected at most 30 digits before and after the point")
@@ -287,7 +287,7 @@ def test_the_most_digits_that_are_promised_are_exact_everywhere() -> None:
 @pytest.mark.parametrize("field", ["order_size_pct", "order_step_pct", "min_delta_quote", "reprice_tolerance_pct"])
 @pytest.mark.parametrize("value", ["0", "-0", "-1", *NOT_NUMBERS])
 def test_a_parameter_that_cannot_be_is_refused(field: str, value: str) -> None:
-    with pytest.raises(InvalidStrategy, match=field) as caught:
+    with pytest.raises(InvalidStrategyError, match=field) as caught:
         altered(CONFIG, **{field: D(value)})
     assert caught.value.field == field
     assert value in caught.value.value
@@ -298,22 +298,22 @@ def test_a_parameter_that_cannot_be_is_refused(field: str, value: str) -> None:
 )
 def test_a_parameter_has_a_maximum_which_is_allowed_itself(field: str, most: str) -> None:
     altered(CONFIG, **{field: D(most)})
-    with pytest.raises(InvalidStrategy, match=f"{field} is {most}.00000001, expected .*{most}"):
+    with pytest.raises(InvalidStrategyError, match=f"{field} is {most}.00000001, expected .*{most}"):
         altered(CONFIG, **{field: D(most + ".00000001")})
 
 
 @pytest.mark.parametrize("field", ["order_size_pct", "order_step_pct", "min_delta_quote", "reprice_tolerance_pct"])
 @pytest.mark.parametrize("value", [1, 1.0, "1", True])
 def test_a_parameter_that_is_no_decimal_is_refused(field: str, value: Any) -> None:
-    with pytest.raises(InvalidStrategy) as caught:
+    with pytest.raises(InvalidStrategyError) as caught:
         altered(CONFIG, **{field: value})
     assert (caught.value.field, caught.value.value) == (field, repr(value))
 
 
 def test_a_strategy_needs_a_quote_asset_and_an_age_that_is_not_negative() -> None:
-    with pytest.raises(InvalidStrategy, match="quote_asset is '', expected"):
+    with pytest.raises(InvalidStrategyError, match="quote_asset is '', expected"):
         altered(CONFIG, quote_asset="")
-    with pytest.raises(InvalidStrategy, match="order_max_age_s is -1, expected"):
+    with pytest.raises(InvalidStrategyError, match="order_max_age_s is -1, expected"):
         altered(CONFIG, order_max_age_s=-1)
 
 
@@ -329,7 +329,7 @@ def test_the_numbers_of_market_rules_are_all_among_the_cases_below() -> None:
 @pytest.mark.parametrize("field", NUMBERS)
 @pytest.mark.parametrize("value", ["-1", *NOT_NUMBERS])
 def test_market_rules_that_cannot_be_are_refused(field: str, value: str) -> None:
-    with pytest.raises(InvalidInput) as caught:
+    with pytest.raises(InvalidInputError) as caught:
         altered(RULES["BTCUSDT"], **{field: D(value)})
     assert caught.value.field == f"market_rules.BTCUSDT.{field}"
     assert value in caught.value.value
@@ -338,7 +338,7 @@ def test_market_rules_that_cannot_be_are_refused(field: str, value: str) -> None
 @pytest.mark.parametrize("field", NUMBERS)
 @pytest.mark.parametrize("value", [1, 1.5, "1"])
 def test_market_rules_that_are_no_decimals_are_refused(field: str, value: Any) -> None:
-    with pytest.raises(InvalidInput) as caught:
+    with pytest.raises(InvalidInputError) as caught:
         altered(RULES["BTCUSDT"], **{field: value})
     assert (caught.value.field, caught.value.value) == (f"market_rules.BTCUSDT.{field}", repr(value))
 
@@ -347,5 +347,5 @@ def test_market_rules_that_are_no_decimals_are_refused(field: str, value: Any) -
     "field", ["tick_size", "lot_size", "max_qty", "max_price", "max_notional", "bid_multiplier_up"]
 )
 def test_a_grid_or_maximum_of_zero_is_refused(field: str) -> None:
-    with pytest.raises(InvalidInput, match=rf"market_rules\.BTCUSDT\.{field} is 0, expected a Decimal > 0"):
+    with pytest.raises(InvalidInputError, match=rf"market_rules\.BTCUSDT\.{field} is 0, expected a Decimal > 0"):
         altered(RULES["BTCUSDT"], **{field: D(0)})

@@ -12,7 +12,7 @@ MODULES = sorted(Path(botbalance.engine.__file__).parent.glob("**/*.py"))
 
 
 def test_there_are_modules_to_look_at() -> None:
-    assert {"rebalance.py", "rules.py", "valuation.py", "exact.py"} <= {module.name for module in MODULES}
+    assert {"rebalance.py", "market_rules.py", "valuation.py", "arithmetic.py"} <= {module.name for module in MODULES}
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.name)

@@ -11,8 +11,8 @@ from botbalance.engine import (
     AssetRow,
     Balance,
     Evaluation,
-    HoldReason,
     MarketRules,
+    SkipReason,
     StrategyConfig,
     WarningCode,
     compute_rebalance_actions,
@@ -108,7 +108,7 @@ def test_notional_is_checked_last_with_what_the_rounding_left() -> None:
     # 10 USDT at 99.6 are 0.1004… → 0.10, worth 9.96: over the minimum before the rounding, under it afterwards
     market = replace(BTC, tick_size=D("0.1"), lot_size=D("0.01"), min_notional=D("9.97"))
     row = row_of(half_in_btc(market=market), "BTC")
-    assert row.hold == HoldReason.BELOW_MIN_NOTIONAL
+    assert row.hold == SkipReason.BELOW_MIN_NOTIONAL
     assert row.limit_price == D("99.6")
     # the next lot passes: 0.11 × 99.6 = 10.956, which is 1.0956 % of 1000
     assert row.smallest_order_size_pct == D("1.0956")
@@ -181,7 +181,7 @@ def test_a_minimum_or_maximum_that_is_met_exactly_is_no_obstacle() -> None:
     for accepting in (met, replace(market, bid_multiplier_up=D("0.996"))):
         [action] = half_in_btc(market=accepting).actions
         assert (action.base_qty, action.notional, action.capped) == (D("0.10"), D("9.96"), False)
-    assert row_of(half_in_btc(market=replace(market, min_qty=D("0.11"))), "BTC").hold == HoldReason.BELOW_MIN_QTY
+    assert row_of(half_in_btc(market=replace(market, min_qty=D("0.11"))), "BTC").hold == SkipReason.BELOW_MIN_QTY
 
 
 @pytest.mark.parametrize(
@@ -231,7 +231,7 @@ def test_no_size_is_suggested_where_size_is_not_what_is_lacking() -> None:
         CONFIG,
         market_rules=rules(market),
     )
-    assert row_of(poor, "BTC").hold == HoldReason.BELOW_MIN_NOTIONAL
+    assert row_of(poor, "BTC").hold == SkipReason.BELOW_MIN_NOTIONAL
     assert row_of(poor, "BTC").smallest_order_size_pct is None
 
 
@@ -239,13 +239,13 @@ def test_a_minimum_beyond_a_tiny_portfolio_is_no_arithmetic_error() -> None:
     # the pair's smallest order would be 5 × 10²⁴ percent of it
     market = replace(BTC, lot_size=D("1e-24"), min_notional=D(5000))
     evaluation = half_in_btc("0", "1e-19", market=market, config=replace(CONFIG, min_delta_quote=D("1e-20")))
-    assert row_of(evaluation, "BTC").hold == HoldReason.BELOW_MIN_NOTIONAL
+    assert row_of(evaluation, "BTC").hold == SkipReason.BELOW_MIN_NOTIONAL
     assert row_of(evaluation, "BTC").smallest_order_size_pct is None
 
 
 def test_a_price_that_rounds_to_zero_is_held() -> None:
     market = replace(BTC, tick_size=D(250))
-    assert row_of(half_in_btc(market=market), "BTC").hold == HoldReason.OUTSIDE_PRICE_LIMITS
+    assert row_of(half_in_btc(market=market), "BTC").hold == SkipReason.OUTSIDE_PRICE_LIMITS
 
 
 @pytest.mark.parametrize(
@@ -367,7 +367,7 @@ def test_an_asset_that_is_neither_held_nor_wanted_needs_no_price() -> None:
         CONFIG,
         market_rules=rules(BTC),
     )
-    assert row_of(evaluation, "BTC").hold == HoldReason.WITHIN_BAND
+    assert row_of(evaluation, "BTC").hold == SkipReason.WITHIN_BAND
     assert row_of(evaluation, "BTC").price is None
 
 
@@ -378,7 +378,7 @@ def test_a_strategy_of_the_quote_asset_alone_does_nothing() -> None:
 
 
 def test_an_active_order_a_closed_market_and_no_free_balance_hold_in_this_order() -> None:
-    def hold(market: MarketRules, active: tuple[str, ...], usdt: Balance) -> HoldReason | None:
+    def hold(market: MarketRules, active: tuple[str, ...], usdt: Balance) -> SkipReason | None:
         evaluation = evaluate(
             {"USDT": usdt},
             {"BTC": D(100)},
@@ -390,9 +390,9 @@ def test_an_active_order_a_closed_market_and_no_free_balance_hold_in_this_order(
         return row_of(evaluation, "BTC").hold
 
     closed, locked = replace(BTC, trading=False, max_price=D(1)), Balance(D(0), D(1000))
-    assert hold(closed, ("BTCUSDT",), locked) == HoldReason.ACTIVE_ORDER
-    assert hold(closed, (), locked) == HoldReason.MARKET_CLOSED
-    assert hold(replace(closed, trading=True), (), locked) == HoldReason.OUTSIDE_PRICE_LIMITS
-    assert hold(BTC, (), locked) == HoldReason.NO_FREE_BALANCE
-    assert hold(BTC, (), Balance(D("0.0000001"), D(1000))) == HoldReason.BELOW_MIN_QTY
+    assert hold(closed, ("BTCUSDT",), locked) == SkipReason.ACTIVE_ORDER
+    assert hold(closed, (), locked) == SkipReason.MARKET_CLOSED
+    assert hold(replace(closed, trading=True), (), locked) == SkipReason.OUTSIDE_PRICE_LIMITS
+    assert hold(BTC, (), locked) == SkipReason.NO_FREE_BALANCE
+    assert hold(BTC, (), Balance(D("0.0000001"), D(1000))) == SkipReason.BELOW_MIN_QTY
     assert hold(BTC, (), Balance(D(1000))) is None

@@ -10,8 +10,8 @@ from botbalance.engine import (
     AssetRow,
     Balance,
     Evaluation,
-    HoldReason,
     MarketRules,
+    SkipReason,
     StrategyConfig,
     WarningCode,
     compute_rebalance_actions,
@@ -300,14 +300,14 @@ def test_the_size_suggested_for_a_too_small_order_passes_and_the_next_smaller_on
     for row in rows:
         if row.smallest_order_size_pct is None:
             continue
-        assert row.hold == HoldReason.BELOW_MIN_NOTIONAL
+        assert row.hold == SkipReason.BELOW_MIN_NOTIONAL
         alone = replace(case, active=tuple(other.symbol for other in rows if other.symbol not in {None, row.symbol}))
         at = replace(alone, config=replace(case.config, order_size_pct=row.smallest_order_size_pct)).row(row.asset)
         below = row.smallest_order_size_pct - TINY_PCT
         assert at.action is not None
         if below > 0:
             lower = replace(alone, config=replace(case.config, order_size_pct=below)).row(row.asset)
-            assert lower.hold in {HoldReason.BELOW_MIN_NOTIONAL, HoldReason.BELOW_MIN_QTY}
+            assert lower.hold in {SkipReason.BELOW_MIN_NOTIONAL, SkipReason.BELOW_MIN_QTY}
 
 
 @every_case

@@ -4,7 +4,7 @@ import re
 from hashlib import new as new_hash
 
 import pytest
-from botbalance.exchange.client_ids import (
+from botbalance.exchange.client_order_ids import (
     canonical_client_order_id,
     client_id_on_exchange,
     client_id_params,

@@ -3,7 +3,7 @@
 from inspect import getmembers, isclass
 
 import pytest
-from botbalance.exchange.outcomes import Fate, fate_of_order, is_revoked_key, is_unknown_order
+from botbalance.exchange.ccxt_errors import Fate, classify_submit_error, is_revoked_key, is_unknown_order
 from ccxt.base import errors
 
 FINAL = {
@@ -42,31 +42,31 @@ def test_every_class_that_ccxt_exports_is_looked_at() -> None:
 @pytest.mark.parametrize("name", CLASSES)
 def test_an_order_that_was_sent_is_over_only_after_a_definite_refusal(name: str) -> None:
     expected = Fate.REFUSED if name in FINAL else Fate.UNKNOWN
-    assert fate_of_order(CLASSES[name]("binance says no"), sent=True) is expected
+    assert classify_submit_error(CLASSES[name]("binance says no"), sent=True) is expected
 
 
 @pytest.mark.parametrize("name", CLASSES)
 def test_an_order_that_was_never_sent_does_not_exist_whatever_was_raised(name: str) -> None:
-    assert fate_of_order(CLASSES[name]("before anything was sent"), sent=False) is Fate.REFUSED
+    assert classify_submit_error(CLASSES[name]("before anything was sent"), sent=False) is Fate.REFUSED
 
 
 @pytest.mark.parametrize("text", DUPLICATES)
 @pytest.mark.parametrize("name", CLASSES)
 def test_a_duplicate_is_there_already_so_it_is_looked_up(name: str, text: str) -> None:
-    assert fate_of_order(CLASSES[name](text), sent=True) is Fate.UNKNOWN
+    assert classify_submit_error(CLASSES[name](text), sent=True) is Fate.UNKNOWN
 
 
 @pytest.mark.parametrize("error", NOT_CCXT_S, ids=repr)
 def test_an_error_that_is_not_ccxt_s_says_nothing_about_an_order_that_was_sent(error: Exception) -> None:
-    assert fate_of_order(error, sent=True) is Fate.UNKNOWN
-    assert fate_of_order(error, sent=False) is Fate.REFUSED
+    assert classify_submit_error(error, sent=True) is Fate.UNKNOWN
+    assert classify_submit_error(error, sent=False) is Fate.REFUSED
 
 
 def test_a_revoked_key_ends_the_order_also_where_ccxt_takes_it_for_a_ban() -> None:
     revoked = errors.DDoSProtection('binance {"code":-2015,"msg":"Invalid API-key, IP, or permissions for action."}')
     banned = errors.DDoSProtection('binance 418 {"code":-1003,"msg":"Way too many requests."}')
-    assert fate_of_order(revoked, sent=True) is Fate.REFUSED
-    assert fate_of_order(banned, sent=True) is Fate.UNKNOWN
+    assert classify_submit_error(revoked, sent=True) is Fate.REFUSED
+    assert classify_submit_error(banned, sent=True) is Fate.UNKNOWN
     assert is_revoked_key(revoked)
     assert not is_revoked_key(banned)
 
@@ -82,7 +82,7 @@ def test_a_class_of_one_s_own_that_only_inherits_from_a_refusal_is_no_refusal() 
     class OrderMaybeThere(errors.InvalidOrder):  # type: ignore[misc]
         pass
 
-    assert fate_of_order(OrderMaybeThere("?"), sent=True) is Fate.UNKNOWN
+    assert classify_submit_error(OrderMaybeThere("?"), sent=True) is Fate.UNKNOWN
 
 
 @pytest.mark.parametrize("name", CLASSES)

@@ -1,10 +1,10 @@
 """Every environment variable is validated, and what is wrong is named with its value."""
 
 import pytest
-from botbalance.errors import InvalidSettings
+from botbalance.errors import SettingsError
 from botbalance.settings import Settings, read_settings
 
-from workbench.template import read_template
+from workbench.aws.template import read_template
 
 TABLES = {
     f"{name}_TABLE": f"botbalance-{name.lower()}"
@@ -31,12 +31,12 @@ def test_the_tables_are_all_that_has_to_be_set() -> None:
 
 @pytest.mark.parametrize("name", TABLES)
 def test_a_table_that_is_not_set_is_named(name: str) -> None:
-    with pytest.raises(InvalidSettings, match=f"{name} is not set"):
+    with pytest.raises(SettingsError, match=f"{name} is not set"):
         read_settings({other: value for other, value in TABLES.items() if other != name})
 
 
 def test_everything_that_is_wrong_is_named_at_once() -> None:
-    with pytest.raises(InvalidSettings) as raised:
+    with pytest.raises(SettingsError) as raised:
         read_settings({"PRICING_TTL": "soon", "PRICING_SOURCE": "best"})
     for name in (*TABLES, "PRICING_TTL is 'soon'", "PRICING_SOURCE is 'best'"):
         assert name in str(raised.value)
@@ -76,7 +76,7 @@ def test_everything_that_is_wrong_is_named_at_once() -> None:
     ],
 )
 def test_a_wrong_value_is_named_with_its_variable(name: str, value: str) -> None:
-    with pytest.raises(InvalidSettings) as raised:
+    with pytest.raises(SettingsError) as raised:
         read_settings(TABLES | {name: value})
     assert f"{name} is {value!r}: " in str(raised.value)
 
@@ -109,7 +109,7 @@ def test_an_empty_variable_is_not_set(field: str) -> None:
 
 @pytest.mark.parametrize("name", TABLES)
 def test_an_empty_table_is_not_set(name: str) -> None:
-    with pytest.raises(InvalidSettings, match=f"{name} is not set"):
+    with pytest.raises(SettingsError, match=f"{name} is not set"):
         read_settings(TABLES | {name: ""})
 
 

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from botbalance.errors import TryAgainLater
+from botbalance.errors import TransientError
 from botbalance.store.batches import read_batches
 
 from tests.unit.store.faults import answers_lost, capacity_for
@@ -70,7 +70,7 @@ def test_each_hundred_has_its_own_attempts(dynamodb: "DynamoDBClient", name: str
 
 @pytest.mark.parametrize(("capacity", "many"), [(1, 6), (0, 1)])
 def test_without_capacity_it_is_given_up(dynamodb: "DynamoDBClient", name: str, capacity: int, many: int) -> None:
-    with capacity_for(dynamodb, capacity) as asked, pytest.raises(TryAgainLater, match="no capacity left") as raised:
+    with capacity_for(dynamodb, capacity) as asked, pytest.raises(TransientError, match="no capacity left") as raised:
         read(dynamodb, name, range(many))
     assert raised.value.code == "storage_unavailable"
     assert len(asked) == 5

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from botbalance.errors import NotThere, TryAgainLater
+from botbalance.errors import NotFoundError, TransientError
 from botbalance.store.credentials import CredentialsTable, ExchangeKey, StoredKey
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def test_a_ciphertext_that_is_moved_to_another_item_cannot_be_decrypted(
     [item] = dynamodb.scan(TableName=credentials_table)["Items"]
     user_id, exchange = thief
     dynamodb.put_item(TableName=credentials_table, Item=item | {"user_id": {"S": user_id}, "exchange": {"S": exchange}})
-    with pytest.raises(TryAgainLater, match=r"the key service .*InvalidCiphertextException") as raised:
+    with pytest.raises(TransientError, match=r"the key service .*InvalidCiphertextException") as raised:
         credentials.reveal(user_id, exchange)
     assert raised.value.code == "storage_unavailable"
     assert credentials.reveal("alice", "okx") == KEY
@@ -69,7 +69,7 @@ def test_without_kms_nothing_is_stored_and_nothing_told(
     dynamodb: "DynamoDBClient", credentials_table: str, kms: "KMSClient"
 ) -> None:
     credentials = CredentialsTable(dynamodb, credentials_table, kms, "no-such-key")
-    with pytest.raises(TryAgainLater) as raised:
+    with pytest.raises(TransientError) as raised:
         credentials.save("alice", "okx", KEY, NOW)
     assert dynamodb.scan(TableName=credentials_table)["Items"] == []
     said = "".join(traceback.format_exception(raised.value))
@@ -103,7 +103,7 @@ def test_a_deleted_key_is_forgotten(
     assert not credentials.delete("alice", "okx")
     assert credentials.find("alice", "okx") is None
     assert dynamodb.scan(TableName=credentials_table)["Items"] == []
-    with pytest.raises(NotThere, match="okx"):
+    with pytest.raises(NotFoundError, match="okx"):
         credentials.reveal("alice", "okx")
 
 
@@ -139,7 +139,7 @@ def test_a_key_of_another_version_is_neither_read_nor_written_over(
         lambda: credentials.save("alice", "okx", KEY, NOW + 1),
     ]
     for attempt in attempts:
-        with pytest.raises(TryAgainLater, match=r"StoredKey is not of a known form \(schema_version\)") as raised:
+        with pytest.raises(TransientError, match=r"StoredKey is not of a known form \(schema_version\)") as raised:
             attempt()
         assert raised.value.code == "unknown_schema"
     assert dynamodb.scan(TableName=credentials_table)["Items"] == [before]

@@ -7,10 +7,10 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from botbalance.errors import MendRequest, NotThere, TryAgainLater
-from botbalance.store.cursors import encode_cursor
+from botbalance.errors import InvalidRequestError, NotFoundError, TransientError
 from botbalance.store.decisions import LARGEST_DOCUMENT, Decision, DecisionsTable
 from botbalance.store.leases import Lease
+from botbalance.store.pagination import encode_cursor
 
 from tests.unit.store.conftest import TTL_DAYS
 from tests.unit.store.faults import answers_lost
@@ -107,7 +107,7 @@ def test_a_log_of_another_tick_or_user_is_another_log(decisions: DecisionsTable)
 
 def test_another_user_s_decision_is_not_there(decisions: DecisionsTable) -> None:
     decisions.log(a_decision(), granted(1))
-    with pytest.raises(NotThere):
+    with pytest.raises(NotFoundError):
         decisions.get("bob", TICK)
 
 
@@ -193,7 +193,7 @@ def test_a_decision_that_is_too_large_is_logged_in_part_and_says_so(
 
 
 def test_a_decision_that_is_too_large_even_in_part_is_not_cut_silently(decisions: DecisionsTable) -> None:
-    with pytest.raises(TryAgainLater):
+    with pytest.raises(TransientError):
         decisions.log(a_decision(placed=[{"reason": noise(450_000)}]), granted(1))
     assert decisions.page("alice", limit=10).decisions == []
 
@@ -212,7 +212,7 @@ def test_a_decision_of_another_version_is_refused(
         TableName=decisions_table, Item=item | {"document": {"B": zlib.compress(json.dumps(document).encode())}}
     )
     for read in (lambda: decisions.get("alice", TICK), lambda: decisions.page("alice", limit=10)):
-        with pytest.raises(TryAgainLater, match=f"Decision is not of a known form .{next(iter(changes))}.") as raised:
+        with pytest.raises(TransientError, match=f"Decision is not of a known form .{next(iter(changes))}.") as raised:
             read()
         assert raised.value.code == "unknown_schema"
 
@@ -280,7 +280,7 @@ FORGED = {
 @pytest.mark.parametrize("cursor", FORGED.values(), ids=FORGED)
 def test_a_forged_cursor_is_the_request_s_fault(decisions: DecisionsTable, cursor: str) -> None:
     decisions.log(a_decision(), granted(1))
-    with pytest.raises(MendRequest) as raised:
+    with pytest.raises(InvalidRequestError) as raised:
         decisions.page("alice", limit=10, cursor=cursor)
     assert raised.value.code == "invalid_cursor"
 

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, suppre
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from botbalance.errors import Conflict, TryAgainLater
+from botbalance.errors import ConflictError, TransientError
 from botbalance.store.leases import LEASE_S, LastRun, Lease, LeasesTable
 from botbalance.store.orders import OrdersTable, OrderStatus
 
@@ -34,14 +34,14 @@ def held(leases: LeasesTable, now: int = NOW, user_id: str = "alice") -> Abstrac
 def number_of(leases: LeasesTable, ts_tick: int, now: int = NOW) -> int | None:
     """The number of the lease that a run for ``ts_tick`` got, None where it got none."""
     number = None
-    with suppress(Conflict), leases.held_for_tick("alice", ts_tick, at(now), until=now + 60) as lease:
+    with suppress(ConflictError), leases.held_for_tick("alice", ts_tick, at(now), until=now + 60) as lease:
         number = lease.number if lease else None
     return number
 
 
 @contextmanager
 def refuses(code: str) -> Iterator[None]:
-    with pytest.raises((Conflict, TryAgainLater)) as raised:
+    with pytest.raises((ConflictError, TransientError)) as raised:
         yield
     assert raised.value.code == code
 
@@ -79,7 +79,7 @@ def test_a_run_by_hand_and_a_tick_exclude_each_other(leases: LeasesTable) -> Non
 
 @pytest.mark.parametrize(("later", "seconds"), [(0, 90), (60, 30), (89, 1)])
 def test_a_busy_account_says_when_it_is_free_at_the_latest(leases: LeasesTable, later: int, seconds: int) -> None:
-    with held(leases), pytest.raises(Conflict, match=f"free again in {seconds} s at the latest"):  # noqa: SIM117
+    with held(leases), pytest.raises(ConflictError, match=f"free again in {seconds} s at the latest"):  # noqa: SIM117
         with held(leases, NOW + later):
             pytest.fail("two runs have the lease")
 
@@ -698,6 +698,6 @@ def test_there_is_time_to_send_and_settle_while_15_seconds_are_left(now: int) ->
 
 @pytest.mark.parametrize(("now", "left"), [(UNTIL - 14, 14), (UNTIL - 1, 1), (UNTIL, 0), (UNTIL + 1, 0)])
 def test_with_less_time_left_nothing_is_sent(now: int, left: int) -> None:
-    with pytest.raises(TryAgainLater, match=f"^{left} s are left, expected 15 ") as raised:
+    with pytest.raises(TransientError, match=f"^{left} s are left, expected 15 ") as raised:
         Lease("leases", "alice", 1, UNTIL, None).require_time(now)
     assert raised.value.code == "out_of_time"

@@ -8,10 +8,10 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from botbalance.errors import Conflict, MendRequest, NotThere, TryAgainLater
-from botbalance.store.cursors import encode_cursor
+from botbalance.errors import ConflictError, InvalidRequestError, NotFoundError, TransientError
 from botbalance.store.leases import Lease, LeasesTable
 from botbalance.store.orders import Order, OrderFill, OrdersTable, OrderStatus, is_watched
+from botbalance.store.pagination import encode_cursor
 
 from tests.unit.store.conftest import NOW, Grant
 from tests.unit.store.faults import answers_lost, meanwhile, refused
@@ -123,7 +123,7 @@ def test_of_two_who_read_the_same_revision_the_second_loses(orders: OrdersTable,
     orders.create(an_order(), lease)
     winner = orders.update(an_order().to(OPEN), lease)
     assert winner.revision == 1
-    with pytest.raises(Conflict) as raised:
+    with pytest.raises(ConflictError) as raised:
         orders.update(an_order().to(REJECTED), lease)
     assert raised.value.code == "order_changed"
     assert orders.get("alice", winner.client_order_id) == winner
@@ -134,14 +134,14 @@ def test_an_order_that_is_changed_while_an_update_is_on_its_way_is_not_written_o
 ) -> None:
     orders.create(an_order(), lease)
     with meanwhile(dynamodb, "TransactWriteItems", lambda: orders.update(an_order().to(OPEN), lease)):  # noqa: SIM117
-        with pytest.raises(Conflict) as raised:
+        with pytest.raises(ConflictError) as raised:
             orders.update(an_order().to(REJECTED), lease)
     assert raised.value.code == "order_changed"
     assert orders.get("alice", an_order().client_order_id) == an_order(status=OPEN, revision=1)
 
 
 def test_an_order_that_was_never_created_cannot_be_updated(orders: OrdersTable, lease: Lease) -> None:
-    with pytest.raises(Conflict):
+    with pytest.raises(ConflictError):
         orders.update(an_order(), lease)
     assert orders.find("alice", an_order().client_order_id) is None
 
@@ -149,7 +149,7 @@ def test_an_order_that_was_never_created_cannot_be_updated(orders: OrdersTable, 
 def test_another_user_s_order_is_not_there(orders: OrdersTable, lease: Lease) -> None:
     orders.create(an_order(), lease)
     assert orders.find("bob", an_order().client_order_id) is None
-    with pytest.raises(NotThere):
+    with pytest.raises(NotFoundError):
         orders.get("bob", an_order().client_order_id)
 
 
@@ -168,7 +168,7 @@ def test_an_order_of_another_version_is_refused(
         lambda: orders.create(an_order(), lease),  # what stands there might be one's own
     ]
     for read in readings:
-        with pytest.raises(TryAgainLater, match=r"Order is not of a known form \(schema_version\)") as raised:
+        with pytest.raises(TransientError, match=r"Order is not of a known form \(schema_version\)") as raised:
             read()
         assert raised.value.code == "unknown_schema"
 
@@ -220,7 +220,7 @@ def test_another_s_update_is_not_taken_for_one_s_own_where_the_answer_was_lost(
 ) -> None:
     orders.create(an_order(), lease)
     winner = orders.update(an_order().to(CANCELED), lease)
-    with answers_lost(repeating, "TransactWriteItems") as sent, pytest.raises(Conflict) as raised:
+    with answers_lost(repeating, "TransactWriteItems") as sent, pytest.raises(ConflictError) as raised:
         repeated.update(an_order().to(OPEN), lease)
     assert len(sent) == 2
     assert raised.value.code == "order_changed"
@@ -231,12 +231,12 @@ def test_a_write_that_is_asked_for_again_because_nothing_was_known_of_it_is_one_
     orders: OrdersTable, repeated: OrdersTable, repeating: "DynamoDBClient", lease: Lease
 ) -> None:
     """Asked for again, it is a new transaction even to an engine that knows a repeated one."""
-    with answers_lost(repeating, "TransactWriteItems", 3) as sent, pytest.raises(TryAgainLater) as raised:
+    with answers_lost(repeating, "TransactWriteItems", 3) as sent, pytest.raises(TransientError) as raised:
         repeated.create(an_order(), lease)
     assert (len(sent), raised.value.code) == (3, "storage_unavailable")
     assert orders.get("alice", an_order().client_order_id) == an_order()
     assert orders.create(an_order(), lease)
-    with answers_lost(repeating, "TransactWriteItems", 3) as sent, pytest.raises(TryAgainLater) as raised:
+    with answers_lost(repeating, "TransactWriteItems", 3) as sent, pytest.raises(TransientError) as raised:
         repeated.update(an_order().to(OPEN), lease)
     assert (len(sent), raised.value.code) == (3, "storage_unavailable")
     assert orders.get("alice", an_order().client_order_id) == an_order(status=OPEN, revision=1)
@@ -264,7 +264,7 @@ def test_a_transaction_that_met_another_one_is_tried_again_later(
     facts = [{"Code": code} for code in reasons]
     for write in writes:
         with refused(dynamodb, "TransactWriteItems", "TransactionCanceledException", CancellationReasons=facts):
-            with pytest.raises(TryAgainLater, match=", ".join(reasons)) as raised:
+            with pytest.raises(TransientError, match=", ".join(reasons)) as raised:
                 write()
             assert raised.value.code == "storage_unavailable"
     assert list(orders.every("alice")) == [an_order(1)]
@@ -275,16 +275,16 @@ def test_a_lost_lease_stops_the_run_whatever_else_kept_the_write_from_happening(
 ) -> None:
     facts = [{"Code": "ConditionalCheckFailed"}, {"Code": "TransactionConflict"}]
     with refused(dynamodb, "TransactWriteItems", "TransactionCanceledException", CancellationReasons=facts):  # noqa: SIM117
-        with pytest.raises(Conflict) as raised:
+        with pytest.raises(ConflictError) as raised:
             orders.create(an_order(), lease)
     assert raised.value.code == "lease_lost"
 
 
 def test_an_order_too_large_for_the_table_is_not_written_in_part(orders: OrdersTable, lease: Lease) -> None:
     orders.create(an_order(1), lease)
-    with pytest.raises(TryAgainLater):
+    with pytest.raises(TransientError):
         orders.create(an_order(2, reason="x" * 450_000), lease)
-    with pytest.raises(TryAgainLater):
+    with pytest.raises(TransientError):
         orders.update(an_order(1, reason="x" * 450_000), lease)
     assert list(orders.every("alice")) == [an_order(1)]
 
@@ -302,7 +302,7 @@ def test_an_order_goes_only_where_its_life_cycle_leads(before: OrderStatus, afte
     if after in MAY_BECOME[before]:
         assert order.to(after, reason="x") == an_order(status=after, reason="x")
     else:
-        with pytest.raises(Conflict, match=f"{before}, which never becomes {after}"):
+        with pytest.raises(ConflictError, match=f"{before}, which never becomes {after}"):
             order.to(after)
 
 
@@ -468,7 +468,7 @@ FORGED = {
 @pytest.mark.parametrize("cursor", FORGED.values(), ids=FORGED)
 def test_a_forged_cursor_is_the_request_s_fault(orders: OrdersTable, cursor: str, lease: Lease) -> None:
     orders.create(an_order(), lease)
-    with pytest.raises(MendRequest) as raised:
+    with pytest.raises(InvalidRequestError) as raised:
         orders.page("alice", limit=10, cursor=cursor)
     assert raised.value.code == "invalid_cursor"
     assert len(str(raised.value)) < 200

@@ -11,14 +11,13 @@ from threading import Barrier
 from typing import TYPE_CHECKING
 
 import pytest
-from botbalance.errors import Conflict
+from botbalance.errors import ConflictError
 from botbalance.store.decisions import Decision, DecisionsTable
 from botbalance.store.leases import LEASE_S, Lease, LeasesTable
 from botbalance.store.orders import Order, OrdersTable
 from botbalance.store.strategies import StrategiesTable
 
-from tests.unit.store.conftest import TTL_DAYS
-from tests.unit.store.racers import (
+from tests.unit.store.concurrent_writers import (
     NOW,
     OWN,
     PATIENCE_S,
@@ -37,6 +36,7 @@ from tests.unit.store.racers import (
     taken_over,
     write_until_lost,
 )
+from tests.unit.store.conftest import TTL_DAYS
 from tests.unit.store.test_decisions import TICK, a_decision
 from tests.unit.store.test_strategies import STRATEGY
 
@@ -91,7 +91,7 @@ def test_of_threads_that_want_the_account_exactly_one_has_it(shared_leases: Leas
     tried = Barrier(RACERS, timeout=PATIENCE_S)
 
     def want(_: int, __: int) -> int | None:
-        with suppress(Conflict), shared_leases.held("alice", lambda: NOW, until=NOW + 60) as lease:
+        with suppress(ConflictError), shared_leases.held("alice", lambda: NOW, until=NOW + 60) as lease:
             tried.wait()
             return lease.number
         tried.wait()
@@ -106,7 +106,7 @@ def test_of_threads_that_take_an_expired_lease_over_exactly_one_gets_it(shared_l
 
         def take_over(_: int, number: int) -> int | None:
             now = NOW + LEASE_S * number
-            with suppress(Conflict):
+            with suppress(ConflictError):
                 return gone.enter_context(shared_leases.held("alice", lambda: now, until=now + 60)).number
             return None
 
@@ -142,7 +142,7 @@ def test_of_threads_that_read_the_same_revision_exactly_one_writes(
             order = shared_orders.get("alice", an_order("alice", 0).client_order_id)
             everybody_has_read.wait()
             changed = order.model_copy(update={"reason": f"{number}-{racer}"})
-            with suppress(Conflict):
+            with suppress(ConflictError):
                 return insist(partial(shared_orders.update, changed, lease))
             return None
 
@@ -206,7 +206,7 @@ def test_no_save_of_a_strategy_is_lost(repeating: "DynamoDBClient", strategies_t
         for _ in range(1_000):
             read = strategies.get("alice")
             targets = read.target_allocations | {f"COIN-{racer}-{number}": read.order_size_pct}
-            with suppress(Conflict):
+            with suppress(ConflictError):
                 return strategies.save(read.model_copy(update={"target_allocations": targets})).version
         raise AssertionError("a thousand times too late")
 

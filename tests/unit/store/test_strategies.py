@@ -9,7 +9,7 @@ from threading import Barrier
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from botbalance.errors import Conflict, NotThere, TryAgainLater
+from botbalance.errors import ConflictError, NotFoundError, TransientError
 from botbalance.store.strategies import AUTOPILOT_SHARDS, StrategiesTable, Strategy, shard_of
 from botocore.exceptions import ReadTimeoutError
 
@@ -38,7 +38,7 @@ def test_what_was_saved_is_read_back_to_the_last_digit(strategies: StrategiesTab
 
 def test_no_strategy_is_none_to_find_and_an_error_to_get(strategies: StrategiesTable) -> None:
     assert strategies.find("nobody") is None
-    with pytest.raises(NotThere):
+    with pytest.raises(NotFoundError):
         strategies.get("nobody")
 
 
@@ -49,7 +49,7 @@ def test_every_save_raises_the_version(strategies: StrategiesTable) -> None:
 
 def test_a_second_first_save_loses(strategies: StrategiesTable) -> None:
     first = strategies.save(STRATEGY)
-    with pytest.raises(Conflict):
+    with pytest.raises(ConflictError):
         strategies.save(STRATEGY.model_copy(update={"order_size_pct": Decimal(9)}))
     assert strategies.get("alice") == first
 
@@ -57,7 +57,7 @@ def test_a_second_first_save_loses(strategies: StrategiesTable) -> None:
 def test_of_two_who_read_the_same_version_the_second_loses(strategies: StrategiesTable) -> None:
     read = strategies.save(STRATEGY)
     winner = strategies.save(read.model_copy(update={"order_size_pct": Decimal(5)}))
-    with pytest.raises(Conflict):
+    with pytest.raises(ConflictError):
         strategies.save(read.model_copy(update={"order_size_pct": Decimal(9)}))
     assert strategies.get("alice") == winner
 
@@ -87,7 +87,7 @@ def test_another_s_save_is_not_taken_for_one_s_own_where_the_answer_was_lost(
 ) -> None:
     winner = strategies.save(STRATEGY)
     repeated = StrategiesTable(repeating, strategies_table)
-    with answers_lost(repeating, "PutItem") as sent, pytest.raises(Conflict):
+    with answers_lost(repeating, "PutItem") as sent, pytest.raises(ConflictError):
         repeated.save(STRATEGY.model_copy(update={"order_size_pct": Decimal(9)}))
     assert len(sent) == 2
     assert strategies.get("alice") == winner
@@ -239,7 +239,7 @@ def test_a_shard_that_cannot_be_read_is_told(
     with (
         pages_of(dynamodb, 3),
         hooked(dynamodb, "before-call.dynamodb.Query", lose),
-        pytest.raises(TryAgainLater) as raised,
+        pytest.raises(TransientError) as raised,
     ):
         list(strategies.users_on_autopilot(4))
     assert raised.value.code == "storage_unavailable"
@@ -247,7 +247,7 @@ def test_a_shard_that_cannot_be_read_is_told(
 
 def test_a_throttled_index_is_told(strategies: StrategiesTable, dynamodb: "DynamoDBClient") -> None:
     throttled = refused(dynamodb, "Query", "ProvisionedThroughputExceededException")
-    with throttled, pytest.raises(TryAgainLater, match="ProvisionedThroughputExceededException"):
+    with throttled, pytest.raises(TransientError, match="ProvisionedThroughputExceededException"):
         list(strategies.users_on_autopilot())
 
 
@@ -359,10 +359,10 @@ def test_a_strategy_of_another_version_is_neither_read_nor_written_over(
     saved = strategies.save(STRATEGY)
     rewrite(dynamodb, strategies_table, "alice", {"schema_version": 2, "new_in_version_2": True})
     for read in (strategies.find, strategies.get):
-        with pytest.raises(TryAgainLater, match=r"Strategy is not of a known form \(schema_version\)") as raised:
+        with pytest.raises(TransientError, match=r"Strategy is not of a known form \(schema_version\)") as raised:
             read("alice")
         assert raised.value.code == "unknown_schema"
-    with pytest.raises(TryAgainLater):
+    with pytest.raises(TransientError):
         strategies.save(STRATEGY)
     item: Any = dynamodb.get_item(TableName=strategies_table, Key={"user_id": {"S": "alice"}})["Item"]
     assert json.loads(item["document"]["S"])["new_in_version_2"] is True

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from botbalance.errors import TryAgainLater
+from botbalance.errors import TransientError
 from botbalance.store.credentials import CredentialsTable
 from botbalance.store.decisions import DecisionsTable
 from botbalance.store.leases import Lease, LeasesTable
@@ -122,8 +122,8 @@ TROUBLES: dict[str, Trouble] = {
 }
 
 
-def check(stores: Stores, client: Any, operation: str, call: Call, trouble: Trouble) -> TryAgainLater:
-    with trouble(client, operation), pytest.raises(TryAgainLater) as raised:
+def check(stores: Stores, client: Any, operation: str, call: Call, trouble: Trouble) -> TransientError:
+    with trouble(client, operation), pytest.raises(TransientError) as raised:
         call(stores)
     assert raised.value.code == "storage_unavailable"
     assert isinstance(raised.value.__cause__, (ClientError, ReadTimeoutError))

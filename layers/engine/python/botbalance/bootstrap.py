@@ -12,13 +12,13 @@ from functools import cache, cached_property
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from botbalance.accounts import Accounts
-from botbalance.errors import MendRequest
-from botbalance.limits import RateLimits
-from botbalance.market_rules import MarketRulesService
-from botbalance.portfolio import PortfolioService
-from botbalance.price_ranges import PriceRanges
-from botbalance.pricing import PriceService
+from botbalance.accounts.exchange_clients import Accounts
+from botbalance.accounts.portfolio import PortfolioService
+from botbalance.accounts.rate_limits import RateLimits
+from botbalance.errors import InvalidRequestError
+from botbalance.market_data.market_rules import MarketRulesService
+from botbalance.market_data.price_service import PriceService
+from botbalance.market_data.traded_ranges import TradedRanges
 from botbalance.settings import Settings, settings
 from botbalance.store.cache import CacheTable
 from botbalance.store.credentials import CredentialsTable, ExchangeKey
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
     from botbalance.exchange.ccxt_adapter import CcxtAdapter
-    from botbalance.exchange.connections import Connections
+    from botbalance.exchange.http_pool import Connections
 
 CLIENTS: dict[str, Any] = {
     "connect_timeout": 2,
@@ -108,7 +108,7 @@ class Services:
     @cached_property
     def _exchange_connections(self) -> "Connections":
         """As many to a host as there are users who are ticked at a time."""
-        from botbalance.exchange.connections import Connections  # noqa: PLC0415 - imports requests, as ccxt does
+        from botbalance.exchange.http_pool import Connections  # noqa: PLC0415 - imports requests, as ccxt does
 
         return Connections(self.settings.work_threads)
 
@@ -130,7 +130,7 @@ class Services:
             sleep=self._sleep,
             until=sys.maxsize,
             price_jump_pct=self.settings.price_jump_pct,
-            ranges=PriceRanges(self.settings, self._cache, market_rules, public, self.clock),
+            ranges=TradedRanges(self.settings, self._cache, market_rules, public, self.clock),
             portfolio_max_age=self.settings.portfolio_max_age,
             log_every_tick=self.settings.decision_log == "every",
             egress_address=self.settings.egress_address,
@@ -141,12 +141,12 @@ class Services:
         return replace(self.desk, until=self.clock() + remaining_ms // 1000)
 
     def connect(self, exchange: str, user_id: str | None = None, key: ExchangeKey | None = None) -> "CcxtAdapter":
-        """A new connection to ``exchange``, with a user's key or public; raises MendRequest for an unknown one.
+        """A new connection to ``exchange``, with a user's key or public; raises InvalidRequestError for an unknown one.
 
         Also where there is a simulated exchange, and this is another.
         """
         if self.settings.exchange_base_url is not None and exchange != SIMULATED:
-            raise MendRequest(
+            raise InvalidRequestError(
                 "exchange_not_simulated",
                 f"exchange is {exchange}, expected {SIMULATED}: the one that is simulated here",
             )

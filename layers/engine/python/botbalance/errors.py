@@ -12,39 +12,39 @@ class BotBalanceError(Exception):
         self.code = code
 
 
-class InvalidSettings(Exception):
+class SettingsError(Exception):
     """The process is configured wrongly; no request can be met. The message names each variable."""
 
 
-class MendRequest(BotBalanceError):
+class InvalidRequestError(BotBalanceError):
     """The request cannot be met as it is; sending it again changes nothing."""
 
 
-class NotAuthenticated(BotBalanceError):
+class UnauthenticatedError(BotBalanceError):
     """Nobody is named by the request's token."""
 
 
-class NotThere(BotBalanceError):
+class NotFoundError(BotBalanceError):
     """What the request names does not exist for this user."""
 
 
-class Conflict(BotBalanceError):
+class ConflictError(BotBalanceError):
     """The request contradicts the state of things; change that state first."""
 
 
-class VersionNeeded(BotBalanceError):
+class PreconditionRequiredError(BotBalanceError):
     """The request would write over something without saying which version of it was read."""
 
 
-class StaleVersion(BotBalanceError):
+class PreconditionFailedError(BotBalanceError):
     """The request is about a version that is no longer the stored one: read again, then decide again."""
 
 
-class TryAgainLater(BotBalanceError):
+class TransientError(BotBalanceError):
     """Something that should pass by itself: an unreachable exchange, a doubtful reply, a throttled table."""
 
 
-class WaitUntilAllowed(TryAgainLater):
+class RateLimitedError(TransientError):
     """The exchange limits requests; send nothing more for ``retry_after_s`` seconds."""
 
     def __init__(self, code: str, message: str, retry_after_s: int) -> None:
@@ -52,5 +52,5 @@ class WaitUntilAllowed(TryAgainLater):
         self.retry_after_s = retry_after_s
 
 
-class CallOwner(BotBalanceError):
+class CredentialsRejectedError(BotBalanceError):
     """Only the account's owner can mend this: a key that was revoked or may not trade."""

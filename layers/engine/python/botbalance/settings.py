@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from botbalance.errors import InvalidSettings
+from botbalance.errors import SettingsError
 
 Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/]+(/\S*)?$")]
 Host = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/]+/?$")]
@@ -75,7 +75,7 @@ class Settings(BaseModel):
 def read_settings(environment: Mapping[str, str]) -> Settings:
     """The settings in ``environment``, where an empty variable counts as not set.
 
-    Raises InvalidSettings, naming each variable that is wrong.
+    Raises SettingsError, naming each variable that is wrong.
     """
     try:
         return Settings.model_validate({name.lower(): value for name, value in environment.items() if value})
@@ -86,7 +86,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
             else f"{'.'.join(map(str, detail['loc'])).upper()} is not set"
             for detail in error.errors()
         )
-        raise InvalidSettings(wrong) from None
+        raise SettingsError(wrong) from None
 
 
 @cache

@@ -4,8 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints
 
-from botbalance.api.portfolio_schemas import WarningView
-from botbalance.api.schemas import (
+from botbalance.api.fields import (
     Answer,
     Asset,
     Exchange,
@@ -14,9 +13,10 @@ from botbalance.api.schemas import (
     NoText,
     Number,
     Request,
+    example,
     number_schema,
-    shown_as,
 )
+from botbalance.api.portfolio_schemas import WarningView
 from botbalance.trading.check import Item, Verdict
 from botbalance.trading.strategy import SavedStrategy
 
@@ -117,7 +117,7 @@ _STORED: dict[str, Any] = {
 class StrategyView(Answer):
     """A strategy as it is stored."""
 
-    model_config = shown_as(**_STORED)
+    model_config = example(**_STORED)
 
     target_allocations: dict[str, Money]
     quote_asset: str
@@ -136,7 +136,7 @@ class StrategyView(Answer):
 class SavedStrategyView(StrategyView):
     """A strategy as it was stored just now, and how it fits the account and its markets."""
 
-    model_config = shown_as(
+    model_config = example(
         **_STORED,
         warnings=[
             {
@@ -183,13 +183,13 @@ class CredentialsRequest(Request):
 class CredentialsView(Answer):
     """What may be known of a stored key: its last four characters."""
 
-    model_config = shown_as(exchange="binance", hint="x7Qk")
+    model_config = example(exchange="binance", hint="x7Qk")
 
     exchange: str
     hint: str
 
 
-class EveryCredentialsView(Answer):
+class CredentialsListView(Answer):
     """Every key that is stored, by exchange."""
 
     credentials: list[CredentialsView]
@@ -198,7 +198,7 @@ class EveryCredentialsView(Answer):
 class CheckItemView(Answer):
     """One thing that was checked: what was found, and what to do about it."""
 
-    model_config = shown_as(name="key_withdraws", verdict="fail", found="the key may withdraw", remedy="forbid that")
+    model_config = example(name="key_withdraws", verdict="fail", found="the key may withdraw", remedy="forbid that")
 
     name: str
     verdict: Verdict

@@ -2,8 +2,8 @@
 
 from typing import Any, Literal
 
+from botbalance.api.fields import Answer, Money, Percent
 from botbalance.api.portfolio_schemas import AssetView
-from botbalance.api.schemas import Answer, Money, Percent
 from botbalance.engine import CancelReason
 from botbalance.store.decisions import Decision
 
@@ -35,7 +35,7 @@ class DecisionView(Answer):
         )
 
 
-class WholeDecisionView(Answer):
+class DecisionDetailView(Answer):
     """A tick's decision, whole: every asset with its action or why it was not traded, and all that it was based on.
 
     ``inputs`` are what the engine was given, ``evaluation`` what it answered, both as they were logged.
@@ -55,7 +55,7 @@ class WholeDecisionView(Answer):
     placed: list[dict[str, Any]]
 
     @classmethod
-    def of(cls, decision: Decision) -> "WholeDecisionView":
+    def of(cls, decision: Decision) -> "DecisionDetailView":
         """A decision as the API shows it."""
         rows = (decision.evaluation or {}).get("rows", [])
         return cls.model_validate(decision.model_dump() | {"assets": rows})

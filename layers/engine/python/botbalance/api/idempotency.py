@@ -20,7 +20,7 @@ from aws_lambda_powertools.utilities.idempotency.serialization.pydantic import P
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import BaseModel
 
-from botbalance.errors import Conflict, TryAgainLater
+from botbalance.errors import ConflictError, TransientError
 from botbalance.store.conditions import STORAGE_UNAVAILABLE
 
 if TYPE_CHECKING:
@@ -43,9 +43,10 @@ class IdempotencyKeys:
     ) -> M:
         """What ``work`` answers, or what it has answered the user to this key before.
 
-        An error is kept for nobody: the next request with the key tries again. Raises Conflict while another request
-        with it is being worked on, and TryAgainLater where the answers cannot be reached: before the work, or after it,
-        when what was done shows in the orders.
+        An error is kept for nobody: the next request with the key tries again. Raises ConflictError while another
+        request
+        with it is being worked on, and TransientError where the answers cannot be reached: before the work, or after
+        it, when what was done shows in the orders.
         """
         config = IdempotencyConfig(expires_after_seconds=KEPT_S, lambda_context=context)
 
@@ -62,9 +63,11 @@ class IdempotencyKeys:
         try:
             found: M = answered(request={"user_id": user_id, "key": key})
         except IdempotencyAlreadyInProgressError as error:
-            raise Conflict("request_in_progress", "a request with this Idempotency-Key is being worked on") from error
+            raise ConflictError(
+                "request_in_progress", "a request with this Idempotency-Key is being worked on"
+            ) from error
         except (IdempotencyPersistenceLayerError, IdempotencyInconsistentStateError) as error:
-            raise TryAgainLater(
+            raise TransientError(
                 STORAGE_UNAVAILABLE, "the answers by Idempotency-Key cannot be reached; look at your orders first"
             ) from error
         return found

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from io import StringIO
 from typing import Literal
 
+from botbalance.api.fields import Answer, Money, Percent, example, plain
 from botbalance.api.portfolio_schemas import AssetView, assets_of
-from botbalance.api.schemas import Answer, Money, Percent, plain, shown_as
 from botbalance.engine import Evaluation, Side
 from botbalance.store.orders import Order, OrderStatus
 
@@ -14,7 +14,7 @@ from botbalance.store.orders import Order, OrderStatus
 class FillView(Answer):
     """One trade of an order."""
 
-    model_config = shown_as(
+    model_config = example(
         trade_id="1",
         price="43077.51",
         base_qty="0.00464",
@@ -34,7 +34,7 @@ class FillView(Answer):
 class OrderView(Answer):
     """An order from intent to end."""
 
-    model_config = shown_as(
+    model_config = example(
         client_order_id="374dd1cd7e74c79cdbf1",
         exchange_order_id="7000001",
         exchange="binance",

@@ -6,7 +6,7 @@ from itertools import islice
 
 from pydantic import Field
 
-from botbalance.api.schemas import Answer, Money, shown_as
+from botbalance.api.fields import Answer, Money, example
 from botbalance.engine import Side
 from botbalance.trading.performance import Performance, day_of
 
@@ -17,7 +17,7 @@ MOST_FILLS_SHOWN = 200
 class ContributionView(Answer):
     """What the fills of one asset, or of one day (UTC), added to the portfolio, in quote; negative where they cost."""
 
-    model_config = shown_as(name="2026-01-31", bonus_quote="-0.06794316", fills=2)
+    model_config = example(name="2026-01-31", bonus_quote="-0.06794316", fills=2)
 
     name: str
     bonus_quote: Money

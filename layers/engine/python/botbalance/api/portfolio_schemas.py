@@ -2,15 +2,15 @@
 
 from typing import Literal
 
-from botbalance.api.schemas import Answer, BuyTrigger, Money, Percent, SellTrigger, shown_as
-from botbalance.engine import Evaluation, HoldReason, Side, WarningCode
+from botbalance.api.fields import Answer, BuyTrigger, Money, Percent, SellTrigger, example
+from botbalance.engine import Evaluation, Side, SkipReason, WarningCode
 from botbalance.trading.plan import Plan
 
 
 class ActionView(Answer):
     """One order, final."""
 
-    model_config = shown_as(
+    model_config = example(
         symbol="BTCUSDT",
         side="buy",
         limit_price="43077.51",
@@ -45,7 +45,7 @@ class AssetView(Answer):
     target_pct: Money
     delta_quote: Money
     action: ActionView | None
-    hold: HoldReason | None
+    hold: SkipReason | None
     smallest_order_size_pct: Money | None
     buy_trigger: BuyTrigger | None
     sell_trigger: SellTrigger | None

@@ -18,19 +18,19 @@ from aws_lambda_powertools.event_handler.openapi.exceptions import (
 )
 from pydantic import Field
 
-from botbalance.api.schemas import Answer
-from botbalance.engine import InvalidInput, InvalidStrategy, PriceUnavailable
+from botbalance.api.fields import Answer
+from botbalance.engine import InvalidInputError, InvalidStrategyError, PriceUnavailableError
 from botbalance.errors import (
     BotBalanceError,
-    CallOwner,
-    Conflict,
-    MendRequest,
-    NotAuthenticated,
-    NotThere,
-    StaleVersion,
-    TryAgainLater,
-    VersionNeeded,
-    WaitUntilAllowed,
+    ConflictError,
+    CredentialsRejectedError,
+    InvalidRequestError,
+    NotFoundError,
+    PreconditionFailedError,
+    PreconditionRequiredError,
+    RateLimitedError,
+    TransientError,
+    UnauthenticatedError,
 )
 from botbalance.log import logger
 
@@ -66,34 +66,34 @@ class ProblemView(Answer):
     retry_after_s: int | None = None
 
 
-class InvalidJson(MendRequest):
+class InvalidJsonError(InvalidRequestError):
     """The body is no JSON document that can be relied on."""
 
 
-class BodyTooLarge(MendRequest):
+class BodyTooLargeError(InvalidRequestError):
     """The body is longer than anything that the API takes."""
 
 
 _STATUS: tuple[tuple[type[Exception], HTTPStatus], ...] = (
-    (NotAuthenticated, HTTPStatus.UNAUTHORIZED),
-    (NotThere, HTTPStatus.NOT_FOUND),
-    (Conflict, HTTPStatus.CONFLICT),
-    (VersionNeeded, HTTPStatus.PRECONDITION_REQUIRED),
-    (StaleVersion, HTTPStatus.PRECONDITION_FAILED),
-    (CallOwner, HTTPStatus.CONFLICT),
-    (InvalidJson, HTTPStatus.BAD_REQUEST),
-    (BodyTooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
-    (MendRequest, HTTPStatus.UNPROCESSABLE_ENTITY),
-    (TryAgainLater, HTTPStatus.SERVICE_UNAVAILABLE),
-    (PriceUnavailable, HTTPStatus.SERVICE_UNAVAILABLE),
-    (InvalidStrategy, HTTPStatus.UNPROCESSABLE_ENTITY),
-    (InvalidInput, HTTPStatus.CONFLICT),
+    (UnauthenticatedError, HTTPStatus.UNAUTHORIZED),
+    (NotFoundError, HTTPStatus.NOT_FOUND),
+    (ConflictError, HTTPStatus.CONFLICT),
+    (PreconditionRequiredError, HTTPStatus.PRECONDITION_REQUIRED),
+    (PreconditionFailedError, HTTPStatus.PRECONDITION_FAILED),
+    (CredentialsRejectedError, HTTPStatus.CONFLICT),
+    (InvalidJsonError, HTTPStatus.BAD_REQUEST),
+    (BodyTooLargeError, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
+    (InvalidRequestError, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (TransientError, HTTPStatus.SERVICE_UNAVAILABLE),
+    (PriceUnavailableError, HTTPStatus.SERVICE_UNAVAILABLE),
+    (InvalidStrategyError, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (InvalidInputError, HTTPStatus.CONFLICT),
 )
 
 _CODE_OF_ENGINE_ERROR: tuple[tuple[type[Exception], str], ...] = (
-    (PriceUnavailable, "price_unavailable"),
-    (InvalidStrategy, "invalid_strategy"),
-    (InvalidInput, "no_decision_possible"),
+    (PriceUnavailableError, "price_unavailable"),
+    (InvalidStrategyError, "invalid_strategy"),
+    (InvalidInputError, "no_decision_possible"),
 )
 
 _EXPECTED_OF_TYPE = {
@@ -115,9 +115,9 @@ def problem(status: HTTPStatus, code: str, detail: str, **more: Any) -> Response
     )
 
 
-def problem_of(error: Exception) -> Response[str]:
+def to_problem(error: Exception) -> Response[str]:
     """The problem document of any exception that a route raised."""
-    if isinstance(error, (BotBalanceError, InvalidInput)):
+    if isinstance(error, (BotBalanceError, InvalidInputError)):
         return _of_our_own(error)
     if isinstance(error, RequestValidationError):
         return _of_request(error)
@@ -130,7 +130,7 @@ def problem_of(error: Exception) -> Response[str]:
     return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", "something went wrong here, not in the request")
 
 
-def _of_our_own(error: BotBalanceError | InvalidInput) -> Response[str]:
+def _of_our_own(error: BotBalanceError | InvalidInputError) -> Response[str]:
     status = next(status for kind, status in _STATUS if isinstance(error, kind))
     more: dict[str, Any] = {}
     if isinstance(error, BotBalanceError):
@@ -138,7 +138,7 @@ def _of_our_own(error: BotBalanceError | InvalidInput) -> Response[str]:
     else:
         code = next(code for kind, code in _CODE_OF_ENGINE_ERROR if isinstance(error, kind))
         more = {"field": error.field, "value": error.value, "expected": error.expected}
-    if isinstance(error, WaitUntilAllowed):
+    if isinstance(error, RateLimitedError):
         more["retry_after_s"] = error.retry_after_s
     if status is HTTPStatus.SERVICE_UNAVAILABLE:
         logger.warning("request could not be met", code=code, detail=str(error))

@@ -9,8 +9,8 @@ from typing import Any
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from botbalance.api.problems import BodyTooLarge, InvalidJson, problem, problem_of
-from botbalance.errors import NotAuthenticated
+from botbalance.api.problems import BodyTooLargeError, InvalidJsonError, problem, to_problem
+from botbalance.errors import UnauthenticatedError
 from botbalance.log import logger
 
 MOST_BODY_CHARACTERS = 65_536
@@ -20,17 +20,17 @@ _TAKEN_FOR_JSON = {"", "application/merge-patch+json", "application/x-www-form-u
 
 
 def new_resolver() -> APIGatewayRestResolver:
-    """A resolver for API Gateway's REST events; paths match with and without their trailing slash."""
+    """A resolver for API ApiGateway's REST events; paths match with and without their trailing slash."""
     app = APIGatewayRestResolver(enable_validation=True, json_body_deserializer=read_json)
-    app.exception_handler(Exception)(problem_of)
+    app.exception_handler(Exception)(to_problem)
     app.not_found(_no_such_route)
     return app
 
 
-def handler_of(
+def make_handler(
     app: APIGatewayRestResolver, cors_origin: Callable[[], str]
 ) -> Callable[[dict[str, Any], LambdaContext], dict[str, Any]]:
-    """The entry point for API Gateway of a function whose routes are in ``app``.
+    """The entry point for API ApiGateway of a function whose routes are in ``app``.
 
     ``cors_origin`` is the origin of a web page that may read its answers, or ``none``.
     """
@@ -50,12 +50,12 @@ def handler_of(
     return lambda_handler
 
 
-def user_of(app: APIGatewayRestResolver) -> str:
+def current_user_id(app: APIGatewayRestResolver) -> str:
     """Who is calling: the subject of the token that the gateway's authorizer checked. Never a request field."""
     authorizer: Mapping[str, Any] = app.current_event.raw_event.get("requestContext", {}).get("authorizer") or {}
     subject = (authorizer.get("claims") or {}).get("sub")
     if not subject:
-        raise NotAuthenticated("not_authenticated", "no valid token: expected Authorization: Bearer …")
+        raise UnauthenticatedError("not_authenticated", "no valid token: expected Authorization: Bearer …")
     logger.append_keys(user_id=subject)
     return str(subject)
 
@@ -91,7 +91,7 @@ def _with_content_type_told(event: dict[str, Any]) -> dict[str, Any]:
 def read_json(text: str | bytes) -> Any:
     """A JSON document, every number in it exact; refuses what most readers would silently take half of."""
     if len(text) > MOST_BODY_CHARACTERS:
-        raise BodyTooLarge(
+        raise BodyTooLargeError(
             "body_too_large", f"the body has {len(text)} characters, expected at most {MOST_BODY_CHARACTERS}"
         )
     try:
@@ -99,7 +99,7 @@ def read_json(text: str | bytes) -> Any:
             text, parse_float=_number, parse_int=_number, parse_constant=_number, object_pairs_hook=_object_of
         )
     except RecursionError:
-        raise InvalidJson("invalid_json", "the JSON is nested too deeply, expected a flat object") from None
+        raise InvalidJsonError("invalid_json", "the JSON is nested too deeply, expected a flat object") from None
 
 
 def _number(text: str) -> Decimal:
@@ -114,7 +114,7 @@ def _object_of(members: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(members):
         names = [name for name, _ in members]
         twice = next(name for name in names if names.count(name) > 1)
-        raise InvalidJson("invalid_json", f"{twice[:100]} is there twice, expected every name once")
+        raise InvalidJsonError("invalid_json", f"{twice[:100]} is there twice, expected every name once")
     return found
 
 

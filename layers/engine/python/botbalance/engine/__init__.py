@@ -3,11 +3,19 @@
 No network, no clock, no randomness, no state, and no import from the rest of the product.
 """
 
-from botbalance.engine.bonus import Bonus, bonus_of, fill_contribution, hold_value, rebalancing_bonus, value_without
-from botbalance.engine.doubts import Look, jumped_symbols, look_at, vanished_assets
-from botbalance.engine.errors import InvalidInput, InvalidStrategy, PriceUnavailable
+from botbalance.engine.anomalies import Look, jumped_symbols, look_at, missing_balances
+from botbalance.engine.attribution import (
+    Bonus,
+    bonus_of,
+    fill_contribution,
+    hold_value,
+    hold_value_from_nav,
+    rebalancing_bonus,
+)
+from botbalance.engine.errors import InvalidInputError, InvalidStrategyError, PriceUnavailableError
 from botbalance.engine.fills import Fill, fill_of, trades_through
-from botbalance.engine.quiet import AssetBounds, QuietBounds, is_quiet, quiet_bounds
+from botbalance.engine.market_rules import MarketRules, NormalizedOrder, Side, SkipReason
+from botbalance.engine.no_trade_region import AssetBounds, NoTradeRegion, contains, quiet_bounds
 from botbalance.engine.rebalance import (
     Action,
     AssetRow,
@@ -18,8 +26,7 @@ from botbalance.engine.rebalance import (
     compute_rebalance_actions,
     evaluate,
 )
-from botbalance.engine.resting import CancelReason, RestingOrder, review_resting_orders
-from botbalance.engine.rules import HoldReason, MarketRules, NormalizedOrder, Side
+from botbalance.engine.stale_orders import CancelReason, RestingOrder, review_resting_orders
 from botbalance.engine.valuation import Balance, require_allocations
 
 VERSION = "2"
@@ -35,33 +42,33 @@ __all__ = [
     "CancelReason",
     "Evaluation",
     "Fill",
-    "HoldReason",
-    "InvalidInput",
-    "InvalidStrategy",
+    "InvalidInputError",
+    "InvalidStrategyError",
     "Look",
     "MarketRules",
+    "NoTradeRegion",
     "NormalizedOrder",
-    "PriceUnavailable",
-    "QuietBounds",
+    "PriceUnavailableError",
     "RestingOrder",
     "Side",
+    "SkipReason",
     "StrategyConfig",
     "Warning",
     "WarningCode",
     "bonus_of",
     "compute_rebalance_actions",
+    "contains",
     "evaluate",
     "fill_contribution",
     "fill_of",
     "hold_value",
-    "is_quiet",
+    "hold_value_from_nav",
     "jumped_symbols",
     "look_at",
+    "missing_balances",
     "quiet_bounds",
     "rebalancing_bonus",
     "require_allocations",
     "review_resting_orders",
     "trades_through",
-    "value_without",
-    "vanished_assets",
 ]

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 
-class InvalidInput(ValueError):
+class InvalidInputError(ValueError):
     """A number or name that no decision can be based on. Mend the input; trying again changes nothing.
 
     ``field`` is the path of the offending value (``current_balances.BTC.free``), ``value`` what was
@@ -17,11 +17,11 @@ class InvalidInput(ValueError):
         super().__init__(f"{field} is {self.value}, expected {expected}")
 
 
-class InvalidStrategy(InvalidInput):
+class InvalidStrategyError(InvalidInputError):
     """A strategy parameter or target allocation is out of range. The owner has to change the strategy."""
 
 
-class PriceUnavailable(InvalidInput):
+class PriceUnavailableError(InvalidInputError):
     """A managed asset that is held or wanted has no price, so NAV is unknown. Wait for the price.
 
     ``symbols`` names every pair whose price is missing, not only the first.

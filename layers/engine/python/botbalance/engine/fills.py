@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from decimal import Decimal
 
-from botbalance.engine.exact import PERCENT, ExactArithmetic
-from botbalance.engine.rules import Side
+from botbalance.engine.arithmetic import PERCENT, ExactArithmetic
+from botbalance.engine.market_rules import Side
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,9 @@ from decimal import Decimal, Inexact, InvalidOperation
 from enum import StrEnum
 from typing import NamedTuple
 
-from botbalance.engine.errors import InvalidInput, InvalidStrategy
-from botbalance.engine.exact import HUNDRED, ONE, PERCENT, ZERO, ExactArithmetic
-from botbalance.engine.rules import HoldReason, MarketRules, Side, size_pct
+from botbalance.engine.arithmetic import HUNDRED, ONE, PERCENT, ZERO, ExactArithmetic
+from botbalance.engine.errors import InvalidInputError, InvalidStrategyError
+from botbalance.engine.market_rules import MarketRules, Side, SkipReason, size_pct
 from botbalance.engine.valuation import (
     Balance,
     Holding,
@@ -28,7 +28,7 @@ from botbalance.engine.valuation import (
 
 @dataclass(frozen=True, slots=True)
 class StrategyConfig:
-    """How a strategy trades. Raises InvalidStrategy, naming the field, for values that cannot be.
+    """How a strategy trades. Raises InvalidStrategyError, naming the field, for values that cannot be.
 
     ``order_size_pct``: what one order is worth, in percent of NAV, over 0 up to 100.
     ``order_step_pct``: how far from the market a limit price is, in percent, over 0 up to 50.
@@ -49,12 +49,12 @@ class StrategyConfig:
 
     def __post_init__(self) -> None:
         if not self.quote_asset:
-            raise InvalidStrategy("quote_asset", repr(self.quote_asset), "the name of an asset")
+            raise InvalidStrategyError("quote_asset", repr(self.quote_asset), "the name of an asset")
         _require_in("order_size_pct", self.order_size_pct, HUNDRED, "a Decimal over 0 and at most 100 (percent)")
         _require_in("order_step_pct", self.order_step_pct, Decimal(50), "a Decimal over 0 and at most 50 (percent)")
         _require_in("min_delta_quote", self.min_delta_quote, None, "a finite Decimal > 0 (in quote)")
         if self.order_max_age_s < 0:
-            raise InvalidStrategy("order_max_age_s", self.order_max_age_s, "seconds >= 0")
+            raise InvalidStrategyError("order_max_age_s", self.order_max_age_s, "seconds >= 0")
         if self.reprice_tolerance_pct is not None:
             _require_in(
                 "reprice_tolerance_pct",
@@ -66,9 +66,9 @@ class StrategyConfig:
 
 def _require_in(field: str, value: object, most: Decimal | None, expected: str) -> None:
     if not isinstance(value, Decimal) or not value.is_finite():
-        raise InvalidStrategy(field, repr(value), expected)
+        raise InvalidStrategyError(field, repr(value), expected)
     if value <= ZERO or (most is not None and value > most):
-        raise InvalidStrategy(field, value, expected)
+        raise InvalidStrategyError(field, value, expected)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ class AssetRow:
     side: Side | None
     limit_price: Decimal | None
     action: Action | None
-    hold: HoldReason | None
+    hold: SkipReason | None
     smallest_order_size_pct: Decimal | None
     buy_trigger: Decimal | None
     sell_trigger: Decimal | None
@@ -156,7 +156,7 @@ class _Held(NamedTuple):
     side: Side
     limit_price: Decimal | None
     free: Decimal
-    hold: HoldReason
+    hold: SkipReason
 
 
 class _Decision(NamedTuple):
@@ -179,7 +179,7 @@ def compute_rebalance_actions(
 
     ``target_allocations``: asset to percent of NAV, summing to exactly 100. ``market_prices`` and
     ``market_rules``: by symbol (``BTCUSDT``), prices in quote per base. ``active_symbols``: pairs that have a
-    resting order, whoever placed it. Raises InvalidInput, InvalidStrategy or PriceUnavailable.
+    resting order, whoever placed it. Raises InvalidInputError, InvalidStrategyError or PriceUnavailableError.
 
     >>> usdt = StrategyConfig("USDT", Decimal("1"), Decimal("0.4"), Decimal("10"))
     >>> rules = MarketRules("BTCUSDT", "BTC", "USDT", Decimal("0.01"), Decimal("0.00001"))
@@ -307,21 +307,23 @@ def _outcomes(
             raise AssertionError(symbol)  # without a price its delta is 0
         market = rules[symbol]
         if market.base != asset:  # BTCUSD in T and BTC in USDT have the same symbol
-            raise InvalidStrategy("target_allocations", repr(asset), f"the base of {symbol}, which is {market.base}")
+            raise InvalidStrategyError(
+                "target_allocations", repr(asset), f"the base of {symbol}, which is {market.base}"
+            )
         if delta > ZERO:
             side, stepped, free = "buy", price * below, free_quote
         else:
             side, stepped, free = "sell", price * above, balance.free
         limit_price = market.round_price(side, stepped, price)
         if symbol in active_symbols:
-            hold = HoldReason.ACTIVE_ORDER
+            hold = SkipReason.ACTIVE_ORDER
         elif not market.trading:
-            hold = HoldReason.MARKET_CLOSED
+            hold = SkipReason.MARKET_CLOSED
         elif limit_price is None:
-            hold = HoldReason.OUTSIDE_PRICE_LIMITS
+            hold = SkipReason.OUTSIDE_PRICE_LIMITS
         else:
             order = market.normalize_order(side, limit_price, quote_amount, free)
-            if not isinstance(order, HoldReason):
+            if not isinstance(order, SkipReason):
                 _, base_qty, notional, capped = order
                 outcomes[symbol] = Action(symbol, side, limit_price, base_qty, quote_amount, price, notional, capped)
                 if side == "buy":
@@ -341,13 +343,13 @@ def _refuse_long_numbers(
 ) -> None:
     """Raise for the first number of all that a decision reads that has too many digits, else return."""
     strategy = [(f"target_allocations.{asset}", target) for asset, target in targets.items()]
-    refuse_long_numbers(strategy + _decimals_of("", config), InvalidStrategy)
+    refuse_long_numbers(strategy + _decimals_of("", config), InvalidStrategyError)
     inputs = [(f"market_prices.{symbol}", price) for symbol, price in prices.items()]
     for asset, balance in balances.items():
         inputs += _decimals_of(f"current_balances.{asset}.", balance)
     for symbol, market in rules.items():
         inputs += _decimals_of(f"market_rules.{symbol}.", market)
-    refuse_long_numbers(inputs, InvalidInput)
+    refuse_long_numbers(inputs, InvalidInputError)
 
 
 def _decimals_of(prefix: str, parameters: StrategyConfig | Balance | MarketRules) -> list[tuple[str, Decimal]]:
@@ -361,13 +363,13 @@ def _asset_row(
     asset, symbol, balance, held, price, value, target = holding
     outcome = decision.outcomes.get(symbol)
     action: Action | None = None
-    hold: HoldReason | None = HoldReason.WITHIN_BAND
+    hold: SkipReason | None = SkipReason.WITHIN_BAND
     smallest = None
     if isinstance(outcome, Action):
         action, hold = outcome, None
     elif outcome is not None:
         hold = outcome.hold
-        if hold == HoldReason.BELOW_MIN_NOTIONAL:
+        if hold == SkipReason.BELOW_MIN_NOTIONAL:
             smallest = _size_that_passes(outcome, decision, rules[symbol])
     buy_trigger, sell_trigger = trigger_prices(decision.nav, held, value, target, config.min_delta_quote)
     return AssetRow(
@@ -407,7 +409,7 @@ def _quote_row(balance: Balance, target: Decimal, nav: Decimal, quote: str) -> A
         side=None,
         limit_price=None,
         action=None,
-        hold=HoldReason.QUOTE_ASSET,
+        hold=SkipReason.QUOTE_ASSET,
         smallest_order_size_pct=None,
         buy_trigger=None,
         sell_trigger=None,
@@ -419,7 +421,7 @@ def _size_that_passes(held: _Held, decision: _Decision, market: MarketRules) -> 
     if held.limit_price is None:
         return None
     smallest = market.smallest_order(held.limit_price)
-    if isinstance(market.normalize_order(held.side, held.limit_price, smallest, held.free), HoldReason):
+    if isinstance(market.normalize_order(held.side, held.limit_price, smallest, held.free), SkipReason):
         return None
     return _larger_size_pct(smallest, decision)
 

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from botbalance.engine.errors import InvalidInput, InvalidStrategy, PriceUnavailable
-from botbalance.engine.exact import DOWN, HUNDRED, NEAREST, ONE, PERCENT, UP, ZERO, ExactArithmetic
-from botbalance.engine.rules import MarketRules
+from botbalance.engine.arithmetic import DOWN, HUNDRED, NEAREST, ONE, PERCENT, UP, ZERO, ExactArithmetic
+from botbalance.engine.errors import InvalidInputError, InvalidStrategyError, PriceUnavailableError
+from botbalance.engine.market_rules import MarketRules
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +37,8 @@ def value_holdings(
 ) -> tuple[Decimal, list[Holding]]:
     """NAV in quote, and one holding for every managed asset except the quote, in the order of ``targets``.
 
-    Must run in exact arithmetic. Raises InvalidInput or InvalidStrategy for numbers that cannot be, and
-    PriceUnavailable, naming every symbol, where a held or wanted asset has no price > 0. The loop only
+    Must run in exact arithmetic. Raises InvalidInputError or InvalidStrategyError for numbers that cannot be, and
+    PriceUnavailableError, naming every symbol, where a held or wanted asset has no price > 0. The loop only
     notices that something is doubtful, which costs next to nothing; what it is, is looked for afterwards.
     """
     if sum(targets.values(), ZERO) != HUNDRED:
@@ -54,7 +54,7 @@ def value_holdings(
             continue
         symbol = asset + quote_asset
         if symbol not in rules:
-            raise InvalidStrategy("target_allocations", repr(asset), _expected_asset(asset, symbol, targets))
+            raise InvalidStrategyError("target_allocations", repr(asset), _expected_asset(asset, symbol, targets))
         balance = balances.get(asset, _NOTHING)
         held, locked = balance.free, balance.locked
         if held.is_signed() or locked.is_signed():
@@ -75,7 +75,7 @@ def value_holdings(
         refuse_impossible_numbers(balances, targets, prices)
         require_prices(balances, targets, prices, quote_asset)
     if not nav:
-        raise InvalidInput("current_balances", "worth 0 in managed assets", "a portfolio with a NAV > 0")
+        raise InvalidInputError("current_balances", "worth 0 in managed assets", "a portfolio with a NAV > 0")
     return nav, holdings
 
 
@@ -96,23 +96,23 @@ def _expected_asset(asset: str, symbol: str, targets: Mapping[str, Decimal]) -> 
 
 
 def require_allocations(target_allocations: Mapping[str, Decimal]) -> None:
-    """Raise InvalidStrategy unless every target is a percentage and they sum to exactly 100, whatever is held."""
+    """Raise InvalidStrategyError unless every target is a percentage and they sum to exactly 100, whatever is held."""
     with ExactArithmetic():
         refuse_impossible_targets(target_allocations)
 
 
 def refuse_impossible_targets(targets: Mapping[str, Decimal]) -> None:
-    """Raise InvalidStrategy for the first target that is no percentage, or for a sum other than 100."""
+    """Raise InvalidStrategyError for the first target that is no percentage, or for a sum other than 100."""
     for asset, target in targets.items():
         field = f"target_allocations.{asset}"
         if not isinstance(target, Decimal) or not target.is_finite():
-            raise InvalidStrategy(field, repr(target), "a finite Decimal from 0 to 100 (percent)")
+            raise InvalidStrategyError(field, repr(target), "a finite Decimal from 0 to 100 (percent)")
         if target < ZERO or target > HUNDRED:
-            raise InvalidStrategy(field, target, "a percentage from 0 to 100")
-        refuse_long_numbers([(field, target)], InvalidStrategy)
+            raise InvalidStrategyError(field, target, "a percentage from 0 to 100")
+        refuse_long_numbers([(field, target)], InvalidStrategyError)
     total = sum(targets.values(), ZERO)
     if total != HUNDRED:
-        raise InvalidStrategy("target_allocations", f"a sum of {total:f}", "a sum of exactly 100")
+        raise InvalidStrategyError("target_allocations", f"a sum of {total:f}", "a sum of exactly 100")
 
 
 def refuse_impossible_numbers(
@@ -127,12 +127,12 @@ def refuse_impossible_numbers(
         for part, amount in (("free", balance.free), ("locked", balance.locked)):
             field = f"current_balances.{asset}.{part}"
             if not isinstance(amount, Decimal) or not amount.is_finite():
-                raise InvalidInput(field, repr(amount), "a finite Decimal >= 0")
+                raise InvalidInputError(field, repr(amount), "a finite Decimal >= 0")
             if amount < ZERO:
-                raise InvalidInput(field, amount, "a balance >= 0")
+                raise InvalidInputError(field, amount, "a balance >= 0")
     for symbol, price in prices.items():
         if not isinstance(price, Decimal) or price.is_infinite():
-            raise InvalidInput(f"market_prices.{symbol}", repr(price), "a finite Decimal > 0")
+            raise InvalidInputError(f"market_prices.{symbol}", repr(price), "a finite Decimal > 0")
 
 
 def require_prices(
@@ -141,7 +141,7 @@ def require_prices(
     prices: Mapping[str, Decimal],
     quote_asset: str,
 ) -> None:
-    """Raise PriceUnavailable for all managed assets held or wanted without a price > 0, or priced NaN."""
+    """Raise PriceUnavailableError for all managed assets held or wanted without a price > 0, or priced NaN."""
     unpriced = []
     for asset, target in targets.items():
         if asset == quote_asset:
@@ -151,10 +151,10 @@ def require_prices(
         if price.is_nan() or (price <= ZERO and (balance.free or balance.locked or target)):
             unpriced.append(symbol)
     if unpriced:
-        raise PriceUnavailable(unpriced)
+        raise PriceUnavailableError(unpriced)
 
 
-def refuse_long_numbers(numbers: Iterable[tuple[str, Decimal]], error: type[InvalidInput]) -> None:
+def refuse_long_numbers(numbers: Iterable[tuple[str, Decimal]], error: type[InvalidInputError]) -> None:
     """Raise ``error`` for the first (field, number) with more digits than exact arithmetic leaves room for.
 
     With at most ``_PLACES`` on both sides of every point, no intermediate result has over 200 digits.

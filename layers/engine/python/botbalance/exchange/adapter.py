@@ -33,7 +33,7 @@ class Quote:
     ask: Decimal | None
 
 
-class TradedMinute(NamedTuple):
+class MinuteRange(NamedTuple):
     """Between which prices (quote per base) a market traded in the minute from ``opens_at`` (epoch seconds) on."""
 
     opens_at: int
@@ -81,7 +81,7 @@ class Trade:
 
 
 @dataclass(frozen=True, slots=True)
-class KeyRights:
+class KeyPermissions:
     """What an exchange says that a key may do; None where it does not tell.
 
     ``bound_to_addresses``: whether the key works from listed addresses only.
@@ -139,10 +139,10 @@ class Allowance(Protocol):
     """Whether requests may be sent to an exchange with one key."""
 
     def require(self) -> None:
-        """Raise WaitUntilAllowed while the exchange wants no requests at all from this key or this host."""
+        """Raise RateLimitedError while the exchange wants no requests at all from this key or this host."""
 
     def request(self, *, sends: bool) -> AbstractContextManager[None]:
-        """Around each request; raises WaitUntilAllowed, before it, where it may not be sent now.
+        """Around each request; raises RateLimitedError, before it, where it may not be sent now.
 
         ``sends``: whether it places or cancels an order, which goes on for longer than reading does.
         """
@@ -157,8 +157,8 @@ class Allowance(Protocol):
 class ExchangeAdapter(Protocol):
     """One connection to one exchange: public, or with one user's keys.
 
-    Reads raise TryAgainLater where the exchange cannot be reached or its reply is doubtful, WaitUntilAllowed
-    where it limits requests and CallOwner where it refuses the key. A doubtful reply is never returned.
+    Reads raise TransientError where the exchange cannot be reached or its reply is doubtful, RateLimitedError
+    where it limits requests and CredentialsRejectedError where it refuses the key. A doubtful reply is never returned.
     """
 
     exchange: str
@@ -169,13 +169,13 @@ class ExchangeAdapter(Protocol):
     def market_listings(self, symbols: Collection[str]) -> dict[str, MarketListing]:
         """The listings of those of ``symbols`` that the exchange has as spot markets."""
 
-    def use_listings(self, listings: Collection[MarketListing]) -> None:
+    def load_listings(self, listings: Collection[MarketListing]) -> None:
         """Make markets known, so that the exchange is not asked for all of them."""
 
     def quotes(self, symbols: Collection[str]) -> dict[str, Quote]:
         """What each of ``symbols`` trades at now; one that the exchange left out is absent."""
 
-    def traded_minutes(self, symbol: str, since: int) -> list[TradedMinute]:
+    def minute_ranges(self, symbol: str, since: int) -> list[MinuteRange]:
         """The minutes from ``since`` (epoch seconds, a full minute) on in which ``symbol`` traded, oldest first.
 
         At most the two hours that every exchange tells at once; the last minute is not over yet.
@@ -184,7 +184,7 @@ class ExchangeAdapter(Protocol):
     def balances(self) -> dict[str, Balance]:
         """Everything the account has, by asset; zero balances are left out."""
 
-    def key_rights(self) -> KeyRights:
+    def key_permissions(self) -> KeyPermissions:
         """What the key may do, as far as the exchange tells."""
 
     def clock_offset_ms(self) -> int:
@@ -193,7 +193,7 @@ class ExchangeAdapter(Protocol):
     def fees(self, symbol: str) -> Fees:
         """What this account pays for a trade of ``symbol``."""
 
-    def takes_post_only(self, symbol: str) -> bool:
+    def supports_post_only(self, symbol: str) -> bool:
         """Whether an order in ``symbol`` can be refused by the exchange where it would trade at once."""
 
     def open_orders(self) -> list[ExchangeOrder]:
@@ -220,5 +220,5 @@ class ExchangeAdapter(Protocol):
     def trades(self, symbol: str, exchange_order_id: str) -> Sequence[Trade]:
         """The fills of one order, oldest first."""
 
-    def reported_client_id(self, client_order_id: str) -> str:
+    def exchange_client_order_id(self, client_order_id: str) -> str:
         """The form in which this exchange reports the canonical ``client_order_id``."""

@@ -18,8 +18,14 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from botbalance.engine import Balance, Fill, MarketRules, Side
-from botbalance.engine.exact import ExactArithmetic
-from botbalance.errors import BotBalanceError, CallOwner, MendRequest, TryAgainLater, WaitUntilAllowed
+from botbalance.engine.arithmetic import ExactArithmetic
+from botbalance.errors import (
+    BotBalanceError,
+    CredentialsRejectedError,
+    InvalidRequestError,
+    RateLimitedError,
+    TransientError,
+)
 from botbalance.exchange.adapter import (
     KEY_REFUSED,
     RATE_LIMITED,
@@ -27,21 +33,27 @@ from botbalance.exchange.adapter import (
     ExchangeOrder,
     ExchangeOrderStatus,
     Fees,
-    KeyRights,
+    KeyPermissions,
     MarketListing,
+    MinuteRange,
     Placed,
     Placement,
     Quote,
     Refused,
     Trade,
-    TradedMinute,
     Unknown,
 )
+from botbalance.exchange.ccxt_errors import (
+    Fate,
+    classify_submit_error,
+    is_revoked_key,
+    is_unknown_order,
+    is_wrong_clock,
+)
 from botbalance.exchange.ccxt_import import exchange_class
-from botbalance.exchange.client_ids import client_id_on_exchange, client_id_params, lookup_on
-from botbalance.exchange.connections import Connections
-from botbalance.exchange.key_rights import rights_of_key
-from botbalance.exchange.outcomes import Fate, fate_of_order, is_revoked_key, is_unknown_order, is_wrong_clock
+from botbalance.exchange.client_order_ids import client_id_on_exchange, client_id_params, lookup_on
+from botbalance.exchange.http_pool import Connections
+from botbalance.exchange.key_permissions import rights_of_key
 
 _SETTINGS: dict[str, Any] = {
     "number": str,
@@ -135,7 +147,7 @@ _GUESSES = ("uta", "unifiedAccount")
 """ccxt's options for what kind of account Bitget's and Gate's is; it guesses them where it could not ask."""
 
 
-class _NoMemory:
+class UnlimitedRateLimiter:
     """The allowance of a connection on its own: nobody else is to learn of its limits."""
 
     def require(self) -> None:
@@ -156,7 +168,7 @@ class CcxtAdapter:
     """An :class:`~botbalance.exchange.adapter.ExchangeAdapter`. For one thread at a time.
 
     Without keys it answers what is public. ``base_url`` stands in for the exchange's own REST host
-    (``http://127.0.0.1:9000``): a simulated exchange. Raises MendRequest for an exchange that ccxt lacks.
+    (``http://127.0.0.1:9000``): a simulated exchange. Raises InvalidRequestError for an exchange that ccxt lacks.
 
     ``allowance`` is asked before every request and told of every limit, ``public_allowance`` for those without the
     key. ``connections`` are shared with others, and closed by their owner; None: one of its own. A request may take
@@ -185,8 +197,8 @@ class CcxtAdapter:
         self._client.timeout = round(timeout_s * 1000)
         self._client.session = (connections or self._own_connections or Connections(1)).session()
         self._client.rerouted_to = base_url
-        self._client.allowance = allowance or _NoMemory()
-        self._public_allowance = public_allowance or _NoMemory()
+        self._client.allowance = allowance or UnlimitedRateLimiter()
+        self._public_allowance = public_allowance or UnlimitedRateLimiter()
         self._lookup = lookup_on(exchange)
         self._sleep = sleep
         self._known: dict[str, MarketListing] = {}
@@ -199,7 +211,7 @@ class CcxtAdapter:
     def market_listings(self, symbols: Collection[str]) -> dict[str, MarketListing]:
         return self._read("markets", lambda: _listings(self.exchange, self._client.load_markets(True), symbols))
 
-    def use_listings(self, listings: Collection[MarketListing]) -> None:
+    def load_listings(self, listings: Collection[MarketListing]) -> None:
         known = {listing.rules.symbol: listing for listing in listings}
         if known == self._known:
             return
@@ -229,16 +241,16 @@ class CcxtAdapter:
 
         return self._read("tickers", request)
 
-    def traded_minutes(self, symbol: str, since: int) -> list[TradedMinute]:
-        def request() -> list[TradedMinute]:
+    def minute_ranges(self, symbol: str, since: int) -> list[MinuteRange]:
+        def request() -> list[MinuteRange]:
             candles = self._client.fetch_ohlcv(self._unified(symbol), "1m", since * 1000, _MOST_MINUTES)
             minutes = [
-                TradedMinute(int(candle[0]) // 1000, _amount("low", candle[3]), _amount("high", candle[2]))
+                MinuteRange(int(candle[0]) // 1000, _amount("low", candle[3]), _amount("high", candle[2]))
                 for candle in candles
             ]
             times = [minute.opens_at for minute in minutes]
             if not minutes or times != sorted(set(times)) or not all(0 < low <= high for _, low, high in minutes):
-                raise _doubtful("candles", str(candles)[:200])
+                raise malformed_reply("candles", str(candles)[:200])
             return [minute for minute in minutes if minute.opens_at >= since]
 
         return self._read("candles", request)
@@ -255,7 +267,7 @@ class CcxtAdapter:
 
         return self._read("balance", request)
 
-    def key_rights(self) -> KeyRights:
+    def key_permissions(self) -> KeyPermissions:
         return self._read("key's rights", lambda: rights_of_key(self.exchange, self._client))
 
     def clock_offset_ms(self) -> int:
@@ -264,7 +276,7 @@ class CcxtAdapter:
             told = self._client.fetch_time()
             answered_at: int = self._client.milliseconds()
             if not isinstance(told, int) or told <= 0:
-                raise _doubtful("time", repr(told))
+                raise malformed_reply("time", repr(told))
             return told - (asked_at + answered_at) // 2
 
         return self._read("time", request)
@@ -274,13 +286,13 @@ class CcxtAdapter:
             told = self._client.fetch_trading_fee(self._unified(symbol))
             maker, taker = (_number_or_none(told.get(name)) for name in ("maker", "taker"))
             if maker is None or taker is None or not maker.is_finite() or not taker.is_finite():
-                raise _doubtful("fees", told)
+                raise malformed_reply("fees", told)
             with ExactArithmetic():
                 return Fees(maker * 100, taker * 100)
 
         return self._read("fees", request)
 
-    def takes_post_only(self, symbol: str) -> bool:
+    def supports_post_only(self, symbol: str) -> bool:
         if self.exchange == "binance":
             return "LIMIT_MAKER" in json.loads(self._known[symbol].document)["info"].get("orderTypes", [])
         orders = self._client.features["spot"]["createOrder"]
@@ -319,7 +331,7 @@ class CcxtAdapter:
             asked = {"symbol": unified, "side": side, "price": price, "amount": amount, "filled": "0", "status": "open"}
             order = self._order_in(symbol, asked | {name: told for name, told in reply.items() if told is not None})
         except Exception as error:  # noqa: BLE001 - whatever it is, the table says what it means for the order
-            if fate_of_order(error, sent=self._client.order_was_sent) is Fate.UNKNOWN:
+            if classify_submit_error(error, sent=self._client.order_was_sent) is Fate.UNKNOWN:
                 return Unknown(
                     _words(error), _retry_after_s(self._client) if _limits_requests(error, self._client) else None
                 )
@@ -352,7 +364,7 @@ class CcxtAdapter:
             params[self._lookup.canceled_by] = sent
         try:
             self._send("cancel", lambda: self._client.cancel_order(order_id, unified, params))
-        except _OrderNotThere:
+        except OrderNotFoundError:
             return
 
     def trades(self, symbol: str, exchange_order_id: str) -> Sequence[Trade]:
@@ -383,14 +395,16 @@ class CcxtAdapter:
             fills = self._client.fetch_my_trades(unified, None, self._lookup.most_fills, narrowed)
         return [_with_fee_as_a_cost(fill) for fill in fills] if self.exchange == "bitget" else fills
 
-    def reported_client_id(self, client_order_id: str) -> str:
+    def exchange_client_order_id(self, client_order_id: str) -> str:
         return client_id_on_exchange(self.exchange, client_order_id)
 
     def _unified(self, symbol: str) -> str:
         """ccxt's name of a market; its listing has to be in use."""
         listing = self._known.get(symbol)
         if listing is None:
-            raise MendRequest("unknown_market", f"symbol is {symbol}, expected a spot market of {self.exchange}")
+            raise InvalidRequestError(
+                "unknown_market", f"symbol is {symbol}, expected a spot market of {self.exchange}"
+            )
         return f"{listing.rules.base}/{listing.rules.quote}"
 
     def _order_by_client_id(self, symbol: str, sent: str) -> ExchangeOrder | None:
@@ -401,12 +415,12 @@ class CcxtAdapter:
             reply = self._client.fetch_order("", self._unified(symbol), {"clientOrderId": sent})
             order = self._order_in(symbol, reply)
             if order.client_order_id not in {None, sent}:
-                raise _doubtful("order", f"its client id is {order.client_order_id}, asked for was {sent}")
+                raise malformed_reply("order", f"its client id is {order.client_order_id}, asked for was {sent}")
             return order
 
         try:
             return self._read("order", request)
-        except _OrderNotThere:
+        except OrderNotFoundError:
             return None
 
     def _order_in_list(self, method: str, symbol: str, sent: str) -> ExchangeOrder | None:
@@ -427,11 +441,11 @@ class CcxtAdapter:
             self._require_list("orders", orders)
             for order in orders:
                 if not order.get("id"):
-                    raise _doubtful("orders", order)
+                    raise malformed_reply("orders", order)
                 if order.get("clientOrderId") == sent:
                     return self._order_in(symbol, order), None
             if limit is None and orders:
-                raise _doubtful("orders", f"they are not only those by the client id {sent}")
+                raise malformed_reply("orders", f"they are not only those by the client id {sent}")
             if limit is None or _entries(self._client.last_json_response) < limit:
                 return None, None
             return None, min(_ended_at_ms(order) for order in orders) + 1000  # Gate counts in whole seconds
@@ -443,21 +457,21 @@ class CcxtAdapter:
             if older_than == params.get("until"):
                 break
             params["until"] = older_than
-        raise _doubtful("orders", f"they do not end, and {sent} is not among them so far")
+        raise malformed_reply("orders", f"they do not end, and {sent} is not among them so far")
 
     def _order_in(self, symbol: str, reply: Mapping[str, Any]) -> ExchangeOrder:
         order = self._order(reply)
         if order.symbol != symbol:
-            raise _doubtful("order", f"it is in {order.symbol}, asked for was {symbol}")
+            raise malformed_reply("order", f"it is in {order.symbol}, asked for was {symbol}")
         return order
 
     def _order(self, order: Mapping[str, Any]) -> ExchangeOrder:
         status = _STATUS.get(str(order.get("status")))
         if not order.get("id") or not order.get("symbol") or order.get("side") not in {"buy", "sell"} or not status:
-            raise _doubtful("order", {key: order.get(key) for key in ("id", "symbol", "side", "status")})
+            raise malformed_reply("order", {key: order.get(key) for key in ("id", "symbol", "side", "status")})
         filled_qty = _amount("filled", order.get("filled"))
         if status is ExchangeOrderStatus.FILLED and not filled_qty:
-            raise _doubtful("order", f"{order['id']} is filled, with a quantity of 0")
+            raise malformed_reply("order", f"{order['id']} is filled, with a quantity of 0")
         base_qty = _amount("amount", order.get("amount"))
         if status is ExchangeOrderStatus.FILLED and filled_qty < base_qty:  # Bybit's that was cancelled half filled
             status = ExchangeOrderStatus.CANCELED
@@ -483,7 +497,7 @@ class CcxtAdapter:
         else:  # MEXC tells one ticker, where only one was asked for, without a list around it
             answered = isinstance(reply, list) or (bool(parsed) and isinstance(reply, dict) and "symbol" in reply)
         if not answered:
-            raise _doubtful(what, self._client.last_http_response)
+            raise malformed_reply(what, self._client.last_http_response)
 
     def _require_balance(self, account: Mapping[str, Any]) -> None:
         """Raise where ccxt made an empty account of a reply that holds none."""
@@ -494,14 +508,14 @@ class CcxtAdapter:
         else:
             answered = bool(account["free"]) or _holds_content(reply)
         if not answered:
-            raise _doubtful("balance", self._client.last_http_response)
+            raise malformed_reply("balance", self._client.last_http_response)
 
     def _read[T](self, what: str, request: Callable[[], T]) -> T:
         """Run one request and check what came back; again where a moment may mend what failed."""
         for wait_s in _REPEATED_AFTER_S:
             try:
                 return self._read_once(what, request)
-            except _MayPass:
+            except RetryableReadError:
                 self._sleep(wait_s)
         return self._read_once(what, request)
 
@@ -517,7 +531,7 @@ class CcxtAdapter:
         except BotBalanceError:
             raise
         except Exception as error:
-            raise _in_our_words(what, error, self._client) from error
+            raise translate_ccxt_error(what, error, self._client) from error
 
     def _read_once[T](self, what: str, request: Callable[[], T]) -> T:
         """Run one request and check what came back, its failures in our words."""
@@ -526,7 +540,7 @@ class CcxtAdapter:
         except BotBalanceError:
             raise
         except Exception as error:
-            raise _in_our_words(what, error, self._client) from error
+            raise translate_ccxt_error(what, error, self._client) from error
 
     def _with_right_clock[T](self, request: Callable[[], T]) -> T:
         """Run one request; where the exchange finds the clock off, set it once and run it again."""
@@ -549,11 +563,11 @@ class CcxtAdapter:
             self._client.allowance = of_key
 
 
-class _MayPass(TryAgainLater):
+class RetryableReadError(TransientError):
     """What a moment may mend: no reply, the exchange's own trouble, or garbage."""
 
 
-class _OrderNotThere(TryAgainLater):
+class OrderNotFoundError(TransientError):
     """The exchange knows no order by that id."""
 
 
@@ -610,7 +624,9 @@ def _client_class(exchange: str) -> type[Any]:
     try:
         original = exchange_class(exchange)
     except ModuleNotFoundError:
-        raise MendRequest("unknown_exchange", f"exchange is {exchange!r}, expected one that ccxt knows") from None
+        raise InvalidRequestError(
+            "unknown_exchange", f"exchange is {exchange!r}, expected one that ccxt knows"
+        ) from None
 
     class Client(original):  # type: ignore[misc,valid-type]
         allowance: Allowance
@@ -654,7 +670,7 @@ def _client_class(exchange: str) -> type[Any]:
 
         def handle_errors(self, code: int, reason: str, url: str, *rest: Any) -> Any:
             if code < 400 and not _is_content(self.id, self.last_json_response):
-                raise _doubtful("reply", self.last_http_response)
+                raise malformed_reply("reply", self.last_http_response)
             return super().handle_errors(code, reason, self.official_url, *rest)
 
         # Orders come on the market's grid. ccxt would round what is off it, a buy above its limit too, through a
@@ -678,29 +694,29 @@ def _client_class(exchange: str) -> type[Any]:
             """As ccxt, but an exchange without markets is a garbage reply: it must not replace those known."""
             markets = super().fetch_markets(*params)
             if not markets:
-                raise _doubtful("markets", self.last_http_response)
+                raise malformed_reply("markets", self.last_http_response)
             return markets
 
     Client.__name__ = original.__name__
     return Client
 
 
-def _in_our_words(what: str, error: Exception, client: Any) -> BotBalanceError:
+def translate_ccxt_error(what: str, error: Exception, client: Any) -> BotBalanceError:
     names = _class_names(error)
     if "BaseError" not in names:  # not one of ccxt's: it, or we, stumbled over what came back
-        return _doubtful(what, _words(error))
+        return malformed_reply(what, _words(error))
     if is_revoked_key(error):
-        return CallOwner(KEY_REFUSED, f"the exchange refuses the API key: {_words(error)}")
+        return CredentialsRejectedError(KEY_REFUSED, f"the exchange refuses the API key: {_words(error)}")
     if _limits_requests(error, client):
         wait = _retry_after_s(client)
-        return WaitUntilAllowed(RATE_LIMITED, f"the exchange limits requests for {wait} s", wait)
+        return RateLimitedError(RATE_LIMITED, f"the exchange limits requests for {wait} s", wait)
     # A cancel that is refused because of the order: it ended before, or never was.
     if is_unknown_order(error) or (what == "cancel" and "InvalidOrder" in names):
-        return _OrderNotThere("order_not_found", _words(error))
+        return OrderNotFoundError("order_not_found", _words(error))
     if "BadSymbol" in names:
-        return MendRequest("unknown_market", _words(error))
+        return InvalidRequestError("unknown_market", _words(error))
     # Not its words: they hold the request's address and whatever page came back.
-    kind = _MayPass if _may_pass(error, client) else TryAgainLater
+    kind = RetryableReadError if _may_pass(error, client) else TransientError
     return kind("exchange_unavailable", f"the exchange did not answer as expected ({type(error).__name__})")
 
 
@@ -753,8 +769,8 @@ def _words(error: Exception) -> str:
     return re.sub(r"https?://\S+", "…", f"{type(error).__name__}: {error}")[:300]
 
 
-def _doubtful(what: str, found: object) -> _MayPass:
-    return _MayPass("doubtful_reply", f"the exchange's {what} cannot be right: {str(found)[:200]}")
+def malformed_reply(what: str, found: object) -> RetryableReadError:
+    return RetryableReadError("doubtful_reply", f"the exchange's {what} cannot be right: {str(found)[:200]}")
 
 
 def _is_content(exchange: str, reply: Any) -> bool:
@@ -794,7 +810,7 @@ def _number_or_none(text: Any) -> Decimal | None:
 def _amount(field: str, text: Any) -> Decimal:
     number = _number_or_none(text)
     if number is None or not number.is_finite() or number < 0:
-        raise _doubtful(field, repr(text))
+        raise malformed_reply(field, repr(text))
     return number
 
 
@@ -807,7 +823,7 @@ def _plain(number: Decimal) -> str:
 def _amount_above_zero(field: str, text: Any) -> Decimal:
     number = _amount(field, text)
     if not number:
-        raise _doubtful(field, repr(text))
+        raise malformed_reply(field, repr(text))
     return number
 
 
@@ -880,11 +896,11 @@ def _with_fee_as_a_cost(fill: dict[str, Any]) -> dict[str, Any]:
 
 def _trade(trade: Mapping[str, Any], rules: MarketRules) -> Trade:
     if not trade.get("id") or not trade.get("order") or trade.get("side") not in {"buy", "sell"}:
-        raise _doubtful("trade", {key: trade.get(key) for key in ("id", "order", "side")})
+        raise malformed_reply("trade", {key: trade.get(key) for key in ("id", "order", "side")})
     fee = trade.get("fee") or {}
     cost = _number_or_none(fee.get("cost") or "0")  # negative where the exchange pays for making the market
     if cost is None or not cost.is_finite() or (cost and not fee.get("currency")):
-        raise _doubtful("fee", fee)
+        raise malformed_reply("fee", fee)
     fill = Fill(
         base=rules.base,
         quote=rules.quote,

@@ -11,8 +11,8 @@ from contextvars import ContextVar
 from itertools import batched
 from typing import TYPE_CHECKING, Any
 
-from botbalance.errors import TryAgainLater
-from botbalance.store.conditions import STORAGE_UNAVAILABLE, in_our_words
+from botbalance.errors import TransientError
+from botbalance.store.conditions import STORAGE_UNAVAILABLE, translate_aws_errors
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -56,20 +56,20 @@ def read_batches(
 ) -> Iterator[Any]:
     """The items of those of ``keys`` (all different) that are there, in any order.
 
-    As last written, or, at half the price, as they were a moment ago if not ``consistent``. Raises TryAgainLater where
+    As last written, or, at half the price, as they were a moment ago if not ``consistent``. Raises TransientError where
     DynamoDB has no capacity left to read them all.
     """
     for chunk in batched(keys, _KEYS_PER_REQUEST, strict=False):
         wanted: Any = {table: {"Keys": list(chunk), "ConsistentRead": consistent}}
         for _ in range(_ATTEMPTS):
-            with in_our_words(), as_sent():
+            with translate_aws_errors(), as_sent():
                 answer = client.batch_get_item(RequestItems=wanted)
             yield from answer["Responses"].get(table, [])
             wanted = answer.get("UnprocessedKeys")
             if not wanted:
                 break
         else:
-            raise TryAgainLater(STORAGE_UNAVAILABLE, "the database had no capacity left to read every item")
+            raise TransientError(STORAGE_UNAVAILABLE, "the database had no capacity left to read every item")
 
 
 def read_pages(client: "DynamoDBClient", **query: Any) -> Iterator[Any]:
@@ -87,7 +87,7 @@ def read_scan(client: "DynamoDBClient", **scan: Any) -> Iterator[Any]:
 
 def _pages(ask: Callable[..., Any], question: dict[str, Any]) -> Iterator[Any]:
     while True:
-        with in_our_words():
+        with translate_aws_errors():
             answer = ask(**question)
         yield from answer["Items"]
         if "LastEvaluatedKey" not in answer:

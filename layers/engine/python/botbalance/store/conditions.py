@@ -7,14 +7,14 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import BaseModel, ValidationError
 
-from botbalance.errors import TryAgainLater
+from botbalance.errors import TransientError
 
 STORAGE_UNAVAILABLE = "storage_unavailable"
 
 
 @contextmanager
-def in_our_words(service: str = "the database") -> Iterator[None]:
-    """Raise TryAgainLater for whatever ``service`` does not do: throttled, timed out, unreachable, refused.
+def translate_aws_errors(service: str = "the database") -> Iterator[None]:
+    """Raise TransientError for whatever ``service`` does not do: throttled, timed out, unreachable, refused.
 
     Also a decorator. A write inside may have been applied all the same: read again before deciding on it.
     """
@@ -22,12 +22,12 @@ def in_our_words(service: str = "the database") -> Iterator[None]:
         yield
     except (ClientError, BotoCoreError) as error:
         what = error.response["Error"]["Code"] if isinstance(error, ClientError) else type(error).__name__
-        raise TryAgainLater(STORAGE_UNAVAILABLE, f"{service} did not do what it was asked to ({what})") from error
+        raise TransientError(STORAGE_UNAVAILABLE, f"{service} did not do what it was asked to ({what})") from error
 
 
 def holds(write: Callable[[], Any]) -> bool:
-    """Run ``write``; False where its condition did not hold. Raises TryAgainLater for every other failure."""
-    with in_our_words():
+    """Run ``write``; False where its condition did not hold. Raises TransientError for every other failure."""
+    with translate_aws_errors():
         try:
             write()
         except ClientError as error:
@@ -38,7 +38,7 @@ def holds(write: Callable[[], Any]) -> bool:
 
 
 def parsed[M: BaseModel](model: type[M], document: str | bytes) -> M:
-    """A stored document; raises TryAgainLater for one that this version of the code does not understand.
+    """A stored document; raises TransientError for one that this version of the code does not understand.
 
     A newer version may have written it: to go on with a part of it would lose the rest with the next write.
     """
@@ -47,4 +47,4 @@ def parsed[M: BaseModel](model: type[M], document: str | bytes) -> M:
     except ValidationError as error:
         fields = ", ".join(".".join(map(str, found["loc"])) for found in error.errors())
         message = f"a stored {model.__name__} is not of a known form ({fields}): it was written by another version"
-        raise TryAgainLater("unknown_schema", message) from None
+        raise TransientError("unknown_schema", message) from None

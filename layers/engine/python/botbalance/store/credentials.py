@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from botbalance.errors import NotThere, TryAgainLater
+from botbalance.errors import NotFoundError, TransientError
 from botbalance.log import alarm
 from botbalance.store.batches import read_batches, read_pages
-from botbalance.store.conditions import holds, in_our_words, parsed
+from botbalance.store.conditions import holds, parsed, translate_aws_errors
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -62,7 +62,7 @@ class CredentialsTable:
         )
         # In one ciphertext, because each request to decrypt one is charged, and every look at an account needs all.
         ciphertext = self._encrypt(user_id, exchange, json.dumps([key.api_key, key.secret, key.password]))
-        with in_our_words():
+        with translate_aws_errors():
             self._client.put_item(
                 TableName=self._table,
                 Item={
@@ -99,15 +99,15 @@ class CredentialsTable:
             user_id, exchange = item["user_id"]["S"], item["exchange"]["S"]
             try:
                 stored[user_id, exchange] = parsed(StoredKey, item["document"]["S"])
-            except TryAgainLater as error:
+            except TransientError as error:
                 alarm(error.code, str(error), user_id=user_id)
         return stored
 
     def reveal(self, user_id: str, exchange: str) -> ExchangeKey:
-        """The key in the clear; raises NotThere where none is stored."""
+        """The key in the clear; raises NotFoundError where none is stored."""
         item = self._item(user_id, exchange)
         if item is None:
-            raise NotThere("exchange_key_not_found", f"no key for {exchange} is stored; PUT one first")
+            raise NotFoundError("exchange_key_not_found", f"no key for {exchange} is stored; PUT one first")
         return ExchangeKey(*json.loads(self._decrypt(user_id, exchange, item["ciphertext"]["B"])))
 
     def delete(self, user_id: str, exchange: str) -> bool:
@@ -121,20 +121,20 @@ class CredentialsTable:
         )
 
     def _item(self, user_id: str, exchange: str) -> Any:
-        with in_our_words():
+        with translate_aws_errors():
             return self._client.get_item(TableName=self._table, Key=_key(user_id, exchange), ConsistentRead=True).get(
                 "Item"
             )
 
     def _encrypt(self, user_id: str, exchange: str, text: str) -> bytes:
-        with in_our_words("the key service"):
+        with translate_aws_errors("the key service"):
             answer = self._kms.encrypt(
                 KeyId=self._key_id, Plaintext=text.encode(), EncryptionContext=_context(user_id, exchange)
             )
         return answer["CiphertextBlob"]
 
     def _decrypt(self, user_id: str, exchange: str, ciphertext: bytes) -> str:
-        with in_our_words("the key service"):
+        with translate_aws_errors("the key service"):
             answer = self._kms.decrypt(
                 KeyId=self._key_id, CiphertextBlob=ciphertext, EncryptionContext=_context(user_id, exchange)
             )

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from botbalance.errors import NotThere, TryAgainLater
+from botbalance.errors import NotFoundError, TransientError
 from botbalance.log import alarm
-from botbalance.store.conditions import STORAGE_UNAVAILABLE, holds, in_our_words, parsed
-from botbalance.store.cursors import decode_cursor, encode_cursor
+from botbalance.store.conditions import STORAGE_UNAVAILABLE, holds, parsed, translate_aws_errors
 from botbalance.store.leases import Lease
+from botbalance.store.pagination import decode_cursor, encode_cursor
 from botbalance.store.periods import ALWAYS, Period
 
 if TYPE_CHECKING:
@@ -110,7 +110,8 @@ class DecisionsTable:
         )
 
     def log_unchanged(self, decisions: Iterable[Decision]) -> None:
-        """Write decisions that changed nothing, many to a request; raises TryAgainLater for what cannot be written now.
+        """Write decisions that changed nothing, many to a request; raises TransientError for what cannot be written
+        now.
 
         Each is its tick's one run's, so nobody has logged another. Of a quiet tick there was no run: its entry is a
         small one, a second beside the tick, where it cannot take the place of a decision, however late it comes.
@@ -118,12 +119,12 @@ class DecisionsTable:
         for chunk in batched(map(self._item, decisions), _WRITES_PER_REQUEST, strict=False):
             writes: Any = {self._table: [{"PutRequest": {"Item": item}} for item in chunk]}
             for _ in range(_ATTEMPTS):
-                with in_our_words():
+                with translate_aws_errors():
                     writes = self._client.batch_write_item(RequestItems=writes).get("UnprocessedItems")
                 if not writes:
                     break
             else:
-                raise TryAgainLater(STORAGE_UNAVAILABLE, "the database had no capacity left to log every tick")
+                raise TransientError(STORAGE_UNAVAILABLE, "the database had no capacity left to log every tick")
 
     def _item(self, decision: Decision) -> dict[str, Any]:
         expires_at = {"N": str(decision.ts_tick + self._ttl_s)}
@@ -151,20 +152,20 @@ class DecisionsTable:
         }
 
     def get(self, user_id: str, ts_tick: int) -> Decision:
-        """One decision, whole; raises NotThere."""
+        """One decision, whole; raises NotFoundError."""
         for place in (ts_tick, ts_tick + _BESIDE):
-            with in_our_words():
+            with translate_aws_errors():
                 item = self._client.get_item(TableName=self._table, Key=_key(user_id, place)).get("Item")
             if item is not None:
                 break
         if item is None:
-            raise NotThere("decision_not_found", f"ts_tick is {ts_tick}, expected a tick with a logged decision")
+            raise NotFoundError("decision_not_found", f"ts_tick is {ts_tick}, expected a tick with a logged decision")
         return _decision(item)
 
     def page(
         self, user_id: str, *, limit: int, cursor: str | None = None, wanted: DecisionFilter = EVERY_DECISION
     ) -> DecisionPage:
-        """The user's decisions, newest first; raises MendRequest for a cursor that is not one of ours.
+        """The user's decisions, newest first; raises InvalidRequestError for a cursor that is not one of ours.
 
         A page may hold fewer than ``limit`` of the ``wanted`` ones, and still not be the last.
         """
@@ -176,7 +177,7 @@ class DecisionsTable:
             query["ExclusiveStartKey"] = {"user_id": {"S": user_id}, "ts_tick": {"N": ts_tick}}
         decisions: list[Decision] = []
         for _ in range(_MOST_QUERIES):
-            with in_our_words():
+            with translate_aws_errors():
                 answer = self._client.query(**query | {"Limit": limit - len(decisions)})
             decisions += [_decision(item) for item in answer["Items"]]
             last = answer.get("LastEvaluatedKey")

@@ -24,10 +24,10 @@ from uuid import uuid4
 
 from botocore.exceptions import ClientError
 
-from botbalance.errors import Conflict, TryAgainLater
+from botbalance.errors import ConflictError, TransientError
 from botbalance.log import logger
 from botbalance.store.batches import read_batches, take_items_as_sent
-from botbalance.store.conditions import holds, in_our_words
+from botbalance.store.conditions import holds, translate_aws_errors
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -92,8 +92,8 @@ class Lease:
     def give_back(self, client: "DynamoDBClient", noted: str | None) -> None:
         """End it, and leave what there is to leave; ``noted`` is the memory as it was when it began.
 
-        Where it was not taken until now, Conflict is raised if somebody else has had it meanwhile, and TryAgainLater if
-        that is not known.
+        Where it was not taken until now, ConflictError is raised if somebody else has had it meanwhile, and
+        TransientError if that is not known.
         """
         left: dict[str, Any] = {"ends_at": {"N": "0"}}
         if self.memory is not None and self.memory != noted:
@@ -105,7 +105,7 @@ class Lease:
         if self._claim is not None:
             taking = self._taking(self._claim, left)
             if not holds(lambda: client.update_item(**taking)):
-                raise Conflict(
+                raise ConflictError(
                     LEASE_LOST, "another run has worked on this account meanwhile; the next tick looks again"
                 )
             return
@@ -113,9 +113,9 @@ class Lease:
         giving_back["UpdateExpression"] = _set(left)
         giving_back["ExpressionAttributeValues"] |= _values(left)
         try:
-            with in_our_words():
+            with translate_aws_errors():
                 client.update_item(**giving_back)
-        except TryAgainLater as error:  # it ends by itself; what the run did is not undone by that
+        except TransientError as error:  # it ends by itself; what the run did is not undone by that
             logger.warning("lease not given back", user_id=self.user_id, reason=str(error))
 
     def _mine(self) -> Any:
@@ -148,10 +148,10 @@ class Lease:
         }
 
     def require_time(self, now: int) -> None:
-        """Raise TryAgainLater where too little time is left at ``now`` (epoch seconds) to send and settle an order."""
+        """Raise TransientError where too little time is left at ``now`` (epoch seconds) to send and settle an order."""
         if now + SEND_AND_SETTLE_S > self.ends_at:
             left = max(0, self.ends_at - now)
-            raise TryAgainLater("out_of_time", f"{left} s are left, expected {SEND_AND_SETTLE_S} to send and settle")
+            raise TransientError("out_of_time", f"{left} s are left, expected {SEND_AND_SETTLE_S} to send and settle")
 
 
 class LastRun(NamedTuple):
@@ -183,7 +183,7 @@ class LeasesTable:
 
     @contextmanager
     def held(self, user_id: str, clock: Callable[[], int], *, until: int) -> Iterator[Lease]:
-        """Work on the user's account alone; raises Conflict where another run does.
+        """Work on the user's account alone; raises ConflictError where another run does.
 
         ``clock`` gives epoch seconds; ``until`` is the epoch second at which the function ends.
         """
@@ -200,7 +200,7 @@ class LeasesTable:
         """As :meth:`held`, and claims the tick: None where this one, or a later one, has had its run already.
 
         Where ``last``, which must have been read before anything of the account is, left no order to be watched, the
-        lease is only taken with the first write, or at the end. Conflict or TryAgainLater is raised then where it
+        lease is only taken with the first write, or at the end. ConflictError or TransientError is raised then where it
         could not be, and nothing was done.
         """
         now = clock()
@@ -246,7 +246,7 @@ class LeasesTable:
             for item in read_batches(self._client, self._table, keys, consistent=False)
         }
 
-    @in_our_words()
+    @translate_aws_errors()
     def _take(self, user_id: str, now: int, until: int, ts_tick: int | None) -> tuple[Lease | None, Any]:
         """The lease, or None with the item as it is."""
         holder = uuid4().hex
@@ -318,9 +318,9 @@ def _values(attributes: Mapping[str, Any]) -> dict[str, Any]:
     return {f":{name}": value for name, value in attributes.items()}
 
 
-def _busy(found: Any, now: int) -> Conflict:
+def _busy(found: Any, now: int) -> ConflictError:
     seconds = max(1, int(found.get("ends_at", {"N": "0"})["N"]) - now)
-    return Conflict(
+    return ConflictError(
         "account_busy",
         f"another run works on this account at the moment; it is free again in {seconds} s at the latest",
     )

@@ -6,7 +6,7 @@ cancelled; its attribute ``reason`` is shown to users.
 
 from typing import TYPE_CHECKING
 
-from botbalance.store.conditions import in_our_words
+from botbalance.store.conditions import translate_aws_errors
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -24,9 +24,9 @@ class OperatorTable:
     def halt_reason(self) -> str | None:
         """Why trading is halted for everybody; None where it is not.
 
-        Raises TryAgainLater where that cannot be read: then nothing may be traded either.
+        Raises TransientError where that cannot be read: then nothing may be traded either.
         """
-        with in_our_words():
+        with translate_aws_errors():
             item = self._client.get_item(
                 TableName=self._table, Key={"setting": {"S": HALT_SETTING}}, ConsistentRead=True
             ).get("Item")

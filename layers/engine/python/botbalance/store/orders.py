@@ -15,12 +15,12 @@ from botocore.exceptions import ClientError
 from pydantic import BaseModel, ConfigDict
 
 from botbalance.engine import Fill, Side
-from botbalance.engine.exact import ExactArithmetic
-from botbalance.errors import Conflict, NotThere, TryAgainLater
+from botbalance.engine.arithmetic import ExactArithmetic
+from botbalance.errors import ConflictError, NotFoundError, TransientError
 from botbalance.store.batches import read_pages, read_scan
-from botbalance.store.conditions import STORAGE_UNAVAILABLE, in_our_words, parsed
-from botbalance.store.cursors import decode_cursor, encode_cursor
+from botbalance.store.conditions import STORAGE_UNAVAILABLE, parsed, translate_aws_errors
 from botbalance.store.leases import LEASE_LOST, Lease
+from botbalance.store.pagination import decode_cursor, encode_cursor
 from botbalance.store.periods import ALWAYS, Period
 
 if TYPE_CHECKING:
@@ -134,9 +134,9 @@ class Order(BaseModel):
         ]
 
     def to(self, status: OrderStatus, **changes: Any) -> "Order":
-        """This order moved to ``status``; raises Conflict for a transition that its life cycle does not have."""
+        """This order moved to ``status``; raises ConflictError for a transition that its life cycle does not have."""
         if status not in _TRANSITIONS[self.status]:
-            raise Conflict(
+            raise ConflictError(
                 "order_transition",
                 f"order {self.client_order_id} is {self.status}, which never becomes {status}",
             )
@@ -176,8 +176,8 @@ class OrdersTable:
     def create(self, order: Order, lease: Lease) -> bool:
         """Write the intent to send ``order``. False where that intent exists already: then nothing may be sent.
 
-        Raises TryAgainLater where it is not known to be written, and Conflict where the lease is somebody else's by
-        now: nothing may be sent then either.
+        Raises TransientError where it is not known to be written, and ConflictError where the lease is somebody
+        else's by now: nothing may be sent then either.
         """
         intent = order.model_copy(update={"lease_number": lease.number})
         if self._write(intent, lease, "attribute_not_exists(client_order_id)"):
@@ -188,16 +188,16 @@ class OrdersTable:
     def update(self, order: Order, lease: Lease) -> Order:
         """Write ``order`` over the revision it was read as; returns it with its new revision.
 
-        Raises Conflict where somebody else wrote meanwhile or holds the lease by now; a write of our own that timed
-        out and was repeated is no such thing, so the order is read again before that is said.
+        Raises ConflictError where somebody else wrote meanwhile or holds the lease by now; a write of our own that
+        timed out and was repeated is no such thing, so the order is read again before that is said.
         """
         updated = order.model_copy(update={"revision": order.revision + 1, "lease_number": lease.number})
         written = self._write(updated, lease, "revision = :read", {":read": {"N": str(order.revision)}})
         if not written and updated != self.find(order.user_id, order.client_order_id):
-            raise Conflict("order_changed", f"order {order.client_order_id} was changed meanwhile")
+            raise ConflictError("order_changed", f"order {order.client_order_id} was changed meanwhile")
         return updated
 
-    @in_our_words()
+    @translate_aws_errors()
     def _write(self, order: Order, lease: Lease, condition: str, values: Any = None) -> bool:
         """Write ``order`` while ``lease`` is this run's; False where ``condition`` does not hold."""
         put: Any = {"TableName": self._table, "Item": _item(order), "ConditionExpression": condition}
@@ -211,17 +211,17 @@ class OrdersTable:
             lease_check, order_check = (reason["Code"] for reason in error.response["CancellationReasons"])
             if lease_check == "ConditionalCheckFailed":
                 message = f"order {order.client_order_id} is not written: another run has taken over this account"
-                raise Conflict(LEASE_LOST, message) from error
+                raise ConflictError(LEASE_LOST, message) from error
             if order_check == "ConditionalCheckFailed":
                 return False
-            raise TryAgainLater(
+            raise TransientError(
                 STORAGE_UNAVAILABLE, f"the database did not write ({lease_check}, {order_check})"
             ) from error
         return True
 
     def find(self, user_id: str, client_order_id: str) -> Order | None:
         """The order, as last written."""
-        with in_our_words():
+        with translate_aws_errors():
             item = self._client.get_item(
                 TableName=self._table,
                 Key={"user_id": {"S": user_id}, "client_order_id": {"S": client_order_id}},
@@ -230,10 +230,10 @@ class OrdersTable:
         return _order(item) if item else None
 
     def get(self, user_id: str, client_order_id: str) -> Order:
-        """The order; raises NotThere where the user has none by that id."""
+        """The order; raises NotFoundError where the user has none by that id."""
         order = self.find(user_id, client_order_id)
         if order is None:
-            raise NotThere("order_not_found", f"client_order_id is {client_order_id}, expected one of your orders")
+            raise NotFoundError("order_not_found", f"client_order_id is {client_order_id}, expected one of your orders")
         return order
 
     def watched(self, user_id: str) -> list[Order]:
@@ -251,7 +251,7 @@ class OrdersTable:
     def page(
         self, user_id: str, *, limit: int, cursor: str | None = None, wanted: OrderFilter = EVERY_ORDER
     ) -> OrderPage:
-        """The user's orders, newest first; raises MendRequest for a cursor that is not one of ours.
+        """The user's orders, newest first; raises InvalidRequestError for a cursor that is not one of ours.
 
         A page may hold fewer than ``limit`` of the ``wanted`` ones, and still not be the last.
         """
@@ -270,7 +270,7 @@ class OrdersTable:
             }
         orders: list[Order] = []
         for _ in range(_MOST_QUERIES):
-            with in_our_words():
+            with translate_aws_errors():
                 answer = self._client.query(**query | {"Limit": limit - len(orders)})
             orders += [_order(item) for item in answer["Items"]]
             last = answer.get("LastEvaluatedKey")

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from botbalance.errors import MendRequest
+from botbalance.errors import InvalidRequestError
 
 END_OF_TIME = 99_999_999_999
 """In epoch seconds: no time is later."""
@@ -10,19 +10,25 @@ END_OF_TIME = 99_999_999_999
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """From ``since`` to ``until``, both in epoch seconds and included; raises MendRequest where the end is first."""
+    """From ``since`` to ``until``, both in epoch seconds and included; raises InvalidRequestError where the end is
+    first."""
 
     since: int = 0
     until: int = END_OF_TIME
 
     def __post_init__(self) -> None:
         if self.until < self.since:
-            raise MendRequest("invalid_period", f"until is {self.until}, expected a time not before since {self.since}")
+            raise InvalidRequestError(
+                "invalid_period", f"until is {self.until}, expected a time not before since {self.since}"
+            )
 
     def require(self, cursor: str, moment: int) -> None:
-        """Raise MendRequest for a cursor that stands at a ``moment`` outside of this period: it is another list's."""
+        """Raise InvalidRequestError for a cursor that stands at a ``moment`` outside of this period: it is another
+        list's."""
         if not self.since <= moment <= self.until:
-            raise MendRequest("invalid_cursor", f"cursor is {cursor[:40]!r}, expected one of the same since and until")
+            raise InvalidRequestError(
+                "invalid_cursor", f"cursor is {cursor[:40]!r}, expected one of the same since and until"
+            )
 
 
 ALWAYS = Period()

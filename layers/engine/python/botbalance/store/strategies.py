@@ -9,10 +9,10 @@ from zlib import crc32
 from pydantic import BaseModel, ConfigDict
 
 from botbalance.engine import StrategyConfig
-from botbalance.errors import Conflict, NotThere, TryAgainLater
+from botbalance.errors import ConflictError, NotFoundError, TransientError
 from botbalance.log import alarm
 from botbalance.store.batches import as_sent, read_batches, take_items_as_sent
-from botbalance.store.conditions import holds, in_our_words, parsed
+from botbalance.store.conditions import holds, parsed, translate_aws_errors
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -56,7 +56,7 @@ class Strategy(BaseModel):
     updated_at: int = 0
 
     def config(self) -> StrategyConfig:
-        """The engine's part of it; raises InvalidStrategy."""
+        """The engine's part of it; raises InvalidStrategyError."""
         return StrategyConfig(
             quote_asset=self.quote_asset,
             order_size_pct=self.order_size_pct,
@@ -82,7 +82,7 @@ class StrategiesTable:
 
     def find(self, user_id: str) -> Strategy | None:
         """The user's strategy, as last written."""
-        with in_our_words():
+        with translate_aws_errors():
             item = self._client.get_item(
                 TableName=self._table, Key={"user_id": {"S": user_id}}, ConsistentRead=True
             ).get("Item")
@@ -100,21 +100,21 @@ class StrategiesTable:
             user_id = item["user_id"]["S"]
             try:
                 strategies[user_id] = parsed(Strategy, item["document"]["S"])
-            except TryAgainLater as error:
+            except TransientError as error:
                 alarm(error.code, str(error), user_id=user_id)
         return strategies
 
     def get(self, user_id: str) -> Strategy:
-        """The user's strategy; raises NotThere where there is none."""
+        """The user's strategy; raises NotFoundError where there is none."""
         strategy = self.find(user_id)
         if strategy is None:
-            raise NotThere("strategy_not_found", "no strategy is set; PUT one to strategies/rebalance/ first")
+            raise NotFoundError("strategy_not_found", "no strategy is set; PUT one to strategies/rebalance/ first")
         return strategy
 
     def save(self, strategy: Strategy) -> Strategy:
         """Write ``strategy`` over the version it was read as (0 for a new one); returns it with its new version.
 
-        Raises Conflict where somebody else wrote meanwhile; a write of our own that timed out and was repeated is
+        Raises ConflictError where somebody else wrote meanwhile; a write of our own that timed out and was repeated is
         no such thing, so the strategy is read again before that is said.
         """
         saved = strategy.model_copy(update={"version": strategy.version + 1})
@@ -133,7 +133,7 @@ class StrategiesTable:
                 ExpressionAttributeValues={":read": {"N": str(strategy.version)}},
             )
         ) and saved != self.find(strategy.user_id):
-            raise Conflict("strategy_changed", "the strategy was changed meanwhile; read it again and repeat")
+            raise ConflictError("strategy_changed", "the strategy was changed meanwhile; read it again and repeat")
         return saved
 
     def users_on_autopilot(self, threads: int = 8) -> Generator[Enabled]:
@@ -166,7 +166,7 @@ class StrategiesTable:
 
     def _page(self, query: dict[str, Any]) -> tuple[list[Enabled], dict[str, Any] | None]:
         """The users of one page, and the query for the rest of the shard if there is one."""
-        with in_our_words(), as_sent():
+        with translate_aws_errors(), as_sent():
             answer = self._client.query(**query)
         last = answer.get("LastEvaluatedKey")
         rest = None if last is None else query | {"ExclusiveStartKey": last}

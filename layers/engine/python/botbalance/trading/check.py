@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from botbalance.engine import InvalidInput, WarningCode
-from botbalance.errors import BotBalanceError, Conflict
-from botbalance.exchange.adapter import ExchangeAdapter, KeyRights
+from botbalance.engine import InvalidInputError, WarningCode
+from botbalance.errors import BotBalanceError, ConflictError
+from botbalance.exchange.adapter import ExchangeAdapter, KeyPermissions
 from botbalance.trading.desk import Desk
 from botbalance.trading.plan import Plan, preview
 
@@ -38,30 +38,31 @@ class Item:
 def check_account(desk: Desk, user_id: str) -> list[Item]:
     """Every item of the check, in the order of what depends on what.
 
-    Where no decision could be made at all, that is the only item, and fails. Raises NotThere without a strategy.
+    Where no decision could be made at all, that is the only item, and fails. Raises NotFoundError without a strategy.
     """
     strategy = desk.strategies.get(user_id)
     try:
         plan = preview(desk, user_id)
-    except (BotBalanceError, InvalidInput) as error:
+    except (BotBalanceError, InvalidInputError) as error:
         remedy = f"mend this first; {strategy.exchange} was asked with the stored key and strategy"
         return [Item("account", Verdict.FAIL, str(error), remedy)]
     return list(_items(desk, plan))
 
 
 def require_ready(desk: Desk, plan: Plan) -> None:
-    """Raise Conflict, naming each item and its remedy, where the check of the account that ``plan`` is of fails."""
+    """Raise ConflictError, naming each item and its remedy, where the check of the account that ``plan`` is of
+    fails."""
     failing = [item for item in _items(desk, plan) if item.verdict is Verdict.FAIL]
     if failing:
         said = "; ".join(f"{item.name}: {item.found}: {item.remedy}" for item in failing)
-        raise Conflict("check_failed", f"the account is not ready: {said}")
+        raise ConflictError("check_failed", f"the account is not ready: {said}")
 
 
 def _items(desk: Desk, plan: Plan) -> Iterator[Item]:
     account = desk.accounts.of(plan.strategy.user_id, plan.strategy.exchange)
-    desk.portfolio.make_known(account, plan.strategy.symbols())
+    desk.portfolio.load_markets(account, plan.strategy.symbols())
     yield Item("account", Verdict.PASS, f"{plan.strategy.exchange} accepts the key, and a decision can be made")
-    yield from _asked("key_rights", lambda: _key_rights(account.key_rights(), desk.egress_address))
+    yield from _asked("key_permissions", lambda: _key_rights(account.key_permissions(), desk.egress_address))
     yield from _asked("clock", lambda: [_clock(account.clock_offset_ms())])
     yield from _asked("fees", lambda: [_fees(plan, account)])
     yield _orders(plan, account)
@@ -79,7 +80,7 @@ def _asked(name: str, ask: Callable[[], list[Item]]) -> list[Item]:
         return [Item(name, Verdict.UNKNOWN, str(error), "check again in a while")]
 
 
-def _key_rights(rights: KeyRights, egress_address: str) -> list[Item]:
+def _key_rights(rights: KeyPermissions, egress_address: str) -> list[Item]:
     address = egress_address or "the address from which this runs"
     items = [
         _right("key_trades", told=rights.may_trade, right=True, found="trade spot", remedy="let the key trade spot"),
@@ -131,7 +132,7 @@ def _fees(plan: Plan, account: ExchangeAdapter) -> Item:
 
 
 def _orders(plan: Plan, account: ExchangeAdapter) -> Item:
-    without = [symbol for symbol in plan.strategy.symbols() if not account.takes_post_only(symbol)]
+    without = [symbol for symbol in plan.strategy.symbols() if not account.supports_post_only(symbol)]
     if without and plan.strategy.post_only:
         found = f"no post-only orders in {', '.join(without)}"
         return Item("order_types", Verdict.FAIL, found, "set post_only to false, or drop these assets")
@@ -155,7 +156,7 @@ def _sizes(plan: Plan) -> Item:
 
 def _balances(desk: Desk, plan: Plan, account: ExchangeAdapter) -> Item:
     watched = desk.orders.watched(plan.strategy.user_id)
-    ours = {account.reported_client_id(order.client_order_id) for order in watched}
+    ours = {account.exchange_client_order_id(order.client_order_id) for order in watched}
     strangers = [order.symbol for order in plan.snapshot.open_orders if order.client_order_id not in ours]
     found = []
     if strangers:

@@ -5,10 +5,10 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from decimal import Decimal
 
-from botbalance.accounts import Accounts
-from botbalance.errors import Conflict
-from botbalance.portfolio import PortfolioService
-from botbalance.price_ranges import PriceRanges
+from botbalance.accounts.exchange_clients import Accounts
+from botbalance.accounts.portfolio import PortfolioService
+from botbalance.errors import ConflictError
+from botbalance.market_data.traded_ranges import TradedRanges
 from botbalance.store.decisions import TICK_SECONDS, DecisionsTable
 from botbalance.store.leases import Lease, LeasesTable
 from botbalance.store.operator import OperatorTable
@@ -41,20 +41,20 @@ class Desk:
     sleep: Callable[[float], None]
     until: int
     price_jump_pct: Decimal
-    ranges: PriceRanges
+    ranges: TradedRanges
     portfolio_max_age: int
     log_every_tick: bool
     egress_address: str
 
     def lease_of(self, user_id: str) -> AbstractContextManager[Lease]:
-        """The right to work on the user's account alone; raises Conflict where another run does."""
+        """The right to work on the user's account alone; raises ConflictError where another run does."""
         return self.leases.held(user_id, self.clock, until=self.until)
 
     def require_no_halt(self) -> None:
-        """Raise Conflict while the operator has halted trading for everybody."""
+        """Raise ConflictError while the operator has halted trading for everybody."""
         reason = self.operator.halt_reason()
         if reason is not None:
-            raise Conflict(TRADING_HALTED, f"trading is halted for everybody: {reason}")
+            raise ConflictError(TRADING_HALTED, f"trading is halted for everybody: {reason}")
 
 
 def tick_of(now: int) -> int:

@@ -11,11 +11,11 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from botbalance.engine import Look, jumped_symbols, look_at, vanished_assets
-from botbalance.engine.exact import HUNDRED, ZERO, ExactArithmetic
-from botbalance.errors import TryAgainLater
+from botbalance.accounts.portfolio import Snapshot
+from botbalance.engine import Look, jumped_symbols, look_at, missing_balances
+from botbalance.engine.arithmetic import HUNDRED, ZERO, ExactArithmetic
+from botbalance.errors import TransientError
 from botbalance.log import alarm
-from botbalance.portfolio import Snapshot
 from botbalance.store.conditions import parsed
 from botbalance.store.leases import Lease
 from botbalance.store.orders import Order
@@ -50,7 +50,7 @@ class Memory(BaseModel):
 def require_belief(
     lease: Lease, strategy: Strategy, snapshot: Snapshot, spent: Collection[str], now: int, *, price_jump_pct: Decimal
 ) -> None:
-    """Note the look at ``now`` (epoch seconds) with the lease; raise TryAgainLater where it is not to be traded on.
+    """Note the look at ``now`` (epoch seconds) with the lease; raise TransientError where it is not to be traded on.
 
     ``spent`` are the assets of which this system's own orders may have spent everything since the last look.
     """
@@ -60,7 +60,7 @@ def require_belief(
     last = _remembered(lease) or Memory(seen_at=now, prices=prices, held=held)
     jumped = _jumped(prices, last, now, price_jump_pct)
     before = Look(last.prices, {asset: quantity for asset, quantity in last.held.items() if asset in assets})
-    vanished = vanished_assets(
+    vanished = missing_balances(
         snapshot.balances,
         before,
         quote_asset=strategy.quote_asset,
@@ -86,7 +86,7 @@ def require_belief(
         doubts.append(f"holdings vanished: {gone}; believed after {VANISHED_BELIEVED_S} s")
     if doubts:
         alarm("doubtful_picture", "nothing is traded on a doubtful picture", user_id=strategy.user_id, doubts=doubts)
-        raise TryAgainLater("doubtful_picture", "; ".join(doubts))
+        raise TransientError("doubtful_picture", "; ".join(doubts))
 
 
 def note_look(lease: Lease, strategy: Strategy, snapshot: Snapshot, now: int) -> None:
@@ -143,7 +143,7 @@ def _remembered(lease: Lease) -> Memory | None:
         return None
     try:
         return parsed(Memory, lease.memory)
-    except TryAgainLater as error:  # a look to compare with is an aid, and this look becomes the next one's
+    except TransientError as error:  # a look to compare with is an aid, and this look becomes the next one's
         alarm(error.code, str(error), user_id=lease.user_id)
         return None
 

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
+from botbalance.accounts.portfolio import evaluate_snapshot
 from botbalance.engine import Evaluation
-from botbalance.errors import Conflict
-from botbalance.portfolio import evaluate_snapshot
+from botbalance.errors import ConflictError
 from botbalance.store.orders import Order
 from botbalance.trading.desk import Desk, tick_of
 from botbalance.trading.doubts import note_orders, require_belief
@@ -21,7 +21,8 @@ class Execution:
 
 
 def execute_once(desk: Desk, user_id: str) -> Execution:
-    """Reconcile, look, decide, place. Raises what plan raises, and Conflict while the autopilot or another run is on.
+    """Reconcile, look, decide, place. Raises what plan raises, and ConflictError while the autopilot or another run
+    is on.
 
     Where the exchange stops it midway, the orders say how far it came.
     """
@@ -29,7 +30,7 @@ def execute_once(desk: Desk, user_id: str) -> Execution:
         desk.require_no_halt()
         strategy = desk.strategies.get(user_id)
         if strategy.autopilot_enabled:
-            raise Conflict(
+            raise ConflictError(
                 "autopilot_enabled", "the autopilot is on and trades by itself; switch it off to execute by hand"
             )
         account = desk.accounts.of(user_id, strategy.exchange)

@@ -1,6 +1,6 @@
 """Orders by hand: list them as they stand, cancel one or all."""
 
-from botbalance.errors import BotBalanceError, WaitUntilAllowed
+from botbalance.errors import BotBalanceError, RateLimitedError
 from botbalance.log import logger
 from botbalance.store.leases import Lease
 from botbalance.store.orders import EVERY_ORDER, Order, OrderFilter, OrderPage
@@ -27,14 +27,14 @@ def bring_up_to_date(desk: Desk, user_id: str) -> None:
         try:
             with desk.lease_of(user_id) as lease:
                 account = desk.accounts.of(user_id, strategy.exchange)
-                desk.portfolio.make_known(account, strategy.symbols())
+                desk.portfolio.load_markets(account, strategy.symbols())
                 reconcile(desk, lease, account, strategy, account.open_orders())
         except BotBalanceError as error:  # as last known, then; each order says when that was
             logger.warning("orders not brought up to date", user_id=user_id, reason=str(error))
 
 
 def cancel_one(desk: Desk, user_id: str, client_order_id: str) -> Order:
-    """Cancel one order; one that has ended already is returned as it is. Raises NotThere for an unknown one."""
+    """Cancel one order; one that has ended already is returned as it is. Raises NotFoundError for an unknown one."""
     with desk.lease_of(user_id) as lease:
         order = desk.orders.get(user_id, client_order_id)
         return _cancel(desk, lease, order) if order.may_trade else order
@@ -52,7 +52,7 @@ def cancel_every(desk: Desk, user_id: str) -> list[Order]:
             if order.may_trade:
                 try:
                     canceled.append(_cancel(desk, lease, order))
-                except WaitUntilAllowed:
+                except RateLimitedError:
                     raise
                 except BotBalanceError as error:
                     troubles.append(error)
@@ -63,5 +63,5 @@ def cancel_every(desk: Desk, user_id: str) -> list[Order]:
 
 def _cancel(desk: Desk, lease: Lease, order: Order) -> Order:
     account = desk.accounts.of(order.user_id, order.exchange)
-    desk.portfolio.make_known(account, [order.symbol])
+    desk.portfolio.load_markets(account, [order.symbol])
     return cancel(desk, lease, account, order, REASON)

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from botbalance.engine import Bonus, InvalidInput, bonus_of, value_without
-from botbalance.engine.exact import ONE
-from botbalance.errors import BotBalanceError, MendRequest, TryAgainLater
+from botbalance.accounts.portfolio import Snapshot
+from botbalance.engine import Bonus, InvalidInputError, bonus_of, hold_value_from_nav
+from botbalance.engine.arithmetic import ONE
+from botbalance.errors import BotBalanceError, InvalidRequestError, TransientError
 from botbalance.exchange.adapter import ExchangeAdapter
-from botbalance.portfolio import Snapshot
 from botbalance.store.orders import Order, OrderFill
 from botbalance.store.strategies import Strategy
 from botbalance.trading.desk import Desk
@@ -32,9 +32,10 @@ class Performance:
 
 
 def performance(desk: Desk, user_id: str) -> Performance:
-    """How rebalancing has done so far; raises TryAgainLater or MendRequest where that cannot be known, with the reason.
+    """How rebalancing has done so far; raises TransientError or InvalidRequestError where that cannot be known, with
+    the reason.
 
-    Also NotThere without a strategy or a key.
+    Also NotFoundError without a strategy or a key.
     """
     strategy = desk.strategies.get(user_id)
     bring_up_to_date(desk, user_id)
@@ -55,25 +56,25 @@ def performance(desk: Desk, user_id: str) -> Performance:
     prices = _prices(desk, strategy, plan, traded)
     try:
         bonus = bonus_of([(day_of(fill), engine_fill) for _, fill, engine_fill in newest_first], prices)
-    except InvalidInput as error:
-        raise MendRequest("price_unavailable", str(error)) from error
+    except InvalidInputError as error:
+        raise InvalidRequestError("price_unavailable", str(error)) from error
     return Performance(
-        plan, value_without(plan.evaluation.nav, bonus), bonus, [(order, fill) for order, fill, _ in newest_first]
+        plan, hold_value_from_nav(plan.evaluation.nav, bonus), bonus, [(order, fill) for order, fill, _ in newest_first]
     )
 
 
 def _require_all_booked(account: ExchangeAdapter, snapshot: Snapshot, orders: Collection[Order]) -> None:
-    """Raise TryAgainLater while balances may show a trade that is not booked yet, or the other way round."""
+    """Raise TransientError while balances may show a trade that is not booked yet, or the other way round."""
     after = {order.exchange_order_id: order for order in account.open_orders()}
     if after != {order.exchange_order_id: order for order in snapshot.open_orders}:
-        raise TryAgainLater("trade_under_way", "orders were trading while the account was read; ask again")
+        raise TransientError("trade_under_way", "orders were trading while the account was read; ask again")
     resting = {order.client_order_id: order.filled_qty for order in after.values()}
     for order in orders:
         if not order.fills_complete or (
-            order.may_trade and resting.get(account.reported_client_id(order.client_order_id)) != order.filled_qty
+            order.may_trade and resting.get(account.exchange_client_order_id(order.client_order_id)) != order.filled_qty
         ):
             message = f"what became of order {order.client_order_id} is not booked yet; ask again after the next tick"
-            raise TryAgainLater("trade_under_way", message)
+            raise TransientError("trade_under_way", message)
 
 
 def _prices(desk: Desk, strategy: Strategy, plan: Plan, traded: Collection[str]) -> dict[str, Decimal]:
@@ -84,8 +85,8 @@ def _prices(desk: Desk, strategy: Strategy, plan: Plan, traded: Collection[str])
     if further:
         try:
             found = desk.portfolio.prices(strategy.exchange, list(further))
-        except (BotBalanceError, InvalidInput) as error:
-            raise MendRequest("price_unavailable", f"what was traded has no price now: {error}") from error
+        except (BotBalanceError, InvalidInputError) as error:
+            raise InvalidRequestError("price_unavailable", f"what was traded has no price now: {error}") from error
         prices |= {further[symbol]: price for symbol, price in found.items()}
     return prices
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal, assert_never
 
 from botbalance.engine import Action, MarketRules
-from botbalance.errors import BotBalanceError, CallOwner, Conflict, TryAgainLater, WaitUntilAllowed
+from botbalance.errors import BotBalanceError, ConflictError, CredentialsRejectedError, RateLimitedError, TransientError
 from botbalance.exchange.adapter import (
     KEY_REFUSED,
     RATE_LIMITED,
@@ -20,7 +20,7 @@ from botbalance.exchange.adapter import (
     Refused,
     Unknown,
 )
-from botbalance.exchange.client_ids import canonical_client_order_id
+from botbalance.exchange.client_order_ids import canonical_client_order_id
 from botbalance.log import logger
 from botbalance.store.leases import LEASE_LOST, Lease
 from botbalance.store.orders import Order, OrderStatus
@@ -86,7 +86,7 @@ def place_actions(
                 orders.append(desk.orders.get(strategy.user_id, intent.client_order_id))
                 continue
             lease.require_time(desk.clock())  # the write may have taken long
-        except (TryAgainLater, Conflict) as error:
+        except (TransientError, ConflictError) as error:
             return Placements(orders, error)
         placement = account.place_order(
             action.symbol,
@@ -122,15 +122,15 @@ def cancel(desk: Desk, lease: Lease, account: ExchangeAdapter, order: Order, rea
     """Cancel a resting order and book how it really ended: cancelled, or filled before the cancel arrived.
 
     The end is the exchange's word, read after the cancel, also where that got no answer: it is sent once, and may have
-    been carried out. Raises TryAgainLater where the order still rests, or cannot be read; it stays watched.
+    been carried out. Raises TransientError where the order still rests, or cannot be read; it stays watched.
     """
     lease.require_time(desk.clock())
     unanswered = None
     try:
         account.cancel_order(order.symbol, order.client_order_id)
-    except WaitUntilAllowed:
+    except RateLimitedError:
         raise
-    except TryAgainLater as error:
+    except TransientError as error:
         unanswered = error
     seen = account.find_order(order.symbol, order.client_order_id)
     if seen is None:
@@ -144,11 +144,11 @@ def cancel(desk: Desk, lease: Lease, account: ExchangeAdapter, order: Order, rea
 def _reason_to_stop(placement: Placement) -> BotBalanceError | None:
     match placement:
         case Refused(code, reason) if code == KEY_REFUSED:
-            return CallOwner(KEY_REFUSED, f"the exchange refuses the API key: {reason}")
+            return CredentialsRejectedError(KEY_REFUSED, f"the exchange refuses the API key: {reason}")
         case Refused(code, reason) if code == RATE_LIMITED:  # it was not even sent
-            return TryAgainLater(RATE_LIMITED, reason)
+            return TransientError(RATE_LIMITED, reason)
         case Unknown(_, int(seconds)):
-            return WaitUntilAllowed(RATE_LIMITED, f"the exchange limits requests for {seconds} s", seconds)
+            return RateLimitedError(RATE_LIMITED, f"the exchange limits requests for {seconds} s", seconds)
     return None
 
 
@@ -167,11 +167,11 @@ def _settled(
                 desk.sleep(delay)
                 written = desk.orders.get(intent.user_id, intent.client_order_id)
             return settle(desk, lease, account, written, placement), _reason_to_stop(placement)
-        except WaitUntilAllowed as error:
+        except RateLimitedError as error:
             return written, error
-        except Conflict as error:
+        except ConflictError as error:
             return written, error if error.code == LEASE_LOST else None
-        except TryAgainLater as error:
+        except TransientError as error:
             logger.warning(
                 "order not settled yet",
                 user_id=intent.user_id,
@@ -192,9 +192,9 @@ def _look_up(desk: Desk, lease: Lease, account: ExchangeAdapter, order: Order, r
         desk.sleep(delay)
         try:
             seen = account.find_order(order.symbol, order.client_order_id)
-        except WaitUntilAllowed:
+        except RateLimitedError:
             raise
-        except TryAgainLater:
+        except TransientError:
             continue
         if seen is not None:
             return book(desk, lease, account, pending, seen)

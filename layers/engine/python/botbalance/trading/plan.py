@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from botbalance.accounts.portfolio import Snapshot, evaluate_snapshot
 from botbalance.engine import Evaluation
-from botbalance.portfolio import Snapshot, evaluate_snapshot
 from botbalance.store.orders import OrderStatus
 from botbalance.store.strategies import Strategy
 from botbalance.trading.desk import Desk
@@ -23,12 +23,12 @@ class Plan:
 
 
 def preview(desk: Desk, user_id: str) -> Plan:
-    """What would be traded now. Raises NotThere without a strategy or a key."""
+    """What would be traded now. Raises NotFoundError without a strategy or a key."""
     return preview_of(desk, desk.strategies.get(user_id))
 
 
 def preview_of(desk: Desk, strategy: Strategy) -> Plan:
-    """What would be traded now with ``strategy``, stored or not. Raises NotThere without a key."""
+    """What would be traded now with ``strategy``, stored or not. Raises NotFoundError without a key."""
     user_id = strategy.user_id
     account = desk.accounts.of(user_id, strategy.exchange)
     snapshot = desk.portfolio.snapshot(account, strategy.symbols(), fresh=False)

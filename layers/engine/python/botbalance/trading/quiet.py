@@ -13,10 +13,10 @@ from zlib import crc32
 from pydantic import BaseModel, ConfigDict
 
 from botbalance import engine
-from botbalance.engine import Balance, QuietBounds, RestingOrder, is_quiet, jumped_symbols, quiet_bounds
-from botbalance.errors import TryAgainLater
+from botbalance.accounts.portfolio import Snapshot
+from botbalance.engine import Balance, NoTradeRegion, RestingOrder, contains, jumped_symbols, quiet_bounds
+from botbalance.errors import TransientError
 from botbalance.exchange.adapter import ExchangeAdapter
-from botbalance.portfolio import Snapshot
 from botbalance.store.conditions import parsed
 from botbalance.store.leases import LastRun, Lease
 from botbalance.store.orders import Order, OrderStatus
@@ -40,7 +40,7 @@ class QuietNote(BaseModel):
     looked_at: int
     look_again_at: int
     prices: dict[str, Decimal]
-    bounds: QuietBounds
+    bounds: NoTradeRegion
 
 
 def note_quiet(
@@ -61,7 +61,7 @@ def note_quiet(
     """
     if any(order.status is not OrderStatus.OPEN or order.filled_qty for order in placed):
         return
-    ours = {account.reported_client_id(order.client_order_id): order for order in watched if order.may_trade}
+    ours = {account.exchange_client_order_id(order.client_order_id): order for order in watched if order.may_trade}
     on_exchange = {order.client_order_id: order for order in snapshot.open_orders if order.symbol in snapshot.rules}
     as_booked = on_exchange.keys() == ours.keys() and all(
         order.filled_qty == on_exchange[reported].filled_qty for reported, order in ours.items()
@@ -132,7 +132,7 @@ def _note_of(run: LastRun | None, strategy_version: int) -> QuietNote | None:
         return None
     try:
         note = parsed(QuietNote, noted)
-    except TryAgainLater:  # another version's: a look makes it anew
+    except TransientError:  # another version's: a look makes it anew
         return None
     return note if (note.engine_version, note.strategy_version) == (engine.VERSION, strategy_version) else None
 
@@ -167,4 +167,4 @@ def _stays_quiet(desk: Desk, note: QuietNote, prices: Mapping[str, Decimal], now
         return False
     lows = {symbol: found.low for symbol, found in known.items()}
     highs = {symbol: found.high for symbol, found in known.items()}
-    return is_quiet(note.bounds, prices, lows, highs, now)
+    return contains(note.bounds, prices, lows, highs, now)

@@ -7,7 +7,7 @@ figure, so reading the same answer twice changes nothing.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from botbalance.errors import Conflict, MendRequest, TryAgainLater, WaitUntilAllowed
+from botbalance.errors import ConflictError, InvalidRequestError, RateLimitedError, TransientError
 from botbalance.exchange.adapter import ExchangeAdapter, ExchangeOrder, ExchangeOrderStatus
 from botbalance.log import alarm, logger
 from botbalance.store.leases import Lease
@@ -77,23 +77,23 @@ def reconcile(
     dropped = {order.symbol for order in watched} - set(strategy.symbols())
     if dropped:
         try:
-            desk.portfolio.make_known(account, {*strategy.symbols(), *dropped})
-        except MendRequest:  # one of them is listed no more; what can be looked up still is
-            desk.portfolio.make_known(account, strategy.symbols())
+            desk.portfolio.load_markets(account, {*strategy.symbols(), *dropped})
+        except InvalidRequestError:  # one of them is listed no more; what can be looked up still is
+            desk.portfolio.load_markets(account, strategy.symbols())
     resting = {order.client_order_id: order for order in open_orders if order.client_order_id}
     unsettled = []
     changed = False
     for order in watched:
-        seen = resting.get(account.reported_client_id(order.client_order_id))
+        seen = resting.get(account.exchange_client_order_id(order.client_order_id))
         if seen is None and not order.may_trade and order.fills_complete and desk.clock() < order.look_at:
             continue
         try:
             if seen is None:
                 seen = account.find_order(order.symbol, order.client_order_id)
             current = book_not_found(desk, lease, order) if seen is None else book(desk, lease, account, order, seen)
-        except WaitUntilAllowed:
+        except RateLimitedError:
             raise
-        except (TryAgainLater, MendRequest, Conflict) as error:
+        except (TransientError, InvalidRequestError, ConflictError) as error:
             # This order's trouble alone: its pair waits, the others go on.
             logger.warning(
                 "order not brought up to date",
@@ -124,7 +124,8 @@ def book(
 ) -> Order:
     """Write what the exchange says of ``order``, its new fills included; returns it as it now stands.
 
-    The cumulative quantity never goes down, whatever a late answer says. Raises TryAgainLater, and books nothing, where
+    The cumulative quantity never goes down, whatever a late answer says. Raises TransientError, and books nothing,
+    where
     more is said to be filled than was ordered. ``canceled_because`` is its reason from now on if it is cancelled; why
     there was a doubt about it is over, now that it is seen.
     """
@@ -140,7 +141,7 @@ def book(
             ordered=str(order.base_qty),
         )
     if seen.filled_qty > order.base_qty:
-        raise TryAgainLater(
+        raise TransientError(
             "doubtful_reply", f"{seen.filled_qty} of {order.base_qty} {order.base} are said to be filled"
         )
     filled_qty = max(order.filled_qty, seen.filled_qty)

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from botbalance.engine import InvalidInput, InvalidStrategy, Warning, require_allocations  # noqa: A004 - the field's word
-from botbalance.errors import BotBalanceError, Conflict
+from botbalance.engine import InvalidInputError, InvalidStrategyError, Warning, require_allocations  # noqa: A004 - the field's word
+from botbalance.errors import BotBalanceError, ConflictError
 from botbalance.log import logger
 from botbalance.store.orders import Order
 from botbalance.store.strategies import Strategy
@@ -36,14 +36,14 @@ class SavedStrategy:
 def change_strategy(desk: Desk, user_id: str, parameters: Mapping[str, Any], stored: Strategy | None) -> SavedStrategy:
     """Store ``parameters`` over ``stored``, the user's strategy as just read; the autopilot stays as it was.
 
-    Raises InvalidStrategy for numbers that cannot be, MendRequest for pairs that the exchange does not list and
-    Conflict for another exchange while orders rest on the old one, or where somebody else was faster.
+    Raises InvalidStrategyError for numbers that cannot be, InvalidRequestError for pairs that the exchange does not
+    list and ConflictError for another exchange while orders rest on the old one, or where somebody else was faster.
     """
     kept = stored.model_dump(include={"version", "autopilot_enabled", "disabled_reason"}) if stored else {}
     strategy = Strategy.model_validate({**parameters, **kept, "user_id": user_id, "updated_at": desk.clock()})
     strategy.config()
     if len(strategy.target_allocations) > MOST_ASSETS:
-        raise InvalidStrategy(
+        raise InvalidStrategyError(
             "target_allocations", f"{len(strategy.target_allocations)} assets", f"at most {MOST_ASSETS}"
         )
     require_allocations(strategy.target_allocations)
@@ -53,7 +53,7 @@ def change_strategy(desk: Desk, user_id: str, parameters: Mapping[str, Any], sto
     rules = desk.portfolio.market_rules(strategy.exchange, strategy.symbols())
     for asset in strategy.target_allocations:
         if asset != strategy.quote_asset and rules[asset + strategy.quote_asset].base != asset:
-            raise InvalidStrategy("target_allocations", asset, f"an asset with a market in {strategy.quote_asset}")
+            raise InvalidStrategyError("target_allocations", asset, f"an asset with a market in {strategy.quote_asset}")
     warnings, not_checked = _fits(desk, strategy)
     return SavedStrategy(desk.strategies.save(strategy), warnings, not_checked)
 
@@ -82,7 +82,7 @@ def switch_autopilot(desk: Desk, user_id: str, *, enabled: bool) -> Strategy:
         try:
             with desk.lease_of(user_id) as lease:
                 note_look(lease, strategy, plan.snapshot, desk.clock())
-        except Conflict as error:  # the run that works on the account notes its own look
+        except ConflictError as error:  # the run that works on the account notes its own look
             logger.info("look not noted", user_id=user_id, reason=str(error))
     changes = {"autopilot_enabled": enabled, "disabled_reason": None, "updated_at": desk.clock()}
     return desk.strategies.save(strategy.model_copy(update=changes))
@@ -101,22 +101,22 @@ def stop(desk: Desk, user_id: str) -> list[Order]:
             if strategy is not None and strategy.autopilot_enabled:
                 switch_autopilot(desk, user_id, enabled=False)
             return cancel_every(desk, user_id)
-        except Conflict as error:  # somebody changes the strategy, or works on the account, just now
+        except ConflictError as error:  # somebody changes the strategy, or works on the account, just now
             busy = error
     raise busy
 
 
 def require_no_orders(desk: Desk, user_id: str, exchange: str) -> None:
-    """Raise Conflict while orders rest that nobody could look after any more."""
+    """Raise ConflictError while orders rest that nobody could look after any more."""
     if any(order.may_trade for order in desk.orders.watched(user_id)):
-        raise Conflict("orders_resting", f"orders rest on {exchange}; DELETE orders/ first")
+        raise ConflictError("orders_resting", f"orders rest on {exchange}; DELETE orders/ first")
 
 
 def _fits(desk: Desk, strategy: Strategy) -> tuple[tuple[Warning, ...], str | None]:
-    """How the strategy fits the account and its markets now; raises InvalidStrategy where it never can."""
+    """How the strategy fits the account and its markets now; raises InvalidStrategyError where it never can."""
     try:
         return preview_of(desk, strategy).evaluation.warnings, None
-    except InvalidStrategy:
+    except InvalidStrategyError:
         raise
-    except (BotBalanceError, InvalidInput) as error:
+    except (BotBalanceError, InvalidInputError) as error:
         return (), str(error)

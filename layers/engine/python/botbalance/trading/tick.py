@@ -7,10 +7,17 @@ from typing import Any, NamedTuple
 from pydantic_core import to_jsonable_python
 
 from botbalance import engine
-from botbalance.engine import InvalidInput, StrategyConfig, review_resting_orders
-from botbalance.errors import BotBalanceError, CallOwner, Conflict, MendRequest, TryAgainLater, WaitUntilAllowed
+from botbalance.accounts.portfolio import Snapshot, evaluate_snapshot
+from botbalance.engine import InvalidInputError, StrategyConfig, review_resting_orders
+from botbalance.errors import (
+    BotBalanceError,
+    ConflictError,
+    CredentialsRejectedError,
+    InvalidRequestError,
+    RateLimitedError,
+    TransientError,
+)
 from botbalance.log import alarm, logger
-from botbalance.portfolio import Snapshot, evaluate_snapshot
 from botbalance.store.credentials import StoredKey
 from botbalance.store.decisions import TICK_SECONDS, Decision
 from botbalance.store.leases import LastRun, Lease
@@ -102,7 +109,7 @@ def strategy_tick(desk: Desk, due: Due, ts_tick: int) -> Decision | None:
             if lease is None:
                 return None
             decision = _decision(desk, lease, due, ts_tick)
-    except (Conflict, TryAgainLater) as error:  # the lease never was this run's, so nothing was done
+    except (ConflictError, TransientError) as error:  # the lease never was this run's, so nothing was done
         lease, decision = None, _skipped(desk, user_id, ts_tick, str(error))
     if not decision.changed_nothing:
         _log(desk, [decision], lambda: desk.decisions.log(decision, lease))
@@ -124,9 +131,9 @@ def _decision(desk: Desk, lease: Lease, due: Due, ts_tick: int) -> Decision:
         return (
             _decide_and_trade(desk, lease, due, ts_tick) if due.halt is None else _stand_down(desk, lease, due, ts_tick)
         )
-    except CallOwner as error:
+    except CredentialsRejectedError as error:
         return _skipped(desk, lease.user_id, ts_tick, _switch_off(desk, lease.user_id, error))
-    except (BotBalanceError, InvalidInput) as error:
+    except (BotBalanceError, InvalidInputError) as error:
         return _skipped(desk, lease.user_id, ts_tick, str(error))
 
 
@@ -134,7 +141,7 @@ def _stand_down(desk: Desk, lease: Lease, due: Due, ts_tick: int) -> Decision:
     """Cancel what rests, and decide nothing: the operator has halted trading for everybody."""
     strategy = due.strategy
     account = desk.accounts.with_key(strategy.user_id, strategy.exchange, due.key)
-    desk.portfolio.make_known(account, strategy.symbols())
+    desk.portfolio.load_markets(account, strategy.symbols())
     looked = reconcile(desk, lease, account, strategy, account.open_orders())
     canceled: dict[str, str] = {}
     reasons = [f"{TRADING_HALTED}: {due.halt}"]
@@ -143,9 +150,9 @@ def _stand_down(desk: Desk, lease: Lease, due: Due, ts_tick: int) -> Decision:
             try:
                 cancel(desk, lease, account, order, TRADING_HALTED)
                 canceled[order.client_order_id] = TRADING_HALTED
-            except WaitUntilAllowed:
+            except RateLimitedError:
                 raise
-            except (TryAgainLater, MendRequest, Conflict) as error:  # the next tick tries again
+            except (TransientError, InvalidRequestError, ConflictError) as error:  # the next tick tries again
                 reasons.append(str(error))
     skipped = _skipped(desk, strategy.user_id, ts_tick, "; ".join(reasons))
     return skipped.model_copy(update={"canceled": canceled})
@@ -172,9 +179,13 @@ def _decide_and_trade(desk: Desk, lease: Lease, due: Due, ts_tick: int) -> Decis
         if order.client_order_id in cancels:
             try:
                 cancel(desk, lease, account, order, cancels[order.client_order_id])
-            except WaitUntilAllowed:
+            except RateLimitedError:
                 raise
-            except (TryAgainLater, MendRequest, Conflict) as error:  # its pair stays blocked; the next tick looks again
+            except (
+                TransientError,
+                InvalidRequestError,
+                ConflictError,
+            ) as error:  # its pair stays blocked; the next tick looks again
                 troubles.append(error)
     placed = place_actions(
         desk, lease, account, strategy, evaluation.actions, snapshot.rules, ts_tick=ts_tick, source="autopilot"
@@ -192,7 +203,7 @@ def _decide_and_trade(desk: Desk, lease: Lease, due: Due, ts_tick: int) -> Decis
             looked_at=looked_at,
         )
     reasons = [str(trouble) for trouble in troubles]
-    if isinstance(placed.stopped_by, CallOwner):
+    if isinstance(placed.stopped_by, CredentialsRejectedError):
         reasons.append(_switch_off(desk, strategy.user_id, placed.stopped_by))
     elif placed.stopped_by is not None:
         reasons.append(str(placed.stopped_by))
@@ -211,12 +222,12 @@ def _decide_and_trade(desk: Desk, lease: Lease, due: Due, ts_tick: int) -> Decis
 
 
 def _require_unchanged(desk: Desk, strategy: Strategy) -> None:
-    """Raise Conflict where the strategy was changed, or the autopilot switched off, since this tick read it."""
+    """Raise ConflictError where the strategy was changed, or the autopilot switched off, since this tick read it."""
     if desk.strategies.get(strategy.user_id).version != strategy.version:
-        raise Conflict("strategy_changed", "the strategy was changed during this tick; the next one goes by it")
+        raise ConflictError("strategy_changed", "the strategy was changed during this tick; the next one goes by it")
 
 
-def _switch_off(desk: Desk, user_id: str, error: CallOwner) -> str:
+def _switch_off(desk: Desk, user_id: str, error: CredentialsRejectedError) -> str:
     """Switch the autopilot off, with the reason; whatever else of the strategy is changed meanwhile stays.
 
     Returns what to log. Where it cannot be written now, the next tick meets the same refusal, and tries again.
@@ -226,9 +237,9 @@ def _switch_off(desk: Desk, user_id: str, error: CallOwner) -> str:
     for _ in range(2):
         try:
             desk.strategies.save(desk.strategies.get(user_id).model_copy(update=switched_off))
-        except Conflict:
+        except ConflictError:
             continue
-        except TryAgainLater as trouble:
+        except TransientError as trouble:
             return f"{error}; the autopilot is not switched off yet: {trouble}"
         return f"autopilot switched off: {error}"
     return f"{error}; the autopilot is not switched off yet: the strategy is being changed"
@@ -238,7 +249,7 @@ def _log(desk: Desk, decisions: Sequence[Decision], write: Callable[[], object])
     for delay in (1, 2, None):
         try:
             write()
-        except TryAgainLater as error:
+        except TransientError as error:
             trouble = error
         else:
             return

@@ -1,0 +1,23 @@
+"""Describes the API to programs."""
+
+import json
+from http import HTTPStatus
+
+from aws_lambda_powertools.event_handler import Response
+from botbalance.api.resolver import make_handler, new_resolver
+from botbalance.api.responses import JSON, answers
+from botbalance.bootstrap import services
+
+app = new_resolver()
+
+
+@app.get("/api/openapi.json", responses=answers(JSON))
+def get_openapi() -> Response[str]:
+    """This document."""
+
+    from openapi.document import openapi_document  # noqa: PLC0415 - imports every function
+
+    return Response(HTTPStatus.OK, JSON, json.dumps(openapi_document()))
+
+
+lambda_handler = make_handler(app, lambda: services().settings.cors_origin)

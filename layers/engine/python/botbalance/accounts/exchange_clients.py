@@ -1,0 +1,91 @@
+"""Accounts: the users' own connections to exchanges, a bounded number of them kept open."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from threading import Lock
+
+from botbalance.accounts.rate_limits import RateLimits
+from botbalance.errors import NotFoundError
+from botbalance.exchange.adapter import ExchangeAdapter
+from botbalance.store.credentials import CredentialsTable, ExchangeKey, StoredKey
+
+MOST_KEPT = 2048
+"""Adapters kept per process; one takes 30 kB, and no connection of its own."""
+
+
+class Accounts:
+    """Adapters with a user's key, by user, exchange and the key's version, so that a replaced key is never used."""
+
+    def __init__(
+        self,
+        credentials: CredentialsTable,
+        limits: RateLimits,
+        connect: Callable[[str, str, ExchangeKey], ExchangeAdapter],
+    ) -> None:
+        self._credentials = credentials
+        self._limits = limits
+        self._connect = connect
+        self._kept: OrderedDict[StoredKey, ExchangeAdapter] = OrderedDict()
+        self._lock = Lock()
+
+    def keys_of(self, owners: Collection[tuple[str, str]]) -> dict[tuple[str, str], StoredKey]:
+        """Those of ``owners`` (user id, exchange) who have a key stored, with it; also what limits are on them now."""
+        for exchange in {exchange for _, exchange in owners}:
+            self._limits.refresh(exchange, [user_id for user_id, of in owners if of == exchange])
+        return self._credentials.find_many(owners)
+
+    def stored_keys(self, user_id: str) -> list[StoredKey]:
+        """What is known of every key that the user has stored."""
+        return self._credentials.every(user_id)
+
+    @contextmanager
+    def trial(self, user_id: str, exchange: str, key: ExchangeKey) -> Iterator[ExchangeAdapter]:
+        """A connection with a key that is not stored yet, to find out whether it may be."""
+        self.keys_of([(user_id, exchange)])  # for the limits
+        account = self._connect(exchange, user_id, key)
+        try:
+            yield account
+        finally:
+            account.close()
+
+    def save(self, user_id: str, exchange: str, key: ExchangeKey, now: int) -> StoredKey:
+        """Store the key in place of the one that was there; ``now`` in epoch seconds."""
+        stored = self._credentials.save(user_id, exchange, key, now)
+        self._drop(user_id, exchange)
+        return stored
+
+    def forget(self, user_id: str, exchange: str) -> None:
+        """Delete the key, and what this process still has of it."""
+        self._credentials.delete(user_id, exchange)
+        self._drop(user_id, exchange)
+
+    def of(self, user_id: str, exchange: str) -> ExchangeAdapter:
+        """The user's connection; raises NotFoundError where no key is stored for that exchange."""
+        return self.with_key(user_id, exchange, self.keys_of([(user_id, exchange)]).get((user_id, exchange)))
+
+    def with_key(self, user_id: str, exchange: str, stored: StoredKey | None) -> ExchangeAdapter:
+        """The user's connection with a key that :meth:`keys_of` told; raises NotFoundError for None.
+
+        RateLimitedError where the exchange limits requests, TransientError where the key cannot be decrypted now.
+        """
+        if stored is None:
+            raise NotFoundError(
+                "exchange_key_not_found", f"no key for {exchange} is stored; PUT exchange/credentials/ first"
+            )
+        self._limits.of(exchange, user_id).require()
+        with self._lock:
+            if stored in self._kept:
+                self._kept.move_to_end(stored)
+                return self._kept[stored]
+        account = self._connect(exchange, user_id, self._credentials.reveal(user_id, exchange))
+        with self._lock:
+            self._kept[stored] = account
+            if len(self._kept) > MOST_KEPT:
+                self._kept.popitem(last=False)
+        return account
+
+    def _drop(self, user_id: str, exchange: str) -> None:
+        with self._lock:
+            for stored in [kept for kept in self._kept if (kept.user_id, kept.exchange) == (user_id, exchange)]:
+                self._kept.pop(stored).close()

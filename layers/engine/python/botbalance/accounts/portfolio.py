@@ -1,0 +1,94 @@
+"""PortfolioService: balances × prices, the only source of NAV and shares.
+
+One snapshot is one consistent set of facts; the engine is asked about it, and nobody computes with it.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from botbalance.engine import Balance, Evaluation, MarketRules, StrategyConfig, evaluate
+from botbalance.exchange.adapter import ExchangeAdapter, ExchangeOrder
+from botbalance.market_data.market_rules import MarketRulesService
+from botbalance.market_data.price_service import PriceService
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What a decision is made of. ``open_orders`` are the account's, whoever placed them."""
+
+    open_orders: tuple[ExchangeOrder, ...]
+    balances: Mapping[str, Balance]
+    prices: Mapping[str, Decimal]
+    rules: Mapping[str, MarketRules]
+
+    def active_symbols(self) -> set[str]:
+        """The pairs that have a resting order."""
+        return {order.symbol for order in self.open_orders}
+
+
+class PortfolioService:
+    """Takes snapshots of an account."""
+
+    def __init__(self, prices: PriceService, market_rules: MarketRulesService) -> None:
+        self._prices = prices
+        self._market_rules = market_rules
+
+    def snapshot(self, account: ExchangeAdapter, symbols: Collection[str], *, fresh: bool) -> Snapshot:
+        """The account with the markets of ``symbols``; ``fresh`` takes prices from the exchange, not the cache.
+
+        Open orders are read before balances: an order that fills in between then still counts as resting, and
+        its pair is left alone, whereas the other way round it would seem gone and be placed twice.
+        """
+        rules = self.load_markets(account, symbols)
+        open_orders = tuple(account.open_orders())
+        balances = account.balances()
+        prices = self._prices.prices(account.exchange, symbols, fresh=fresh)
+        return Snapshot(
+            open_orders=open_orders,
+            balances=balances,
+            prices=prices,
+            rules=rules,
+        )
+
+    def prepare_prices(self, exchange: str, symbols: Collection[str]) -> None:
+        """Have the prices of ``symbols`` at hand for the snapshots that follow, in one request instead of many."""
+        self._prices.prepare(exchange, symbols)
+
+    def prices(self, exchange: str, symbols: Collection[str]) -> dict[str, Decimal]:
+        """What ``symbols`` cost; raises InvalidRequestError for what is no market, PriceUnavailableError where one
+        has no price."""
+        return self._prices.prices(exchange, symbols)
+
+    def known_prices(self, exchange: str, symbols: Collection[str]) -> dict[str, Decimal]:
+        """What those of ``symbols`` cost that have a usable price now; none where the exchange does not tell."""
+        return self._prices.known(exchange, symbols)
+
+    def load_markets(self, account: ExchangeAdapter, symbols: Collection[str]) -> dict[str, MarketRules]:
+        """Make the markets of ``symbols`` known to ``account``, so that it can trade them; returns their rules."""
+        listings = self._market_rules.listings(account.exchange, symbols)
+        account.load_listings(list(listings.values()))
+        return {symbol: listing.rules for symbol, listing in listings.items()}
+
+    def market_rules(self, exchange: str, symbols: Collection[str]) -> dict[str, MarketRules]:
+        """The rules of ``symbols``; raises InvalidRequestError, naming those that are no spot markets of
+        ``exchange``."""
+        listings = self._market_rules.listings(exchange, symbols)
+        return {symbol: listing.rules for symbol, listing in listings.items()}
+
+
+def evaluate_snapshot(
+    snapshot: Snapshot,
+    target_allocations: Mapping[str, Decimal],
+    config: StrategyConfig,
+    active_symbols: Collection[str],
+) -> Evaluation:
+    """The engine's decision on ``snapshot``; ``active_symbols`` are the pairs that must not get another order."""
+    return evaluate(
+        snapshot.balances,
+        target_allocations,
+        snapshot.prices,
+        config,
+        market_rules=snapshot.rules,
+        active_symbols=active_symbols,
+    )

@@ -1,0 +1,111 @@
+"""What the shapes of requests and answers are made of.
+
+Money and percentages are strings in JSON, exact and never scientific. The shapes themselves are in modules of their
+own, so that a function imports no others than its routes'.
+"""
+
+import re
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StringConstraints,
+    WithJsonSchema,
+)
+from pydantic_core import PydanticCustomError
+
+_PERCENT_PLACES = Decimal("1e-8")
+_TRIGGER_DIGITS = 12
+_PLAINLY_WRITTEN = re.compile(r"^-?[0-9]+(\.[0-9]+)?$", re.ASCII)
+_WIDE = Context(prec=60, rounding=ROUND_HALF_EVEN)
+
+
+def plain(number: Decimal) -> str:
+    """Every digit, no exponent, no trailing zeros after the point."""
+    text = f"{number:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def number_schema(
+    description: str, example: str, *, above: int | None = None, least: int | None = None, most: int | None = None
+) -> WithJsonSchema:
+    """How a number in a request is described: as a number in this range, or a string of one."""
+    bounds = {"exclusiveMinimum": above, "minimum": least, "maximum": most}
+    number: dict[str, Any] = {"type": "number"} | {name: bound for name, bound in bounds.items() if bound is not None}
+    text = {"type": "string", "pattern": _PLAINLY_WRITTEN.pattern, "maxLength": 42}
+    return WithJsonSchema(
+        {"anyOf": [text, number], "description": description, "examples": [example]}, mode="validation"
+    )
+
+
+def _plainly_written(number: object) -> object:
+    if isinstance(number, str) and not _PLAINLY_WRITTEN.fullmatch(number):
+        raise PydanticCustomError("plain_number", "a finite number, written without an exponent")
+    return number
+
+
+def _no_text(number: object) -> object:
+    if isinstance(number, str | bool):
+        raise PydanticCustomError("whole_number", "a whole number")
+    return number
+
+
+def _plain_percent(number: Decimal) -> str:
+    return plain(number.quantize(_PERCENT_PLACES, context=_WIDE))
+
+
+def _decimal_text(description: str) -> Any:
+    """The schema of a decimal in an answer."""
+    schema = {"type": "string", "format": "decimal", "pattern": r"^-?[0-9]+(\.[0-9]+)?$", "description": description}
+    return WithJsonSchema(schema, mode="serialization")
+
+
+Money = Annotated[Decimal, PlainSerializer(plain, return_type=str), _decimal_text("Exact, every digit.")]
+"""An amount, price or quantity, exact."""
+Percent = Annotated[
+    Decimal, PlainSerializer(_plain_percent, return_type=str), _decimal_text("Percent, to eight places.")
+]
+"""Percent, shown to eight places."""
+BuyTrigger = Annotated[
+    Decimal,
+    PlainSerializer(lambda price: plain(Context(_TRIGGER_DIGITS, ROUND_FLOOR).plus(price)), return_type=str),
+    _decimal_text("At this price, other prices unchanged, a buy starts."),
+]
+"""The price at which a buy starts, to twelve digits, rounded so that there it does."""
+SellTrigger = Annotated[
+    Decimal,
+    PlainSerializer(lambda price: plain(Context(_TRIGGER_DIGITS, ROUND_CEILING).plus(price)), return_type=str),
+    _decimal_text("At this price, other prices unchanged, a sell starts."),
+]
+"""The price at which a sell starts, to twelve digits, rounded so that there it does."""
+Number = Annotated[Decimal, Field(allow_inf_nan=False, max_digits=40), BeforeValidator(_plainly_written)]
+"""A number in a request: a JSON number, or a string of it that is written without an exponent."""
+NoText = BeforeValidator(_no_text)
+"""Of a number: it is none where it is written as text."""
+Flag = Annotated[bool, Field(strict=True)]
+"""true or false, and nothing else that might mean them."""
+Asset = Annotated[str, StringConstraints(min_length=1, max_length=20, pattern=r"^[^\s/:]+$")]
+Exchange = Literal["binance", "okx", "bybit", "kraken", "kucoin", "gate", "coinbase", "bitget", "htx", "mexc"]
+"""The exchanges that can be traded on; docs/exchanges.md says what has been verified of each."""
+
+
+class Answer(BaseModel):
+    """An answer's shape, or a part of one; built when it is first used, so that a function starts sooner."""
+
+    model_config = ConfigDict(from_attributes=True, defer_build=True)
+
+
+def example(**example: Any) -> ConfigDict:
+    """The configuration of an answer's shape with an example of it, for the OpenAPI document."""
+    return ConfigDict(json_schema_extra={"examples": [example]})
+
+
+class Request(BaseModel):
+    """A request's shape, which takes no field that it does not know; built when it is first used."""
+
+    model_config = ConfigDict(extra="forbid", defer_build=True)

@@ -1,0 +1,94 @@
+"""What rebalancing earned, exactly, against having held the starting quantities.
+
+With V_hold the first snapshot's quantities (plus deposits and withdrawals in kind) at today's prices, a fill
+of quantity x of base b (side s = +1 for a buy, −1 for a sell) at price p in quote c with fee φ in coin f
+contributes exactly s·x·(P_b − p·P_c) − φ·P_f to V − V_hold, and the contributions add up to it.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from botbalance.engine.arithmetic import ZERO, ExactArithmetic
+from botbalance.engine.errors import PriceUnavailableError
+from botbalance.engine.fills import Fill
+
+
+@dataclass(frozen=True, slots=True)
+class Bonus:
+    """What each of a list of fills contributed, in quote, in their order; and the same by base asset and by day.
+
+    Each of the three adds up to ``total``.
+    """
+
+    total: Decimal
+    by_fill: tuple[Decimal, ...]
+    by_asset: Mapping[str, Decimal]
+    by_day: Mapping[str, Decimal]
+
+
+def hold_value(quantities: Mapping[str, Decimal], prices: Mapping[str, Decimal]) -> Decimal:
+    """What ``quantities`` (asset to units) are worth at ``prices`` (asset to quote): V_hold.
+
+    Raises PriceUnavailableError, naming the assets, where one with a quantity has no price.
+    """
+    _require_prices((asset for asset, quantity in quantities.items() if quantity), prices)
+    with ExactArithmetic():
+        return sum((quantity * prices[asset] for asset, quantity in quantities.items() if quantity), ZERO)
+
+
+def fill_contribution(fill: Fill, prices: Mapping[str, Decimal]) -> Decimal:
+    """What one fill added to V − V_hold at ``prices`` (asset to quote), its fee included; can be negative."""
+    _require_prices(_valued(fill), prices)
+    with ExactArithmetic():
+        gained = fill.base_qty * (prices[fill.base] - fill.price * prices[fill.quote])
+        fee = fill.fee * prices[fill.fee_asset] if fill.fee else ZERO
+        return (gained if fill.side == "buy" else -gained) - fee
+
+
+def rebalancing_bonus(fills: Iterable[Fill], prices: Mapping[str, Decimal]) -> Decimal:
+    """The sum of all contributions, in the asset of ``prices``; negative where holding was better."""
+    contributions = [fill_contribution(fill, prices) for fill in fills]
+    with ExactArithmetic():
+        return sum(contributions, ZERO)
+
+
+def bonus_of(dated_fills: Sequence[tuple[str, Fill]], prices: Mapping[str, Decimal]) -> Bonus:
+    """The contributions of fills, each with the day (in any form) that it counts for, at ``prices`` (asset to quote).
+
+    Raises PriceUnavailableError, naming the assets, where one that was traded or paid as a fee has no price.
+    """
+    fills = [fill for _, fill in dated_fills]
+    _require_prices((asset for fill in fills for asset in _valued(fill)), prices)
+    by_fill = tuple(fill_contribution(fill, prices) for fill in fills)
+    by_asset: dict[str, Decimal] = {}
+    by_day: dict[str, Decimal] = {}
+    with ExactArithmetic():
+        for (day, fill), contribution in zip(dated_fills, by_fill, strict=True):
+            by_asset[fill.base] = by_asset.get(fill.base, ZERO) + contribution
+            by_day[day] = by_day.get(day, ZERO) + contribution
+        return Bonus(sum(by_fill, ZERO), by_fill, by_asset, by_day)
+
+
+def hold_value_from_nav(value: Decimal, bonus: Bonus) -> Decimal:
+    """What a portfolio worth ``value`` would be worth had none of the fills happened: V_hold.
+
+    Deposits and withdrawals are in both, so they are neither profit nor loss.
+    """
+    with ExactArithmetic():
+        return value - bonus.total
+
+
+def _valued(fill: Fill) -> tuple[str, ...]:
+    """The assets whose prices a fill's contribution takes."""
+    return (fill.base, fill.quote, fill.fee_asset) if fill.fee else (fill.base, fill.quote)
+
+
+def _require_prices(assets: Iterable[str], prices: Mapping[str, Decimal]) -> None:
+    missing = sorted({asset for asset in assets if not _usable(prices.get(asset))})
+    if missing:
+        raise PriceUnavailableError(missing)
+
+
+def _usable(price: Decimal | None) -> bool:
+    return price is not None and price.is_finite() and price > ZERO

@@ -1,0 +1,88 @@
+"""Which of this system's resting orders to give up. Pure: the caller says what time it is.
+
+An order keeps its place in the exchange's queue for as long as it would be placed again as it is.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+
+from botbalance.engine.arithmetic import HUNDRED, ExactArithmetic
+from botbalance.engine.market_rules import Side
+from botbalance.engine.rebalance import AssetRow, Evaluation, StrategyConfig
+
+TOLERANCE_STEPS = Decimal(2)
+"""How far a reviewed order may be off and stay where the strategy does not say, in steps.
+
+Measured by ``benchmarks/reprice.py``; docs/decisions/0013 has the table.
+"""
+MOST_TOLERANCE_PCT = Decimal(50)
+"""As far as a strategy may say."""
+
+
+class CancelReason(StrEnum):
+    """Why a resting order is given up."""
+
+    STALE_PRICE = "stale_price"
+    SIDE_FLIPPED = "side_flipped"
+    WITHIN_BAND = "within_band"
+    UNMANAGED = "unmanaged"
+
+
+@dataclass(frozen=True, slots=True)
+class RestingOrder:
+    """An order of this system that rests on the exchange; ``placed_at`` in epoch seconds."""
+
+    client_order_id: str
+    symbol: str
+    side: Side
+    limit_price: Decimal
+    placed_at: int
+
+
+def review_resting_orders(
+    open_orders: Iterable[RestingOrder], evaluation: Evaluation, strategy_config: StrategyConfig, now: int
+) -> dict[str, CancelReason]:
+    """The client order ids to cancel, each with its reason; ``now`` in epoch seconds.
+
+    Orders younger than ``order_max_age_s`` stay, unless the strategy has dropped their asset. An older one stays
+    where the evaluation would trade the same side of its pair at a price within ``reprice_tolerance_pct`` of it.
+    ``evaluation`` may have been made with or without these orders in ``active_symbols``: a row says what it would
+    trade either way. Pass only orders that this system placed; nobody else's are ever touched.
+    """
+    rows = {row.symbol: row for row in evaluation.rows if row.symbol is not None}
+    due = [
+        order
+        for order in open_orders
+        if order.symbol not in rows or now - order.placed_at >= strategy_config.order_max_age_s
+    ]
+    cancels = {}
+    with ExactArithmetic():
+        tolerance_pct = reprice_tolerance_pct(strategy_config)
+        for order in due:
+            reason = _reason_to_cancel(order, rows.get(order.symbol), tolerance_pct)
+            if reason is not None:
+                cancels[order.client_order_id] = reason
+    return cancels
+
+
+def reprice_tolerance_pct(strategy_config: StrategyConfig) -> Decimal:
+    """How far, in percent of the new price, a reviewed order may be off and stay. Must run in exact arithmetic."""
+    if strategy_config.reprice_tolerance_pct is None:
+        return min(strategy_config.order_step_pct * TOLERANCE_STEPS, MOST_TOLERANCE_PCT)
+    return strategy_config.reprice_tolerance_pct
+
+
+def _reason_to_cancel(order: RestingOrder, row: AssetRow | None, tolerance_pct: Decimal) -> CancelReason | None:
+    if row is None:
+        return CancelReason.UNMANAGED
+    if row.side is None:
+        return CancelReason.WITHIN_BAND
+    if row.side != order.side:
+        return CancelReason.SIDE_FLIPPED
+    if row.limit_price is None:
+        return CancelReason.STALE_PRICE
+    if abs(row.limit_price - order.limit_price) * HUNDRED > row.limit_price * tolerance_pct:
+        return CancelReason.STALE_PRICE
+    return None

@@ -1,0 +1,1 @@
+"""Prices, market rules and traded ranges, from one two-level cache."""

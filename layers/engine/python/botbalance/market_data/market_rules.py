@@ -1,0 +1,75 @@
+"""MarketRulesService: what markets accept, from a shared cache.
+
+Nobody has to download every market of an exchange to trade four.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Collection
+from threading import Lock
+
+from pydantic import TypeAdapter
+
+from botbalance.errors import InvalidRequestError
+from botbalance.exchange.adapter import ExchangeAdapter, MarketListing
+from botbalance.settings import Settings
+from botbalance.store.cache import CacheTable
+
+_LISTINGS = TypeAdapter(MarketListing)
+
+
+class MarketRulesService:
+    """Market listings by symbol, kept in this process and in the cache table for ``MARKET_RULES_TTL`` seconds."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        cache: CacheTable,
+        public_adapter: Callable[[str], ExchangeAdapter],
+        clock: Callable[[], int],
+    ) -> None:
+        self._settings = settings
+        self._cache = cache
+        self._public_adapter = public_adapter
+        self._clock = clock
+        self._here: dict[str, tuple[int, MarketListing]] = {}
+        self._locks: defaultdict[str, Lock] = defaultdict(Lock)
+
+    def listings(self, exchange: str, symbols: Collection[str]) -> dict[str, MarketListing]:
+        """The listing of every one of ``symbols``; raises InvalidRequestError, naming those that are no spot market."""
+        with self._locks[exchange]:  # users who are ticked together share one request, and the connection
+            found = self._kept(exchange, symbols)
+            missing = [symbol for symbol in symbols if symbol not in found]
+            if missing:
+                found |= self._listed(exchange, missing)
+        unknown = [symbol for symbol in symbols if symbol not in found]
+        if unknown:
+            raise InvalidRequestError(
+                "unknown_market", f"{', '.join(unknown)}: expected pairs that {exchange} lists as spot markets"
+            )
+        return found
+
+    def _kept(self, exchange: str, symbols: Collection[str]) -> dict[str, MarketListing]:
+        now = self._clock()
+        keys = {_cache_key(exchange, symbol): symbol for symbol in symbols}
+        here = {key: self._here[key] for key in keys if key in self._here and self._here[key][0] > now}
+        if len(here) < len(keys):
+            shared = {
+                key: (cached.expires_at, _LISTINGS.validate_json(cached.document))
+                for key, cached in self._cache.get_many([key for key in keys if key not in here], now).items()
+            }
+            self._here.update(shared)
+            here |= shared
+        return {keys[key]: listing for key, (_, listing) in here.items()}
+
+    def _listed(self, exchange: str, symbols: Collection[str]) -> dict[str, MarketListing]:
+        listed = self._public_adapter(exchange).market_listings(symbols)
+        expires_at = self._clock() + self._settings.market_rules_ttl
+        by_key = {_cache_key(exchange, symbol): listing for symbol, listing in listed.items()}
+        self._here.update({key: (expires_at, listing) for key, listing in by_key.items()})
+        documents = {key: _LISTINGS.dump_json(listing).decode() for key, listing in by_key.items()}
+        self._cache.put_many(documents, expires_at)
+        return listed
+
+
+def _cache_key(exchange: str, symbol: str) -> str:
+    return f"market#{exchange}#{symbol}"

@@ -1,0 +1,148 @@
+"""PriceService: the only way to a price, so that NAV and shares agree wherever they are shown."""
+
+from collections import defaultdict
+from collections.abc import Callable, Collection
+from dataclasses import asdict
+from decimal import Decimal
+from threading import Lock
+
+from pydantic import TypeAdapter
+
+from botbalance.engine import InvalidInputError, PriceUnavailableError
+from botbalance.engine.arithmetic import ExactArithmetic
+from botbalance.errors import BotBalanceError, TransientError
+from botbalance.exchange.adapter import ExchangeAdapter, Quote
+from botbalance.log import logger
+from botbalance.market_data.market_rules import MarketRulesService
+from botbalance.settings import Settings
+from botbalance.store.cache import CacheTable
+
+FAILURE_SHARED_S = 2
+"""For so long an exchange that did not tell prices is not asked again for everybody who is ticked together."""
+_QUOTES = TypeAdapter(Quote)
+_HALF = Decimal("0.5")
+
+
+class PriceService:
+    """Prices in quote per base, by symbol, from one public adapter per exchange.
+
+    ``PRICING_SOURCE`` says which: the last trade, or the middle of best bid and best ask. Quotes are cached in
+    this process and in the cache table for ``PRICING_TTL`` seconds; an older one never sizes an order.
+    ``clock`` gives epoch seconds.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        cache: CacheTable,
+        market_rules: MarketRulesService,
+        public_adapter: Callable[[str], ExchangeAdapter],
+        clock: Callable[[], int],
+    ) -> None:
+        self._settings = settings
+        self._cache = cache
+        self._market_rules = market_rules
+        self._public_adapter = public_adapter
+        self._clock = clock
+        self._quotes: dict[str, tuple[int, Quote]] = {}
+        self._failures: dict[str, tuple[int, TransientError]] = {}
+        self._locks: defaultdict[str, Lock] = defaultdict(Lock)
+
+    def prices(self, exchange: str, symbols: Collection[str], *, fresh: bool = False) -> dict[str, Decimal]:
+        """One consistent set of prices; ``fresh`` asks the exchange whatever the cache holds.
+
+        Raises PriceUnavailableError, naming every symbol, where the exchange has no usable price for one, and
+        TransientError where it does not answer, or did not a moment ago.
+        """
+        prices = self._usable(exchange, symbols, fresh=fresh)
+        unusable = [symbol for symbol in symbols if symbol not in prices]
+        if unusable:
+            raise PriceUnavailableError(unusable)
+        return prices
+
+    def known(self, exchange: str, symbols: Collection[str]) -> dict[str, Decimal]:
+        """The prices of those of ``symbols`` that have a usable one; none where the exchange does not tell."""
+        try:
+            return self._usable(exchange, symbols, fresh=False)
+        except BotBalanceError as error:
+            logger.warning("prices not known", exchange=exchange, reason=str(error))
+            return {}
+
+    def prepare(self, exchange: str, symbols: Collection[str]) -> None:
+        """Have the prices of ``symbols`` at hand for those who ask next, in one request instead of many.
+
+        Where that cannot be, each asks for its own, and is told what is wrong with those.
+        """
+        if not self._settings.pricing_use_cache:
+            return
+        try:
+            self.prices(exchange, symbols)
+        except (BotBalanceError, InvalidInputError) as error:
+            logger.warning("prices not prepared", exchange=exchange, reason=str(error))
+
+    def _usable(self, exchange: str, symbols: Collection[str], *, fresh: bool) -> dict[str, Decimal]:
+        with self._locks[exchange]:  # users who are ticked together share one request, and the connection
+            quotes = {} if fresh or not self._settings.pricing_use_cache else self._cached(exchange, symbols)
+            if any(symbol not in quotes for symbol in symbols):
+                quotes = self._fetched(exchange, symbols, fresh=fresh)
+        prices = {symbol: self._price(quotes[symbol]) for symbol in symbols if symbol in quotes}
+        return {symbol: price for symbol, price in prices.items() if price is not None}
+
+    def _cached(self, exchange: str, symbols: Collection[str]) -> dict[str, Quote]:
+        now = self._clock()
+        keys = {_cache_key(exchange, symbol): symbol for symbol in symbols}
+        here = {
+            keys[key]: quote
+            for key in keys
+            for expires_at, quote in [self._quotes.get(key, (0, None))]
+            if quote is not None and expires_at > now
+        }
+        if len(here) == len(keys):
+            return here
+        shared = {
+            key: (cached.expires_at, _QUOTES.validate_json(cached.document))
+            for key, cached in self._cache.get_many(keys, now).items()
+        }
+        self._quotes.update(shared)
+        return {keys[key]: quote for key, (_, quote) in shared.items()}
+
+    def _fetched(self, exchange: str, symbols: Collection[str], *, fresh: bool) -> dict[str, Quote]:
+        failed_until, failure = self._failures.get(exchange, (0, None))
+        if failure is not None and self._clock() < failed_until and not fresh:
+            raise failure
+        try:
+            quotes = self._asked(exchange, symbols)
+        except TransientError as error:
+            self._failures[exchange] = self._clock() + FAILURE_SHARED_S, error
+            raise
+        self._failures.pop(exchange, None)
+        usable = {
+            _cache_key(exchange, symbol): quote for symbol, quote in quotes.items() if self._price(quote) is not None
+        }
+        if self._settings.pricing_use_cache:
+            expires_at = self._clock() + self._settings.pricing_ttl
+            self._quotes.update({key: (expires_at, quote) for key, quote in usable.items()})
+            self._cache.put_many({key: _QUOTES.dump_json(quote).decode() for key, quote in usable.items()}, expires_at)
+        return quotes
+
+    def _asked(self, exchange: str, symbols: Collection[str]) -> dict[str, Quote]:
+        adapter = self._public_adapter(exchange)
+        adapter.load_listings(list(self._market_rules.listings(exchange, symbols).values()))
+        return adapter.quotes(symbols)
+
+    def _price(self, quote: Quote) -> Decimal | None:
+        """The price that the settings ask for; None where the quote cannot be one."""
+        if any(number is not None and (not number.is_finite() or number <= 0) for number in asdict(quote).values()):
+            return None
+        if quote.bid is not None and quote.ask is not None and quote.bid > quote.ask:
+            return None
+        if self._settings.pricing_source == "last":
+            return quote.last
+        if quote.bid is None or quote.ask is None:
+            return None
+        with ExactArithmetic():
+            return (quote.bid + quote.ask) * _HALF
+
+
+def _cache_key(exchange: str, symbol: str) -> str:
+    return f"quote#{exchange}#{symbol}"

@@ -1,0 +1,60 @@
+"""A harness in which minutes pass, so that ticks may be quiet."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+from botbalance.store.decisions import Decision
+
+from tests.integration.trading.harness import TradingHarness
+from workbench.simulated_exchange.market import MINUTE_MS, Candle
+
+
+class MinuteByMinute:
+    """Candles of the harness's own minutes; prices move where a test moves them."""
+
+    candle_ms = MINUTE_MS
+    start_ms = 0
+
+    def __init__(self) -> None:
+        self.now = 0
+
+    def next_candles(self, last_prices: Mapping[str, Decimal]) -> Mapping[str, Candle]:
+        opens_at = (self.now - self.now % 60) * 1000
+        return {
+            symbol: Candle(opens_at, price, price, price, price, Decimal(0)) for symbol, price in last_prices.items()
+        }
+
+
+class NoTradeHarness:
+    """A harness in which quiet ticks are allowed."""
+
+    def __init__(self, harness: TradingHarness, minutes: MinuteByMinute) -> None:
+        self.harness, self._minutes = harness, minutes
+        self._next_minute()
+
+    def _next_minute(self) -> None:
+        self._minutes.now = self.harness.now
+        self.harness.market.advance()
+
+    def go_on(self, seconds: int, **prices: str) -> None:
+        """Let time pass, minute by minute, and then prices move."""
+        for _ in range(seconds // 30):
+            minute = self.harness.now // 60
+            self.harness.now += 30
+            if self.harness.now // 60 > minute:
+                self._next_minute()
+        self.move(**prices)
+
+    def move(self, **prices: str) -> None:
+        for asset, price in prices.items():
+            self.harness.market.set_price(f"{asset}USDT", Decimal(price))
+
+    def tick(self, seconds: int = 30, **prices: str) -> Decision:
+        """Go on, and let the deployed worker tick the user; returns what was logged."""
+        self.go_on(seconds, **prices)
+        assert self.harness.work(self.harness.message(self.harness.user)) == []
+        return self.harness.desk.decisions.get(self.harness.user, self.harness.now)
+
+    def lease_number(self) -> int:
+        with self.harness.lease() as lease:
+            return lease.number

@@ -1,0 +1,162 @@
+"""Accounts: a bounded number of connections, and never one with a key that was replaced."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import boto3
+import pytest
+from botbalance.accounts.exchange_clients import MOST_KEPT, Accounts
+from botbalance.accounts.rate_limits import RateLimits
+from botbalance.errors import NotFoundError, RateLimitedError
+from botbalance.exchange.adapter import ExchangeAdapter
+from botbalance.exchange.ccxt_adapter import CcxtAdapter
+from botbalance.store.cache import CacheTable
+from botbalance.store.credentials import CredentialsTable, ExchangeKey
+from moto import mock_aws
+
+from workbench.aws.template import read_template
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+NOW = 1_700_000_000
+
+
+@pytest.fixture
+def credentials(client: "DynamoDBClient") -> Iterator[CredentialsTable]:
+    properties = read_template().resources("AWS::DynamoDB::Table")["CredentialsTable"]
+    with mock_aws():
+        wanted = {name: properties[name] for name in ("AttributeDefinitions", "KeySchema", "BillingMode")}
+        client.create_table(TableName="credentials", **wanted)
+        kms = boto3.client("kms", region_name="us-east-1")
+        yield CredentialsTable(client, "credentials", kms, kms.create_key()["KeyMetadata"]["KeyId"])
+        kms.close()
+
+
+class Connections:
+    """Makes real adapters, and remembers with which keys."""
+
+    def __init__(self) -> None:
+        self.keys: list[str] = []
+        self._made: list[CcxtAdapter] = []
+
+    def connect(self, exchange: str, _user_id: str, key: ExchangeKey) -> ExchangeAdapter:
+        adapter = CcxtAdapter(exchange, api_key=key.api_key, secret=key.secret, base_url="http://127.0.0.1:1")
+        self.keys.append(key.api_key)
+        self._made.append(adapter)
+        return adapter
+
+    def close(self) -> None:
+        for adapter in self._made:
+            adapter.close()
+
+
+@pytest.fixture
+def connections() -> Iterator[Connections]:
+    made = Connections()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def limits(cache: CacheTable) -> RateLimits:
+    return RateLimits(cache, lambda: NOW)
+
+
+@pytest.fixture
+def accounts(credentials: CredentialsTable, limits: RateLimits, connections: Connections) -> Accounts:
+    return Accounts(credentials, limits, connections.connect)
+
+
+def save(credentials: CredentialsTable, user_id: str, api_key: str, exchange: str = "binance") -> None:
+    credentials.save(user_id, exchange, ExchangeKey(api_key, "secret"), NOW)
+
+
+def test_a_connection_is_kept(accounts: Accounts, credentials: CredentialsTable, connections: Connections) -> None:
+    save(credentials, "alice", "key-1")
+    assert accounts.of("alice", "binance") is accounts.of("alice", "binance")
+    assert connections.keys == ["key-1"]
+
+
+def test_users_and_exchanges_have_connections_of_their_own(accounts: Accounts, credentials: CredentialsTable) -> None:
+    save(credentials, "alice", "key-1")
+    save(credentials, "bob", "key-1")
+    save(credentials, "alice", "key-1", "kraken")
+    found = [accounts.of("alice", "binance"), accounts.of("bob", "binance"), accounts.of("alice", "kraken")]
+    assert len({id(one) for one in found}) == 3
+
+
+@pytest.mark.parametrize("new", ["another-key", "key-with-the-same-end-1", "key-1"])
+def test_a_replaced_key_is_used_from_the_next_request_on(
+    accounts: Accounts, credentials: CredentialsTable, connections: Connections, new: str
+) -> None:
+    save(credentials, "alice", "key-1")
+    old = accounts.of("alice", "binance")
+    save(credentials, "alice", new)
+    assert accounts.of("alice", "binance") is not old
+    assert connections.keys == ["key-1", new]
+
+
+def test_a_deleted_key_is_not_used_any_more(accounts: Accounts, credentials: CredentialsTable) -> None:
+    save(credentials, "alice", "key-1")
+    accounts.of("alice", "binance")
+    credentials.delete("alice", "binance")
+    with pytest.raises(NotFoundError, match="binance"):
+        accounts.of("alice", "binance")
+
+
+def test_no_more_connections_are_kept_than_agreed_and_the_least_used_goes_first(
+    accounts: Accounts, credentials: CredentialsTable, connections: Connections, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("botbalance.accounts.exchange_clients.MOST_KEPT", 2)
+    assert MOST_KEPT == 2048
+    for user in ("alice", "bob", "carol"):
+        save(credentials, user, f"key-of-{user}")
+    for user in ("alice", "bob", "alice", "carol"):
+        accounts.of(user, "binance")
+    connections.keys.clear()
+    accounts.of("alice", "binance")
+    accounts.of("carol", "binance")
+    assert connections.keys == []
+    accounts.of("bob", "binance")
+    assert connections.keys == ["key-of-bob"]
+
+
+def test_a_key_that_is_limited_is_not_even_decrypted(
+    credentials: CredentialsTable, cache: CacheTable, connections: Connections
+) -> None:
+    save(credentials, "alice", "key-1")
+    save(credentials, "bob", "key-2")
+    limits = RateLimits(cache, lambda: NOW)
+    limits.of("binance", "alice").limited(60, whole_host=False)
+    accounts = Accounts(credentials, RateLimits(cache, lambda: NOW), connections.connect)  # another process
+    with pytest.raises(RateLimitedError, match="60"):
+        accounts.of("alice", "binance")
+    accounts.of("bob", "binance")
+    assert connections.keys == ["key-2"]
+
+
+def test_many_keys_are_read_at_once(accounts: Accounts, credentials: CredentialsTable) -> None:
+    save(credentials, "alice", "key-1")
+    save(credentials, "bob", "key-2")
+    owners = [("alice", "binance"), ("bob", "binance"), ("carol", "binance")]
+    keys = accounts.keys_of(owners)
+    assert sorted(keys) == [("alice", "binance"), ("bob", "binance")]
+    assert accounts.with_key(*owners[0], keys[owners[0]]) is accounts.of("alice", "binance")
+    with pytest.raises(NotFoundError, match="binance"):
+        accounts.with_key(*owners[2], keys.get(owners[2]))
+
+
+def test_with_reads_stopped_there_is_a_connection_to_cancel_with_and_with_all_stopped_none(
+    accounts: Accounts, credentials: CredentialsTable, limits: RateLimits, connections: Connections
+) -> None:
+    save(credentials, "alice", "key-1")
+    anybody = limits.of("binance", None)
+    with anybody.request(sends=True):
+        anybody.used(4800)
+    accounts.of("alice", "binance")
+    assert connections.keys == ["key-1"]
+    with anybody.request(sends=True):
+        anybody.used(5700)
+    with pytest.raises(RateLimitedError, match="no requests"):
+        accounts.of("alice", "binance")

@@ -1,0 +1,70 @@
+"""MarketRulesService: one download of an exchange's markets serves everybody for a while."""
+
+import pytest
+from botbalance.errors import InvalidRequestError, TransientError
+
+from tests.integration.exchange.simulated import Exchange, Fault
+from tests.unit.market_data.conftest import Clock, Process, StartProcess
+
+INFO = ("GET", "/api/v3/exchangeInfo")
+TTL = 3_600
+
+
+def test_markets_are_downloaded_once(process: Process, exchange: Exchange) -> None:
+    first = process.rules.listings("binance", ["BTCUSDT"])
+    assert process.rules.listings("binance", ["BTCUSDT"]) == first
+    assert exchange.api.count(*INFO) == 1
+
+
+def test_another_process_takes_them_from_the_shared_cache(start_process: StartProcess, exchange: Exchange) -> None:
+    first = start_process().rules.listings("binance", ["BTCUSDT", "ETHUSDT"])
+    assert start_process().rules.listings("binance", ["ETHUSDT", "BTCUSDT"]) == first
+    assert exchange.api.count(*INFO) == 1
+
+
+def test_only_what_is_missing_is_downloaded(process: Process, exchange: Exchange) -> None:
+    process.rules.listings("binance", ["BTCUSDT"])
+    assert process.rules.listings("binance", ["BTCUSDT", "ETHUSDT"]).keys() == {"BTCUSDT", "ETHUSDT"}
+    assert exchange.api.count(*INFO) == 2
+
+
+def test_rules_are_downloaded_again_after_their_ttl(process: Process, exchange: Exchange, clock: Clock) -> None:
+    assert process.rules.listings("binance", ["BTCUSDT"])["BTCUSDT"].rules.trading
+    exchange.market.halt("BTCUSDT")
+    clock.now += TTL - 1
+    assert process.rules.listings("binance", ["BTCUSDT"])["BTCUSDT"].rules.trading
+    clock.now += 1
+    assert not process.rules.listings("binance", ["BTCUSDT"])["BTCUSDT"].rules.trading
+
+
+def test_rules_from_the_shared_cache_do_not_get_a_second_life(
+    start_process: StartProcess, exchange: Exchange, clock: Clock
+) -> None:
+    start_process().rules.listings("binance", ["BTCUSDT"])
+    exchange.market.halt("BTCUSDT")
+    another = start_process().rules
+    clock.now += TTL - 1
+    another.listings("binance", ["BTCUSDT"])
+    clock.now += 1
+    assert not another.listings("binance", ["BTCUSDT"])["BTCUSDT"].rules.trading
+
+
+def test_all_unknown_markets_are_named(process: Process) -> None:
+    with pytest.raises(InvalidRequestError) as raised:
+        process.rules.listings("binance", ["NOSUCHUSDT", "BTCUSDT", "GONEUSDT"])
+    assert raised.value.code == "unknown_market"
+    assert "NOSUCHUSDT, GONEUSDT" in str(raised.value)
+    assert "BTCUSDT" not in str(raised.value)
+
+
+def test_a_garbage_answer_is_not_an_exchange_without_markets(process: Process, exchange: Exchange) -> None:
+    exchange.api.faults[INFO] = Fault.body("{}")
+    with pytest.raises(TransientError):
+        process.rules.listings("binance", ["BTCUSDT"])
+    exchange.api.faults.clear()
+    assert process.rules.listings("binance", ["BTCUSDT"]).keys() == {"BTCUSDT"}
+
+
+def test_no_markets_are_no_request(process: Process, exchange: Exchange) -> None:
+    assert process.rules.listings("binance", []) == {}
+    assert exchange.api.requests == []

@@ -1,0 +1,1 @@
+"""Compares what was done with what should have been done."""

@@ -1,0 +1,101 @@
+"""Computes logged decisions again with today's engine. A decision carries everything that takes."""
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+from botbalance import engine
+from botbalance.engine import Balance, MarketRules, RestingOrder, StrategyConfig, evaluate, review_resting_orders
+from botbalance.errors import InvalidRequestError
+from botbalance.store.decisions import Decision
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import to_jsonable_python
+
+
+class Inputs(BaseModel):
+    """What the engine was given, under its parameters' names; money in a decision is strings."""
+
+    model_config = ConfigDict(frozen=True)
+
+    current_balances: dict[str, Balance]
+    target_allocations: dict[str, Decimal]
+    market_prices: dict[str, Decimal]
+    strategy_config: StrategyConfig
+    market_rules: dict[str, MarketRules]
+    active_symbols: list[str]
+    open_orders: list[RestingOrder]
+    now: int
+
+
+class Replay(BaseModel):
+    """A decision computed again. ``differences`` are lines of ``where: logged → today``, none where nothing differs."""
+
+    model_config = ConfigDict(frozen=True)
+
+    user_id: str
+    ts_tick: int
+    outcome: str
+    reason: str | None
+    engine_then: str
+    engine_today: str
+    differences: list[str]
+
+
+def read_decision(document: str | dict[str, Any]) -> Decision:
+    """A decision as the API answers it, as text or read already; raises InvalidRequestError for anything else."""
+    try:
+        if isinstance(document, str):
+            return Decision.model_validate_json(document)
+        return Decision.model_validate(document)
+    except ValidationError as error:
+        found = error.errors()[0]
+        where = ".".join(map(str, found["loc"])) or "the document"
+        raise InvalidRequestError(
+            "decision", f"{where}: {found['msg']}; expected a decision as the API answers it"
+        ) from None
+
+
+def replay(decision: Decision) -> Replay:
+    """Compute ``decision`` again; one that was skipped had no inputs, and so has nothing to differ in.
+
+    Raises InvalidRequestError for inputs that are not such as a decision logs.
+    """
+    return Replay(
+        user_id=decision.user_id,
+        ts_tick=decision.ts_tick,
+        outcome=decision.outcome,
+        reason=decision.reason,
+        engine_then=decision.engine_version,
+        engine_today=engine.VERSION,
+        differences=[] if decision.inputs is None else _differences(decision, decision.inputs),
+    )
+
+
+def _differences(decision: Decision, logged_inputs: dict[str, Any]) -> list[str]:
+    try:
+        inputs = Inputs.model_validate(logged_inputs)
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, found['loc']))}: {found['msg']}" for found in error.errors())
+        raise InvalidRequestError("decision_inputs", f"inputs are not those of a decision: {wrong}") from None
+    evaluation = evaluate(
+        inputs.current_balances,
+        inputs.target_allocations,
+        inputs.market_prices,
+        inputs.strategy_config,
+        market_rules=inputs.market_rules,
+        active_symbols=inputs.active_symbols,
+    )
+    cancels = review_resting_orders(inputs.open_orders, evaluation, inputs.strategy_config, inputs.now)
+    logged = {"evaluation": decision.evaluation, "canceled": decision.canceled}
+    return list(_compare("", logged, to_jsonable_python({"evaluation": evaluation, "canceled": cancels})))
+
+
+def _compare(where: str, logged: Any, today: Any) -> Iterator[str]:
+    if isinstance(logged, dict) and isinstance(today, dict):
+        for name in sorted(logged.keys() | today.keys()):
+            yield from _compare(f"{where}.{name}".lstrip("."), logged.get(name), today.get(name))
+    elif isinstance(logged, list) and isinstance(today, list) and len(logged) == len(today):
+        for index, (before, now) in enumerate(zip(logged, today, strict=True)):
+            yield from _compare(f"{where}[{index}]", before, now)
+    elif logged != today:
+        yield f"{where}: {logged} → {today}"

@@ -1,0 +1,46 @@
+"""Builds the functions and the layers that they run on, as `sam build` does, for this machine or for Lambda's."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+HANDLERS = ("plan.app", "execute.app", "account.app", "openapi.app", "tick.dispatch", "tick.work")
+"""The modules that Lambda imports, one a function."""
+_GOALS = {
+    "layers/engine": ("build-EngineLayer", "."),
+    "layers/vendor": ("build-VendorLayer", "."),
+    "functions": ("build-Functions", "functions"),
+}
+"""By room: what to make of it, and where that goes."""
+
+
+def find_uv() -> Path | None:
+    """The package installer that layers are built with; None where it is not at hand."""
+    found = shutil.which("uv", path=f"{ROOT / '.bootstrap/bin'}{os.pathsep}{os.environ['PATH']}")
+    return None if found is None else Path(found)
+
+
+def build_application(uv: Path, architecture: str, target: Path) -> list[Path]:
+    """Build all for ``architecture`` (``arm64`` or ``x86_64``) in ``target``; returns what belongs on Python's path.
+
+    That is the functions' code and both layers, merged as in Lambda's ``/opt/python``.
+
+    Raises CalledProcessError where that fails.
+    """
+    environment = os.environ | {
+        "PATH": f"{uv.parent}{os.pathsep}{os.environ['PATH']}",
+        "ARCHITECTURE": architecture,
+    }
+    for room, (goal, part) in _GOALS.items():
+        artifacts = target / part
+        artifacts.mkdir(parents=True, exist_ok=True)
+        with (
+            tempfile.TemporaryDirectory() as elsewhere
+        ):  # as SAM does it, where the project's settings are out of sight
+            copied = shutil.copytree(ROOT / room, Path(elsewhere) / "room")
+            command = ["make", "--silent", "-C", str(copied), goal]
+            subprocess.run(command, env=environment | {"ARTIFACTS_DIR": str(artifacts)}, check=True)  # noqa: S603
+    return [target / "functions", target / "python"]

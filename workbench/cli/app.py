@@ -1,0 +1,454 @@
+"""The command line: run the whole product on one machine, or ask a running one."""
+
+import json
+import math
+import sys
+import time
+from collections.abc import Callable
+from enum import StrEnum
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+from botbalance.engine import InvalidInputError
+from botbalance.errors import BotBalanceError, InvalidRequestError, SettingsError
+from pydantic_core import to_jsonable_python
+from rich.console import Console, RenderableType
+from rich.progress import Progress
+
+from workbench.aws.emulator import LOOPBACK
+from workbench.candles.errors import CandleFileError
+from workbench.cli.api_client import ApiClient
+from workbench.cli.tables import (
+    backtest_table,
+    check_table,
+    cost_table,
+    decisions_table,
+    execution_table,
+    plan_table,
+    replay_table,
+    search_table,
+    soak_table,
+)
+
+if TYPE_CHECKING:
+    from workbench.backtest.backtest import BacktestFiles
+
+DEFAULT_PORT = 8787
+EXCHANGE_PORT = 8788
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Keeps a crypto portfolio at its target shares with limit orders.",
+)
+
+candle_files = typer.Typer(no_args_is_help=True, help="Recorded candles.")
+app.add_typer(candle_files, name="candles")
+
+
+class BandPct(StrEnum):
+    """Bands for which it was measured how often there is something to do."""
+
+    HALF = "0.5"
+    ONE = "1"
+
+
+class DecisionLog(StrEnum):
+    """Which ticks are logged."""
+
+    EVERY = "every"
+    CHANGES = "changes"
+
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+Url = Annotated[str, typer.Option(help="Where the API answers.")]
+Token = Annotated[str | None, typer.Option(help="The bearer token; on one machine, a user's name.")]
+Seed = Annotated[int, typer.Option(help="Of the random prices and partial fills.")]
+Candles = Annotated[Path | None, typer.Option(help="A folder of recorded candles, in place of random prices.")]
+Speed = Annotated[int, typer.Option(min=1, max=10_000, help="Candles that pass with each tick.")]
+StrategyFile = Annotated[Path | None, typer.Option(help="A JSON file with targets and parameters.")]
+FreezePrices = Annotated[bool, typer.Option("--freeze-prices", help="Let no price move.")]
+CandlesFolder = Annotated[
+    Path, typer.Option("--candles", help="A folder of recorded candles, a file a pair: BTCUSDT.csv, .csv.gz, .parquet.")
+]
+HistoryStrategy = Annotated[Path, typer.Option("--strategy", help="A JSON file with targets and parameters.")]
+Values = Annotated[str | None, typer.Option(help="Values to try: 0.5,1,2.")]
+Start = Annotated[str | None, typer.Option(help="Leave out what is before: 2018-01-31, or a time, in UTC.")]
+End = Annotated[str | None, typer.Option(help="Leave out what is after.")]
+FeePct = Annotated[str, typer.Option(help="The maker's fee, in percent of what is traded.")]
+Rules = Annotated[Path | None, typer.Option(help="A JSON file with the markets' rules, by pair; else plausible ones.")]
+RulesOf = Annotated[str | None, typer.Option(help="The exchange to ask for its rules, once; they are kept.")]
+StartBalances = Annotated[
+    Path | None, typer.Option(help="A JSON file with what to start with, by asset; else a portfolio on its targets.")
+]
+StartNav = Annotated[str, typer.Option(help="What a portfolio that is not given is worth at the start, in quote.")]
+_OF_THE_MARKET = ("seed", "candles", "speed", "strategy", "freeze_prices")
+_WIDTH_OF_A_PIPE = 120
+LOCAL_URL = f"http://127.0.0.1:{DEFAULT_PORT}"
+
+
+@app.command()
+def local(
+    context: typer.Context,
+    port: Annotated[
+        int, typer.Option(min=0, max=65_535, help="The API's port; 0 takes any that is free.")
+    ] = DEFAULT_PORT,
+    tick_seconds: Annotated[float, typer.Option(min=0, max=3_600, help="Seconds between ticks; 0: no wait.")] = 30,
+    ticks: Annotated[int | None, typer.Option(min=1, help="Stop after so many ticks.")] = None,
+    seed: Seed = 0,
+    candles: Candles = None,
+    speed: Speed = 1,
+    strategy: StrategyFile = None,
+    freeze_prices: FreezePrices = False,
+    dynamodb: Annotated[str | None, typer.Option(help="Another DynamoDB than the embedded one, by URL.")] = None,
+    exchange: Annotated[
+        str | None,
+        typer.Option(help="A running `botbalance exchange`, by URL; to go on where a run ended, keep --dynamodb too."),
+    ] = None,
+    listen: Annotated[
+        str, typer.Option(help="The address at which the exchange and the AWS services listen; not the API.")
+    ] = LOOPBACK,
+    sam_environment: Annotated[
+        Path | None,
+        typer.Option(help="Write a file for `sam local … --env-vars FILE`, whose functions then work on all of this."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Run everything here: a simulated exchange, the API, and the autopilot."""
+    # Imported late, because the embedded services take seconds to import and the other commands need none.
+    from workbench.local.run import RunLimits, run  # noqa: PLC0415
+    from workbench.local.stack import Options  # noqa: PLC0415
+
+    if not math.isfinite(tick_seconds):
+        raise InvalidRequestError("tick_seconds", f"--tick-seconds is {tick_seconds}, expected a number from 0 to 3600")
+    if exchange is not None:
+        _refuse_market_options(context)
+    _require_address(listen)
+    options = Options(
+        port=port,
+        seed=seed,
+        candles=candles,
+        speed=speed,
+        strategy=strategy,
+        freeze_prices=freeze_prices,
+        dynamodb=dynamodb,
+        exchange=exchange,
+        listen=listen,
+        sam_environment=sam_environment,
+    )
+    if not run(
+        options,
+        RunLimits(tick_seconds, ticks),
+        Console(highlight=False, soft_wrap=not sys.stdout.isatty()),
+        as_json=as_json,
+    ):
+        raise typer.Exit(1)
+
+
+@app.command(name="exchange")
+def exchange_alone(
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="Its port; 0 takes any that is free.")] = EXCHANGE_PORT,
+    seed: Seed = 0,
+    candles: Candles = None,
+    speed: Speed = 1,
+    strategy: StrategyFile = None,
+    freeze_prices: FreezePrices = False,
+) -> None:
+    """Run only the simulated exchange, for `botbalance local --exchange`, which may then end and start again."""
+    from workbench.simulated_exchange.simulation import Simulation  # noqa: PLC0415
+    from workbench.simulated_exchange.standalone import serve  # noqa: PLC0415
+
+    simulation = Simulation(seed=seed, candles=candles, speed=speed, strategy=strategy, freeze_prices=freeze_prices)
+    serve(simulation, port, typer.echo)
+
+
+@app.command()
+def plan(url: Url = LOCAL_URL, token: Token = None, as_json: Json = False) -> None:
+    """Show what would be traded now; nothing is."""
+    answer = ApiClient(url, token).get("/api/me/strategies/rebalance/plan/")
+    _show(answer, plan_table, as_json=as_json)
+
+
+@app.command()
+def execute(url: Url = LOCAL_URL, token: Token = None, as_json: Json = False) -> None:
+    """Decide now and place the orders; refused while the autopilot is on."""
+    answer = ApiClient(url, token).post("/api/me/strategies/rebalance/execute/")
+    _show(answer, execution_table, as_json=as_json)
+
+
+@app.command()
+def doctor(url: Url = LOCAL_URL, token: Token = None, as_json: Json = False) -> None:
+    """Check whether the account is ready for the autopilot, and say what to do where it is not."""
+    answer = ApiClient(url, token).get("/api/me/exchange/check/")
+    _show(answer, check_table, as_json=as_json)
+    if not answer["ready"]:
+        raise typer.Exit(1)
+
+
+@app.command()
+def tick(url: Url = LOCAL_URL, token: Token = None, as_json: Json = False) -> None:
+    """Run the autopilot once, now, and show its decision; only `botbalance local` can."""
+    client = ApiClient(url, token)
+    ts_tick = client.post("/local/tick")["ts_tick"]
+    answer = client.get("/api/me/decisions/?limit=1")
+    if [decision["ts_tick"] for decision in answer["decisions"]] != [ts_tick]:
+        raise InvalidRequestError("nothing_decided", "nothing was decided: this user's autopilot is off")
+    _show(answer, lambda found: decisions_table(found["decisions"], "decision"), as_json=as_json)
+
+
+@app.command(name="replay")
+def replay_decision(
+    decision: Annotated[Path | None, typer.Argument(help="A decision's JSON, as GET decisions/TICK/ answers.")] = None,
+    tick: Annotated[
+        int | None, typer.Option(min=0, help="In place of a file: the decision's tick, from --url.")
+    ] = None,
+    url: Url = LOCAL_URL,
+    token: Token = None,
+    as_json: Json = False,
+) -> None:
+    """Compute a logged decision again with today's engine, and show in what it differs, if in anything."""
+    from workbench.audit.replay import read_decision, replay  # noqa: PLC0415
+
+    if (decision is None) == (tick is None):
+        raise InvalidRequestError("replay", "expected a file with a decision, or --tick, and not both")
+    logged = ApiClient(url, token).get(f"/api/me/decisions/{tick}/") if decision is None else decision.read_text()
+    result = replay(read_decision(logged))
+    _show(result.model_dump(), replay_table, as_json=as_json)
+    if result.differences:
+        raise typer.Exit(1)
+
+
+@app.command()
+def backtest(
+    candles: CandlesFolder,
+    strategy: HistoryStrategy,
+    start: Start = None,
+    end: End = None,
+    fee_pct: FeePct = "0.1",
+    rules: Rules = None,
+    rules_of: RulesOf = None,
+    balances: StartBalances = None,
+    nav: StartNav = "10000",
+    report: Annotated[Path | None, typer.Option(help="Write a report to this HTML file, with pictures.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Try a strategy on recorded candles: what it would have done, against holding."""
+    from workbench.backtest.backtest import as_document, prepare, run  # noqa: PLC0415 - numpy and arrow take a while
+    from workbench.backtest.report import render_report  # noqa: PLC0415
+
+    if report is not None and not report.absolute().parent.is_dir():  # rather now than after a long run
+        raise InvalidRequestError("report", f"--report is {report}, expected a file in a folder that exists")
+    prepared = prepare(_history(candles, strategy, start, end, fee_pct, rules, rules_of, balances, nav))
+    with _progress() as bar:
+        task = bar.add_task("candles", total=len(prepared.timeline))
+        result = run(prepared, lambda done: bar.update(task, completed=done))
+    if report is not None:
+        report.write_text(render_report(result), "utf-8")
+    _show(as_document(result), backtest_table, as_json=as_json)
+
+
+@app.command()
+def optimize(
+    candles: CandlesFolder,
+    strategy: HistoryStrategy,
+    size: Values = None,
+    step: Values = None,
+    band: Values = None,
+    draws: Annotated[
+        int | None, typer.Option("--random", min=2, max=100_000, help="Draw so many between the values, not a grid.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of what is drawn.")] = 0,
+    folds: Annotated[int, typer.Option(min=1, max=100, help="Steps forward; one stretch more than that.")] = 4,
+    start: Start = None,
+    end: End = None,
+    fee_pct: FeePct = "0.1",
+    rules: Rules = None,
+    rules_of: RulesOf = None,
+    nav: StartNav = "10000",
+    as_json: Json = False,
+) -> None:
+    """Search order size, step and band on recorded candles, and see whether what was best stays so.
+
+    Values are given as 0.5,1,2: size and step in percent, the band in quote. Those that are not given are half, once
+    and twice the strategy's own.
+    """
+    from workbench.backtest.optimize import drawn, grid, ranges_around, search  # noqa: PLC0415
+
+    files = _history(candles, strategy, start, end, fee_pct, rules, rules_of, None, nav)
+    ranges = ranges_around(files.strategy, size, step, band)
+    combinations = grid(ranges) if draws is None else drawn(ranges, draws, seed)
+    with _progress() as bar:
+        task = bar.add_task("backtests", total=len(combinations) * (folds + 1))
+        found = search(
+            files, combinations, folds, on_grid=draws is None, on_progress=lambda done: bar.update(task, completed=done)
+        )
+    _show(to_jsonable_python(found), search_table, as_json=as_json)
+
+
+@candle_files.command()
+def fetch(
+    folder: Annotated[Path, typer.Argument(help="Where to put the files, one a pair.")],
+    pairs: Annotated[list[str], typer.Argument(help="BTC/USDT ETH/USDT ...")],
+    start: Annotated[str, typer.Option(help="The first day: 2024-01-01, or a time, in UTC.")],
+    end: Annotated[str | None, typer.Option(help="Not after that; now where not given.")] = None,
+    source: Annotated[str, typer.Option("--exchange", help="Any that ccxt knows.")] = "binance",
+    timeframe: Annotated[str, typer.Option(help="The length of a candle: 1m, 5m, 1h, 1d.")] = "1m",
+    base_url: Annotated[str | None, typer.Option(help="A simulated exchange's address, in place of its own.")] = None,
+) -> None:
+    """Download candles, and go on where an earlier download ended."""
+    from workbench.backtest.inputs import moment  # noqa: PLC0415
+    from workbench.candles.download import fetch_candles  # noqa: PLC0415
+
+    start_ms = moment(start, "--start")
+    end_ms = int(time.time() * 1000) if end is None else moment(end, "--end")
+
+    def download(pair: str) -> Path:
+        with _progress() as bar:
+            task = bar.add_task(pair, total=None)
+            return fetch_candles(
+                source,
+                pair,
+                timeframe,
+                start_ms,
+                end_ms,
+                folder,
+                on_progress=lambda done, total: bar.update(task, completed=done, total=total),
+                base_url=base_url,
+            )
+
+    for pair in pairs:
+        typer.echo(download(pair))
+
+
+@app.command()
+def cost(
+    users: Annotated[
+        list[int] | None, typer.Option(min=1, max=100_000_000, help="How many; several for a line each.")
+    ] = None,
+    band_pct: Annotated[BandPct, typer.Option("--band", help="Their band, in percent of NAV.")] = BandPct.ONE,
+    decision_log: Annotated[
+        DecisionLog, typer.Option("--log", help="DECISION_LOG, as the functions have it.")
+    ] = DecisionLog.CHANGES,
+    as_json: Json = False,
+) -> None:
+    """Estimate a month's cost on AWS, from counted use and list prices."""
+    from workbench.aws.cost import ACTIVITY, PRICES, cost_of  # noqa: PLC0415
+    from workbench.aws.template import read_template  # noqa: PLC0415
+
+    template = read_template()
+    costs = [
+        cost_of(number, decision_log.value, ACTIVITY[band_pct], template)
+        for number in users or (1, 1_000, 100_000, 1_000_000)
+    ]
+    lines = [to_jsonable_python(one) | {"total": one.total, "per_user": one.per_user} for one in costs]
+    _show(to_jsonable_python({"costs": lines, "prices": PRICES}), cost_table, as_json=as_json)
+
+
+@app.command()
+def soak(
+    users: Annotated[int, typer.Option(min=1, max=10_000, help="How many users.")] = 20,
+    ticks: Annotated[int, typer.Option(min=1, help="How many ticks, and a few more without faults.")] = 300,
+    faults: Annotated[str, typer.Option(help="all, none, or some of the kinds: NAME,NAME.")] = "all",
+    seed: Annotated[int, typer.Option(help="Of the users, the prices and the faults.")] = 0,
+    workers: Annotated[int, typer.Option(min=1, max=16, help="Worker processes at once.")] = 2,
+    dynamodb: Annotated[str | None, typer.Option(help="Another DynamoDB than the embedded one, by URL.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Tick many users while everything fails that can, then compare the exchange's books with ours."""
+    from workbench.soak.run import Options, Soak, faults_named  # noqa: PLC0415
+
+    options = Options(users, ticks, faults_named(faults), seed, dynamodb, workers)
+    with _progress() as bar:
+        task = bar.add_task("ticks", total=ticks)
+        result = Soak(options).run(lambda done: bar.update(task, completed=done))
+    _show(result.model_dump(), soak_table, as_json=as_json)
+    if not result.clean:
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    """Entry point: every failure that a user can mend is one line, and no traceback."""
+    try:
+        status = app(standalone_mode=False)
+    except typer.TyperException as error:
+        if not error.format_message():  # without arguments the help was shown already
+            sys.exit(2)
+        _fail(error.format_message(), 2)
+    except (typer.Abort, KeyboardInterrupt):
+        sys.exit(130)
+    except (BotBalanceError, SettingsError, InvalidInputError, CandleFileError) as error:
+        _fail(str(error), 2)
+    except OSError as error:
+        _fail(str(error), 1)
+    sys.exit(status)
+
+
+def _require_address(listen: str) -> None:
+    try:
+        ip_address(listen)
+    except ValueError:
+        raise InvalidRequestError(
+            "listen", f"--listen is {listen!r}, expected an address of this machine: 127.0.0.1"
+        ) from None
+
+
+def _refuse_market_options(context: typer.Context) -> None:
+    for name in _OF_THE_MARKET:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name != "DEFAULT":
+            option = f"--{name.replace('_', '-')}"
+            raise InvalidRequestError(
+                "option_of_the_exchange", f"{option} is the market's: give it to botbalance exchange"
+            )
+
+
+def _progress() -> Progress:
+    return Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
+
+
+def _history(
+    candles: Path,
+    strategy: Path,
+    start: str | None,
+    end: str | None,
+    fee_pct: str,
+    rules: Path | None,
+    rules_of: str | None,
+    balances: Path | None,
+    nav: str,
+) -> "BacktestFiles":
+    """Where a trial on history takes everything from, its numbers read."""
+    from workbench.backtest.backtest import BacktestFiles  # noqa: PLC0415
+    from workbench.backtest.inputs import moment, number  # noqa: PLC0415
+
+    return BacktestFiles(
+        candles=candles,
+        strategy=strategy,
+        start_ms=None if start is None else moment(start, "--start"),
+        end_ms=None if end is None else moment(end, "--end"),
+        fee_pct=number(fee_pct, "--fee-pct"),
+        rules=rules,
+        rules_of=rules_of,
+        balances=balances,
+        worth=number(nav, "--nav"),
+    )
+
+
+def _show(answer: Any, as_table: Callable[[Any], RenderableType], *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(answer))
+        return
+    try:
+        table = as_table(answer)
+    except (LookupError, TypeError, ValueError, ArithmeticError):
+        raise InvalidRequestError("not_an_api", "--url answers, but not as this API does") from None
+    Console().print(table)
+
+
+def _fail(message: str, status: int) -> NoReturn:
+    one_line = " ".join(message.split())
+    typer.echo(f"botbalance: {one_line}", err=True)
+    sys.exit(status)

@@ -1,0 +1,220 @@
+"""Runs the stack tick by tick, shows it, and sums it up."""
+
+import json
+import math
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count
+from threading import Event
+from types import FrameType
+from typing import Any
+
+import typer
+from botbalance import bootstrap
+from botbalance.api.decision_schemas import DecisionView
+from botbalance.api.order_schemas import OrderView
+from botbalance.api.portfolio_schemas import PlanView
+from botbalance.engine import InvalidInputError
+from botbalance.errors import BotBalanceError
+from botbalance.log import logger
+from botbalance.store.orders import OrderStatus
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from workbench.cli.tables import amount, decisions_table, orders_table, percent, plan_table
+from workbench.local.api_gateway import DEMO_USER, SWAGGER_PATH
+from workbench.local.stack import Options, PortfolioStatus, Stack
+from workbench.simulated_exchange.recorded_candles import OutOfCandlesError
+
+_LAST_DECISIONS = 6
+_NOT_TO_BE_TOLD = (BotBalanceError, InvalidInputError)
+"""What is raised where there is no portfolio to show: its owner may have taken the strategy or the key away."""
+_SAME_MOMENT_S = 1
+_RESTING = (OrderStatus.PENDING, OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED)
+
+
+@dataclass(frozen=True, slots=True)
+class RunLimits:
+    """How long to run: ``ticks`` None means until it is stopped; ``tick_seconds`` 0 means as fast as it goes."""
+
+    tick_seconds: float
+    ticks: int | None
+
+
+def run(options: Options, pace: RunLimits, console: Console, *, as_json: bool) -> bool:
+    """Run until the ticks are done, the candles have run out or somebody stops it; True where the books agree.
+
+    In a terminal the view is redrawn with every tick; elsewhere each tick is a line. Ctrl-C and a polite kill let
+    the tick under way end first, so that no order is left half placed.
+    """
+    live = console.is_terminal and not as_json
+    logger.setLevel("ERROR" if live else "WARNING")
+    with _stop_on_signals() as stopped, Stack(options) as stack:
+        start = stack.standing()
+        if not as_json:
+            print_banner(console, stack)
+        ticks = 0
+        try:
+            with Live(console=console, auto_refresh=False, screen=False) if live else _no_view() as view:
+                for ticks in _ticks(stack, pace, stopped):
+                    if view is not None:
+                        view.update(_view(stack, start, ticks), refresh=True)
+                    elif ticks and not as_json:
+                        console.print(_line(stack, ticks))
+        except OutOfCandlesError as ended:
+            if not as_json:
+                console.print(f"The candles have run out: {ended}.")
+        if stopped.is_set() and not as_json:
+            console.print("Stopping.")
+        return _finish(stack, start, ticks, console, as_json=as_json)
+
+
+def _ticks(stack: Stack, pace: RunLimits, stopped: Event) -> Iterator[int]:
+    """Tick by tick until ``stopped``, the number of ticks done so far; first of all 0, before anything is traded."""
+    yield 0
+    due = time.monotonic()
+    for done in count(1) if pace.ticks is None else range(1, pace.ticks + 1):
+        due += pace.tick_seconds
+        if stopped.wait(max(0, due - time.monotonic())):
+            return
+        stack.tick()
+        yield done
+
+
+def _finish(stack: Stack, start: PortfolioStatus, ticks: int, console: Console, *, as_json: bool) -> bool:
+    differing = stack.book_differences()
+    try:
+        end = stack.standing()
+    except _NOT_TO_BE_TOLD as error:
+        if as_json:
+            told = {"ticks": ticks, "unavailable": str(error), "books_agree": not differing}
+            typer.echo(json.dumps(told | {"book_differences": differing}))
+        else:
+            console.print(f"{ticks} ticks. Where the portfolio stands cannot be told: {error}.")
+        return not differing
+    summary = {
+        "ticks": ticks,
+        "orders_placed": len([order for order in end.orders if order.status is not OrderStatus.REJECTED]),
+        "orders_filled": len(end.orders_in(OrderStatus.FILLED)),
+        "orders_open": len(end.orders_in(*_RESTING)),
+        "nav_start": _money(start.plan.evaluation.nav),
+        "nav_end": _money(end.plan.evaluation.nav),
+        "drift_start_pct": f"{start.plan.evaluation.drift_pct:.4f}",
+        "drift_end_pct": f"{end.plan.evaluation.drift_pct:.4f}",
+        "hold_quote": _money(end.hold_quote),
+        "bonus_quote": _money(end.bonus_quote),
+        "same_assets": _managed(start) == _managed(end),
+        "books_agree": not differing,
+        "book_differences": differing,
+    }
+    if as_json:
+        typer.echo(json.dumps(summary))
+    else:
+        print_summary(summary, console)
+    return not differing
+
+
+def _view(stack: Stack, start: PortfolioStatus, ticks: int) -> RenderableType:
+    title = Text(f"BotBalance · tick {ticks} · {stack.url} · Ctrl-C ends it", style="bold")
+    try:
+        now = stack.standing()
+    except _NOT_TO_BE_TOLD as error:
+        return Group(title, Text(f"Where the portfolio stands cannot be told: {error}", style="yellow"))
+    plan = PlanView.of(now.plan).model_dump(mode="json")
+    resting = [OrderView.model_validate(order).model_dump(mode="json") for order in now.orders_in(*_RESTING)]
+    page = bootstrap.services().desk.decisions.page(DEMO_USER, limit=_LAST_DECISIONS)
+    decisions = [DecisionView.of(decision).model_dump(mode="json") for decision in page.decisions]
+    return Group(
+        title,
+        plan_table(plan),
+        orders_table(resting, "resting orders"),
+        decisions_table(decisions, "last decisions"),
+        _against_holding(now, start),
+    )
+
+
+def _managed(standing: PortfolioStatus) -> set[str]:
+    return {row.asset for row in standing.plan.evaluation.rows}
+
+
+def _against_holding(now: PortfolioStatus, start: PortfolioStatus) -> Text:
+    quote = now.plan.strategy.quote_asset
+    return Text.assemble(
+        f"Started with {amount(str(start.plan.evaluation.nav))} {quote}; just holding would now be worth "
+        f"{amount(str(now.hold_quote))}. Rebalancing added ",
+        (f"{amount(str(now.bonus_quote))} {quote}", "green" if now.bonus_quote >= 0 else "red"),
+        f" with {len(now.orders_in(OrderStatus.FILLED))} filled orders.",
+    )
+
+
+def _line(stack: Stack, ticks: int) -> str:
+    try:
+        now = stack.standing()
+    except _NOT_TO_BE_TOLD as error:
+        return f"tick {ticks}: where the portfolio stands cannot be told: {error}"
+    evaluation = now.plan.evaluation
+    return (
+        f"tick {ticks}: NAV {amount(str(evaluation.nav))} {now.plan.strategy.quote_asset}, "
+        f"drift {percent(str(evaluation.drift_pct))}, {len(now.orders_in(*_RESTING))} resting, "
+        f"{len(now.orders_in(OrderStatus.FILLED))} filled, bonus {amount(str(now.bonus_quote))}"
+    )
+
+
+def print_banner(console: Console, stack: Stack) -> None:
+    console.print(f"BotBalance runs at {stack.url}, on a simulated exchange. Ctrl-C ends it.")
+    console.print(f"A page to try it on: {stack.url}{SWAGGER_PATH}")
+    console.print(f"Try: curl -s {stack.url}/api/me/strategies/rebalance/plan/")
+
+
+def print_summary(summary: dict[str, Any], console: Console) -> None:
+    console.print(
+        f"{summary['ticks']} ticks: {summary['orders_placed']} orders placed, {summary['orders_filled']} filled, "
+        f"{summary['orders_open']} open. Drift {percent(summary['drift_start_pct'])} → "
+        f"{percent(summary['drift_end_pct'])}. NAV {amount(summary['nav_start'])} → {amount(summary['nav_end'])}; "
+        f"just holding {amount(summary['hold_quote'])}, rebalancing {amount(summary['bonus_quote'])}.",
+        soft_wrap=True,
+    )
+    if not summary["same_assets"]:
+        console.print("The strategy's assets changed: NAV counts those of now, holding and rebalancing count all.")
+    if summary["books_agree"]:
+        console.print("The exchange's books and ours agree, order by order and fill by fill.")
+    for difference in summary["book_differences"]:
+        console.print(f"The books differ: {difference}", style="red")
+
+
+def _money(number: Any) -> str:
+    return f"{number.normalize():f}"
+
+
+@contextmanager
+def _no_view() -> Iterator[None]:
+    yield None
+
+
+@contextmanager
+def _stop_on_signals() -> Iterator[Event]:
+    """What Ctrl-C and a polite kill set; another one, a moment later, ends the run at once.
+
+    Not one in the same moment: a terminal and whatever started this both pass on the same Ctrl-C.
+    """
+    stopped = Event()
+    impatient_after = math.inf
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        nonlocal impatient_after
+        if time.monotonic() > impatient_after:
+            raise KeyboardInterrupt
+        if not stopped.is_set():
+            impatient_after = time.monotonic() + _SAME_MOMENT_S
+        stopped.set()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stopped
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

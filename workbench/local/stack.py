@@ -1,0 +1,272 @@
+"""The whole product on one machine: a simulated exchange, AWS's services, the API and the autopilot.
+
+The handlers, tables, queue and routes are the ones that are deployed; what calls them is here.
+"""
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from threading import Lock
+from types import TracebackType
+from typing import Any, Self
+
+from botbalance import bootstrap
+from botbalance.engine import hold_value, rebalancing_bonus
+from botbalance.errors import InvalidRequestError
+from botbalance.settings import read_settings
+from botbalance.store.credentials import ExchangeKey
+from botbalance.store.orders import Order, OrderStatus
+from botbalance.trading.plan import Plan, preview
+from botbalance.trading.strategy import change_strategy, switch_autopilot
+
+from workbench.audit.order_books import differences
+from workbench.aws.emulator import LOOPBACK
+from workbench.aws.resources import CREDENTIALS, LOCAL_SETTINGS, EmbeddedAws
+from workbench.aws.template import read_template
+from workbench.local.api_gateway import ALLOW_ORIGIN, DEMO_USER, ApiGateway
+from workbench.local.clock import ExchangeClock, tick_at
+from workbench.local.lambda_runtime import LambdaRuntime
+from workbench.simulated_exchange.binance_api import BinanceApi
+from workbench.simulated_exchange.control_api import ControlApi
+from workbench.simulated_exchange.control_client import ControlClient
+from workbench.simulated_exchange.market import Market
+from workbench.simulated_exchange.matching_engine import MatchingEngine
+from workbench.simulated_exchange.server import ExchangeServer
+from workbench.simulated_exchange.simulation import Simulation
+
+DEMO_KEY = ExchangeKey(api_key="demo-key-of-the-simulated-exchange", secret="demo-secret-of-the-simulated-exchange")
+_DISPATCH = "tick.dispatch.lambda_handler"
+_WORK = "tick.work.lambda_handler"
+_MESSAGES_PER_RECEIVE = 10
+_DOCKER_DESKTOP = "host.docker.internal"
+_LOOPBACK_URL = re.compile(r"^(https?://)(127\.0\.0\.1|localhost)(?=[:/]|$)")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a local run is asked for; ``speed`` in candles a tick, ``dynamodb`` a URL.
+
+    ``exchange`` is the URL of a simulated exchange that runs already. The market is its own then, and ``seed``,
+    ``candles``, ``speed``, ``strategy`` and ``freeze_prices`` count for nothing. The exchange and
+    the AWS services listen at ``listen``. ``sam_environment`` is a file to write the functions' environment to, as
+    ``sam local … --env-vars`` takes it.
+    """
+
+    port: int = 0
+    seed: int = 0
+    candles: Path | None = None
+    speed: int = 1
+    strategy: Path | None = None
+    freeze_prices: bool = False
+    dynamodb: str | None = None
+    exchange: str | None = None
+    listen: str = LOOPBACK
+    sam_environment: Path | None = None
+    autopilot: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class PortfolioStatus:
+    """Where the demo portfolio stands: its plan, its orders, and what rebalancing has earned so far (in quote)."""
+
+    plan: Plan
+    orders: list[Order]
+    hold_quote: Decimal
+    bonus_quote: Decimal
+
+    def orders_in(self, *statuses: OrderStatus) -> list[Order]:
+        """The orders in one of ``statuses``."""
+        return [order for order in self.orders if order.status in statuses]
+
+
+class Stack:
+    """Everything, wired together; a context manager that ends it cleanly."""
+
+    exchange: ControlClient
+    clock: ExchangeClock
+    """Both there once this has been started; ``clock`` is the exchange's time."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._template = read_template()
+        self._simulation = _simulation(options) if options.exchange is None else None
+        self._runtime = LambdaRuntime()
+        origin = os.environ.get("CORS_ORIGIN")
+        self._gateway = ApiGateway(
+            self._template.routes(),
+            self._runtime,
+            self.tick,
+            port=options.port,
+            preflight=self._template.preflight() | {ALLOW_ORIGIN: origin} if origin else {},
+        )
+        self._ticking = Lock()
+        self._started = ExitStack()
+
+    @property
+    def market(self) -> Market:
+        """The market of the exchange that this has started itself, for whoever must rig it."""
+        return self._own_simulation().market
+
+    @property
+    def books(self) -> MatchingEngine:
+        """The books of the exchange that this has started itself, for whoever must rig them."""
+        return self._own_simulation().books
+
+    @property
+    def url(self) -> str:
+        """Where the API answers, without a trailing slash."""
+        return self._gateway.url
+
+    def __enter__(self) -> Self:
+        try:
+            return self._start()
+        except BaseException:
+            self.stop()
+            raise
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End everything that was started, the newest first."""
+        self._started.close()
+
+    def tick(self) -> dict[str, Any]:
+        """Move the market, then run the autopilot once through dispatch, queue and work; returns what dispatch said.
+
+        Raises OutOfCandlesError where the market cannot move.
+        """
+        with self._ticking:
+            ts_tick = self.clock.next_tick(self._speed)
+            answer: dict[str, Any] = self._runtime.invoke(_DISPATCH, {"tick_at": tick_at(ts_tick)})
+            self._drain_queue()
+            return answer
+
+    def standing(self) -> PortfolioStatus:
+        """Where the demo portfolio stands now, by the same plan that the API shows."""
+        return self._runtime.between_invocations(self._standing)
+
+    def _standing(self) -> PortfolioStatus:
+        desk = bootstrap.services().desk
+        plan = preview(desk, DEMO_USER)
+        orders = list(desk.orders.every(DEMO_USER))
+        # An asset that was dropped from the targets is still held from the start, and its fills still count.
+        prices = {pair.base: pair.last_price for pair in self.exchange.pairs()}
+        prices |= {row.asset: row.price for row in plan.evaluation.rows if row.price is not None}
+        return PortfolioStatus(
+            plan=plan,
+            orders=orders,
+            hold_quote=hold_value(self._start_balances, prices),
+            bonus_quote=rebalancing_bonus((fill for order in orders for fill in order.engine_fills()), prices),
+        )
+
+    def book_differences(self) -> list[str]:
+        """In what the exchange's books and ours disagree; empty where they agree."""
+        booked = self.exchange.account_books(DEMO_KEY.api_key)
+        return differences(booked, bootstrap.services().desk.orders.every(DEMO_USER))
+
+    def _start(self) -> Self:
+        os.environ |= CREDENTIALS
+        started = self._started
+        exchange_url = self._options.exchange or self._start_exchange()
+        self.exchange = ControlClient(exchange_url)
+        started.callback(self.exchange.close)
+        about = self.exchange.about()
+        self._speed = about.speed
+        self.clock = ExchangeClock(self.exchange, about.now)
+        aws = EmbeddedAws(self._template, run=about.id, dynamodb=self._options.dynamodb, host=self._options.listen)
+        started.callback(aws.stop)
+        environment = aws.start() | LOCAL_SETTINGS | {"EXCHANGE_BASE_URL": exchange_url} | _own_settings()
+        services = bootstrap.Services(read_settings(environment), clock=self.clock)
+        started.callback(services.close)
+        bootstrap.use(services)
+        started.callback(bootstrap.use, None)
+        self._start_balances = self.exchange.open_account(DEMO_KEY.api_key, DEMO_KEY.secret, about.start_balances)
+        services.credentials.save(DEMO_USER, about.strategy.exchange, DEMO_KEY, self.clock())
+        if services.strategies.find(DEMO_USER) is None:  # otherwise an earlier run's, as its user has left it
+            change_strategy(services.desk, DEMO_USER, about.strategy.model_dump(), None)
+        switch_autopilot(services.desk, DEMO_USER, enabled=self._options.autopilot)
+        started.callback(self._gateway.stop)
+        self._gateway.start()
+        if self._options.sam_environment is not None:  # last: whoever waits for the file finds everything ready
+            write_sam_environment(self._options.sam_environment, environment, self._options.listen)
+        return self
+
+    def _start_exchange(self) -> str:
+        simulation = self._own_simulation()
+        server = ExchangeServer(
+            BinanceApi(simulation.books), more=ControlApi(simulation).routes(), host=self._options.listen
+        )
+        return self._started.enter_context(server).url
+
+    def _own_simulation(self) -> Simulation:
+        if self._simulation is None:
+            raise RuntimeError(f"the exchange at {self._options.exchange} is another process's")
+        return self._simulation
+
+    def _drain_queue(self) -> None:
+        services = bootstrap.services()
+        queue = services.settings.tick_queue_url
+        while True:
+            messages = services.sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=_MESSAGES_PER_RECEIVE).get(
+                "Messages", []
+            )
+            if not messages:
+                return
+            records = [_record(message) for message in messages]
+            answer = self._runtime.invoke(_WORK, {"Records": records})
+            failed = {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
+            for message in messages:
+                if message["MessageId"] not in failed:
+                    services.sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+
+
+def write_sam_environment(file: Path, environment: Mapping[str, str], listen: str) -> None:
+    """Write ``environment`` as ``sam local … --env-vars`` takes it; raises InvalidRequestError where that cannot be.
+
+    In a container this machine's loopback is another: there it goes by the address that its services listen at, or,
+    where that is loopback, by the name that Docker Desktop has for it.
+    """
+    here = _DOCKER_DESKTOP if listen == LOOPBACK else listen
+    parameters = {name: _LOOPBACK_URL.sub(rf"\g<1>{here}", value) for name, value in environment.items()}
+    try:
+        file.write_text(json.dumps({"Parameters": parameters}, indent=2))
+    except OSError as error:
+        raise InvalidRequestError("sam_environment", f"{file} cannot be written: {error}") from error
+
+
+def _record(message: Any) -> dict[str, Any]:
+    """A message as Lambda's event source hands it to the worker."""
+    return {
+        "messageId": message["MessageId"],
+        "receiptHandle": message["ReceiptHandle"],
+        "body": message["Body"],
+        "attributes": {"ApproximateReceiveCount": "1"},
+        "messageAttributes": {},
+        "eventSource": "aws:sqs",
+        "eventSourceARN": "arn:aws:sqs:us-east-1:000000000000:botbalance-TickQueue",
+        "awsRegion": "us-east-1",
+    }
+
+
+def _simulation(options: Options) -> Simulation:
+    return Simulation(
+        seed=options.seed,
+        candles=options.candles,
+        speed=options.speed,
+        strategy=options.strategy,
+        freeze_prices=options.freeze_prices,
+    )
+
+
+def _own_settings() -> dict[str, str]:
+    """Where prices come from and which page may call the API, as whoever starts this has set it for the functions."""
+    names = ("PRICING_SOURCE", "PRICING_USE_CACHE", "PRICING_TTL", "CORS_ORIGIN")
+    return {name: os.environ[name] for name in names if name in os.environ}

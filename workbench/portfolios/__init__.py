@@ -1,0 +1,1 @@
+"""Portfolios and strategies that runs start with."""

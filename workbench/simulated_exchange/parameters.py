@@ -1,0 +1,114 @@
+"""A request's parameters, read the way Binance reads them: every malformed one has its own refusal."""
+
+import json
+import re
+from collections.abc import Collection, Mapping
+from decimal import Decimal
+from typing import Self
+from urllib.parse import unquote_plus
+
+from botbalance.engine.arithmetic import ZERO
+
+from workbench.simulated_exchange import errors
+from workbench.simulated_exchange.errors import ExchangeError
+
+DECIMAL_LEGAL = r"^([0-9]{1,20})(\.[0-9]{1,20})?$"
+INTEGER_LEGAL = r"^[0-9]{1,20}$"
+SYMBOL_LEGAL = r"^[A-Z0-9-_.]{1,20}$"
+SYMBOLS_LEGAL = r'^\[("[A-Z0-9-_.]{1,20}"(,"[A-Z0-9-_.]{1,20}"){0,}){0,1}\]$'
+CLIENT_ID_LEGAL = r"^[\.A-Z\:/a-z0-9_-]{1,36}$"
+
+
+class Parameters:
+    """The decoded parameters of one request. Readers raise ExchangeError for what is missing or malformed."""
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self._values = values
+
+    @classmethod
+    def parse(cls, query: str, body: str) -> Self:
+        """From query string and form body as sent; a parameter in both counts as the query's."""
+        return cls(_decoded(body) | _decoded(query))
+
+    def text(self, name: str) -> str | None:
+        return self._values.get(name)
+
+    def word(self, name: str, legal: Collection[str], refusal: ExchangeError) -> str:
+        """One of ``legal``, or ``refusal``."""
+        value = self._values.get(name)
+        if not value:
+            raise errors.mandatory(name)
+        if value not in legal:
+            raise refusal
+        return value
+
+    def matching(self, name: str, legal: str) -> str | None:
+        value = self._values.get(name)
+        if value is None:
+            return None
+        if not value:
+            raise ExchangeError(-1105, f"Parameter '{name}' was empty.")
+        if not re.fullmatch(legal, value):
+            raise errors.illegal_characters(name, legal)
+        return value
+
+    def symbol(self) -> str:
+        value = self.matching("symbol", SYMBOL_LEGAL)
+        if value is None:
+            raise errors.mandatory("symbol")
+        return value
+
+    def symbols(self) -> list[str] | None:
+        """The list in ``symbols=["A","B"]``, without blanks, as Binance wants it."""
+        value = self.matching("symbols", SYMBOLS_LEGAL)
+        if value is None:
+            return None
+        names: list[str] = json.loads(value)
+        if len(set(names)) < len(names):
+            raise ExchangeError(-1151, "Symbol is present multiple times in the list.")
+        return names
+
+    def integer(self, name: str) -> int | None:
+        value = self.matching(name, INTEGER_LEGAL)
+        return None if value is None else int(value)
+
+    def limit(self, default: int, most: int) -> int:
+        """``limit``, silently capped at ``most`` as Binance does."""
+        value = self.integer("limit")
+        return default if not value else min(value, most)
+
+    def decimal(self, name: str, decimals: int) -> Decimal | None:
+        """A plain decimal > 0 with at most ``decimals`` digits after the point."""
+        value = self.matching(name, DECIMAL_LEGAL)
+        if value is None:
+            return None
+        if len(value.partition(".")[2]) > decimals:
+            raise errors.too_precise(name)
+        number = Decimal(value)
+        if number <= ZERO:
+            raise ExchangeError(-1013, f"Invalid {name}.")
+        return number
+
+    def wanted_decimal(self, name: str, decimals: int) -> Decimal:
+        number = self.decimal(name, decimals)
+        if number is None:
+            raise errors.mandatory(name)
+        return number
+
+    def absent(self, *names: str) -> None:
+        for name in names:
+            if name in self._values:
+                raise ExchangeError(-1106, f"Parameter '{name}' sent when not required.")
+
+    def is_true(self, name: str) -> bool:
+        return self._values.get(name, "").lower() == "true"
+
+
+def _decoded(encoded: str) -> dict[str, str]:
+    values: dict[str, str] = {}
+    for pair in filter(None, encoded.split("&")):
+        name, _, value = pair.partition("=")
+        if unquote_plus(name) in values:
+            raise ExchangeError(-1101, "Duplicate values for a parameter detected.")
+        values[unquote_plus(name)] = unquote_plus(value)
+    return values

@@ -1,0 +1,138 @@
+"""The exchange of local runs: a market with a time of its own, its books, and the portfolio that runs start with."""
+
+import time
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+from threading import Lock
+from uuid import uuid4
+
+from botbalance.api.account_schemas import StrategyRequest
+from botbalance.errors import InvalidRequestError, NotFoundError
+from botbalance.store.decisions import TICK_SECONDS
+
+from workbench.candles.recording import recorded_symbols
+from workbench.portfolios import demo as demo_portfolio
+from workbench.simulated_exchange.control_messages import AccountBooks
+from workbench.simulated_exchange.market import CandleSource, FrozenPrices, Market
+from workbench.simulated_exchange.matching_engine import MatchingEngine
+from workbench.simulated_exchange.random_walk import RandomWalk
+from workbench.simulated_exchange.recorded_candles import OutOfCandlesError, RecordedCandles
+
+
+class TickClock:
+    """Epoch seconds; ticks may come faster than every 30 s, and still be 30 s apart for everything that counts.
+
+    It is the exchange's, which outlives whoever trades there: after a restart, time must not have gone back.
+    """
+
+    def __init__(self, start: int) -> None:
+        self._now = start - start % TICK_SECONDS
+        self._lock = Lock()
+
+    def __call__(self) -> int:
+        return self._now
+
+    def milliseconds(self) -> int:
+        """The same in epoch milliseconds."""
+        return self._now * 1000
+
+    def next_tick(self) -> int:
+        """Go on to the next tick; returns its time."""
+        with self._lock:
+            self._now += TICK_SECONDS
+            return self._now
+
+
+class Simulation:
+    """Lists what its ``strategy`` trades, at the prices of a seeded walk, of recorded candles, or standing still.
+
+    ``speed`` is how many candles shall pass with a tick. ``start_balances`` is a portfolio that is off the strategy's
+    targets. Raises InvalidRequestError or CandleFileError for files that cannot be used.
+    """
+
+    def __init__(
+        self,
+        *,
+        seed: int = 0,
+        candles: Path | None = None,
+        speed: int = 1,
+        strategy: Path | None = None,
+        freeze_prices: bool = False,
+    ) -> None:
+        self.id = uuid4().hex[:8]
+        self.speed = speed
+        self.clock = TickClock(int(time.time()))
+        self.strategy, source, first_prices = _market_of(seed, candles, strategy, self.clock)
+        if freeze_prices:
+            source = FrozenPrices(start_ms=source.start_ms)
+        self.market = _market_at(first_prices, source)
+        self.books = MatchingEngine(self.market, seed=seed, clock=self.clock.milliseconds)
+        self.start_balances = demo_portfolio.off_target_balances(self.strategy, first_prices)
+        self._opened_with: dict[str, dict[str, Decimal]] = {}
+
+    def next_tick(self, candles: int) -> int:
+        """Go on by a tick and by ``candles``, or by what is left of them; returns the tick's time in epoch seconds.
+
+        Raises OutOfCandlesError where nothing is left of them.
+        """
+        with self.market.exclusive():
+            now = self.clock.next_tick()
+            for moved in range(candles):
+                try:
+                    self.market.advance()
+                except OutOfCandlesError:
+                    if not moved:
+                        raise
+                    break
+            return now
+
+    def open_account(self, api_key: str, secret: str, balances: Mapping[str, Decimal]) -> dict[str, Decimal]:
+        """Open an account, or keep the one that ``api_key`` has; returns what it was opened with."""
+        with self.market.exclusive():
+            if api_key not in self._opened_with:
+                self.books.open_account(api_key, secret, balances)
+                self._opened_with[api_key] = dict(balances)
+            return self._opened_with[api_key]
+
+    def account_books(self, api_key: str) -> AccountBooks:
+        """What is booked of an account, all of one moment; raises NotFoundError where there is none."""
+        with self.market.exclusive():
+            if self.books.account(api_key) is None:
+                raise NotFoundError("no_such_account", "no account has this key")
+            return AccountBooks(
+                orders=self.books.orders(api_key),
+                trades=self.books.trades(api_key),
+                balances=self.books.balances(api_key),
+            )
+
+
+def _market_of(
+    seed: int, candles: Path | None, strategy_file: Path | None, clock: TickClock
+) -> tuple[StrategyRequest, CandleSource, dict[str, Decimal]]:
+    """The strategy, where its pairs' prices come from, and the first of them."""
+    strategy = demo_portfolio.read_strategy(strategy_file) if strategy_file else None
+    if candles is not None:
+        if not candles.is_dir():
+            raise InvalidRequestError("no_candles", f"--candles is {candles}, expected a folder")
+        recorded = recorded_symbols(candles)
+        strategy = strategy or demo_portfolio.equal_shares_strategy(recorded)
+        replayed = RecordedCandles(candles, _symbols(strategy) or recorded[:1])
+        return strategy, replayed, replayed.first_prices
+    strategy = strategy or demo_portfolio.demo_strategy()
+    first_prices = {
+        symbol: demo_portfolio.FIRST_PRICES.get(symbol.removesuffix(strategy.quote_asset), Decimal(1))
+        for symbol in _symbols(strategy) or [f"BTC{demo_portfolio.QUOTE}"]  # an exchange has some market
+    }
+    return strategy, RandomWalk(seed=seed, start_ms=clock.milliseconds()), first_prices
+
+
+def _market_at(first_prices: dict[str, Decimal], source: CandleSource) -> Market:
+    try:
+        return Market.with_default_filters(first_prices, source)
+    except ValueError as error:
+        raise InvalidRequestError("local_market", f"the simulated exchange cannot list a pair: {error}") from None
+
+
+def _symbols(strategy: StrategyRequest) -> list[str]:
+    return [asset + strategy.quote_asset for asset in strategy.target_allocations if asset != strategy.quote_asset]

@@ -1,0 +1,35 @@
+"""Runs the exchange as a process of its own, which survives whoever trades on it."""
+
+import signal
+from collections.abc import Callable
+from threading import Event
+
+from botbalance.errors import InvalidRequestError
+
+from workbench.simulated_exchange.binance_api import BinanceApi
+from workbench.simulated_exchange.control_api import ControlApi
+from workbench.simulated_exchange.responses import REQUEST_WEIGHT_LIMIT
+from workbench.simulated_exchange.server import ExchangeServer
+from workbench.simulated_exchange.simulation import Simulation
+
+_ENDING = (signal.SIGINT, signal.SIGTERM)
+
+
+def serve(simulation: Simulation, port: int, say: Callable[[str], None]) -> None:
+    """Serve until Ctrl-C or a polite kill, having said where; raises InvalidRequestError where the port is in use."""
+    # Handled, not blocked and waited for: libraries have threads of their own, which nothing has been blocked in.
+    ended = Event()
+    for number in _ENDING:
+        signal.signal(number, lambda *_: ended.set())
+    api = BinanceApi(simulation.books, weight_limit=REQUEST_WEIGHT_LIMIT)
+    server = ExchangeServer(api, more=ControlApi(simulation).routes(), port=port)
+    try:
+        server.start()
+    except OSError as error:
+        why = f"--port is {port}: {error.strerror}; choose another, or 0 for any free one"
+        raise InvalidRequestError("port_unusable", why) from None
+    try:
+        say(f"The simulated exchange runs at {server.url}. Ctrl-C ends it, and all that it knows.")
+        ended.wait()
+    finally:
+        server.stop()
