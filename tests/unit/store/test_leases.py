@@ -84,13 +84,13 @@ def test_a_busy_account_says_when_it_is_free_at_the_latest(leases: LeasesTable, 
             pytest.fail("two runs have the lease")
 
 
-class Trouble(Exception):
+class TroubleError(Exception):
     """What a run may end with."""
 
 
 def test_a_run_that_fails_gives_its_lease_back(leases: LeasesTable) -> None:
-    with pytest.raises(Trouble), held(leases):
-        raise Trouble
+    with pytest.raises(TroubleError), held(leases):
+        raise TroubleError
     with held(leases) as after:
         assert after.number == 2
 
@@ -293,8 +293,8 @@ def test_after_a_tick_comes_the_next_and_never_an_earlier_one(leases: LeasesTabl
 
 def test_a_failed_run_has_had_its_tick(leases: LeasesTable) -> None:
     """It may have sent something; what it left is the next tick's."""
-    with pytest.raises(Trouble), leases.held_for_tick("alice", TICK, at(NOW), until=UNTIL):
-        raise Trouble
+    with pytest.raises(TroubleError), leases.held_for_tick("alice", TICK, at(NOW), until=UNTIL):
+        raise TroubleError
     assert number_of(leases, TICK) is None
     assert number_of(leases, TICK + 30) == 2
 
@@ -365,9 +365,9 @@ def test_a_failed_run_s_note_is_kept_too(leases: LeasesTable) -> None:
     def run() -> None:
         with held(leases) as lease:
             lease.memory = "doubted"
-            raise Trouble
+            raise TroubleError
 
-    with pytest.raises(Trouble):
+    with pytest.raises(TroubleError):
         run()
     with held(leases) as after:
         assert after.memory == "doubted"
@@ -473,9 +473,9 @@ def test_a_run_s_own_trouble_is_told_where_its_lease_cannot_be_given_back_either
     def run() -> None:
         with ExitStack() as afterwards, held(leases):
             afterwards.enter_context(refused(dynamodb, "UpdateItem", "InternalServerError"))
-            raise Trouble
+            raise TroubleError
 
-    with pytest.raises(Trouble):
+    with pytest.raises(TroubleError):
         run()
     with refuses("account_busy"), held(leases):
         pytest.fail("the lease was given back")
