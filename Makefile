@@ -12,7 +12,7 @@ ARCHITECTURE ?= arm64
 export ARCHITECTURE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-dynamodb test-sam lint format bench openapi requirements build clean
+.PHONY: help run test test-dynamodb test-sam coverage lint format bench docs openapi requirements build clean
 
 help: ## what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -32,6 +32,9 @@ test-sam: .venv/.installed ## every function in the Lambda runtime (needs a Dock
 		--build-dir .aws-sam/x86_64
 	$(RUN) pytest tests/sam_local -rs
 
+coverage: .venv/.installed ## all tests, and which lines they reach; fails below the floor in pyproject.toml
+	$(RUN) pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=term
+
 lint: .venv/.installed ## style, types, the direction of imports, the template
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
@@ -48,6 +51,9 @@ format: .venv/.installed ## put the code into the one style
 bench: .venv/.installed ## what performance claims rest on
 	$(RUN) python benchmarks/engine.py
 	$(RUN) python -m benchmarks.backtest
+
+docs: .venv/.installed ## the documentation as a site, in site/; fails on a broken link
+	NO_MKDOCS_2_WARNING=1 $(UV) run --frozen --group docs mkdocs build --strict --quiet
 
 openapi: .venv/.installed ## write docs/openapi.json, from the code
 	$(RUN) python -m openapi.document > docs/openapi.json

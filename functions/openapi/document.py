@@ -10,10 +10,10 @@ import account.app
 import execute.app
 import plan.app
 from aws_lambda_powertools.event_handler.openapi.merge import OpenAPIMerge
+from botbalance import __version__
 
 import openapi.app
 
-VERSION = "1.0.0"
 SECURITY = "token"
 _FUNCTIONS: tuple[ModuleType, ...] = (plan.app, execute.app, account.app, openapi.app)
 _ABOUT = """Keeps a crypto portfolio at its target shares with limit orders.
@@ -35,7 +35,7 @@ _TAGS = {
 
 def openapi_document() -> dict[str, Any]:
     """The document, as JSON has it."""
-    merge = OpenAPIMerge(title="BotBalance", version=VERSION, description=_ABOUT, on_conflict="error")
+    merge = OpenAPIMerge(title="BotBalance", version=__version__, description=_ABOUT, on_conflict="error")
     documents = [json.loads(function.app.get_openapi_json_schema(title="BotBalance")) for function in _FUNCTIONS]
     for function, part in zip(_FUNCTIONS, documents, strict=True):
         for path, method, operation in _operations(part):
