@@ -124,3 +124,36 @@ def test_what_the_template_sets_is_read() -> None:
     ]
     environment = template.environment({name: f"https://sqs.local/{name}" for name in names})
     assert read_settings(environment).orders_table.endswith("OrdersTable")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://exchange.example.com",
+        "http://127.0.0.1.example.com:9000",
+        "http://127.0.0.1:9000@example.com",
+        "http://192.168.0.7:9000",
+        "http://host.docker.internal:9000",
+    ],
+)
+def test_keys_never_leave_this_machine_unencrypted(url: str) -> None:
+    with pytest.raises(SettingsError, match=r"^EXCHANGE_BASE_URL is '.+': expected https, or http to 127\.0\.0\.1$"):
+        read_settings(TABLES | {"EXCHANGE_BASE_URL": url})
+
+
+@pytest.mark.parametrize("url", ["https://testnet.example.com", "http://127.0.0.1:9000", "http://localhost:9000"])
+def test_a_stand_in_for_the_exchange_is_encrypted_or_on_this_machine(url: str) -> None:
+    assert read_settings(TABLES | {"EXCHANGE_BASE_URL": url}).plain_http_hosts == {"127.0.0.1", "::1", "localhost"}
+
+
+@pytest.mark.parametrize("host", ["172.17.0.1", "host.docker.internal"])
+def test_a_container_of_the_sam_cli_reaches_the_machine_that_it_runs_on(host: str) -> None:
+    told = TABLES | {"EXCHANGE_BASE_URL": f"http://{host}:9000"}
+    assert host in read_settings(told | {"AWS_SAM_LOCAL": "true"}).plain_http_hosts
+    with pytest.raises(SettingsError):
+        read_settings(told | {"AWS_SAM_LOCAL": "false"})
+
+
+def test_the_sam_cli_s_containers_send_nothing_unencrypted_elsewhere() -> None:
+    with pytest.raises(SettingsError):
+        read_settings(TABLES | {"EXCHANGE_BASE_URL": "http://8.8.8.8", "AWS_SAM_LOCAL": "true"})

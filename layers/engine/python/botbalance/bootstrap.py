@@ -110,7 +110,7 @@ class Services:
         """As many to a host as there are users who are ticked at a time."""
         from botbalance.exchange.http_pool import Connections  # noqa: PLC0415 - imports requests, as ccxt does
 
-        return Connections(self.settings.work_threads)
+        return Connections(self.settings.work_threads, self.settings.plain_http_hosts)
 
     @cached_property
     def desk(self) -> Desk:

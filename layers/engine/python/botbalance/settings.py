@@ -4,15 +4,21 @@ import os
 from collections.abc import Mapping
 from decimal import Decimal
 from functools import cache
-from typing import Annotated, Literal
+from ipaddress import ip_address
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic_core import ErrorDetails, PydanticCustomError
 
 from botbalance.errors import SettingsError
 
 Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/]+(/\S*)?$")]
 Host = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/]+/?$")]
 """A URL without a path."""
+LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
+"""Hosts to which requests may go unencrypted: they never leave this machine."""
+_DOCKER_DESKTOP = "host.docker.internal"
 Origin = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/*]+$")]
 
 
@@ -37,7 +43,7 @@ class Settings(BaseModel):
     sqs_endpoint: Host | None = None
     kms_endpoint: Host | None = None
     exchange_base_url: Host | None = None
-    """A simulated exchange's REST address, in place of every exchange's own."""
+    """A simulated exchange's REST address, in place of every exchange's own; https, or on this machine."""
     exchange_timeout_s: float = Field(default=10, gt=0, le=10)
     """Seconds that an exchange has for an answer; an order without one is looked up, never sent again."""
 
@@ -71,6 +77,33 @@ class Settings(BaseModel):
     work_threads: int = Field(default=8, ge=1, le=64)
     """Users that one worker ticks at a time."""
 
+    aws_sam_local: bool = False
+    """Whether the SAM CLI runs this in a container, from where this machine's own services have another address."""
+
+    @property
+    def plain_http_hosts(self) -> frozenset[str]:
+        """Hosts to which requests with keys may go unencrypted."""
+        stand_in = urlsplit(self.exchange_base_url or "").hostname
+        if self.aws_sam_local and stand_in is not None and _is_of_this_machine(stand_in):
+            return LOOPBACK_HOSTS | {stand_in}
+        return LOOPBACK_HOSTS
+
+    @model_validator(mode="after")
+    def _require_encryption(self) -> Self:
+        """Keys and signed orders go to the exchange's address: nobody on the way may read them."""
+        url = urlsplit(self.exchange_base_url or "")
+        if url.scheme == "http" and url.hostname not in self.plain_http_hosts:
+            raise PydanticCustomError("plain_http", "expected https, or http to 127.0.0.1")
+        return self
+
+
+def _is_of_this_machine(host: str) -> bool:
+    """Whether a container reaches the machine that it runs on by ``host``."""
+    try:
+        return host == _DOCKER_DESKTOP or ip_address(host).is_private
+    except ValueError:
+        return False
+
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
     """The settings in ``environment``, where an empty variable counts as not set.
@@ -80,13 +113,19 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     try:
         return Settings.model_validate({name.lower(): value for name, value in environment.items() if value})
     except ValidationError as error:
-        wrong = "; ".join(
-            f"{'.'.join(map(str, detail['loc'])).upper()} is {detail.get('input')!r}: {detail['msg']}"
-            if detail["type"] != "missing"
-            else f"{'.'.join(map(str, detail['loc'])).upper()} is not set"
-            for detail in error.errors()
-        )
-        raise SettingsError(wrong) from None
+        raise SettingsError("; ".join(map(_sentence, error.errors()))) from None
+
+
+def _sentence(detail: ErrorDetails) -> str:
+    """What is wrong with one variable."""
+    name = ".".join(map(str, detail["loc"])).upper()
+    match detail["type"]:
+        case "missing":
+            return f"{name} is not set"
+        case "plain_http":
+            return f"EXCHANGE_BASE_URL is {detail['input']['exchange_base_url']!r}: {detail['msg']}"
+        case _:
+            return f"{name} is {detail.get('input')!r}: {detail['msg']}"
 
 
 @cache

@@ -666,6 +666,8 @@ def _client_class(exchange: str) -> type[Any]:
             used = headers.get(_USED_WEIGHT.get(self.id, ""), "")
             if used.isdecimal():
                 self.allowance.used(int(used))
+            if 300 <= code < 400:  # whatever stands there is no answer, and nobody goes where it points
+                raise TransientError("exchange_redirects", f"{self.id} answers from another address (HTTP {code})")
             return super().on_rest_response(code, reason, url, method, headers, *rest)
 
         def handle_errors(self, code: int, reason: str, url: str, *rest: Any) -> Any:
