@@ -17,8 +17,9 @@ export ARCHITECTURE
 help: ## what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-run: .venv/.installed ## the whole product on this machine, a tick every two seconds
-	$(RUN) botbalance local --tick-seconds 2
+PORT ?= 8787
+run: .venv/.installed ## the whole product on this machine, a tick every two seconds; make run PORT=8790
+	$(RUN) botbalance local --tick-seconds 2 --port $(PORT)
 
 test: .venv/.installed ## all tests
 	$(RUN) pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder

@@ -34,6 +34,9 @@ SHORTEST = {"--port": "0", "--ticks": "1", "--tick-seconds": "0"}
 HISTORY = {"--candles": "candles", "--strategy": "strategy.json"}
 """Where ``fails`` runs the command there are some."""
 HARMLESS = {
+    "autopilot": {"switch": "off", "--url": NOBODY},
+    "cancel": {"--all": "", "--url": NOBODY},
+    "strategy set": {"file": "strategy.json", "--url": NOBODY},
     "local": SHORTEST,
     "exchange": {},
     "soak": {"--users": "1", "--ticks": "1"},
@@ -81,6 +84,12 @@ def bad_values() -> Iterator[tuple[str, str, list[str]]]:
         "url": ["nonsense", "http://", "ftp://127.0.0.1", NOBODY, "http://[::1", "http://127.0.0.1:99999"],
     }
     of_name = {
+        "switch": ["", "maybe"],
+        "client_order_id": [],  # an API says which there are
+        "status": ["nothing"],
+        "symbol": [""],
+        "every": [],
+        "file": ["/nowhere/at/all", "."],
         "token": ["two\nlines", "ünï💰"],
         "listen": ["", "nonsense", "300.1.1.1", "203.0.113.1", "127.0.0.1:80"],
         "sam_environment": ["/nowhere/at/all", "."],
@@ -101,6 +110,7 @@ def bad_values() -> Iterator[tuple[str, str, list[str]]]:
         "port": ["-1", "65536"],
         "tick": ["-1"],
         "ticks": ["0", "-1"],
+        "limit": ["0", "101"],
         "speed": ["0", "10001"],
         "tick_seconds": ["3601"],
         "users": ["0", "10001"],

@@ -1,11 +1,18 @@
 """Asks a running API, as curl would; a problem document becomes one line."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import requests
 from botbalance.errors import InvalidRequestError, TransientError
 
 TIMEOUT_S = 60
+
+
+class Versioned(NamedTuple):
+    """An answer and its ETag; None where it has none."""
+
+    document: Any
+    etag: str | None
 
 
 class ApiClient:
@@ -17,19 +24,21 @@ class ApiClient:
 
     def get(self, path: str) -> Any:
         """The answer to a GET; raises InvalidRequestError for a problem, TransientError where nobody answers."""
-        return self._ask("GET", path)
+        return self.ask("GET", path).document
 
-    def post(self, path: str) -> Any:
+    def post(self, path: str, body: Any = None) -> Any:
         """The answer to a POST; raises like :meth:`get`."""
-        return self._ask("POST", path)
+        return self.ask("POST", path, body).document
 
-    def _ask(self, method: str, path: str) -> Any:
+    def ask(self, method: str, path: str, body: Any = None, *, if_match: str | None = None) -> Versioned:
+        """The answer to any request, with its version; ``body`` goes as JSON. Raises like :meth:`get`."""
+        headers = self._headers | ({"If-Match": if_match} if if_match else {})
         try:
-            answer = requests.request(method, f"{self._url}{path}", headers=self._headers, timeout=TIMEOUT_S)
-        except (requests.RequestException, ValueError) as error:
-            raise TransientError(
-                "api_unreachable", f"--url is {self._url}: no API answers there ({type(error).__name__})"
-            ) from None
+            answer = requests.request(method, f"{self._url}{path}", headers=headers, json=body, timeout=TIMEOUT_S)
+        except requests.RequestException as error:
+            raise TransientError("api_unreachable", f"--url is {self._url}: {_reason(error)}") from None
+        except ValueError:  # of http.client, for what no header may hold
+            raise InvalidRequestError("token", "--token has a character that no token has") from None
         try:
             document = answer.json()
         except requests.JSONDecodeError:
@@ -44,4 +53,21 @@ class ApiClient:
             raise InvalidRequestError(
                 str(document.get("code", answer.status_code)), str(document.get("detail", document))
             )
-        return document
+        return Versioned(document, answer.headers.get("ETag"))
+
+
+def _reason(error: requests.RequestException) -> str:
+    """What went wrong, in words that do not need the library's manual."""
+    match error:
+        case requests.Timeout():
+            return f"no answer within {TIMEOUT_S} s"
+        case requests.exceptions.SSLError():
+            return "its certificate is not trusted here"
+        case requests.ConnectionError():
+            return "nobody answers there; `make run` starts the API on this machine"
+        case requests.exceptions.InvalidHeader():
+            return "--token has a character that no token has"
+        case requests.exceptions.TooManyRedirects():
+            return "it redirects without end"
+        case _:
+            return "that is no address of an API, expected one like http://127.0.0.1:8787"

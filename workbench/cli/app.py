@@ -1,32 +1,30 @@
 """The command line: run the whole product on one machine, or ask a running one."""
 
-import json
 import math
 import sys
 import time
-from collections.abc import Callable
 from enum import StrEnum
 from ipaddress import ip_address
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
+from botbalance import __version__
 from botbalance.engine import InvalidInputError
 from botbalance.errors import BotBalanceError, InvalidRequestError, SettingsError
 from pydantic_core import to_jsonable_python
-from rich.console import Console, RenderableType
+from rich.console import Console
 from rich.progress import Progress
 
 from workbench.aws.emulator import LOOPBACK
 from workbench.candles.errors import CandleFileError
+from workbench.cli import account_commands
+from workbench.cli.account_commands import DEFAULT_PORT, LOCAL_URL, Json, Token, Url
 from workbench.cli.api_client import ApiClient
+from workbench.cli.output import show
 from workbench.cli.tables import (
     backtest_table,
-    check_table,
     cost_table,
-    decisions_table,
-    execution_table,
-    plan_table,
     replay_table,
     search_table,
     soak_table,
@@ -35,17 +33,18 @@ from workbench.cli.tables import (
 if TYPE_CHECKING:
     from workbench.backtest.backtest import BacktestFiles
 
-DEFAULT_PORT = 8787
 EXCHANGE_PORT = 8788
 
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # its help calls a flag <bool>
     help="Keeps a crypto portfolio at its target shares with limit orders.",
 )
 
 candle_files = typer.Typer(no_args_is_help=True, help="Recorded candles.")
+app.add_typer(account_commands.app)
 app.add_typer(candle_files, name="candles")
 
 
@@ -63,9 +62,6 @@ class DecisionLog(StrEnum):
     CHANGES = "changes"
 
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
-Url = Annotated[str, typer.Option(help="Where the API answers.")]
-Token = Annotated[str | None, typer.Option(help="The bearer token; on one machine, a user's name.")]
 Seed = Annotated[int, typer.Option(help="Of the random prices and partial fills.")]
 Candles = Annotated[Path | None, typer.Option(help="A folder of recorded candles, in place of random prices.")]
 Speed = Annotated[int, typer.Option(min=1, max=10_000, help="Candles that pass with each tick.")]
@@ -87,7 +83,21 @@ StartBalances = Annotated[
 StartNav = Annotated[str, typer.Option(help="What a portfolio that is not given is worth at the start, in quote.")]
 _OF_THE_MARKET = ("seed", "candles", "speed", "strategy", "freeze_prices")
 _WIDTH_OF_A_PIPE = 120
-LOCAL_URL = f"http://127.0.0.1:{DEFAULT_PORT}"
+
+
+def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer's signature of a callback
+    if wanted:
+        typer.echo(f"botbalance {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options_of_all(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Keep a crypto portfolio at its target shares with limit orders."""
 
 
 @app.command()
@@ -165,40 +175,6 @@ def exchange_alone(
     serve(simulation, port, typer.echo)
 
 
-@app.command()
-def plan(url: Url = LOCAL_URL, token: Token = None, as_json: Json = False) -> None:
-    """Show what would be traded now; nothing is."""
-    answer = ApiClient(url, token).get("/api/me/strategies/rebalance/plan/")
-    _show(answer, plan_table, as_json=as_json)
-
-
-@app.command()
-def execute(url: Url = LOCAL_URL, token: Token = None, as_json: Json = False) -> None:
-    """Decide now and place the orders; refused while the autopilot is on."""
-    answer = ApiClient(url, token).post("/api/me/strategies/rebalance/execute/")
-    _show(answer, execution_table, as_json=as_json)
-
-
-@app.command()
-def doctor(url: Url = LOCAL_URL, token: Token = None, as_json: Json = False) -> None:
-    """Check whether the account is ready for the autopilot, and say what to do where it is not."""
-    answer = ApiClient(url, token).get("/api/me/exchange/check/")
-    _show(answer, check_table, as_json=as_json)
-    if not answer["ready"]:
-        raise typer.Exit(1)
-
-
-@app.command()
-def tick(url: Url = LOCAL_URL, token: Token = None, as_json: Json = False) -> None:
-    """Run the autopilot once, now, and show its decision; only `botbalance local` can."""
-    client = ApiClient(url, token)
-    ts_tick = client.post("/local/tick")["ts_tick"]
-    answer = client.get("/api/me/decisions/?limit=1")
-    if [decision["ts_tick"] for decision in answer["decisions"]] != [ts_tick]:
-        raise InvalidRequestError("nothing_decided", "nothing was decided: this user's autopilot is off")
-    _show(answer, lambda found: decisions_table(found["decisions"], "decision"), as_json=as_json)
-
-
 @app.command(name="replay")
 def replay_decision(
     decision: Annotated[Path | None, typer.Argument(help="A decision's JSON, as GET decisions/TICK/ answers.")] = None,
@@ -216,7 +192,7 @@ def replay_decision(
         raise InvalidRequestError("replay", "expected a file with a decision, or --tick, and not both")
     logged = ApiClient(url, token).get(f"/api/me/decisions/{tick}/") if decision is None else decision.read_text()
     result = replay(read_decision(logged))
-    _show(result.model_dump(), replay_table, as_json=as_json)
+    show(result.model_dump(), replay_table, as_json=as_json)
     if result.differences:
         raise typer.Exit(1)
 
@@ -247,7 +223,7 @@ def backtest(
         result = run(prepared, lambda done: bar.update(task, completed=done))
     if report is not None:
         report.write_text(render_report(result), "utf-8")
-    _show(as_document(result), backtest_table, as_json=as_json)
+    show(as_document(result), backtest_table, as_json=as_json)
 
 
 @app.command()
@@ -285,7 +261,7 @@ def optimize(
         found = search(
             files, combinations, folds, on_grid=draws is None, on_progress=lambda done: bar.update(task, completed=done)
         )
-    _show(to_jsonable_python(found), search_table, as_json=as_json)
+    show(to_jsonable_python(found), search_table, as_json=as_json)
 
 
 @candle_files.command()
@@ -344,7 +320,7 @@ def cost(
         for number in users or (1, 1_000, 100_000, 1_000_000)
     ]
     lines = [to_jsonable_python(one) | {"total": one.total, "per_user": one.per_user} for one in costs]
-    _show(to_jsonable_python({"costs": lines, "prices": PRICES}), cost_table, as_json=as_json)
+    show(to_jsonable_python({"costs": lines, "prices": PRICES}), cost_table, as_json=as_json)
 
 
 @app.command()
@@ -364,7 +340,7 @@ def soak(
     with _progress() as bar:
         task = bar.add_task("ticks", total=ticks)
         result = Soak(options).run(lambda done: bar.update(task, completed=done))
-    _show(result.model_dump(), soak_table, as_json=as_json)
+    show(result.model_dump(), soak_table, as_json=as_json)
     if not result.clean:
         raise typer.Exit(1)
 
@@ -435,17 +411,6 @@ def _history(
         balances=balances,
         worth=number(nav, "--nav"),
     )
-
-
-def _show(answer: Any, as_table: Callable[[Any], RenderableType], *, as_json: bool) -> None:
-    if as_json:
-        typer.echo(json.dumps(answer))
-        return
-    try:
-        table = as_table(answer)
-    except (LookupError, TypeError, ValueError, ArithmeticError):
-        raise InvalidRequestError("not_an_api", "--url answers, but not as this API does") from None
-    Console().print(table)
 
 
 def _fail(message: str, status: int) -> NoReturn:

@@ -1,17 +1,43 @@
 """The API's answers as tables for a person; the JSON is the same thing for a program."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 from rich import box
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
 _BAR_WIDTH = 16
 _VERDICT_STYLES = {"pass": "green", "warn": "yellow", "fail": "red", "unknown": "dim"}
+
+
+ORDER_STATES = {
+    "PENDING": "being sent",
+    "OPEN": "resting",
+    "PARTIALLY_FILLED": "partly filled",
+    "FILLED": "filled",
+    "CANCELED": "cancelled",
+    "REJECTED": "refused",
+    "EXPIRED": "expired",
+}
+"""How a table names an order's status."""
+
+
+@dataclass(frozen=True, slots=True)
+class WidestThatFits:
+    """The first of several tables that fits the terminal without cutting anything; else the last."""
+
+    tables: Sequence[Table]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        wide = options.update(width=10_000)
+        fits = (table for table in self.tables if Measurement.get(console, wide, table).maximum <= options.max_width)
+        yield next(fits, self.tables[-1])
 
 
 def plan_table(plan: Mapping[str, Any]) -> RenderableType:
@@ -49,21 +75,28 @@ def execution_table(execution: Mapping[str, Any]) -> RenderableType:
 
 
 def orders_table(orders: Iterable[Mapping[str, Any]], title: str = "orders") -> RenderableType:
-    """Orders, as the API lists them."""
-    table = _table(
-        title, "order", "pair", "side", "price", "quantity", "filled", "status", numbers=("price", "quantity", "filled")
-    )
-    for order in orders:
-        table.add_row(
-            order["client_order_id"],
-            order["symbol"],
-            _side(order["side"]),
-            order["limit_price"],
-            order["base_qty"],
-            order["filled_qty"],
-            order["status"] + (f" ({order['reason']})" if order["reason"] else ""),
-        )
-    return table
+    """Orders, as the API lists them; where there is little room, without their ids."""
+    rows = list(orders)
+    numbers = ("price", "quantity", "filled")
+
+    def with_columns(columns: tuple[str, ...]) -> Table:
+        table = _table(title, *columns, numbers=numbers)
+        for order in rows:
+            cells = {
+                "order": order["client_order_id"],
+                "pair": order["symbol"],
+                "side": _side(order["side"]),
+                "price": order["limit_price"],
+                "quantity": order["base_qty"],
+                "filled": order["filled_qty"],
+                "state": ORDER_STATES.get(order["status"], order["status"]),
+                "note": (order["reason"] or "").replace("_", " "),
+            }
+            table.add_row(*(cells[column] for column in columns))
+        return table
+
+    every = ("order", "pair", "side", "price", "quantity", "filled", "state", "note")
+    return WidestThatFits([with_columns(every), with_columns(every[1:]), with_columns(every[1:-1])])
 
 
 def decisions_table(decisions: Iterable[Mapping[str, Any]], title: str = "decisions") -> RenderableType:
@@ -78,6 +111,45 @@ def decisions_table(decisions: Iterable[Mapping[str, Any]], title: str = "decisi
             str(len(decision["canceled"]) or ""),
             decision["reason"] or "",
         )
+    return table
+
+
+def canceled_table(answer: Mapping[str, Any]) -> RenderableType:
+    """What a stop, or cancelling everything, did."""
+    off = [Text("The autopilot is off.", style="bold")] if answer.get("autopilot_enabled") is False else []
+    if not answer["orders"]:
+        return Group(*off, Text("No order of this system was resting."))
+    return Group(*off, orders_table(answer["orders"], "orders, as they ended"))
+
+
+def strategy_table(strategy: Mapping[str, Any]) -> RenderableType:
+    """A strategy as it is stored, and what its owner should know about it."""
+    switch = "autopilot on" if strategy["autopilot_enabled"] else "autopilot off"
+    table = _table(
+        f"{strategy['exchange']} · {switch} · version {strategy['version']}", "", "value", numbers=("value",)
+    )
+    for asset, pct in strategy["target_allocations"].items():
+        table.add_row(asset, percent(pct))
+    for name, value in strategy.items():
+        if name.endswith(("_pct", "_quote", "_s")) or name in {"quote_asset", "post_only"}:
+            table.add_row(name, "not set" if value is None else str(value))
+    if strategy["disabled_reason"]:
+        table.caption = f"Switched off by the system: {strategy['disabled_reason']}"
+    return Group(table, *(Text(f"! {found['message']}", style="yellow") for found in strategy.get("warnings", [])))
+
+
+def performance_table(performance: Mapping[str, Any]) -> RenderableType:
+    """What rebalancing added to holding, in all and by asset."""
+    if not performance["available"]:
+        return Text(f"Not known now: {performance['unavailable']}", style="yellow")
+    quote = performance["quote_asset"]
+    table = _table(f"worth {amount(performance['nav'])} {quote}", "", quote, "fills", numbers=(quote, "fills"))
+    table.add_row("just holding", amount(performance["hold_quote"]), "")
+    for part in performance["by_asset"]:
+        table.add_row(f"added by {part['name']}", signed(part["bonus_quote"]), str(part["fills"]))
+    table.add_row(
+        "added by rebalancing", signed(performance["bonus_quote"]), str(performance["fills_count"]), style="bold"
+    )
     return table
 
 
@@ -221,6 +293,11 @@ def share_bar(weight_pct: str, target_pct: str) -> Text:
 def amount(number: str) -> str:
     """An amount of the quote asset, to the cent."""
     return f"{Decimal(number):,.2f}"
+
+
+def signed(number: str) -> str:
+    """An amount that is added or lost, to the cent, with its sign."""
+    return f"{Decimal(number):+,.2f}"
 
 
 def percent(number: str) -> str:
