@@ -77,6 +77,8 @@ class EmbeddedAws:
         try:
             for logical_id, properties in tables.items():
                 wanted: Any = {key: properties[key] for key in _TABLE_PROPERTIES if key in properties}
+                if "StreamSpecification" in properties:  # CloudFormation leaves out that it is enabled
+                    wanted["StreamSpecification"] = {"StreamEnabled": True, **properties["StreamSpecification"]}
                 with suppress(client.exceptions.ResourceInUseException):
                     client.create_table(TableName=names[logical_id], **wanted)
             active = client.get_waiter("table_exists")

@@ -13,7 +13,15 @@ from workbench.aws.template import Template, read_template
 ROOT = Path(__file__).parents[3]
 TABLES = "AWS::DynamoDB::Table"
 WRITES = {"PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem"}
-KEPT_FOR_EVER = {"StrategiesTable", "OrdersTable", "DecisionsTable", "CredentialsTable", "LeasesTable", "OperatorTable"}
+KEPT_FOR_EVER = {
+    "StrategiesTable",
+    "OrdersTable",
+    "DecisionsTable",
+    "CredentialsTable",
+    "LeasesTable",
+    "OperatorTable",
+    "ActivityTable",
+}
 LOG_DELIVERY = re.compile(r"logs:(\w+LogDeliver(y|ies)|PutResourcePolicy|DescribeResourcePolicies|DescribeLogGroups)")
 
 
@@ -104,6 +112,24 @@ def test_only_a_person_writes_what_the_operator_sets(template: Template) -> None
     }
     assert reading == set(template.functions()) - {"ReferenceFunction"}
     assert all("OperatorTable" not in writes_to(template, name) for name in template.functions())
+
+
+def test_the_trail_is_only_ever_appended_to_and_never_expires(template: Template) -> None:
+    granted = {
+        (name, action)
+        for name, properties in template.functions().items()
+        for action, target in grants(properties)
+        if target == "ActivityTable"
+    }
+    assert {action for _, action in granted} == {"dynamodb:PutItem", "dynamodb:Query"}
+    assert {name for name, action in granted if action == "dynamodb:PutItem"} == {
+        "ExecuteFunction",
+        "AccountFunction",
+        "WorkFunction",
+    }
+    table = template.resources(TABLES)["ActivityTable"]
+    assert "TimeToLiveSpecification" not in table
+    assert table["StreamSpecification"] == {"StreamViewType": "NEW_IMAGE"}
 
 
 def test_every_table_is_encrypted_and_can_be_restored(template: Template) -> None:

@@ -8,7 +8,7 @@ from workbench.aws.template import read_template
 
 TABLES = {
     f"{name}_TABLE": f"botbalance-{name.lower()}"
-    for name in ("STRATEGIES", "ORDERS", "DECISIONS", "CREDENTIALS", "CACHE", "LEASES", "OPERATOR")
+    for name in ("STRATEGIES", "ORDERS", "DECISIONS", "CREDENTIALS", "CACHE", "LEASES", "OPERATOR", "ACTIVITY")
 }
 
 
@@ -23,6 +23,7 @@ def test_the_tables_are_all_that_has_to_be_set() -> None:
         cache_table="botbalance-cache",
         leases_table="botbalance-leases",
         operator_table="botbalance-operator",
+        activity_table="botbalance-activity",
         pricing_source="last",
         pricing_use_cache=True,
         pricing_ttl=5,

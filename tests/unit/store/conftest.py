@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import boto3
 import pytest
+from botbalance.store.activity import ActivityTable
 from botbalance.store.cache import CacheTable
 from botbalance.store.credentials import CredentialsTable
 from botbalance.store.decisions import DecisionsTable
@@ -198,6 +199,11 @@ def grant(leases: LeasesTable) -> Iterator[Grant]:
 def lease(grant: Grant) -> Lease:
     """Alice's, the first that was ever taken: its number is 1."""
     return grant("alice")
+
+
+@pytest.fixture
+def activities(dynamodb: "DynamoDBClient", table: MakeTable) -> ActivityTable:
+    return ActivityTable(dynamodb, table("ActivityTable"))
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from botbalance.market_data.market_rules import MarketRulesService
 from botbalance.market_data.price_service import PriceService
 from botbalance.market_data.traded_ranges import TradedRanges
 from botbalance.settings import Settings, settings
+from botbalance.store.activity import ActivityTable
 from botbalance.store.cache import CacheTable
 from botbalance.store.credentials import CredentialsTable, ExchangeKey
 from botbalance.store.decisions import DecisionsTable
@@ -124,6 +125,7 @@ class Services:
             decisions=DecisionsTable(self.dynamodb, self.settings.decisions_table, self.settings.decision_ttl_days),
             leases=LeasesTable(self.dynamodb, self.settings.leases_table),
             operator=OperatorTable(self.dynamodb, self.settings.operator_table),
+            activity=ActivityTable(self.dynamodb, self.settings.activity_table),
             accounts=Accounts(self.credentials, self._limits, self.connect),
             portfolio=PortfolioService(prices, market_rules),
             clock=self.clock,

@@ -34,6 +34,7 @@ class Settings(BaseModel):
     cache_table: str
     leases_table: str
     operator_table: str
+    activity_table: str
     tick_queue_url: Url = ""
     credentials_key_id: str = ""
     """The KMS key that encrypts users' exchange keys."""

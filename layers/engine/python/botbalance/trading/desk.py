@@ -9,6 +9,7 @@ from botbalance.accounts.exchange_clients import Accounts
 from botbalance.accounts.portfolio import PortfolioService
 from botbalance.errors import ConflictError
 from botbalance.market_data.traded_ranges import TradedRanges
+from botbalance.store.activity import ActivityTable
 from botbalance.store.decisions import TICK_SECONDS, DecisionsTable
 from botbalance.store.leases import Lease, LeasesTable
 from botbalance.store.operator import OperatorTable
@@ -35,6 +36,7 @@ class Desk:
     decisions: DecisionsTable
     leases: LeasesTable
     operator: OperatorTable
+    activity: ActivityTable
     accounts: Accounts
     portfolio: PortfolioService
     clock: Callable[[], int]

@@ -1,0 +1,104 @@
+"""Activity: who changed what of a user's, and what the system did by itself."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any, Literal, Self
+from uuid import uuid4
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Actor = Literal["user", "system", "operator"]
+"""The account's owner, BotBalance by itself, or whoever runs it."""
+
+
+class Action(StrEnum):
+    """What was done, as ``subject.verb``. A name, once written, keeps its meaning for good."""
+
+    CREDENTIALS_STORED = "credentials.stored"
+    CREDENTIALS_REPLACED = "credentials.replaced"
+    CREDENTIALS_DELETED = "credentials.deleted"
+    CREDENTIALS_REFUSED = "credentials.refused"
+    """A key was not stored, for the reason that is told."""
+    STRATEGY_CREATED = "strategy.created"
+    STRATEGY_CHANGED = "strategy.changed"
+    AUTOPILOT_ENABLED = "autopilot.enabled"
+    AUTOPILOT_DISABLED = "autopilot.disabled"
+    TRADING_STOPPED = "trading.stopped"
+    """The stop: the autopilot off, and every resting order cancelled as far as that is told."""
+    TRADING_HALTED = "trading.halted"
+    """What rested was cancelled because the operator has halted trading for everybody."""
+    ORDERS_PLACED = "orders.placed"
+    """By hand; what the autopilot places is in its decisions."""
+    ORDERS_CANCELED = "orders.canceled"
+    """By hand, one or all."""
+    ORDER_RESOLVED = "order.resolved"
+    """Its owner's word on an order that the exchange no longer knows."""
+
+
+class Activity(BaseModel):
+    """One thing that was done to a user's account; never changed once written.
+
+    ``activity_id`` sorts by time: epoch milliseconds in 13 digits, ``#``, and a random part. ``before`` and ``after``
+    hold what changed and nothing else, without secrets; numbers are decimal strings. ``request_id`` is the API
+    request's, as in the answer's ``X-Request-Id``; None for what no request did.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    schema_version: Literal[1] = 1
+    user_id: str
+    activity_id: str = Field(pattern=r"^[0-9]{13}#[0-9a-f]{12}$")
+    actor: Actor
+    action: Action
+    subject: str | None = None
+    """Which one: an exchange, an order's client id; None where there is only one."""
+    before: dict[str, Any] | None = None
+    after: dict[str, Any] | None = None
+    reason: str | None = None
+    request_id: str | None = None
+
+    @property
+    def occurred_at(self) -> int:
+        """Epoch seconds."""
+        return int(self.activity_id[:13]) // 1000
+
+    @classmethod
+    def at(
+        cls,
+        now: int,
+        user_id: str,
+        action: Action,
+        *,
+        actor: Actor = "user",
+        subject: str | None = None,
+        before: Mapping[str, Any] | None = None,
+        after: Mapping[str, Any] | None = None,
+        reason: str | None = None,
+        request_id: str | None = None,
+    ) -> Self:
+        """What happens at ``now`` (epoch seconds); of ``before`` and ``after`` only what differs is kept."""
+        old, new = changes(before, after)
+        return cls(
+            user_id=user_id,
+            activity_id=f"{now * 1000:013}#{uuid4().hex[:12]}",
+            actor=actor,
+            action=action,
+            subject=subject,
+            before=old,
+            after=new,
+            reason=reason,
+            request_id=request_id,
+        )
+
+
+def changes(
+    before: Mapping[str, Any] | None, after: Mapping[str, Any] | None
+) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+    """What differs between the two, by its old and its new value; what only one has is in that one alone."""
+    if before is None or after is None:
+        return (None if before is None else dict(before)), (None if after is None else dict(after))
+    differing = [name for name in {**before, **after} if before.get(name) != after.get(name)]
+    return (
+        {name: before[name] for name in differing if name in before},
+        {name: after[name] for name in differing if name in after},
+    )

@@ -1,0 +1,88 @@
+"""The activity table: an append-only trail of what was done to each user's account, by whom.
+
+An item is written in the transaction of what it tells, so that neither is ever there without the other; what tells of
+nothing written (a key that was refused) is written by itself. No function may update or delete one, and none expires.
+The table's stream hands every new item on, once it is there.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
+
+from botbalance.models.activity import Activity
+from botbalance.store.conditions import parsed, translate_aws_errors
+from botbalance.store.pagination import decode_cursor, encode_cursor
+from botbalance.store.periods import ALWAYS, Period
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
+
+_AFTER_EVERY_ID = "~"
+"""Sorts after the ``#`` of any id of the same moment."""
+
+
+class ActivityPage(BaseModel):
+    """A page of activities, newest first; ``cursor`` asks for the next one, None where this was the last."""
+
+    activities: list[Activity]
+    cursor: str | None
+
+
+class ActivityTable:
+    """Activities by user id and time."""
+
+    def __init__(self, client: "DynamoDBClient", table: str) -> None:
+        self._client = client
+        self._table = table
+
+    def write_of(self, activity: Activity) -> "TransactWriteItemTypeDef":
+        """The part of a transaction that appends ``activity``."""
+        return {
+            "Put": {
+                "TableName": self._table,
+                "Item": {
+                    "user_id": {"S": activity.user_id},
+                    "activity_id": {"S": activity.activity_id},
+                    "action": {"S": activity.action},
+                    "document": {"S": activity.model_dump_json(exclude_none=True)},
+                },
+                "ConditionExpression": "attribute_not_exists(user_id)",
+            }
+        }
+
+    def append(self, activity: Activity) -> None:
+        """Append ``activity`` alone; raises TransientError where it is not known to be written."""
+        with translate_aws_errors():
+            self._client.transact_write_items(TransactItems=[self.write_of(activity)])
+
+    def page(self, user_id: str, *, limit: int, cursor: str | None = None, occurred: Period = ALWAYS) -> ActivityPage:
+        """The user's activities of a period, newest first; raises InvalidRequestError for a cursor that is not ours."""
+        query: dict[str, Any] = {
+            "TableName": self._table,
+            "KeyConditionExpression": "user_id = :user AND activity_id BETWEEN :first AND :last",
+            "ExpressionAttributeValues": {
+                ":user": {"S": user_id},
+                ":first": {"S": _first_id(occurred.since)},
+                ":last": {"S": f"{_first_id(occurred.until)[:10]}999{_AFTER_EVERY_ID}"},
+            },
+            "ScanIndexForward": False,
+            "Limit": limit,
+            "ConsistentRead": True,
+        }
+        if cursor is not None:
+            (activity_id,) = decode_cursor(cursor, "[0-9]{13}#[0-9a-f]{12}")
+            occurred.require(cursor, int(activity_id[:13]) // 1000)
+            query["ExclusiveStartKey"] = {"user_id": {"S": user_id}, "activity_id": {"S": activity_id}}
+        with translate_aws_errors():
+            answer = self._client.query(**query)
+        last = answer.get("LastEvaluatedKey")
+        return ActivityPage(
+            activities=[parsed(Activity, item["document"]["S"]) for item in answer["Items"]],
+            cursor=encode_cursor(last["activity_id"]["S"]) if last else None,
+        )
+
+
+def _first_id(second: int) -> str:
+    """Sorts before every id of that epoch second, which has at most ten digits here."""
+    return f"{min(second, 9_999_999_999) * 1000:013}"

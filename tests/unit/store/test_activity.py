@@ -1,0 +1,76 @@
+"""The trail of a user's account: appended to, never changed, newest first, and one user's alone."""
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from botbalance.errors import InvalidRequestError
+from botbalance.models.activity import Action, Activity
+from botbalance.store.activity import ActivityTable
+from botbalance.store.periods import Period
+from botocore.exceptions import ClientError
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+NOW = 1_700_000_000
+
+
+def activity(now: int = NOW, user_id: str = "alice", **more: Any) -> Activity:
+    return Activity.at(now, user_id, more.pop("action", Action.STRATEGY_CHANGED), **more)
+
+
+def test_what_is_appended_is_read_as_it_was(activities: ActivityTable) -> None:
+    told = activity(
+        actor="system",
+        action=Action.AUTOPILOT_DISABLED,
+        before={"autopilot_enabled": True},
+        after={"autopilot_enabled": False},
+        reason="the exchange refuses the API key",
+        request_id="r-1",
+    )
+    activities.append(told)
+    assert activities.page("alice", limit=10).activities == [told]
+    assert told.occurred_at == NOW
+    assert activities.page("bob", limit=10).activities == []
+
+
+def test_pages_go_back_in_time_within_a_period(activities: ActivityTable) -> None:
+    told = [activity(NOW + second, reason=str(second)) for second in range(5)]
+    for one in told:
+        activities.append(one)
+    first = activities.page("alice", limit=2, occurred=Period(NOW + 1, NOW + 3))
+    assert [one.reason for one in first.activities] == ["3", "2"]
+    assert first.cursor is not None
+    rest = activities.page("alice", limit=2, cursor=first.cursor, occurred=Period(NOW + 1, NOW + 3))
+    assert [one.reason for one in rest.activities] == ["1"]
+    assert rest.cursor is None
+    assert len(activities.page("alice", limit=10).activities) == 5
+
+
+def test_a_cursor_is_one_of_ours_and_of_the_same_period(activities: ActivityTable) -> None:
+    for second in range(3):
+        activities.append(activity(NOW + second))
+    cursor = activities.page("alice", limit=1).cursor
+    for forged in ("nonsense", "WyJhIl0"):
+        with pytest.raises(InvalidRequestError):
+            activities.page("alice", limit=1, cursor=forged)
+    with pytest.raises(InvalidRequestError):
+        activities.page("alice", limit=1, cursor=cursor, occurred=Period(0, NOW - 1))
+
+
+def test_nothing_that_was_told_is_ever_told_otherwise(activities: ActivityTable, dynamodb: "DynamoDBClient") -> None:
+    told = activity()
+    activities.append(told)
+    other = told.model_copy(update={"reason": "something else"})
+    with pytest.raises(ClientError) as raised:
+        dynamodb.transact_write_items(TransactItems=[activities.write_of(other)])
+    assert raised.value.response["Error"]["Code"] == "TransactionCanceledException"
+    assert activities.page("alice", limit=10).activities == [told]
+
+
+def test_only_what_changed_is_told() -> None:
+    told = activity(before={"a": "1", "b": "2", "gone": "3"}, after={"a": "1", "b": "4", "new": "5"})
+    assert told.before == {"b": "2", "gone": "3"}
+    assert told.after == {"b": "4", "new": "5"}
+    assert activity(after={"a": "1"}).before is None
+    assert activity(before={"a": "1"}).after is None
