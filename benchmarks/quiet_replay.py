@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import Annotated
 
 import typer
-from botbalance.engine import Balance, NoTradeRegion, contains, jumped_symbols, quiet_bounds
+from botbalance.engine import Balance, NoTradeRegion, compute_no_trade_region, contains, jumped_symbols
 from botbalance.engine.arithmetic import ExactArithmetic
 
 from benchmarks.backtest import NAV, random_walk, trial
@@ -86,7 +86,7 @@ def replay(case: BacktestConfig, timeline: Timeline) -> tuple[Outcome, Counter[s
 def noted(case: BacktestConfig, timeline: Timeline, account: Account, tick: int, prices: dict[str, Decimal]) -> Note:
     """The note of a look at ``tick``; trades count from the start of its minute on."""
     now = timeline.ends_at_ms(tick) // 1000
-    bounds = quiet_bounds(
+    bounds = compute_no_trade_region(
         account.balances,
         case.target_allocations,
         case.config,

@@ -23,6 +23,7 @@ class Inputs(BaseModel):
     strategy_config: StrategyConfig
     market_rules: dict[str, MarketRules]
     active_symbols: list[str]
+    paused_symbols: list[str] = []
     open_orders: list[RestingOrder]
     now: int
 
@@ -84,6 +85,7 @@ def _differences(decision: Decision, logged_inputs: dict[str, Any]) -> list[str]
         inputs.strategy_config,
         market_rules=inputs.market_rules,
         active_symbols=inputs.active_symbols,
+        paused_symbols=inputs.paused_symbols,
     )
     cancels = review_resting_orders(inputs.open_orders, evaluation, inputs.strategy_config, inputs.now)
     logged = {"evaluation": decision.evaluation, "canceled": decision.canceled}

@@ -12,9 +12,9 @@ from botbalance.engine import (
     Balance,
     MarketRules,
     StrategyConfig,
+    compute_no_trade_region,
     compute_rebalance_actions,
     evaluate,
-    quiet_bounds,
     review_resting_orders,
 )
 from botbalance.engine.arithmetic import ExactArithmetic
@@ -126,7 +126,7 @@ def _next_eventful(trial: BacktestConfig, timeline: Timeline, account: Account, 
     if following >= stop:
         return stop
     now = timeline.ends_at_ms(following) // 1000
-    bounds = quiet_bounds(
+    bounds = compute_no_trade_region(
         account.balances,
         trial.target_allocations,
         trial.config,

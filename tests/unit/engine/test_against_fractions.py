@@ -5,7 +5,7 @@ to be obviously right and may be slow.
 """
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import (
     ROUND_CEILING,
     ROUND_DOWN,
@@ -50,6 +50,7 @@ class Portfolio:
     config: StrategyConfig
     rules: dict[str, MarketRules]
     active: frozenset[str]
+    paused: frozenset[str] = frozenset()
 
 
 # ---------------------------------------------------------------------------------- the reading in fractions
@@ -190,7 +191,9 @@ def read(p: Portfolio) -> Reading:
         row.side = "buy" if delta[asset] > 0 else "sell"
         row.limit = on_grid(rules, row.side, price[asset], step)
         available = spendable if row.side == "buy" else free[asset]
-        if asset + quote in p.active:
+        if asset + quote in p.paused:
+            row.hold = "paused"
+        elif asset + quote in p.active:
             row.hold = "active_order"
         elif not rules.trading:
             row.hold = "market_closed"
@@ -292,7 +295,7 @@ def portfolio(seed: int) -> Portfolio:
         balances[quote] = Balance(nav)
     if random.random() < 0.3:
         found = with_band_on_an_edge(random, found)
-    return found
+    return replace(found, paused=frozenset(symbol for symbol in rules if random.random() < 0.05))
 
 
 def split(random: Random, held: Decimal) -> Balance:
@@ -403,9 +406,23 @@ def compare(seed: int, seen: Counter[str]) -> None:
     with localcontext(context) as ambient:
         before = repr(ambient)
         actions = compute_rebalance_actions(
-            p.balances, p.targets, p.prices, p.config, market_rules=p.rules, active_symbols=p.active
+            p.balances,
+            p.targets,
+            p.prices,
+            p.config,
+            market_rules=p.rules,
+            active_symbols=p.active,
+            paused_symbols=p.paused,
         )
-        found = evaluate(p.balances, p.targets, p.prices, p.config, market_rules=p.rules, active_symbols=p.active)
+        found = evaluate(
+            p.balances,
+            p.targets,
+            p.prices,
+            p.config,
+            market_rules=p.rules,
+            active_symbols=p.active,
+            paused_symbols=p.paused,
+        )
         assert repr(ambient) == before, seed
     wanted = read(p)
 

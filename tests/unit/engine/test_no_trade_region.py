@@ -13,10 +13,10 @@ from botbalance.engine import (
     Side,
     SkipReason,
     StrategyConfig,
+    compute_no_trade_region,
     compute_rebalance_actions,
     contains,
     evaluate,
-    quiet_bounds,
     review_resting_orders,
     trades_through,
 )
@@ -32,7 +32,7 @@ every_case = settings(max_examples=300, deadline=None, derandomize=True)
 
 
 @dataclass(frozen=True)
-class TimeResponse:
+class Scenario:
     """An account when its bounds are made, and prices some time later."""
 
     balances: dict[str, Balance]
@@ -44,18 +44,20 @@ class TimeResponse:
     lows: dict[str, Decimal]
     highs: dict[str, Decimal]
     later: int
+    paused: frozenset[str] = frozenset()
 
     def active(self) -> set[str]:
         return {order.symbol for order in self.orders}
 
     def bounds(self, now: int = NOW) -> NoTradeRegion:
-        return quiet_bounds(
+        return compute_no_trade_region(
             self.balances,
             self.targets,
             self.config,
             self.rules,
             open_orders=self.orders,
             active_symbols=self.active(),
+            paused_symbols=self.paused,
             now=now,
         )
 
@@ -69,14 +71,12 @@ def parts(low: int, high: int, of: str) -> st.SearchStrategy[Decimal]:
 
 
 @st.composite
-def moments(draw: st.DrawFn) -> TimeResponse:
+def scenarios(draw: st.DrawFn) -> Scenario:
     assets = draw(st.lists(st.sampled_from(ASSETS), min_size=1, max_size=4, unique=True))
     share = D(draw(st.integers(1, 100 // len(assets))))
     targets = dict.fromkeys(assets, share) | {"USDT": 100 - share * len(assets)}
     band = draw(parts(1, 40, "5"))
-    no_trade_harness = draw(
-        st.booleans()
-    )  # as most moments are: orders are where they would be placed, and prices hardly move
+    settled = draw(st.booleans())  # as most moments are: orders are where they would be placed, and prices hardly move
     config = StrategyConfig(
         "USDT",
         draw(parts(1, 40, "0.1")),
@@ -110,23 +110,23 @@ def moments(draw: st.DrawFn) -> TimeResponse:
             trading=draw(st.integers(0, 9)) != 7,
             **multipliers,
         )
-        if abs(worth - 100 * share) > 2 * band if no_trade_harness else draw(st.booleans()):
+        if abs(worth - 100 * share) > 2 * band if settled else draw(st.booleans()):
             likely: Side = "buy" if worth < 100 * share else "sell"
-            side: Side = likely if no_trade_harness else draw(st.sampled_from(["buy", "sell"]))
-            off = config.order_step_pct + draw(parts(-2, 2, "0.01") if no_trade_harness else parts(-30, 30, "0.02"))
+            side: Side = likely if settled else draw(st.sampled_from(["buy", "sell"]))
+            off = config.order_step_pct + draw(parts(-2, 2, "0.01") if settled else parts(-30, 30, "0.02"))
             limit = rules[symbol].round_price(side, price * (1 - off / 100 if side == "buy" else 1 + off / 100), price)
             if limit is not None:
                 age = draw(st.sampled_from([0, 300, 890, 900, 2000]))
                 orders.append(RestingOrder(f"of-{asset}", symbol, side, limit, NOW - age))
         prices[symbol] = price
-        lows[symbol] = price * (1 - draw(parts(0, 2 if no_trade_harness else 30, "0.0005")))
-        highs[symbol] = price * (1 + draw(parts(0, 2 if no_trade_harness else 30, "0.0005")))
-    return TimeResponse(
-        balances, targets, config, rules, orders, prices, lows, highs, NOW + draw(st.sampled_from([0, 5, 30, 700]))
-    )
+        lows[symbol] = price * (1 - draw(parts(0, 2 if settled else 30, "0.0005")))
+        highs[symbol] = price * (1 + draw(parts(0, 2 if settled else 30, "0.0005")))
+    later = NOW + draw(st.sampled_from([0, 5, 30, 700]))
+    paused = frozenset(symbol for symbol in rules if draw(st.integers(0, 5)) == 4)
+    return Scenario(balances, targets, config, rules, orders, prices, lows, highs, later, paused)
 
 
-def what_happens(moment: TimeResponse) -> list[object]:
+def what_happens(moment: Scenario) -> list[object]:
     """Everything that a full look does at the later prices."""
     fills = [
         order
@@ -140,6 +140,7 @@ def what_happens(moment: TimeResponse) -> list[object]:
         moment.config,
         market_rules=moment.rules,
         active_symbols=moment.active(),
+        paused_symbols=moment.paused,
     )
     cancels = review_resting_orders(moment.orders, evaluation, moment.config, moment.later)
     return [*fills, *evaluation.actions, *cancels]
@@ -149,8 +150,8 @@ def test_within_the_bounds_nothing_is_placed_cancelled_or_filled() -> None:
     seen: Counter[str] = Counter()
 
     @every_case
-    @given(moments())
-    def check(moment: TimeResponse) -> None:
+    @given(scenarios())
+    def check(moment: Scenario) -> None:
         quiet = moment.contains()
         happens = what_happens(moment)
         due = any(moment.later - order.placed_at >= 900 for order in moment.orders)
@@ -197,7 +198,7 @@ def test_a_reviewed_order_is_quiet_where_it_would_be_placed_again() -> None:
             "price limits": replace(market, min_price=limit - 2 * tick, max_price=limit + 2 * tick),
         }[limits]
         price = 100 * (1 + moved)
-        moment = TimeResponse(
+        moment = Scenario(
             balances,
             targets,
             config,
@@ -224,9 +225,9 @@ def test_a_reviewed_order_is_quiet_where_it_would_be_placed_again() -> None:
 
 
 @every_case
-@given(moments())
-def test_without_orders_whoever_is_asked_finds_an_asset_outside_its_band(moment: TimeResponse) -> None:
-    free = TimeResponse(
+@given(scenarios())
+def test_without_orders_whoever_is_asked_finds_an_asset_outside_its_band(moment: Scenario) -> None:
+    free = Scenario(
         moment.balances | {"USDT": Balance(D(5000))},
         moment.targets,
         moment.config,
@@ -245,7 +246,7 @@ def test_without_orders_whoever_is_asked_finds_an_asset_outside_its_band(moment:
 def test_the_bounds_of_an_account_worked_out_by_hand() -> None:
     # 1,000 in BTC and 1,000 in USDT, half and half, band 50: at price p the delta is (1000 + 10p)/2 − 10p = 500 − 5p,
     # so it reaches 50 at 90 and −50 at 110.
-    moment = TimeResponse(
+    moment = Scenario(
         {"BTC": Balance(D(10)), "USDT": Balance(D(1000))},
         {"BTC": D(50), "USDT": D(50)},
         StrategyConfig("USDT", D(2), D("0.5"), D(50)),
@@ -274,7 +275,7 @@ def test_the_bounds_of_an_account_worked_out_by_hand() -> None:
     ],
 )
 def test_a_resting_buy_at_99_50_is_quiet_until_it_fills_or_is_due(low: str, high: str, later: int, quiet: bool) -> None:
-    moment = TimeResponse(
+    moment = Scenario(
         {"BTC": Balance(D(8)), "USDT": Balance(D(1000), D(200))},
         {"BTC": D(50), "USDT": D(50)},
         StrategyConfig("USDT", D(2), D("0.5"), D(50)),
@@ -291,13 +292,28 @@ def test_a_resting_buy_at_99_50_is_quiet_until_it_fills_or_is_due(low: str, high
 @pytest.mark.parametrize(("free", "quiet"), [("4.99", True), ("5", False)])
 def test_a_buy_that_what_is_free_can_never_pay_for_keeps_nobody_awake(free: str, quiet: bool) -> None:
     market = MarketRules("BTCUSDT", "BTC", "USDT", D("0.01"), D("0.001"), min_notional=D(5))
-    bounds = quiet_bounds(
+    bounds = compute_no_trade_region(
         {"BTC": Balance(D(8)), "USDT": Balance(D(free), D(1000))},
         {"BTC": D(50), "USDT": D(50)},
         StrategyConfig("USDT", D(2), D("0.5"), D(50)),
         {"BTCUSDT": market},
         open_orders=[],
         active_symbols=(),
+        now=NOW,
+    )
+    assert contains(bounds, {"BTCUSDT": D(100)}, {}, {}, NOW) is quiet
+
+
+@pytest.mark.parametrize(("paused", "quiet"), [(["BTCUSDT"], True), (["ETHUSDT"], False)])
+def test_a_paused_pair_outside_its_band_keeps_nobody_awake(paused: list[str], quiet: bool) -> None:
+    bounds = compute_no_trade_region(
+        {"BTC": Balance(D(8)), "USDT": Balance(D(1200))},
+        {"BTC": D(50), "USDT": D(50)},
+        StrategyConfig("USDT", D(2), D("0.5"), D(50)),
+        {"BTCUSDT": MarketRules("BTCUSDT", "BTC", "USDT", D("0.01"), D("0.001"))},
+        open_orders=[],
+        active_symbols=(),
+        paused_symbols=paused,
         now=NOW,
     )
     assert contains(bounds, {"BTCUSDT": D(100)}, {}, {}, NOW) is quiet
@@ -315,5 +331,5 @@ def test_orders_that_no_bounds_are_made_for_are_never_quiet() -> None:
         [one, RestingOrder("two", "BTCUSDT", "sell", D("110"), NOW)],
         [RestingOrder("x", "ETHUSDT", "buy", D(1), NOW)],
     ):
-        bounds = quiet_bounds(*account, open_orders=orders, active_symbols=(), now=NOW)
+        bounds = compute_no_trade_region(*account, open_orders=orders, active_symbols=(), now=NOW)
         assert not contains(bounds, {"BTCUSDT": D(100)}, {"BTCUSDT": D(100)}, {"BTCUSDT": D(100)}, NOW)

@@ -82,8 +82,10 @@ def evaluate_snapshot(
     target_allocations: Mapping[str, Decimal],
     config: StrategyConfig,
     active_symbols: Collection[str],
+    paused_symbols: Collection[str] = (),
 ) -> Evaluation:
-    """The engine's decision on ``snapshot``; ``active_symbols`` are the pairs that must not get another order."""
+    """The engine's decision on ``snapshot``; ``active_symbols`` are the pairs that must not get another order,
+    ``paused_symbols`` those that get none for now."""
     return evaluate(
         snapshot.balances,
         target_allocations,
@@ -91,4 +93,5 @@ def evaluate_snapshot(
         config,
         market_rules=snapshot.rules,
         active_symbols=active_symbols,
+        paused_symbols=paused_symbols,
     )

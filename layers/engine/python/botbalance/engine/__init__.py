@@ -13,20 +13,13 @@ from botbalance.engine.attribution import (
     rebalancing_bonus,
 )
 from botbalance.engine.errors import InvalidInputError, InvalidStrategyError, PriceUnavailableError
+from botbalance.engine.evaluation import AssetRow, Evaluation, StrategyWarning, WarningCode, evaluate
 from botbalance.engine.fills import Fill, fill_of, trades_through
 from botbalance.engine.market_rules import MarketRules, NormalizedOrder, Side, SkipReason
-from botbalance.engine.no_trade_region import AssetBounds, NoTradeRegion, contains, quiet_bounds
-from botbalance.engine.rebalance import (
-    Action,
-    AssetRow,
-    Evaluation,
-    StrategyConfig,
-    Warning,  # noqa: A004 - the field's word
-    WarningCode,
-    compute_rebalance_actions,
-    evaluate,
-)
+from botbalance.engine.no_trade_region import AssetBounds, NoTradeRegion, compute_no_trade_region, contains
+from botbalance.engine.rebalance import Action, compute_rebalance_actions
 from botbalance.engine.stale_orders import CancelReason, RestingOrder, review_resting_orders
+from botbalance.engine.strategy import StrategyConfig
 from botbalance.engine.valuation import Balance, require_allocations
 
 VERSION = "2"
@@ -53,9 +46,10 @@ __all__ = [
     "Side",
     "SkipReason",
     "StrategyConfig",
-    "Warning",
+    "StrategyWarning",
     "WarningCode",
     "bonus_of",
+    "compute_no_trade_region",
     "compute_rebalance_actions",
     "contains",
     "evaluate",
@@ -66,7 +60,6 @@ __all__ = [
     "jumped_symbols",
     "look_at",
     "missing_balances",
-    "quiet_bounds",
     "rebalancing_bonus",
     "require_allocations",
     "review_resting_orders",

@@ -20,6 +20,7 @@ class SkipReason(StrEnum):
 
     QUOTE_ASSET = "quote_asset"
     WITHIN_BAND = "within_band"
+    PAUSED = "paused"
     ACTIVE_ORDER = "active_order"
     MARKET_CLOSED = "market_closed"
     OUTSIDE_PRICE_LIMITS = "outside_price_limits"

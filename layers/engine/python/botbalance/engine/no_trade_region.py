@@ -11,8 +11,8 @@ from decimal import Decimal
 
 from botbalance.engine.arithmetic import DOWN, HUNDRED, ONE, PERCENT, UP, ZERO, ExactArithmetic
 from botbalance.engine.market_rules import MarketRules
-from botbalance.engine.rebalance import StrategyConfig
 from botbalance.engine.stale_orders import RestingOrder, reprice_tolerance_pct
+from botbalance.engine.strategy import StrategyConfig
 from botbalance.engine.valuation import Balance
 
 
@@ -50,7 +50,7 @@ class NoTradeRegion:
     until: int | None = None
 
 
-def quiet_bounds(
+def compute_no_trade_region(
     current_balances: Mapping[str, Balance],
     target_allocations: Mapping[str, Decimal],
     strategy_config: StrategyConfig,
@@ -58,11 +58,13 @@ def quiet_bounds(
     *,
     open_orders: Iterable[RestingOrder],
     active_symbols: Collection[str],
+    paused_symbols: Collection[str] = (),
     now: int,
 ) -> NoTradeRegion:
     """The bounds of an account whose ``open_orders`` are this system's, for decisions from ``now`` (epoch seconds) on.
 
-    Pairs in ``active_symbols`` have a resting order, whoever placed it. A balance that changes otherwise than by these
+    Pairs in ``active_symbols`` have a resting order, whoever placed it; nothing is placed on ``paused_symbols`` for as
+    long as the bounds are used. A balance that changes otherwise than by these
     orders is not noticed: the account has to be looked at now and then.
     """
     resting = list(open_orders)
@@ -82,7 +84,7 @@ def quiet_bounds(
             if order is not None:
                 due = now >= order.placed_at + strategy_config.order_max_age_s
                 bounds = _with_order(order, held, target, strategy_config, market_rules[symbol], due=due)
-            elif symbol in active_symbols or not market_rules[symbol].trading:
+            elif symbol in active_symbols or symbol in paused_symbols or not market_rules[symbol].trading:
                 bounds = AssetBounds(symbol, held, target)
             else:
                 market, band = market_rules[symbol], strategy_config.min_delta_quote

@@ -9,8 +9,9 @@ from decimal import Decimal
 from enum import StrEnum
 
 from botbalance.engine.arithmetic import HUNDRED, ExactArithmetic
+from botbalance.engine.evaluation import AssetRow, Evaluation
 from botbalance.engine.market_rules import Side
-from botbalance.engine.rebalance import AssetRow, Evaluation, StrategyConfig
+from botbalance.engine.strategy import StrategyConfig
 
 TOLERANCE_STEPS = Decimal(2)
 """How far a reviewed order may be off and stay where the strategy does not say, in steps.

@@ -42,7 +42,7 @@ def value_holdings(
     notices that something is doubtful, which costs next to nothing; what it is, is looked for afterwards.
     """
     if sum(targets.values(), ZERO) != HUNDRED:
-        refuse_impossible_targets(targets)
+        validate_targets(targets)
     quote_balance = balances.get(quote_asset, _NOTHING)
     nav = quote_balance.free + quote_balance.locked
     doubtful = quote_balance.free.is_signed() or quote_balance.locked.is_signed()
@@ -72,7 +72,7 @@ def value_holdings(
     if not balances.keys() <= targets.keys() and _any_unmanaged_impossible(balances, targets):
         doubtful = True
     if doubtful or not nav or not nav.is_finite():
-        refuse_impossible_numbers(balances, targets, prices)
+        validate_numbers(balances, targets, prices)
         require_prices(balances, targets, prices, quote_asset)
     if not nav:
         raise InvalidInputError("current_balances", "worth 0 in managed assets", "a portfolio with a NAV > 0")
@@ -98,10 +98,10 @@ def _expected_asset(asset: str, symbol: str, targets: Mapping[str, Decimal]) -> 
 def require_allocations(target_allocations: Mapping[str, Decimal]) -> None:
     """Raise InvalidStrategyError unless every target is a percentage and they sum to exactly 100, whatever is held."""
     with ExactArithmetic():
-        refuse_impossible_targets(target_allocations)
+        validate_targets(target_allocations)
 
 
-def refuse_impossible_targets(targets: Mapping[str, Decimal]) -> None:
+def validate_targets(targets: Mapping[str, Decimal]) -> None:
     """Raise InvalidStrategyError for the first target that is no percentage, or for a sum other than 100."""
     for asset, target in targets.items():
         field = f"target_allocations.{asset}"
@@ -109,20 +109,20 @@ def refuse_impossible_targets(targets: Mapping[str, Decimal]) -> None:
             raise InvalidStrategyError(field, repr(target), "a finite Decimal from 0 to 100 (percent)")
         if target < ZERO or target > HUNDRED:
             raise InvalidStrategyError(field, target, "a percentage from 0 to 100")
-        refuse_long_numbers([(field, target)], InvalidStrategyError)
+        validate_digits([(field, target)], InvalidStrategyError)
     total = sum(targets.values(), ZERO)
     if total != HUNDRED:
         raise InvalidStrategyError("target_allocations", f"a sum of {total:f}", "a sum of exactly 100")
 
 
-def refuse_impossible_numbers(
+def validate_numbers(
     balances: Mapping[str, Balance], targets: Mapping[str, Decimal], prices: Mapping[str, Decimal]
 ) -> None:
     """Raise for the first number that cannot be: not a Decimal, not finite, negative; or for targets that cannot be.
 
     A price that is NaN or negative is a missing price; :func:`require_prices` names it with the others.
     """
-    refuse_impossible_targets(targets)
+    validate_targets(targets)
     for asset, balance in balances.items():
         for part, amount in (("free", balance.free), ("locked", balance.locked)):
             field = f"current_balances.{asset}.{part}"
@@ -154,7 +154,7 @@ def require_prices(
         raise PriceUnavailableError(unpriced)
 
 
-def refuse_long_numbers(numbers: Iterable[tuple[str, Decimal]], error: type[InvalidInputError]) -> None:
+def validate_digits(numbers: Iterable[tuple[str, Decimal]], error: type[InvalidInputError]) -> None:
     """Raise ``error`` for the first (field, number) with more digits than exact arithmetic leaves room for.
 
     With at most ``_PLACES`` on both sides of every point, no intermediate result has over 200 digits.

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from botbalance import engine
 from botbalance.accounts.portfolio import Snapshot
-from botbalance.engine import Balance, NoTradeRegion, RestingOrder, contains, jumped_symbols, quiet_bounds
+from botbalance.engine import Balance, NoTradeRegion, RestingOrder, compute_no_trade_region, contains, jumped_symbols
 from botbalance.errors import TransientError
 from botbalance.exchange.adapter import ExchangeAdapter
 from botbalance.store.conditions import parsed
@@ -68,7 +68,7 @@ def note_quiet(
     )
     if not as_booked:
         return
-    bounds = quiet_bounds(
+    bounds = compute_no_trade_region(
         # What is placed has locked some of what was free, and may free it again: counted as free, it keeps nobody out.
         {asset: Balance(balance.free + balance.locked) for asset, balance in snapshot.balances.items()},
         strategy.target_allocations,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from botbalance.engine import InvalidInputError, InvalidStrategyError, Warning, require_allocations  # noqa: A004 - the field's word
+from botbalance.engine import InvalidInputError, InvalidStrategyError, StrategyWarning, require_allocations
 from botbalance.errors import BotBalanceError, ConflictError
 from botbalance.log import logger
 from botbalance.store.orders import Order
@@ -29,7 +29,7 @@ class SavedStrategy:
     """
 
     strategy: Strategy
-    warnings: tuple[Warning, ...]
+    warnings: tuple[StrategyWarning, ...]
     not_checked: str | None
 
 
@@ -112,7 +112,7 @@ def require_no_orders(desk: Desk, user_id: str, exchange: str) -> None:
         raise ConflictError("orders_resting", f"orders rest on {exchange}; DELETE orders/ first")
 
 
-def _fits(desk: Desk, strategy: Strategy) -> tuple[tuple[Warning, ...], str | None]:
+def _fits(desk: Desk, strategy: Strategy) -> tuple[tuple[StrategyWarning, ...], str | None]:
     """How the strategy fits the account and its markets now; raises InvalidStrategyError where it never can."""
     try:
         return preview_of(desk, strategy).evaluation.warnings, None
