@@ -12,20 +12,10 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from workbench.cli.words import ORDER_STATES, SKIP_REASONS, in_words
+
 _BAR_WIDTH = 16
 _VERDICT_STYLES = {"pass": "green", "warn": "yellow", "fail": "red", "unknown": "dim"}
-
-
-ORDER_STATES = {
-    "PENDING": "being sent",
-    "OPEN": "resting",
-    "PARTIALLY_FILLED": "partly filled",
-    "FILLED": "filled",
-    "CANCELED": "cancelled",
-    "REJECTED": "refused",
-    "EXPIRED": "expired",
-}
-"""How a table names an order's status."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +60,11 @@ def execution_table(execution: Mapping[str, Any]) -> RenderableType:
     """What execute placed, or why nothing."""
     if execution["orders"]:
         return orders_table(execution["orders"], "orders placed")
-    holds = [f"{row['asset']}: {row['hold'].replace('_', ' ')}" for row in execution["assets"] if row["symbol"]]
+    holds = [
+        f"{row['asset']}: {SKIP_REASONS.get(row['hold'], in_words(row['hold']))}"
+        for row in execution["assets"]
+        if row["symbol"]
+    ]
     return Text(f"No orders placed. {', '.join(holds)}")
 
 
@@ -90,7 +84,7 @@ def orders_table(orders: Iterable[Mapping[str, Any]], title: str = "orders") -> 
                 "quantity": order["base_qty"],
                 "filled": order["filled_qty"],
                 "state": ORDER_STATES.get(order["status"], order["status"]),
-                "note": (order["reason"] or "").replace("_", " "),
+                "note": in_words(order["reason"] or ""),
             }
             table.add_row(*(cells[column] for column in columns))
         return table
@@ -308,7 +302,7 @@ def percent(number: str) -> str:
 def _what_to_do(row: Mapping[str, Any]) -> Text:
     action = row["action"]
     if action is None:
-        return Text(row["hold"].replace("_", " "), style="dim")
+        return Text(SKIP_REASONS.get(row["hold"], in_words(row["hold"])), style="dim")
     capped = " (capped)" if action["capped"] else ""
     return Text.assemble(_side(action["side"]), f" {action['base_qty']} at {action['limit_price']}{capped}")
 

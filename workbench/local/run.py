@@ -25,12 +25,13 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from workbench.cli.tables import amount, decisions_table, orders_table, percent, plan_table
+from workbench.cli.tables import amount, percent
 from workbench.local.api_gateway import DEMO_USER, SWAGGER_PATH
+from workbench.local.live_view import LiveStatus, LiveView
 from workbench.local.stack import Options, PortfolioStatus, Stack
 from workbench.simulated_exchange.recorded_candles import OutOfCandlesError
 
-_LAST_DECISIONS = 6
+_LAST_DECISIONS = 50
 _NOT_TO_BE_TOLD = (BotBalanceError, InvalidInputError)
 """What is raised where there is no portfolio to show: its owner may have taken the strategy or the key away."""
 _SAME_MOMENT_S = 1
@@ -94,7 +95,7 @@ def _finish(stack: Stack, start: PortfolioStatus, ticks: int, console: Console, 
             told = {"ticks": ticks, "unavailable": str(error), "books_agree": not differing}
             typer.echo(json.dumps(told | {"book_differences": differing}))
         else:
-            console.print(f"{ticks} ticks. Where the portfolio stands cannot be told: {error}.")
+            console.print(f"{_ticks_done(ticks)}. Where the portfolio stands cannot be told: {error}.")
         return not differing
     summary = {
         "ticks": ticks,
@@ -119,36 +120,29 @@ def _finish(stack: Stack, start: PortfolioStatus, ticks: int, console: Console, 
 
 
 def _view(stack: Stack, start: PortfolioStatus, ticks: int) -> RenderableType:
-    title = Text(f"BotBalance · tick {ticks} · {stack.url} · Ctrl-C ends it", style="bold")
     try:
         now = stack.standing()
     except _NOT_TO_BE_TOLD as error:
+        title = Text(f"BotBalance · {_ticks_done(ticks)} · {stack.url} · Ctrl-C ends it", style="bold")
         return Group(title, Text(f"Where the portfolio stands cannot be told: {error}", style="yellow"))
-    plan = PlanView.of(now.plan).model_dump(mode="json")
-    resting = [OrderView.model_validate(order).model_dump(mode="json") for order in now.orders_in(*_RESTING)]
     page = bootstrap.services().desk.decisions.page(DEMO_USER, limit=_LAST_DECISIONS)
-    decisions = [DecisionView.of(decision).model_dump(mode="json") for decision in page.decisions]
-    return Group(
-        title,
-        plan_table(plan),
-        orders_table(resting, "resting orders"),
-        decisions_table(decisions, "last decisions"),
-        _against_holding(now, start),
+    return LiveView(
+        LiveStatus(
+            ticks=ticks,
+            url=stack.url,
+            plan=PlanView.of(now.plan).model_dump(mode="json"),
+            orders=[OrderView.model_validate(order).model_dump(mode="json") for order in now.orders],
+            decisions=[DecisionView.of(decision).model_dump(mode="json") for decision in page.decisions],
+            start_worth=start.hold_quote,
+            worth=now.worth,
+            hold=now.hold_quote,
+            left=now.left,
+        )
     )
 
 
 def _managed(standing: PortfolioStatus) -> set[str]:
     return {row.asset for row in standing.plan.evaluation.rows}
-
-
-def _against_holding(now: PortfolioStatus, start: PortfolioStatus) -> Text:
-    quote = now.plan.strategy.quote_asset
-    return Text.assemble(
-        f"Started with {amount(str(start.plan.evaluation.nav))} {quote}; just holding would now be worth "
-        f"{amount(str(now.hold_quote))}. Rebalancing added ",
-        (f"{amount(str(now.bonus_quote))} {quote}", "green" if now.bonus_quote >= 0 else "red"),
-        f" with {len(now.orders_in(OrderStatus.FILLED))} filled orders.",
-    )
 
 
 def _line(stack: Stack, ticks: int) -> str:
@@ -158,7 +152,7 @@ def _line(stack: Stack, ticks: int) -> str:
         return f"tick {ticks}: where the portfolio stands cannot be told: {error}"
     evaluation = now.plan.evaluation
     return (
-        f"tick {ticks}: NAV {amount(str(evaluation.nav))} {now.plan.strategy.quote_asset}, "
+        f"tick {ticks}: worth {amount(str(now.worth))} {now.plan.strategy.quote_asset}, "
         f"drift {percent(str(evaluation.drift_pct))}, {len(now.orders_in(*_RESTING))} resting, "
         f"{len(now.orders_in(OrderStatus.FILLED))} filled, bonus {amount(str(now.bonus_quote))}"
     )
@@ -171,10 +165,11 @@ def print_banner(console: Console, stack: Stack) -> None:
 
 
 def print_summary(summary: dict[str, Any], console: Console) -> None:
+    drift = f"{percent(summary['drift_start_pct'])} → {percent(summary['drift_end_pct'])}"
     console.print(
-        f"{summary['ticks']} ticks: {summary['orders_placed']} orders placed, {summary['orders_filled']} filled, "
-        f"{summary['orders_open']} open. Drift {percent(summary['drift_start_pct'])} → "
-        f"{percent(summary['drift_end_pct'])}. NAV {amount(summary['nav_start'])} → {amount(summary['nav_end'])}; "
+        f"{_ticks_done(summary['ticks'])}: {summary['orders_placed']} orders placed, "
+        f"{summary['orders_filled']} filled, {summary['orders_open']} open. Drift {drift}. "
+        f"NAV {amount(summary['nav_start'])} → {amount(summary['nav_end'])}; "
         f"just holding {amount(summary['hold_quote'])}, rebalancing {amount(summary['bonus_quote'])}.",
         soft_wrap=True,
     )
@@ -184,6 +179,10 @@ def print_summary(summary: dict[str, Any], console: Console) -> None:
         console.print("The exchange's books and ours agree, order by order and fill by fill.")
     for difference in summary["book_differences"]:
         console.print(f"The books differ: {difference}", style="red")
+
+
+def _ticks_done(ticks: int) -> str:
+    return "1 tick" if ticks == 1 else f"{ticks} ticks"
 
 
 def _money(number: Any) -> str:

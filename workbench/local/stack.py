@@ -21,6 +21,7 @@ from botbalance.errors import InvalidRequestError
 from botbalance.settings import read_settings
 from botbalance.store.credentials import ExchangeKey
 from botbalance.store.orders import Order, OrderStatus
+from botbalance.trading.orders import list_orders
 from botbalance.trading.plan import Plan, preview
 from botbalance.trading.strategy import change_strategy, switch_autopilot
 
@@ -78,6 +79,13 @@ class PortfolioStatus:
     orders: list[Order]
     hold_quote: Decimal
     bonus_quote: Decimal
+    left: dict[str, Decimal]
+    """What assets are worth that were held at the start or traded since, and are no target any more."""
+
+    @property
+    def worth(self) -> Decimal:
+        """Everything that was held at the start or traded since: the same basis whatever the targets are."""
+        return self.hold_quote + self.bonus_quote
 
     def orders_in(self, *statuses: OrderStatus) -> list[Order]:
         """The orders in one of ``statuses``."""
@@ -155,6 +163,7 @@ class Stack:
 
     def _standing(self) -> PortfolioStatus:
         desk = bootstrap.services().desk
+        list_orders(desk, DEMO_USER, limit=1, cursor=None)  # while the autopilot is off, nobody else asks what filled
         plan = preview(desk, DEMO_USER)
         orders = list(desk.orders.every(DEMO_USER))
         # An asset that was dropped from the targets is still held from the start, and its fills still count.
@@ -165,6 +174,11 @@ class Stack:
             orders=orders,
             hold_quote=hold_value(self._start_balances, prices),
             bonus_quote=rebalancing_bonus((fill for order in orders for fill in order.engine_fills()), prices),
+            left={
+                asset: hold_value({asset: balance.free + balance.locked}, prices)
+                for asset, balance in plan.evaluation.unmanaged.items()
+                if asset in prices
+            },
         )
 
     def book_differences(self) -> list[str]:
