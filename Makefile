@@ -10,9 +10,13 @@ UNUSED := aiohttp aiohttp-fast-zlib aiosignal aiohappyeyeballs attrs coincurve f
 
 ARCHITECTURE ?= arm64
 export ARCHITECTURE
+# Of `make deploy`: the settings, which of them (default or production), and parameters of the template above theirs.
+CONFIG ?= $(if $(wildcard samconfig.toml),samconfig.toml,infra/samconfig.toml)
+CONFIG_ENV ?= default
+PARAMETERS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-dynamodb test-sam coverage lint format bench docs openapi requirements build clean
+.PHONY: help run test test-dynamodb test-sam test-deployed coverage lint format bench docs openapi requirements build deploy clean
 
 help: ## what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -65,6 +69,12 @@ requirements: .venv/.installed ## write what the vendor layer is made of, from u
 
 build: .venv/.installed ## the SAM application, ready to deploy, for ARCHITECTURE=arm64 or x86_64
 	$(SAM) build --template infra/template.yaml --parameter-overrides Architecture=$(ARCHITECTURE)
+
+deploy: build ## release it to your AWS account, PARAMETERS="AlarmEmail=you@example.com" above those of CONFIG
+	@set -e; overrides=$$($(RUN) python -m workbench.aws.release --config $(CONFIG) --environment $(CONFIG_ENV) \
+		Architecture=$(ARCHITECTURE) $(PARAMETERS)); \
+	echo "sam deploy --parameter-overrides $$overrides"; \
+	$(SAM) deploy --config-file "$(abspath $(CONFIG))" --config-env $(CONFIG_ENV) --parameter-overrides $$overrides
 
 clean: ## forget everything that was brought
 	rm -rf .bootstrap .venv

@@ -13,11 +13,11 @@ import yaml
 TEMPLATE = Path(__file__).parents[2] / "infra" / "template.yaml"
 
 
-class _CloudFormation(yaml.CSafeLoader):
+class CloudFormationLoader(yaml.CSafeLoader):
     """YAML with CloudFormation's short functions: ``!Ref X`` becomes ``{"Ref": "X"}``."""
 
 
-def _intrinsic(loader: _CloudFormation, tag: str, node: yaml.Node) -> dict[str, Any]:
+def _intrinsic(loader: CloudFormationLoader, tag: str, node: yaml.Node) -> dict[str, Any]:
     name = tag if tag in {"Ref", "Condition"} else f"Fn::{tag}"
     if isinstance(node, yaml.ScalarNode):
         return {name: loader.construct_scalar(node)}
@@ -28,7 +28,7 @@ def _intrinsic(loader: _CloudFormation, tag: str, node: yaml.Node) -> dict[str, 
     raise TypeError(f"!{tag} of {node!r}, expected a scalar, sequence or mapping")
 
 
-_CloudFormation.add_multi_constructor("!", _intrinsic)
+CloudFormationLoader.add_multi_constructor("!", _intrinsic)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,9 @@ class Template:
     def retained(self, logical_id: str) -> bool:
         """Whether the resource stays when the stack is deleted, or replaces it."""
         resource = self._document["Resources"][logical_id]
-        return bool(resource.get("DeletionPolicy") == resource.get("UpdateReplacePolicy") == "Retain")
+        return bool(
+            resource.get("DeletionPolicy") == "RetainExceptOnCreate" and resource.get("UpdateReplacePolicy") == "Retain"
+        )
 
     def function_defaults(self) -> dict[str, Any]:
         """The properties that all functions share."""
@@ -129,4 +131,4 @@ class Template:
 
 def read_template(path: Path = TEMPLATE) -> Template:
     """The project's template."""
-    return Template(yaml.load(path.read_text(), Loader=_CloudFormation))  # noqa: S506 - a SafeLoader with tags
+    return Template(yaml.load(path.read_text(), Loader=CloudFormationLoader))  # noqa: S506 - a SafeLoader with tags

@@ -13,6 +13,7 @@ import yaml
 from botbalance import bootstrap
 from botbalance.errors import TransientError
 from botocore.awsrequest import AWSResponse, HeadersDict
+from jsonata.jsonata import Jsonata
 from moto import mock_aws
 from tick.dispatch import lambda_handler as dispatch
 
@@ -26,7 +27,9 @@ REGION = CREDENTIALS["AWS_DEFAULT_REGION"]
 DISPATCH_ARN = f"arn:aws:lambda:{REGION}:123456789012:function:dispatch:live"
 ROLE_ARN = "arn:aws:iam::123456789012:role/schedule"
 MINUTE = 1_600_000_020
-"""Long past, so that waiting for its half takes no time."""
+"""Long past, so that waiting for its ticks takes no time."""
+AHEAD = 60
+"""Seconds from the minute that the rule was scheduled for to the first tick that it names."""
 
 type Invoke = Callable[[dict[str, Any]], dict[str, int]]
 
@@ -35,7 +38,7 @@ type Invoke = Callable[[dict[str, Any]], dict[str, int]]
 def harness(environment: Mapping[str, str]) -> Iterator[TradingHarness]:
     """A user on autopilot, in September 2020."""
     with new_harness(environment, f"user-{uuid4().hex[:12]}", PRICING_USE_CACHE="false", DISPATCH_CHUNK="1") as harness:
-        harness.now = MINUTE
+        harness.now = MINUTE + AHEAD
         harness.open_account(harness.user, TEN_THOUSAND_USDT)
         harness.set_strategy()
         bootstrap.use(harness.services)
@@ -108,6 +111,11 @@ def deployed(event: dict[str, Any]) -> dict[str, int]:
 
 @pytest.fixture
 def scheduler(monkeypatch: pytest.MonkeyPatch) -> Iterator[Scheduler]:
+    # moto has all of JSONata but what evaluates it.
+    monkeypatch.setattr(
+        "moto.stepfunctions.parser.asl.jsonata.jsonata._eval_jsonata",
+        lambda expression: Jsonata.jsonata(expression).evaluate(None),
+    )
     # Retries wait in earnest; here they come at once.
     monkeypatch.setattr("moto.stepfunctions.parser.asl.component.common.retry.retrier_decl.time.sleep", lambda _: None)
     with mock_aws(config={"stepfunctions": {"execute_state_machine": True}}):
@@ -129,7 +137,7 @@ def test_a_scheduled_minute_ticks_everybody_twice(harness: TradingHarness, sched
     assert scheduler.run(tick_at(MINUTE))["status"] == "SUCCEEDED"
     first, second = messages(harness)
     for seconds, message in ((0, first), (30, second)):
-        harness.now = MINUTE + seconds
+        harness.now = MINUTE + AHEAD + seconds
         assert harness.work(message) == []
         assert harness.desk.decisions.get(harness.user, harness.now).outcome == "decided"
     assert len(harness.booked()) == 3
@@ -140,7 +148,7 @@ def test_an_event_that_comes_twice_names_the_same_ticks_and_trades_once(
 ) -> None:
     for _ in range(2):
         assert scheduler.run(tick_at(MINUTE))["status"] == "SUCCEEDED"
-    assert scheduler.ticks() == [tick_at(MINUTE), tick_at(MINUTE + 30)] * 2
+    assert scheduler.ticks() == [tick_at(MINUTE + AHEAD), tick_at(MINUTE + AHEAD + 30)] * 2
     first, second, first_again, second_again = messages(harness)
     assert (first, second) == (first_again, second_again)
     assert harness.work(first) == []
@@ -156,7 +164,7 @@ def test_a_schedule_that_is_off_the_minute_still_names_ticks_on_the_grid(
 ) -> None:
     off = tick_at(MINUTE).replace(":00Z", f":{second}Z")
     assert scheduler.run(off)["status"] == "SUCCEEDED"
-    assert scheduler.ticks() == [tick_at(MINUTE), tick_at(MINUTE + 30)]
+    assert scheduler.ticks() == [tick_at(MINUTE + AHEAD), tick_at(MINUTE + AHEAD + 30)]
     assert len(messages(harness)) == 2
 
 
@@ -170,7 +178,7 @@ def test_a_dispatch_that_fails_once_is_repeated_for_the_same_tick(
 
     scheduler.invoke = fails_once
     assert scheduler.run(tick_at(MINUTE))["status"] == "SUCCEEDED"
-    assert scheduler.ticks() == [tick_at(MINUTE)] * 2 + [tick_at(MINUTE + 30)]
+    assert scheduler.ticks() == [tick_at(MINUTE + AHEAD)] * 2 + [tick_at(MINUTE + AHEAD + 30)]
     assert len(messages(harness)) == 2
 
 
@@ -178,14 +186,14 @@ def test_a_first_tick_that_cannot_be_dispatched_keeps_the_second_from_nothing_an
     harness: TradingHarness, scheduler: Scheduler
 ) -> None:
     def first_fails(event: dict[str, Any]) -> dict[str, int]:
-        if event["tick_at"] == tick_at(MINUTE):
+        if event["tick_at"] == tick_at(MINUTE + AHEAD):
             raise TransientError("queue_refused", "the queue took nothing")
         return deployed(event)
 
     scheduler.invoke = first_fails
     execution = scheduler.run(tick_at(MINUTE))
     assert (execution["status"], execution["error"]) == ("FAILED", "FirstTickFailed")
-    assert scheduler.ticks() == [tick_at(MINUTE)] * 4 + [tick_at(MINUTE + 30)]
+    assert scheduler.ticks() == [tick_at(MINUTE + AHEAD)] * 4 + [tick_at(MINUTE + AHEAD + 30)]
     assert len(messages(harness)) == 1
 
 
