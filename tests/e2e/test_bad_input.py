@@ -216,6 +216,10 @@ STRATEGY_FILES: dict[str, tuple[bytes, str]] = {
     "twice": (b'{"target_allocations": {"BTC": "50", "BTC": "60", "USDT": "40"}}', "BTC"),
     "step too far": (json.dumps(GOOD | {"order_step_pct": "51"}).encode(), "order_step_pct"),
     "another exchange": (json.dumps(GOOD | {"exchange": "kraken"}).encode(), "kraken"),
+    "unknown coin": (
+        json.dumps(GOOD | {"target_allocations": {"BTCC": "50", "USDT": "50"}}).encode(),
+        "did you mean BTC?",
+    ),
     "odd quote": (json.dumps(GOOD | {"quote_asset": "JPY", "target_allocations": {"BTC": 100}}).encode(), "JPY"),
 }
 

@@ -192,3 +192,10 @@ def test_the_commands_ask_a_running_stack_until_ctrl_c_ends_it(
     assert "orders placed" in output
 
     ends_cleanly(process, signal.SIGINT)
+
+
+def test_a_run_starts_with_the_given_balances(run_here: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
+    balances = tmp_path / "balances.json"
+    balances.write_text('{"BTC": "0.1", "USDT": "500"}')
+    found = run_here("--ticks", "1", "--freeze-prices", "--balances", str(balances))
+    assert Decimal(found["nav_start"]) == Decimal("43250.52") / 10 + 500

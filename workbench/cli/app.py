@@ -66,6 +66,9 @@ Seed = Annotated[int, typer.Option(help="Of the random prices and partial fills.
 Candles = Annotated[Path | None, typer.Option(help="A folder of recorded candles, in place of random prices.")]
 Speed = Annotated[int, typer.Option(min=1, max=10_000, help="Candles that pass with each tick.")]
 StrategyFile = Annotated[Path | None, typer.Option(help="A JSON file with targets and parameters.")]
+LocalBalances = Annotated[
+    Path | None, typer.Option(help="A JSON file with what to start with, by asset; else a portfolio off its targets.")
+]
 FreezePrices = Annotated[bool, typer.Option("--freeze-prices", help="Let no price move.")]
 CandlesFolder = Annotated[
     Path, typer.Option("--candles", help="A folder of recorded candles, a file a pair: BTCUSDT.csv, .csv.gz, .parquet.")
@@ -81,7 +84,7 @@ StartBalances = Annotated[
     Path | None, typer.Option(help="A JSON file with what to start with, by asset; else a portfolio on its targets.")
 ]
 StartNav = Annotated[str, typer.Option(help="What a portfolio that is not given is worth at the start, in quote.")]
-_OF_THE_MARKET = ("seed", "candles", "speed", "strategy", "freeze_prices")
+_OF_THE_MARKET = ("seed", "candles", "speed", "strategy", "balances", "freeze_prices")
 _WIDTH_OF_A_PIPE = 120
 
 
@@ -112,6 +115,7 @@ def local(
     candles: Candles = None,
     speed: Speed = 1,
     strategy: StrategyFile = None,
+    balances: LocalBalances = None,
     freeze_prices: FreezePrices = False,
     dynamodb: Annotated[str | None, typer.Option(help="Another DynamoDB than the embedded one, by URL.")] = None,
     exchange: Annotated[
@@ -143,6 +147,7 @@ def local(
         candles=candles,
         speed=speed,
         strategy=strategy,
+        balances=balances,
         freeze_prices=freeze_prices,
         dynamodb=dynamodb,
         exchange=exchange,
@@ -165,13 +170,16 @@ def exchange_alone(
     candles: Candles = None,
     speed: Speed = 1,
     strategy: StrategyFile = None,
+    balances: LocalBalances = None,
     freeze_prices: FreezePrices = False,
 ) -> None:
     """Run only the simulated exchange, for `botbalance local --exchange`, which may then end and start again."""
     from workbench.simulated_exchange.simulation import Simulation  # noqa: PLC0415
     from workbench.simulated_exchange.standalone import serve  # noqa: PLC0415
 
-    simulation = Simulation(seed=seed, candles=candles, speed=speed, strategy=strategy, freeze_prices=freeze_prices)
+    simulation = Simulation(
+        seed=seed, candles=candles, speed=speed, strategy=strategy, balances=balances, freeze_prices=freeze_prices
+    )
     serve(simulation, port, typer.echo)
 
 

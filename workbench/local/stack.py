@@ -53,7 +53,7 @@ class Options:
     """What a local run is asked for; ``speed`` in candles a tick, ``dynamodb`` a URL.
 
     ``exchange`` is the URL of a simulated exchange that runs already. The market is its own then, and ``seed``,
-    ``candles``, ``speed``, ``strategy`` and ``freeze_prices`` count for nothing. The exchange and
+    ``candles``, ``speed``, ``strategy``, ``balances`` and ``freeze_prices`` count for nothing. The exchange and
     the AWS services listen at ``listen``. ``sam_environment`` is a file to write the functions' environment to, as
     ``sam local … --env-vars`` takes it.
     """
@@ -63,6 +63,7 @@ class Options:
     candles: Path | None = None
     speed: int = 1
     strategy: Path | None = None
+    balances: Path | None = None
     freeze_prices: bool = False
     dynamodb: str | None = None
     exchange: str | None = None
@@ -276,6 +277,7 @@ def _simulation(options: Options) -> Simulation:
         candles=options.candles,
         speed=options.speed,
         strategy=options.strategy,
+        balances=options.balances,
         freeze_prices=options.freeze_prices,
     )
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from decimal import ROUND_DOWN, Decimal
+from difflib import get_close_matches
 from pathlib import Path
 
 from botbalance.api.account_schemas import StrategyRequest
@@ -17,16 +18,36 @@ WORTH = Decimal(10_000)
 """What the portfolio is worth at the start, in quote."""
 
 FIRST_PRICES = {
-    "BTC": Decimal("43250.52"),
-    "ETH": Decimal("2580.71"),
-    "SOL": Decimal("98.42"),
-    "BNB": Decimal("311.80"),
-    "XRP": Decimal("0.6142"),
-    "ADA": Decimal("0.5317"),
-    "DOGE": Decimal("0.08123"),
-    "LTC": Decimal("71.35"),
+    asset: Decimal(price)
+    for asset, price in {
+        "BTC": "43250.52",
+        "ETH": "2580.71",
+        "SOL": "98.42",
+        "BNB": "311.80",
+        "XRP": "0.6142",
+        "ADA": "0.5317",
+        "DOGE": "0.08123",
+        "LTC": "71.35",
+        "AAVE": "92.10",
+        "ALGO": "0.1921",
+        "ATOM": "9.842",
+        "AVAX": "35.61",
+        "BCH": "241.30",
+        "DOT": "7.215",
+        "ETC": "25.43",
+        "FIL": "5.612",
+        "LINK": "14.87",
+        "MKR": "2051.40",
+        "NEAR": "3.127",
+        "PAXG": "2041.50",
+        "SUI": "1.243",
+        "TON": "2.316",
+        "TRX": "0.1082",
+        "UNI": "6.431",
+        "XLM": "0.1184",
+    }.items()
 }
-"""Where the random walk starts, in USDT; any other asset starts at 1."""
+"""What the simulated exchange lists, and where its random walk starts, in USDT."""
 
 _TARGETS = {"BTC": Decimal(40), "ETH": Decimal(25), "SOL": Decimal(15), "BNB": Decimal(10), QUOTE: Decimal(10)}
 _TRADING = {"order_size_pct": Decimal(2), "order_step_pct": Decimal("0.4"), "min_delta_quote": Decimal(120)}
@@ -45,6 +66,23 @@ def equal_shares_strategy(symbols: Sequence[str]) -> StrategyRequest:
     share = (Decimal(90) / len(assets)).quantize(Decimal("0.1"), ROUND_DOWN)
     targets = dict.fromkeys(assets, share) | {QUOTE: 100 - share * len(assets)}
     return StrategyRequest.model_validate({"target_allocations": targets, "quote_asset": QUOTE} | _TRADING)
+
+
+def first_prices(strategy: StrategyRequest) -> dict[str, Decimal]:
+    """Symbol to first price of every asset that the simulated exchange lists against the strategy's quote asset.
+
+    Raises InvalidRequestError where it does not list an asset of the strategy, with the names that are near.
+    """
+    listed = {asset: price for asset, price in FIRST_PRICES.items() if asset != strategy.quote_asset}
+    for asset in strategy.target_allocations:
+        if asset not in listed and asset != strategy.quote_asset:
+            near = get_close_matches(asset.upper(), listed, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"it lists {', '.join(listed)}"
+            raise InvalidRequestError(
+                "unknown_market",
+                f"target_allocations names {asset}, which the simulated exchange does not list: {hint}",
+            )
+    return {asset + strategy.quote_asset: price for asset, price in listed.items()}
 
 
 def read_strategy(path: Path) -> StrategyRequest:

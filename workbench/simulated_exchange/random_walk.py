@@ -19,7 +19,7 @@ class RandomWalk:
     ``volatility`` is the standard deviation of a candle's return, as a fraction. The default of 0.0025 is
     livelier than a real minute on purpose (BTC's is about 0.0005), so that a demonstration trades.
     ``correlation`` is that of any two symbols' returns, from 0 to 1. The same seed and the same starting
-    prices give the same candles; ``start_ms`` is when the walk begins, by default now.
+    price give a symbol the same candles, whatever else is listed; ``start_ms`` is when the walk begins, by default now.
 
     >>> walk = RandomWalk(seed=7)
     >>> walk.next_candles({"BTCUSDT": Decimal(40000)})["BTCUSDT"].open
@@ -42,18 +42,20 @@ class RandomWalk:
         self.candle_ms = candle_ms
         self.start_ms = this_minute_ms() if start_ms is None else start_ms
         self._next_open_time = self.start_ms + candle_ms
-        self._random = Random(seed)
+        self._seed = seed
+        self._common = Random(seed)
+        self._own: dict[str, Random] = {}
         self._step_volatility = volatility / math.sqrt(SUB_STEPS)
         self._common_part = math.sqrt(correlation)
         self._own_part = math.sqrt(1 - correlation)
 
     def next_candles(self, last_prices: Mapping[str, Decimal]) -> Mapping[str, Candle]:
         """A candle for every symbol, beginning at its last price; the market rounds it onto its grid."""
-        sigma, draw = self._step_volatility, self._random.gauss
-        common = [draw(0, 1) for _ in range(SUB_STEPS)]
+        sigma = self._step_volatility
+        common = [self._common.gauss(0, 1) for _ in range(SUB_STEPS)]
         candles = {}
-        for symbol in sorted(last_prices):
-            last = last_prices[symbol]
+        for symbol, last in last_prices.items():
+            draw = self._own.setdefault(symbol, Random(f"{self._seed} {symbol}")).gauss
             path = [float(last)]
             for factor in common:
                 move = sigma * (self._common_part * factor + self._own_part * draw(0, 1)) - sigma * sigma / 2

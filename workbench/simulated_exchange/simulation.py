@@ -11,6 +11,7 @@ from botbalance.api.account_schemas import StrategyRequest
 from botbalance.errors import InvalidRequestError, NotFoundError
 from botbalance.store.decisions import TICK_SECONDS
 
+from workbench.backtest.inputs import read_balances
 from workbench.candles.recording import recorded_symbols
 from workbench.portfolios import demo as demo_portfolio
 from workbench.simulated_exchange.control_messages import AccountBooks
@@ -21,7 +22,7 @@ from workbench.simulated_exchange.recorded_candles import OutOfCandlesError, Rec
 
 
 class TickClock:
-    """Epoch seconds; ticks may come faster than every 30 s, and still be 30 s apart for everything that counts.
+    """Epoch seconds; ticks may come faster than every 30 s, and still be that far apart for everything that counts.
 
     It is the exchange's, which outlives whoever trades there: after a restart, time must not have gone back.
     """
@@ -37,10 +38,10 @@ class TickClock:
         """The same in epoch milliseconds."""
         return self._now * 1000
 
-    def next_tick(self) -> int:
-        """Go on to the next tick; returns its time."""
+    def go_on(self, seconds: int) -> int:
+        """Go on by ``seconds``, to the grid of ticks; returns the time then."""
         with self._lock:
-            self._now += TICK_SECONDS
+            self._now += seconds + -seconds % TICK_SECONDS
             return self._now
 
 
@@ -59,25 +60,37 @@ class Simulation:
         speed: int = 1,
         strategy: Path | None = None,
         freeze_prices: bool = False,
+        balances: Path | None = None,
     ) -> None:
         self.id = uuid4().hex[:8]
         self.speed = speed
-        self.clock = TickClock(int(time.time()))
-        self.strategy, source, first_prices = _market_of(seed, candles, strategy, self.clock)
+        self.strategy, source, first_prices = _market_of(seed, candles, strategy)
+        self._recorded = isinstance(source, RecordedCandles)
+        self._candle_s = source.candle_ms // 1000 if self._recorded else TICK_SECONDS
+        self.clock = TickClock(source.start_ms // 1000 + self._candle_s if self._recorded else int(time.time()))
         if freeze_prices:
             source = FrozenPrices(start_ms=source.start_ms)
         self.market = _market_at(first_prices, source)
         self.books = MatchingEngine(self.market, seed=seed, clock=self.clock.milliseconds)
-        self.start_balances = demo_portfolio.off_target_balances(self.strategy, first_prices)
+        self.start_balances = (
+            demo_portfolio.off_target_balances(self.strategy, first_prices)
+            if balances is None
+            else read_balances(balances, self.strategy)
+        )
         self._opened_with: dict[str, dict[str, Decimal]] = {}
 
     def next_tick(self, candles: int) -> int:
         """Go on by a tick and by ``candles``, or by what is left of them; returns the tick's time in epoch seconds.
 
+        A tick is 30 s, except on recorded candles: there it is as long as the candles that pass with it.
+
         Raises OutOfCandlesError where nothing is left of them.
         """
         with self.market.exclusive():
-            now = self.clock.next_tick()
+            if not candles:
+                return self.clock.go_on(TICK_SECONDS)
+            # The books fill orders while the market moves: by then it has to be the tick's time.
+            now = self.clock.go_on(self._candle_s * (candles if self._recorded else 1))
             for moved in range(candles):
                 try:
                     self.market.advance()
@@ -108,7 +121,7 @@ class Simulation:
 
 
 def _market_of(
-    seed: int, candles: Path | None, strategy_file: Path | None, clock: TickClock
+    seed: int, candles: Path | None, strategy_file: Path | None
 ) -> tuple[StrategyRequest, CandleSource, dict[str, Decimal]]:
     """The strategy, where its pairs' prices come from, and the first of them."""
     strategy = demo_portfolio.read_strategy(strategy_file) if strategy_file else None
@@ -120,11 +133,8 @@ def _market_of(
         replayed = RecordedCandles(candles, _symbols(strategy) or recorded[:1])
         return strategy, replayed, replayed.first_prices
     strategy = strategy or demo_portfolio.demo_strategy()
-    first_prices = {
-        symbol: demo_portfolio.FIRST_PRICES.get(symbol.removesuffix(strategy.quote_asset), Decimal(1))
-        for symbol in _symbols(strategy) or [f"BTC{demo_portfolio.QUOTE}"]  # an exchange has some market
-    }
-    return strategy, RandomWalk(seed=seed, start_ms=clock.milliseconds()), first_prices
+    first_prices = demo_portfolio.first_prices(strategy)
+    return strategy, RandomWalk(seed=seed), first_prices
 
 
 def _market_at(first_prices: dict[str, Decimal], source: CandleSource) -> Market:

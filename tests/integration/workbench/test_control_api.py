@@ -15,6 +15,7 @@ from botbalance.errors import InvalidRequestError, TransientError
 from workbench.aws.template import Route
 from workbench.local.api_gateway import ApiGateway
 from workbench.local.lambda_runtime import LambdaRuntime
+from workbench.portfolios.demo import FIRST_PRICES
 from workbench.simulated_exchange.binance_api import BinanceApi
 from workbench.simulated_exchange.control_api import ControlApi
 from workbench.simulated_exchange.control_client import ControlClient
@@ -57,7 +58,7 @@ def test_it_tells_which_exchange_it_is_and_what_a_run_starts_with(opened: Open) 
     assert about.strategy == simulation.strategy
     assert about.start_balances == simulation.start_balances
     assert {pair.symbol: (pair.base, pair.quote) for pair in client.pairs()} == {
-        f"{asset}USDT": (asset, "USDT") for asset in ("BTC", "ETH", "SOL", "BNB")
+        f"{asset}USDT": (asset, "USDT") for asset in FIRST_PRICES
     }
     assert opened()[1].about().id != about.id
 
