@@ -1,6 +1,7 @@
-"""The template's tables on two engines: moto in this process, and AWS's own DynamoDB Local where one answers.
+"""The template's tables on three engines: moto and the simulation's own in this process, and AWS's own DynamoDB Local
+where one answers.
 
-``BOTBALANCE_TEST_DYNAMODB=http://127.0.0.1:8000`` names it; without that its half of the tests is skipped.
+``BOTBALANCE_TEST_DYNAMODB=http://127.0.0.1:8000`` names it; without that its third of the tests is skipped.
 """
 
 import os
@@ -24,6 +25,7 @@ from botocore.exceptions import BotoCoreError
 from moto import mock_aws
 
 from workbench.aws.template import read_template
+from workbench.simulation.dynamodb import InMemoryDynamoDB
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -73,9 +75,13 @@ def tables() -> dict[str, dict[str, Any]]:
     }
 
 
-@pytest.fixture(scope="session", params=["moto", "dynamodb-local"])
+@pytest.fixture(scope="session", params=["moto", "memory", "dynamodb-local"])
 def client(request: pytest.FixtureRequest) -> Iterator["DynamoDBClient"]:
-    """A client of one of the two engines; made once, because that takes longer than a test."""
+    """A client of one of the engines; made once, because that takes longer than a test."""
+    if request.param == "memory":
+        in_memory: Any = InMemoryDynamoDB()
+        yield in_memory
+        return
     endpoint = _local_endpoint() if request.param == "dynamodb-local" else None
     with closing(boto3.client("dynamodb", endpoint_url=endpoint, config=_QUICK, **_NOBODY)) as client:
         if endpoint is not None:
@@ -89,6 +95,10 @@ def client(request: pytest.FixtureRequest) -> Iterator["DynamoDBClient"]:
 @pytest.fixture(scope="session")
 def repeating_client(client: "DynamoDBClient") -> Iterator["DynamoDBClient"]:
     """Another client of the same engine, one that repeats what failed."""
+    if isinstance(client, InMemoryDynamoDB):
+        repeating_in_memory: Any = InMemoryDynamoDB(client.database, attempts=3)
+        yield repeating_in_memory
+        return
     with closing(
         boto3.client("dynamodb", endpoint_url=client.meta.endpoint_url, config=_REPEATING, **_NOBODY)
     ) as repeating:

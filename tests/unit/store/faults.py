@@ -11,6 +11,8 @@ from botocore.exceptions import ReadTimeoutError
 from botocore.httpsession import URLLib3Session
 from moto.core.models import botocore_stubber
 
+from workbench.simulation.dynamodb import SentRequest
+
 
 @contextmanager
 def answers_lost(client: Any, operation: str, times: int = 1) -> Iterator[list[AWSPreparedRequest]]:
@@ -20,10 +22,12 @@ def answers_lost(client: Any, operation: str, times: int = 1) -> Iterator[list[A
     """
     sent: list[AWSPreparedRequest] = []
 
-    def lose(event_name: str, request: AWSPreparedRequest, **_: Any) -> None:
+    def lose(event_name: str, request: Any, **_: Any) -> None:
         sent.append(request)
         if len(sent) <= times:
-            if botocore_stubber(event_name, request) is None:  # not moto's: it goes to an engine
+            if isinstance(request, SentRequest):
+                request.carry_out()
+            elif botocore_stubber(event_name, request) is None:  # not moto's: it goes to an engine
                 connection.send(request)
             raise ReadTimeoutError(endpoint_url=request.url)
 
