@@ -8,6 +8,11 @@ CHECKOV := $(UV) tool run --from 'checkov>=3.2,<4' checkov
 # Of all that is locked, what only asynchronous exchanges need, and boto3 for S3.
 UNUSED := aiohttp aiohttp-fast-zlib aiosignal aiohappyeyeballs attrs coincurve frozenlist multidict propcache uvloop winloop yarl zlib-ng
 
+# Set by the first installation where a proxy inspects TLS: then everything trusts what the machine trusts.
+ifneq ($(wildcard .bootstrap/system-certs),)
+export UV_SYSTEM_CERTS := 1
+endif
+
 ARCHITECTURE ?= arm64
 export ARCHITECTURE
 # Of `make deploy`: the settings, which of them (default or production), and parameters of the template above theirs.
@@ -86,5 +91,6 @@ $(UV):
 
 .venv/.installed: pyproject.toml uv.lock $(UV)
 	@echo "Bringing Python 3.13 and the locked dependencies into .venv (this folder only) ..."
-	@$(UV) sync --locked --quiet --compile-bytecode || $(UV) sync --locked --quiet --compile-bytecode --system-certs # behind a proxy that inspects TLS
+	@$(UV) sync --locked --quiet --compile-bytecode || \
+		{ $(UV) sync --locked --quiet --compile-bytecode --system-certs && touch .bootstrap/system-certs; }
 	@touch $@

@@ -9,6 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 HANDLERS = ("plan.app", "execute.app", "account.app", "openapi.app", "tick.dispatch", "tick.work")
 """The modules that Lambda imports, one a function."""
+LONGEST_BUILD_S = 600
 _GOALS = {
     "layers/engine": ("build-EngineLayer", "."),
     "layers/vendor": ("build-VendorLayer", "."),
@@ -30,10 +31,14 @@ def build_application(uv: Path, architecture: str, target: Path) -> list[Path]:
 
     Raises CalledProcessError where that fails.
     """
-    environment = os.environ | {
-        "PATH": f"{uv.parent}{os.pathsep}{os.environ['PATH']}",
-        "ARCHITECTURE": architecture,
-    }
+    environment = (
+        os.environ
+        | ({"UV_SYSTEM_CERTS": "1"} if (ROOT / ".bootstrap/system-certs").exists() else {})
+        | {
+            "PATH": f"{uv.parent}{os.pathsep}{os.environ['PATH']}",
+            "ARCHITECTURE": architecture,
+        }
+    )
     for room, (goal, part) in _GOALS.items():
         artifacts = target / part
         artifacts.mkdir(parents=True, exist_ok=True)
@@ -42,5 +47,7 @@ def build_application(uv: Path, architecture: str, target: Path) -> list[Path]:
         ):  # as SAM does it, where the project's settings are out of sight
             copied = shutil.copytree(ROOT / room, Path(elsewhere) / "room")
             command = ["make", "--silent", "-C", str(copied), goal]
-            subprocess.run(command, env=environment | {"ARTIFACTS_DIR": str(artifacts)}, check=True)  # noqa: S603
+            subprocess.run(  # noqa: S603
+                command, env=environment | {"ARTIFACTS_DIR": str(artifacts)}, check=True, timeout=LONGEST_BUILD_S
+            )
     return [target / "functions", target / "python"]

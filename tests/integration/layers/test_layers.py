@@ -1,6 +1,7 @@
 """The two layers, built for Lambda's platform: small, complete, and in bytecode."""
 
 import importlib.util
+import os
 import subprocess
 import sys
 import tomllib
@@ -14,6 +15,8 @@ from botbalance.settings import Settings
 
 from workbench.aws.build import HANDLERS, ROOT, build_application, find_uv
 
+LONGEST_S = 120
+"""That any program here may take."""
 LARGEST_BYTES = 60_000_000
 TABLES = {name.upper(): name for name in Settings.model_fields if name.endswith("_table")}
 """The environment without which no function works."""
@@ -35,24 +38,44 @@ def uv() -> Path:
 
 @pytest.fixture(scope="session")
 def build(uv: Path, tmp_path_factory: pytest.TempPathFactory) -> Build:
-    """The functions and the merged layers for an architecture, built once."""
-    return cache(lambda architecture: build_application(uv, architecture, tmp_path_factory.mktemp(architecture)))
+    """The functions and the merged layers for an architecture, built once.
+
+    Where no package index answers they cannot be built, and the tests skip; CI has one.
+    """
+
+    @cache
+    def build_once(architecture: str) -> list[Path]:
+        try:
+            return build_application(uv, architecture, tmp_path_factory.mktemp(architecture))
+        except subprocess.CalledProcessError:
+            if os.environ.get("CI"):
+                raise
+            pytest.skip("the layers cannot be built here: their wheels are in no cache, or no package index answers")
+
+    return build_once
 
 
 def in_layers_alone(built: list[Path], program: str) -> str:
     """What ``program`` prints where there is nothing but the layers and the functions."""
     beginning = f"import sys; sys.path[:0] = {[*map(str, built)]!r}\n"
     command = [f"{sys.base_prefix}/bin/python3.13", "-I", "-S", "-c", beginning + program]
-    return subprocess.run(command, env={}, check=True, capture_output=True, text=True).stdout
+    return subprocess.run(command, env={}, check=True, capture_output=True, text=True, timeout=LONGEST_S).stdout
 
 
 def test_the_vendor_layer_is_made_of_what_is_locked(uv: Path) -> None:
     written = subprocess.run(
-        ["make", "--silent", "--dry-run", "requirements"], cwd=ROOT, check=True, capture_output=True, text=True
+        ["make", "--silent", "--dry-run", "requirements"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=LONGEST_S,
     ).stdout
     arguments = written.replace("\\\n", " ").split()
     arguments = arguments[arguments.index("export") : arguments.index("--output-file")]
-    locked = subprocess.run([uv, *arguments], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    locked = subprocess.run(
+        [uv, *arguments], cwd=ROOT, check=True, capture_output=True, text=True, timeout=LONGEST_S
+    ).stdout
     assert (ROOT / "layers/vendor/requirements.txt").read_text() == locked
     assert locked.count("--hash=sha256:") > locked.count("==")
 

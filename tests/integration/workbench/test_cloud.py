@@ -26,15 +26,18 @@ NOBODY: dict[str, Any] = {
     "aws_secret_access_key": "local",
 }
 STARTS_A_CLOUD = """
-import signal, sys
+import sys
 from workbench.aws.emulator import AwsEmulator
-signal.signal(signal.SIGINT, lambda *_: print("interrupted", flush=True))
 cloud = AwsEmulator()
 url = cloud.start()
 cloud.wait()
 print(url, flush=True)
 sys.stdin.read()
 """
+WAITS_FOR_A_CTRL_C = STARTS_A_CLOUD.replace(
+    "print(url", "import signal; signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}); print(url"
+).replace("sys.stdin.read()", "signal.sigwait({signal.SIGINT}); print('interrupted', flush=True); sys.stdin.read()")
+"""The signal is blocked before anybody is told to send it, then waited for: none is lost."""
 
 
 @contextmanager
@@ -55,11 +58,11 @@ def url() -> Iterator[str]:
         yield url
 
 
-@pytest.fixture
-def parent() -> Iterator[subprocess.Popen[str]]:
+@contextmanager
+def started(program: str) -> Iterator[subprocess.Popen[str]]:
     """A process that has started a cloud, in a process group of its own, as a terminal would start it."""
     with subprocess.Popen(
-        [sys.executable, "-c", STARTS_A_CLOUD],
+        [sys.executable, "-c", program],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -67,6 +70,12 @@ def parent() -> Iterator[subprocess.Popen[str]]:
     ) as process:
         yield process
         process.kill()
+
+
+@pytest.fixture
+def parent() -> Iterator[subprocess.Popen[str]]:
+    with started(STARTS_A_CLOUD) as process:
+        yield process
 
 
 def line_of(process: subprocess.Popen[str]) -> str:
@@ -138,11 +147,12 @@ def test_it_ends_with_its_parent_however_that_ends(parent: subprocess.Popen[str]
     assert is_gone(url)
 
 
-def test_a_ctrl_c_in_the_terminal_is_for_its_parent(parent: subprocess.Popen[str]) -> None:
-    url = line_of(parent)
-    os.killpg(parent.pid, signal.SIGINT)
-    assert line_of(parent) == "interrupted"
-    assert answers(url)
+def test_a_ctrl_c_in_the_terminal_is_for_its_parent() -> None:
+    with started(WAITS_FOR_A_CTRL_C) as parent:
+        url = line_of(parent)
+        os.killpg(parent.pid, signal.SIGINT)
+        assert line_of(parent) == "interrupted"
+        assert answers(url)
 
 
 @pytest.mark.parametrize("python", ["/nowhere/python", shutil.which("false")])
