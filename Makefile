@@ -1,7 +1,8 @@
 # The team's vocabulary. `make run` and `make test` need Python 3 and make, and bring everything else themselves.
 
 UV := .bootstrap/bin/uv
-RUN := $(UV) run --frozen
+# The installation is the rule .venv/.installed; nothing else asks a package index.
+RUN := $(UV) run --no-sync
 # SAM tells its maker of each use, unless it is told not to.
 SAM := SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/.bootstrap/bin:$$PATH" $(UV) tool run --from 'aws-sam-cli>=1.170,<2' sam
 CHECKOV := $(UV) tool run --from 'checkov>=3.2,<4' checkov

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from json import JSONDecodeError
 from pathlib import Path
 from typing import Any
 
@@ -182,8 +183,10 @@ def _json_object(path: Path, option: str) -> dict[str, Any]:
         document = read_json(path.read_text("utf-8-sig"))
     except OSError as error:
         wrong = str(error.strerror)
+    except JSONDecodeError as error:
+        wrong = f"it is not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
     except (BotBalanceError, ValueError):
-        wrong = "it is not a JSON document"
+        wrong = "it is not JSON"
     else:
         if isinstance(document, dict):
             return document

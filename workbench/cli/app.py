@@ -198,7 +198,9 @@ def replay_decision(
 
     if (decision is None) == (tick is None):
         raise InvalidRequestError("replay", "expected a file with a decision, or --tick, and not both")
-    logged = ApiClient(url, token).get(f"/api/me/decisions/{tick}/") if decision is None else decision.read_text()
+    logged = (
+        ApiClient(url, token).get(f"/api/me/decisions/{tick}/") if decision is None else decision.read_text("utf-8-sig")
+    )
     result = replay(read_decision(logged))
     show(result.model_dump(), replay_table, as_json=as_json)
     if result.differences:
@@ -366,7 +368,7 @@ def main() -> None:
     except (BotBalanceError, SettingsError, InvalidInputError, CandleFileError) as error:
         _fail(str(error), 2)
     except OSError as error:
-        _fail(str(error), 1)
+        _fail(f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error), 1)
     sys.exit(status)
 
 

@@ -3,11 +3,15 @@
 import json
 import math
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
+from logging import StreamHandler
+from pathlib import Path
+from tempfile import NamedTemporaryFile
 from threading import Event
 from types import FrameType
 from typing import Any
@@ -53,11 +57,13 @@ def run(options: Options, pace: RunLimits, console: Console, *, as_json: bool) -
     the tick under way end first, so that no order is left half placed.
     """
     live = console.is_terminal and not as_json
-    logger.setLevel("ERROR" if live else "WARNING")
-    with _stop_on_signals() as stopped, Stack(options) as stack:
+    logger.setLevel("WARNING")
+    with _stop_on_signals() as stopped, _log_in_a_file() if live else _no_view() as log, Stack(options) as stack:
         start = stack.standing()
         if not as_json:
             print_banner(console, stack)
+            if log is not None:
+                console.print(f"Its log: {log}")
         ticks = 0
         try:
             with Live(console=console, auto_refresh=False, screen=False) if live else _no_view() as view:
@@ -187,6 +193,20 @@ def _ticks_done(ticks: int) -> str:
 
 def _money(number: Any) -> str:
     return f"{number.normalize():f}"
+
+
+@contextmanager
+def _log_in_a_file() -> Iterator[Path]:
+    """Write the log to a new file in the machine's folder for temporary ones, since the view has the terminal."""
+    handler = logger.registered_handler
+    if not isinstance(handler, StreamHandler):
+        raise TypeError(f"the log's handler is {handler!r}, expected one that writes to a stream")
+    with NamedTemporaryFile("w", prefix="botbalance-", suffix=".log", delete=False) as file:
+        before = handler.setStream(file)
+        try:
+            yield Path(file.name)
+        finally:
+            handler.setStream(before or sys.stderr)
 
 
 @contextmanager

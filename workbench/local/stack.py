@@ -203,6 +203,12 @@ class Stack:
         started.callback(services.close)
         bootstrap.use(services)
         started.callback(bootstrap.use, None)
+        if about.orders and next(iter(services.desk.orders.every(DEMO_USER)), None) is None:
+            raise InvalidRequestError(
+                "other_tables",
+                f"the exchange at {exchange_url} holds {about.orders} orders of an earlier run, and these tables none: "
+                "start with the --dynamodb of that run, or start the exchange anew",
+            )
         self._start_balances = self.exchange.open_account(DEMO_KEY.api_key, DEMO_KEY.secret, about.start_balances)
         services.credentials.save(DEMO_USER, about.strategy.exchange, DEMO_KEY, self.clock())
         if services.strategies.find(DEMO_USER) is None:  # otherwise an earlier run's, as its user has left it

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from decimal import ROUND_DOWN, Decimal
 from difflib import get_close_matches
+from json import JSONDecodeError
 from pathlib import Path
 
 from botbalance.api.account_schemas import StrategyRequest
@@ -101,8 +102,10 @@ def read_strategy(path: Path) -> StrategyRequest:
         wrong = "; ".join(_wrong(found) for found in error.errors())
     except (InvalidInputError, BotBalanceError) as error:
         wrong = str(error)
-    except ValueError:  # neither UTF-8 nor JSON
-        wrong = "it is not a JSON document"
+    except JSONDecodeError as error:
+        wrong = f"it is not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
+    except ValueError:
+        wrong = "it is not JSON: it is not in UTF-8"
     else:
         return strategy
     raise InvalidRequestError("strategy_file", f"--strategy is {path}: {wrong}")
