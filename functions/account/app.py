@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Body, Header, Path, Query
+from botbalance.accounts.weight_budgets import Purpose, with_purpose
 from botbalance.api.account_schemas import (
     AutopilotRequest,
     CheckView,
@@ -105,7 +106,8 @@ def put_autopilot(autopilot: Annotated[AutopilotRequest, Body()]) -> Response[St
 @app.post("/api/me/strategies/rebalance/stop", responses=answers(StopView, 404, 409))
 def post_stop() -> StopView:
     """Stop everything: the autopilot goes off and every resting order of this system is cancelled. Safe to repeat."""
-    canceled = stop(_desk(), current_user_id(app))
+    with with_purpose(Purpose.STOP):
+        canceled = stop(_desk(), current_user_id(app))
     return StopView(autopilot_enabled=False, orders=[OrderView.model_validate(order) for order in canceled])
 
 
@@ -131,14 +133,16 @@ def get_orders(
 @app.delete("/api/me/orders", responses=answers(OrdersView, 404, 409))
 def delete_orders() -> OrdersView:
     """Cancel every order of this system that still rests; returns them as they then stand."""
-    canceled = cancel_every(_desk(), current_user_id(app))
+    with with_purpose(Purpose.STOP):
+        canceled = cancel_every(_desk(), current_user_id(app))
     return OrdersView(orders=[OrderView.model_validate(order) for order in canceled], cursor=None)
 
 
 @app.delete("/api/me/orders/<client_order_id>", responses=answers(OrderView, 404, 409))
 def delete_order(client_order_id: ClientOrderId) -> OrderView:
     """Cancel one order; returns it as it then stands, which may be filled."""
-    return OrderView.model_validate(cancel_one(_desk(), current_user_id(app), client_order_id))
+    with with_purpose(Purpose.STOP):
+        return OrderView.model_validate(cancel_one(_desk(), current_user_id(app), client_order_id))
 
 
 @app.get("/api/me/fills.csv", responses=answers(CSV, headers=NEXT_PAGE))
@@ -218,7 +222,7 @@ def get_check() -> CheckView:
     return CheckView.of(check_account(_desk(), current_user_id(app)))
 
 
-lambda_handler = make_handler(app, lambda: services().settings.cors_origin)
+lambda_handler = make_handler(app, lambda: services().settings.cors_origin, lambda: services().request_limits)
 
 
 def _desk() -> Desk:

@@ -34,7 +34,7 @@ def post_execute(idempotency_key: IdempotencyKey = None) -> ExecutionView:
     return keys.once(user_id, idempotency_key, ExecutionView, lambda: _execute(user_id), app.lambda_context)
 
 
-lambda_handler = make_handler(app, lambda: services().settings.cors_origin)
+lambda_handler = make_handler(app, lambda: services().settings.cors_origin, lambda: services().request_limits)
 
 
 def _execute(user_id: str) -> ExecutionView:

@@ -33,7 +33,7 @@ def get_health() -> HealthView:
     return HealthView(status="ok")
 
 
-lambda_handler = make_handler(app, lambda: services().settings.cors_origin)
+lambda_handler = make_handler(app, lambda: services().settings.cors_origin, lambda: services().request_limits)
 
 
 def _plan() -> Plan:

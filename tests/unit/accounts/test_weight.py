@@ -74,13 +74,13 @@ def place(trader: CcxtAdapter, client_id: str = "0123456789abcdef0123") -> Any:
 
 def tell(allowance: Allowance, weight: int) -> None:
     """Let the exchange tell that much in its reply to a cancel."""
-    with allowance.request(sends=True):
+    with allowance.request(sends=True, weight=1):
         allowance.used(weight)
 
 
 def may_read(allowance: Allowance) -> bool:
     try:
-        with allowance.request(sends=False):
+        with allowance.request(sends=False, weight=80):
             return True
     except RateLimitedError:
         return False
@@ -149,7 +149,7 @@ def test_sending_stops_before_the_exchange_refuses_it(trader: CcxtAdapter, excha
 def test_what_is_under_way_counts(limits: RateLimits) -> None:
     tell(limits.of("binance", "ann"), READS_STOP - 2 * HEAVIEST_READ)
     first, second, third = (limits.of("binance", user) for user in ("ann", "bob", "carol"))
-    with first.request(sends=False), second.request(sends=False):
+    with first.request(sends=False, weight=80), second.request(sends=False, weight=80):
         assert not may_read(third)
     assert may_read(third)
 
@@ -199,7 +199,7 @@ def test_an_exchange_that_tells_nothing_has_no_budget(limits: RateLimits, exchan
 
 def test_what_was_told_of_the_minute_before_is_not_this_minute_s(limits: RateLimits, clock: Clock) -> None:
     allowance = limits.of("binance", "ann")
-    with allowance.request(sends=False):
+    with allowance.request(sends=False, weight=80):
         clock.now += LEFT_S
         allowance.used(READS_STOP)  # sent before the minute was over
     assert may_read(allowance)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 CACHE = "cache"
 NAMES: dict[str, Any] = {
     f"{table}_table": table
-    for table in ("strategies", "orders", "decisions", "credentials", "leases", "operator", CACHE)
+    for table in (name.removesuffix("_table") for name in Settings.model_fields if name.endswith("_table"))
 }
 
 

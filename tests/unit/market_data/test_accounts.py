@@ -152,11 +152,11 @@ def test_with_reads_stopped_there_is_a_connection_to_cancel_with_and_with_all_st
 ) -> None:
     save(credentials, "alice", "key-1")
     anybody = limits.of("binance", None)
-    with anybody.request(sends=True):
+    with anybody.request(sends=True, weight=1):
         anybody.used(4800)
     accounts.of("alice", "binance")
     assert connections.keys == ["key-1"]
-    with anybody.request(sends=True):
+    with anybody.request(sends=True, weight=1):
         anybody.used(5700)
     with pytest.raises(RateLimitedError, match="no requests"):
         accounts.of("alice", "binance")

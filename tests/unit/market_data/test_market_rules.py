@@ -68,3 +68,35 @@ def test_a_garbage_answer_is_not_an_exchange_without_markets(process: Process, e
 def test_no_markets_are_no_request(process: Process, exchange: Exchange) -> None:
     assert process.rules.listings("binance", []) == {}
     assert exchange.api.requests == []
+
+
+def test_markets_that_do_not_exist_are_not_asked_for_again(
+    start_process: StartProcess, exchange: Exchange, clock: Clock
+) -> None:
+    here, elsewhere = start_process().rules, start_process().rules
+    with pytest.raises(InvalidRequestError):
+        here.listings("binance", ["BTCUSDT", "FIRSTUSDT"])
+    asked = exchange.api.count(*INFO)
+    for number in range(50):
+        for process in (here, elsewhere):
+            with pytest.raises(InvalidRequestError, match=f"^INVENTED{number}USDT: "):
+                process.listings("binance", ["BTCUSDT", f"INVENTED{number}USDT"])
+    assert exchange.api.count(*INFO) == asked
+    clock.now += TTL
+    with pytest.raises(InvalidRequestError):
+        here.listings("binance", ["FIRSTUSDT"])
+    assert exchange.api.count(*INFO) == 2 * asked
+
+
+def test_a_market_that_exists_is_listed_although_others_named_beside_it_do_not(process: Process) -> None:
+    for symbols in (["NOSUCHUSDT"], ["ETHUSDT", "NOSUCHUSDT"]):
+        with pytest.raises(InvalidRequestError, match=r"^NOSUCHUSDT: "):
+            process.rules.listings("binance", symbols)
+    assert process.rules.listings("binance", ["ETHUSDT", "XRPUSDT"]).keys() == {"ETHUSDT", "XRPUSDT"}
+
+
+def test_the_pairs_of_an_exchange_are_downloaded_once_for_all(start_process: StartProcess, exchange: Exchange) -> None:
+    expected = sorted((symbol.removesuffix("USDT"), "USDT") for symbol in exchange.market.specs)
+    for _ in range(3):
+        assert start_process().rules.pairs("binance") == expected
+    assert exchange.api.count(*INFO) == 1

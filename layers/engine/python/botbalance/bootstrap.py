@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from botbalance.accounts.exchange_clients import Accounts
 from botbalance.accounts.portfolio import PortfolioService
 from botbalance.accounts.rate_limits import RateLimits
+from botbalance.api.request_limits import RequestLimits
 from botbalance.errors import InvalidRequestError
 from botbalance.market_data.market_rules import MarketRulesService
 from botbalance.market_data.price_service import PriceService
@@ -103,8 +104,13 @@ class Services:
         return CacheTable(self.dynamodb, self.settings.cache_table)
 
     @cached_property
+    def request_limits(self) -> RequestLimits:
+        return RequestLimits(self._cache, self.clock, self.settings.user_requests_per_minute)
+
+    @cached_property
     def _limits(self) -> RateLimits:
-        return RateLimits(self._cache, self.clock, self.settings.egress_address)
+        stand_in = self.settings.exchange_base_url is not None
+        return RateLimits(self._cache, self.clock, self.settings.egress_address, has_stand_in=stand_in)
 
     @cached_property
     def _exchange_connections(self) -> "Connections":

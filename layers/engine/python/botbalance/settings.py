@@ -53,6 +53,9 @@ class Settings(BaseModel):
     cors_origin: Origin | Literal["none"] = "none"
     """The origin of a web page that may call the API: https://app.example.com."""
 
+    user_requests_per_minute: int = Field(default=300, ge=10, le=1_000_000)
+    """Requests that a user may send to the API in a clock minute."""
+
     pricing_source: Literal["last", "mid"] = "last"
     pricing_use_cache: bool = True
     pricing_ttl: int = Field(default=5, ge=1, le=10)

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from threading import Lock
 
 from botbalance.accounts.rate_limits import RateLimits
+from botbalance.accounts.weight_budgets import Purpose, with_purpose
 from botbalance.errors import NotFoundError
 from botbalance.exchange.adapter import ExchangeAdapter
 from botbalance.store.credentials import CredentialsTable, ExchangeKey, StoredKey
@@ -45,7 +46,8 @@ class Accounts:
         self.keys_of([(user_id, exchange)])  # for the limits
         account = self._connect(exchange, user_id, key)
         try:
-            yield account
+            with with_purpose(Purpose.TRIAL):
+                yield account
         finally:
             account.close()
 

@@ -4,7 +4,8 @@ Binance answers 429 to a key that asks too much and 418 to a whole host that wen
 meanwhile is banned for longer, so what one process was told holds in all of them.
 
 It also gives every address a weight of requests a clock minute, and tells with each reply how much of that is used,
-by whomever. Reads stop early, orders and cancels late, so that it never comes to 429, and an order can always be sent.
+by whomever. Reads stop early, orders and cancels late, so that it never comes to 429, and an order can always be sent;
+what people ask for stops before what the schedule does, and before a stop: see ``weight_budgets``.
 What other processes have under way is not known here: together they may go beyond a bound by that, which is at most
 ``HEAVIEST_READ`` for each of their threads.
 
@@ -21,14 +22,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Lock
 
+from botbalance.accounts.weight_budgets import BOUNDS, WEIGHT_PER_MINUTE, WeightBudgets, caller
 from botbalance.errors import RateLimitedError
 from botbalance.exchange.adapter import RATE_LIMITED, Allowance
 from botbalance.store.cache import CacheTable
 
-WEIGHT_PER_MINUTE = {"binance": 6000}
-"""What exchanges allow an address in a clock minute; only of those that tell how much of it is used."""
-READS_STOP_AT_PCT = 80
-SENDING_STOPS_AT_PCT = 95
 HEAVIEST_READ = 80
 """The weight that a read counts for until its reply is there: that of all open orders."""
 AN_ORDER = 1
@@ -59,12 +57,19 @@ class RateLimits:
 
     Any number of threads may share it. ``clock`` gives epoch seconds. ``address`` is the one from which exchanges see
     every process; where it is empty each may have its own, and what is used of its weight is shared with nobody.
+    ``has_stand_in``: another stands in for the exchanges, which may count no weight; users' budgets hold once it has
+    told one.
     """
 
-    def __init__(self, cache: CacheTable, clock: Callable[[], int], address: str = "") -> None:
+    def __init__(
+        self, cache: CacheTable, clock: Callable[[], int], address: str = "", *, has_stand_in: bool = False
+    ) -> None:
         self._cache = cache
         self._clock = clock
         self._address = address
+        self._has_stand_in = has_stand_in
+        self._tell_weight: set[str] = set()
+        self._budgets = WeightBudgets(cache, clock)
         self._until: dict[str, int] = {}
         self._minutes: dict[str, _Minute] = {}
         self._under_way: Counter[str] = Counter()
@@ -99,6 +104,11 @@ class RateLimits:
         # A cache that cannot be reached says so in the log; the memory of this process holds all the same.
         self._cache.put_many({key: json.dumps({"retry_after_s": retry_after_s})}, until)
 
+    def spend(self, exchange: str, weight: int) -> None:
+        """Take ``weight`` from the budget of the user on whose behalf this is; raises RateLimitedError without one."""
+        if exchange in self._tell_weight or not self._has_stand_in:
+            self._budgets.spend(exchange, weight)
+
     def require_weight(self, exchange: str, weight: int, most_pct: int) -> None:
         """Raise RateLimitedError where ``weight`` more would be beyond ``most_pct`` percent of the minute's."""
         with self._lock:
@@ -120,6 +130,7 @@ class RateLimits:
         """Remember what the exchange says is used, in reply to a request of the clock minute ``begun``."""
         now = self._clock()
         with self._lock:
+            self._tell_weight.add(exchange)
             minute = self._minute(exchange, now)
             if begun != minute.number:
                 return
@@ -142,12 +153,9 @@ class RateLimits:
         used = self._minute(exchange, now).used() + self._under_way[exchange]
         if (used + weight) * 100 > limit * most_pct:
             left = 60 - now % 60
-            what = "reads" if most_pct == READS_STOP_AT_PCT else "requests"
-            raise RateLimitedError(
-                RATE_LIMITED,
-                f"{used} of the {limit} that {exchange} allows a minute are used: no {what} for {left} s",
-                left,
-            )
+            what = "reads" if weight == HEAVIEST_READ else "requests"
+            message = f"{used} of the {limit} that {exchange} allows a minute are used: no {what} for {left} s"
+            raise RateLimitedError(RATE_LIMITED, message, left)
 
     def _minute(self, exchange: str, now: int) -> _Minute:
         minute = self._minutes.get(exchange)
@@ -183,17 +191,19 @@ class _Connection:
         if left:
             whom = "this host" if of_host >= of_key else "this key"
             raise RateLimitedError(RATE_LIMITED, f"{self.exchange} wants no requests from {whom} for {left} s", left)
-        self.limits.require_weight(self.exchange, AN_ORDER, SENDING_STOPS_AT_PCT)
+        self.limits.require_weight(self.exchange, AN_ORDER, BOUNDS[caller().purpose].sends_pct)
 
     @contextmanager
-    def request(self, *, sends: bool) -> Iterator[None]:
+    def request(self, *, sends: bool, weight: int) -> Iterator[None]:
         self.require()
-        weight, most_pct = (AN_ORDER, SENDING_STOPS_AT_PCT) if sends else (HEAVIEST_READ, READS_STOP_AT_PCT)
-        self.begun = self.limits.begin(self.exchange, weight, most_pct)
+        bounds = BOUNDS[caller().purpose]
+        under_way, most_pct = (AN_ORDER, bounds.sends_pct) if sends else (HEAVIEST_READ, bounds.reads_pct)
+        self.begun = self.limits.begin(self.exchange, under_way, most_pct)
         try:
+            self.limits.spend(self.exchange, weight)
             yield
         finally:
-            self.limits.end(self.exchange, weight)
+            self.limits.end(self.exchange, under_way)
 
     def used(self, weight: int) -> None:
         self.limits.used(self.exchange, weight, self.begun)

@@ -84,6 +84,7 @@ _STATUS: tuple[tuple[type[Exception], HTTPStatus], ...] = (
     (InvalidJsonError, HTTPStatus.BAD_REQUEST),
     (BodyTooLargeError, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     (InvalidRequestError, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (RateLimitedError, HTTPStatus.TOO_MANY_REQUESTS),
     (TransientError, HTTPStatus.SERVICE_UNAVAILABLE),
     (PriceUnavailableError, HTTPStatus.SERVICE_UNAVAILABLE),
     (InvalidStrategyError, HTTPStatus.UNPROCESSABLE_ENTITY),

@@ -9,8 +9,10 @@ from typing import Any
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from botbalance.accounts.weight_budgets import on_behalf_of
 from botbalance.api.problems import BodyTooLargeError, InvalidJsonError, problem, to_problem
-from botbalance.errors import UnauthenticatedError
+from botbalance.api.request_limits import RequestLimits
+from botbalance.errors import RateLimitedError, UnauthenticatedError
 from botbalance.log import logger
 
 MOST_BODY_CHARACTERS = 65_536
@@ -20,7 +22,7 @@ _TAKEN_FOR_JSON = {"", "application/merge-patch+json", "application/x-www-form-u
 
 
 def new_resolver() -> APIGatewayRestResolver:
-    """A resolver for API ApiGateway's REST events; paths match with and without their trailing slash."""
+    """A resolver for API Gateway's REST events; paths match with and without their trailing slash."""
     app = APIGatewayRestResolver(enable_validation=True, json_body_deserializer=read_json)
     app.exception_handler(Exception)(to_problem)
     app.not_found(_no_such_route)
@@ -28,11 +30,12 @@ def new_resolver() -> APIGatewayRestResolver:
 
 
 def make_handler(
-    app: APIGatewayRestResolver, cors_origin: Callable[[], str]
+    app: APIGatewayRestResolver, cors_origin: Callable[[], str], limits: Callable[[], RequestLimits] | None = None
 ) -> Callable[[dict[str, Any], LambdaContext], dict[str, Any]]:
-    """The entry point for API ApiGateway of a function whose routes are in ``app``.
+    """The entry point for API Gateway of a function whose routes are in ``app``.
 
-    ``cors_origin`` is the origin of a web page that may read its answers, or ``none``.
+    ``cors_origin`` is the origin of a web page that may read its answers, or ``none``; ``limits`` are each user's, None
+    where nothing is any user's. Whatever is asked of an exchange is asked on behalf of the user who calls.
     """
 
     @logger.inject_lambda_context(clear_state=True)
@@ -41,7 +44,15 @@ def make_handler(
         logger.append_keys(request_id=request_id)
         if "//" in event["path"]:  # orders/$ID/ with an empty ID must not mean all orders
             event = {**event, "path": "/no-such-route"}
-        answer: dict[str, Any] = app.resolve(_with_content_type_told(event), context)
+        user_id = _subject(event)
+        try:
+            if user_id and limits is not None:
+                limits().require(user_id)
+        except RateLimitedError as error:
+            answer = _as_answer(to_problem(error))
+        else:
+            with on_behalf_of(user_id):
+                answer = app.resolve(_with_content_type_told(event), context)
         answer["multiValueHeaders"] |= {
             name: [value] for name, value in _headers_of_all(request_id, cors_origin()).items()
         }
@@ -52,18 +63,34 @@ def make_handler(
 
 def current_user_id(app: APIGatewayRestResolver) -> str:
     """Who is calling: the subject of the token that the gateway's authorizer checked. Never a request field."""
-    authorizer: Mapping[str, Any] = app.current_event.raw_event.get("requestContext", {}).get("authorizer") or {}
-    subject = (authorizer.get("claims") or {}).get("sub")
+    subject = _subject(app.current_event.raw_event)
     if not subject:
         raise UnauthenticatedError("not_authenticated", "no valid token: expected Authorization: Bearer …")
     logger.append_keys(user_id=subject)
-    return str(subject)
+    return subject
 
 
 def remaining_ms(app: APIGatewayRestResolver) -> int:
     """For how many milliseconds the function may still run."""
     context: LambdaContext = app.lambda_context
     return context.get_remaining_time_in_millis()
+
+
+def _subject(event: Mapping[str, Any]) -> str:
+    """The token's subject; empty where the gateway checked none."""
+    authorizer: Mapping[str, Any] = event.get("requestContext", {}).get("authorizer") or {}
+    return str((authorizer.get("claims") or {}).get("sub") or "")
+
+
+def _as_answer(response: Response[str]) -> dict[str, Any]:
+    """A response as API Gateway takes it, that no route made."""
+    headers = {name: [str(value)] for name, value in response.headers.items()}
+    return {
+        "statusCode": response.status_code,
+        "body": response.body,
+        "isBase64Encoded": False,
+        "multiValueHeaders": headers | {"Content-Type": [str(response.content_type)]},
+    }
 
 
 def _headers_of_all(request_id: str, origin: str) -> dict[str, str]:

@@ -37,7 +37,7 @@ def answers(
         responses[status] = {
             "description": HTTPStatus(status).phrase,
             "content": {CONTENT_TYPE: {"model": ProblemView}},
-            "headers": _described({"Retry-After": "In how many seconds to try again."} if status == 503 else {}),
+            "headers": _described({"Retry-After": "In how many seconds to try again."} if status in {429, 503} else {}),
         }
     return responses
 

@@ -141,10 +141,11 @@ class Allowance(Protocol):
     def require(self) -> None:
         """Raise RateLimitedError while the exchange wants no requests at all from this key or this host."""
 
-    def request(self, *, sends: bool) -> AbstractContextManager[None]:
+    def request(self, *, sends: bool, weight: int) -> AbstractContextManager[None]:
         """Around each request; raises RateLimitedError, before it, where it may not be sent now.
 
-        ``sends``: whether it places or cancels an order, which goes on for longer than reading does.
+        ``sends``: whether it places or cancels an order, which goes on for longer than reading does. ``weight``: what
+        the exchange counts it for.
         """
 
     def used(self, weight: int) -> None:
@@ -168,6 +169,9 @@ class ExchangeAdapter(Protocol):
 
     def market_listings(self, symbols: Collection[str]) -> dict[str, MarketListing]:
         """The listings of those of ``symbols`` that the exchange has as spot markets."""
+
+    def spot_pairs(self) -> list[tuple[str, str]]:
+        """Every spot market that the exchange lists, as base and quote, whether it trades now or not."""
 
     def load_listings(self, listings: Collection[MarketListing]) -> None:
         """Make markets known, so that the exchange is not asked for all of them."""

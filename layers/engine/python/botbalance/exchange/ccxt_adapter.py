@@ -114,6 +114,8 @@ _MARKETS_KEPT = 1000
 
 _USED_WEIGHT = {"binance": "x-mbx-used-weight-1m"}
 """Headers that tell how much request weight this address has used in the current clock minute."""
+_WEIGHT_PER_MS = {"binance": Decimal(6000) / 60_000}
+"""What may be used of an exchange's weight, a millisecond."""
 _DEFAULT_RETRY_AFTER_S = 60
 
 _REPEATED_AFTER_S = (0.25, 1.0)
@@ -154,7 +156,7 @@ class UnlimitedRateLimiter:
         pass
 
     @contextmanager
-    def request(self, *, sends: bool) -> Iterator[None]:
+    def request(self, *, sends: bool, weight: int) -> Iterator[None]:
         yield
 
     def used(self, weight: int) -> None:
@@ -210,6 +212,10 @@ class CcxtAdapter:
 
     def market_listings(self, symbols: Collection[str]) -> dict[str, MarketListing]:
         return self._read("markets", lambda: _listings(self.exchange, self._client.load_markets(True), symbols))
+
+    def spot_pairs(self) -> list[tuple[str, str]]:
+        markets = self._read("markets", lambda: self._client.load_markets(True))
+        return sorted({(market["base"], market["quote"]) for market in markets.values() if market.get("spot")})
 
     def load_listings(self, listings: Collection[MarketListing]) -> None:
         known = {listing.rules.symbol: listing for listing in listings}
@@ -634,6 +640,14 @@ def _client_class(exchange: str) -> type[Any]:
         order_was_sent = False
         http_status: int | None = None
         failure: Exception | None = None
+        request_weight = 1
+
+        def fetch2(
+            self, path: str, api: Any = "public", method: str = "GET", params: Any = None, config: Any = None
+        ) -> Any:
+            """As ccxt, and notes what the exchange counts the request for."""
+            self.request_weight = _weight_of(self, path, api, method, params or {}, config or {})
+            return super().fetch2(path, api, method, params or {}, config or {})
 
         def fetch(self, url: str, method: str = "GET", headers: Any = None, body: Any = None) -> Any:
             """As ccxt, within the allowance, and none of a call's failures is passed over.
@@ -647,7 +661,7 @@ def _client_class(exchange: str) -> type[Any]:
             self.official_url = url
             self.http_status = self.last_http_response = self.last_json_response = self.last_response_headers = None
             try:
-                with self.allowance.request(sends=method != "GET"):
+                with self.allowance.request(sends=method != "GET", weight=self.request_weight):
                     if method != "GET":
                         self.order_was_sent = True
                     if self.rerouted_to is not None:
@@ -701,6 +715,24 @@ def _client_class(exchange: str) -> type[Any]:
 
     Client.__name__ = original.__name__
     return Client
+
+
+def _weight_of(client: Any, path: str, api: Any, method: str, params: Any, config: Any) -> int:
+    """What the exchange counts a request for, where it counts weight at all.
+
+    ccxt has costs instead: how often a request that costs 1 may be sent is ``rateLimit``, in milliseconds.
+    """
+    match client.id, path:  # where ccxt knows the most only that it may cost
+        case "binance", "ticker/24hr" if "symbols" in params:
+            symbols = params["symbols"].count(",") + 1
+            return 2 if symbols <= 20 else 40 if symbols <= 100 else 80
+        case "binance", "myTrades" if "orderId" in params:
+            return 5
+    if client.id not in _WEIGHT_PER_MS:
+        return 1
+    cost = Decimal(str(client.calculate_rate_limiter_cost(api, method, path, params, config)))
+    per_cost: int = client.rateLimit
+    return max(1, round(cost * per_cost * _WEIGHT_PER_MS[client.id]))
 
 
 def translate_ccxt_error(what: str, error: Exception, client: Any) -> BotBalanceError:

@@ -1,8 +1,10 @@
 """MarketRulesService: what markets accept, from a shared cache.
 
-Nobody has to download every market of an exchange to trade four.
+Nobody has to download every market of an exchange to trade four, and nobody can have it downloaded by naming markets
+that do not exist: which ones do is known for as long as their rules are.
 """
 
+import json
 from collections import defaultdict
 from collections.abc import Callable, Collection
 from threading import Lock
@@ -32,6 +34,7 @@ class MarketRulesService:
         self._public_adapter = public_adapter
         self._clock = clock
         self._here: dict[str, tuple[int, MarketListing]] = {}
+        self._pairs: dict[str, tuple[int, list[tuple[str, str]]]] = {}
         self._locks: defaultdict[str, Lock] = defaultdict(Lock)
 
     def listings(self, exchange: str, symbols: Collection[str]) -> dict[str, MarketListing]:
@@ -39,14 +42,46 @@ class MarketRulesService:
         with self._locks[exchange]:  # users who are ticked together share one request, and the connection
             found = self._kept(exchange, symbols)
             missing = [symbol for symbol in symbols if symbol not in found]
+            pairs = self._cached_pairs(exchange) if missing else None
+            if pairs is not None:
+                exist = {base + quote for base, quote in pairs}
+                missing = [symbol for symbol in missing if symbol in exist]
             if missing:
                 found |= self._listed(exchange, missing)
+                if pairs is None and any(symbol not in found for symbol in missing):
+                    self._download_pairs(exchange)
         unknown = [symbol for symbol in symbols if symbol not in found]
         if unknown:
             raise InvalidRequestError(
                 "unknown_market", f"{', '.join(unknown)}: expected pairs that {exchange} lists as spot markets"
             )
         return found
+
+    def pairs(self, exchange: str) -> list[tuple[str, str]]:
+        """Every spot market of ``exchange``, as base and quote, as it was ``MARKET_RULES_TTL`` seconds ago at most."""
+        with self._locks[exchange]:
+            cached = self._cached_pairs(exchange)
+            return self._download_pairs(exchange) if cached is None else cached
+
+    def _cached_pairs(self, exchange: str) -> list[tuple[str, str]] | None:
+        """None where they have to be downloaded."""
+        now, key = self._clock(), _pairs_key(exchange)
+        expires_at, pairs = self._pairs.get(exchange, (0, []))
+        if expires_at > now:
+            return pairs
+        shared = self._cache.get_many([key], now).get(key)
+        if shared is None:
+            return None
+        pairs = [(base, quote) for base, quote in json.loads(shared.document)]
+        self._pairs[exchange] = shared.expires_at, pairs
+        return pairs
+
+    def _download_pairs(self, exchange: str) -> list[tuple[str, str]]:
+        pairs = self._public_adapter(exchange).spot_pairs()
+        expires_at = self._clock() + self._settings.market_rules_ttl
+        self._pairs[exchange] = expires_at, pairs
+        self._cache.put_many({_pairs_key(exchange): json.dumps(pairs, separators=(",", ":"))}, expires_at)
+        return pairs
 
     def _kept(self, exchange: str, symbols: Collection[str]) -> dict[str, MarketListing]:
         now = self._clock()
@@ -69,6 +104,10 @@ class MarketRulesService:
         documents = {key: _LISTINGS.dump_json(listing).decode() for key, listing in by_key.items()}
         self._cache.put_many(documents, expires_at)
         return listed
+
+
+def _pairs_key(exchange: str) -> str:
+    return f"pairs#{exchange}"
 
 
 def _cache_key(exchange: str, symbol: str) -> str:

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 
 from botbalance.engine import InvalidInputError, PriceUnavailableError
 from botbalance.engine.arithmetic import ExactArithmetic
-from botbalance.errors import BotBalanceError, TransientError
+from botbalance.errors import BotBalanceError, RateLimitedError, TransientError
 from botbalance.exchange.adapter import ExchangeAdapter, Quote
 from botbalance.log import logger
 from botbalance.market_data.market_rules import MarketRulesService
@@ -112,6 +112,8 @@ class PriceService:
             raise failure
         try:
             quotes = self._asked(exchange, symbols)
+        except RateLimitedError:  # the asker's own trouble it may be, and no request was sent
+            raise
         except TransientError as error:
             self._failures[exchange] = self._clock() + FAILURE_SHARED_S, error
             raise

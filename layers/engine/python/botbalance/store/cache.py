@@ -61,6 +61,23 @@ class CacheTable:
             with _a_miss_at_worst():
                 self._client.batch_write_item(RequestItems={self._table: writes})
 
+    def add(self, key: str, amount: int, expires_at: int) -> int | None:
+        """Add to the counter ``key``, which is there until ``expires_at`` (epoch seconds); returns what it is then.
+
+        None where that is not known. A request that was repeated may have been counted twice.
+        """
+        with _a_miss_at_worst():
+            answer = self._client.update_item(
+                TableName=self._table,
+                Key={"key": {"S": key}},
+                UpdateExpression="SET expires_at = :expires_at ADD #used :amount",
+                ExpressionAttributeNames={"#used": "used"},
+                ExpressionAttributeValues={":expires_at": {"N": str(expires_at)}, ":amount": {"N": str(amount)}},
+                ReturnValues="UPDATED_NEW",
+            )
+            return int(answer["Attributes"]["used"]["N"])
+        return None
+
 
 @contextmanager
 def _a_miss_at_worst() -> Iterator[None]:

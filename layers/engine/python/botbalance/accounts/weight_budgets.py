@@ -1,0 +1,117 @@
+"""WeightBudgets: how much of an exchange's request weight one user's own requests may take in a clock minute.
+
+Exchanges count the weight of requests by address, and everybody's leave from the same one. Whoever asks more than a
+share of it is refused, before anything is sent; ticks are not asked, because one a user comes in half a minute.
+
+On whose behalf a request is made is said where it comes in, once, by :func:`on_behalf_of`, and holds for everything
+that it leads to, shared market data included. What nobody has said anything of is the system's own: a tick.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from enum import StrEnum
+from typing import NamedTuple
+
+from botbalance.accounts.minute_budgets import MinuteBudgets
+from botbalance.errors import RateLimitedError
+from botbalance.exchange.adapter import RATE_LIMITED
+from botbalance.store.cache import CacheTable
+
+WEIGHT_PER_MINUTE = {"binance": 6000}
+"""What exchanges allow an address in a clock minute; only of those that tell how much of it is used."""
+TAKEN_AT_A_TIME = 100
+"""The weight that a process takes from a user's budget at a time: one write of a shared counter for about one plan."""
+
+
+class Purpose(StrEnum):
+    """What a request to an exchange is for."""
+
+    TICK = "tick"
+    """The autopilot's own: what the schedule does for everybody."""
+    STOP = "stop"
+    """A person's stop or cancel."""
+    PERSON = "person"
+    """Anything else that a person asks for."""
+    TRIAL = "trial"
+    """To find out whether a key that nobody has verified yet may be stored."""
+
+
+class Bounds(NamedTuple):
+    """In percent of what the exchange allows an address in a clock minute.
+
+    ``reads_pct`` and ``sends_pct``: how much may be used, by whomever, for another read, or another order or cancel, to
+    be sent. ``user_pct``: how much of it one user may use for this purpose; None: it is not counted.
+    """
+
+    reads_pct: int
+    sends_pct: int
+    user_pct: int | None
+
+
+BOUNDS = {
+    Purpose.TICK: Bounds(reads_pct=80, sends_pct=95, user_pct=None),
+    Purpose.STOP: Bounds(reads_pct=80, sends_pct=95, user_pct=20),
+    Purpose.PERSON: Bounds(reads_pct=50, sends_pct=80, user_pct=20),
+    Purpose.TRIAL: Bounds(reads_pct=50, sends_pct=80, user_pct=5),
+}
+"""Between what people may use and what ticks and stops may lies their reserve: 30 percent of the minute."""
+
+
+class Caller(NamedTuple):
+    """On whose behalf requests are made, None: nobody's, the system's own; and what for."""
+
+    user_id: str | None
+    purpose: Purpose
+
+
+_THE_SYSTEM = Caller(None, Purpose.TICK)
+_CALLER: ContextVar[Caller] = ContextVar("caller", default=_THE_SYSTEM)
+
+
+def caller() -> Caller:
+    """On whose behalf requests are made here and now."""
+    return _CALLER.get()
+
+
+@contextmanager
+def on_behalf_of(user_id: str, purpose: Purpose = Purpose.PERSON) -> Iterator[None]:
+    """Count the requests made within, in this thread, as the user's."""
+    token = _CALLER.set(Caller(user_id, purpose))
+    try:
+        yield
+    finally:
+        _CALLER.reset(token)
+
+
+@contextmanager
+def with_purpose(purpose: Purpose) -> Iterator[None]:
+    """Count the requests made within as made for ``purpose``, by whoever makes them; a tick's remain a tick's."""
+    user_id = caller().user_id
+    if user_id is None:
+        yield
+        return
+    with on_behalf_of(user_id, purpose):
+        yield
+
+
+class WeightBudgets:
+    """Users' budgets, ``budget#binance#person#USER`` of :class:`MinuteBudgets`. Any number of threads may share it."""
+
+    def __init__(self, cache: CacheTable, clock: Callable[[], int]) -> None:
+        self._budgets = MinuteBudgets(cache, clock)
+
+    def spend(self, exchange: str, weight: int) -> None:
+        """Take ``weight`` from the caller's budget; raises RateLimitedError where not that much of it is left."""
+        user_id, purpose = caller()
+        share = BOUNDS[purpose].user_pct
+        allowed = WEIGHT_PER_MINUTE.get(exchange)
+        if user_id is None or share is None or allowed is None:
+            return
+        most = allowed * share // 100
+        wait_s = self._budgets.use(
+            f"budget#{exchange}#{purpose}#{user_id}", weight, most=most, at_a_time=TAKEN_AT_A_TIME
+        )
+        if wait_s:
+            message = f"a user may use {most} of {exchange}'s {allowed} a minute for this: no more for {wait_s} s"
+            raise RateLimitedError(RATE_LIMITED, message, wait_s)
