@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import boto3
 import pytest
-from botbalance.accounts.exchange_clients import MOST_KEPT, Accounts
+from botbalance.accounts.exchange_clients import KEPT_S, MOST_KEPT, Accounts
 from botbalance.accounts.rate_limits import RateLimits
 from botbalance.errors import NotFoundError, RateLimitedError
 from botbalance.exchange.adapter import ExchangeAdapter
@@ -14,6 +14,7 @@ from botbalance.store.cache import CacheTable
 from botbalance.store.credentials import CredentialsTable, ExchangeKey
 from moto import mock_aws
 
+from tests.unit.market_data.conftest import Clock
 from workbench.aws.template import read_template
 
 if TYPE_CHECKING:
@@ -64,8 +65,8 @@ def limits(cache: CacheTable) -> RateLimits:
 
 
 @pytest.fixture
-def accounts(credentials: CredentialsTable, limits: RateLimits, connections: Connections) -> Accounts:
-    return Accounts(credentials, limits, connections.connect)
+def accounts(credentials: CredentialsTable, limits: RateLimits, connections: Connections, clock: Clock) -> Accounts:
+    return Accounts(credentials, limits, connections.connect, clock)
 
 
 def save(credentials: CredentialsTable, user_id: str, api_key: str, exchange: str = "binance") -> None:
@@ -105,6 +106,50 @@ def test_a_deleted_key_is_not_used_any_more(accounts: Accounts, credentials: Cre
         accounts.of("alice", "binance")
 
 
+def kept_keys(accounts: Accounts) -> list[str]:
+    """The keys that this process has in the clear."""
+    return [kept.adapter._client.apiKey for kept in accounts._kept.values() if isinstance(kept.adapter, CcxtAdapter)]
+
+
+def test_a_key_is_in_the_clear_for_minutes_at_most(
+    accounts: Accounts, credentials: CredentialsTable, connections: Connections, clock: Clock
+) -> None:
+    save(credentials, "alice", "key-1")
+    save(credentials, "bob", "key-2")
+    for _ in range(3):  # however often it is used
+        accounts.of("alice", "binance")
+        clock.now += KEPT_S // 3
+    accounts.keys_of([("bob", "binance")])  # by whomever something is asked next
+    assert kept_keys(accounts) == []
+    accounts.of("alice", "binance")
+    assert connections.keys == ["key-1", "key-1"]
+    assert 60 <= KEPT_S <= 600
+
+
+def test_a_key_that_another_process_deleted_or_replaced_is_dropped_when_that_is_seen(
+    accounts: Accounts, credentials: CredentialsTable
+) -> None:
+    owners = [("alice", "binance"), ("bob", "binance"), ("carol", "binance")]
+    for user, _ in owners:
+        save(credentials, user, f"key-of-{user}")
+        accounts.of(user, "binance")
+    credentials.delete("alice", "binance")
+    save(credentials, "bob", "another")
+    accounts.keys_of(owners)
+    assert kept_keys(accounts) == ["key-of-carol"]
+
+
+def test_a_key_that_this_process_deletes_or_replaces_is_dropped_at_once(
+    accounts: Accounts, credentials: CredentialsTable
+) -> None:
+    for user in ("alice", "bob", "carol"):
+        save(credentials, user, f"key-of-{user}")
+        accounts.of(user, "binance")
+    accounts.forget("alice", "binance")
+    accounts.save("bob", "binance", ExchangeKey("another", "secret"), NOW)
+    assert kept_keys(accounts) == ["key-of-carol"]
+
+
 def test_no_more_connections_are_kept_than_agreed_and_the_least_used_goes_first(
     accounts: Accounts, credentials: CredentialsTable, connections: Connections, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -129,7 +174,9 @@ def test_a_key_that_is_limited_is_not_even_decrypted(
     save(credentials, "bob", "key-2")
     limits = RateLimits(cache, lambda: NOW)
     limits.of("binance", "alice").limited(60, whole_host=False)
-    accounts = Accounts(credentials, RateLimits(cache, lambda: NOW), connections.connect)  # another process
+    accounts = Accounts(
+        credentials, RateLimits(cache, lambda: NOW), connections.connect, lambda: NOW
+    )  # another process
     with pytest.raises(RateLimitedError, match="60"):
         accounts.of("alice", "binance")
     accounts.of("bob", "binance")

@@ -132,7 +132,7 @@ class Services:
             leases=LeasesTable(self.dynamodb, self.settings.leases_table),
             operator=OperatorTable(self.dynamodb, self.settings.operator_table),
             activity=ActivityTable(self.dynamodb, self.settings.activity_table),
-            accounts=Accounts(self.credentials, self._limits, self.connect),
+            accounts=Accounts(self.credentials, self._limits, self.connect, self.clock),
             portfolio=PortfolioService(prices, market_rules),
             clock=self.clock,
             sleep=self._sleep,

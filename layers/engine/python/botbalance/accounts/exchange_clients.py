@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from threading import Lock
 
 from botbalance.accounts.rate_limits import RateLimits
@@ -11,30 +12,49 @@ from botbalance.errors import NotFoundError
 from botbalance.exchange.adapter import ExchangeAdapter
 from botbalance.store.credentials import CredentialsTable, ExchangeKey, StoredKey
 
+KEPT_S = 300
+"""For how many seconds a process keeps a key in the clear, from when it was decrypted, and its connection with it."""
 MOST_KEPT = 2048
 """Adapters kept per process; one takes 30 kB, and no connection of its own."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """An adapter with a key in the clear, and when (epoch seconds) it has to be gone."""
+
+    adapter: ExchangeAdapter
+    until: int
+
+
 class Accounts:
-    """Adapters with a user's key, by user, exchange and the key's version, so that a replaced key is never used."""
+    """Adapters with a user's key, for :data:`KEPT_S` seconds at most.
+
+    They are kept by user, exchange and the key's version, so that a replaced key is never used; and dropped as soon as
+    this process learns that the key was replaced or deleted. ``clock`` gives epoch seconds.
+    """
 
     def __init__(
         self,
         credentials: CredentialsTable,
         limits: RateLimits,
         connect: Callable[[str, str, ExchangeKey], ExchangeAdapter],
+        clock: Callable[[], int],
     ) -> None:
         self._credentials = credentials
         self._limits = limits
         self._connect = connect
-        self._kept: OrderedDict[StoredKey, ExchangeAdapter] = OrderedDict()
+        self._clock = clock
+        self._kept: OrderedDict[StoredKey, _Kept] = OrderedDict()
         self._lock = Lock()
 
     def keys_of(self, owners: Collection[tuple[str, str]]) -> dict[tuple[str, str], StoredKey]:
         """Those of ``owners`` (user id, exchange) who have a key stored, with it; also what limits are on them now."""
         for exchange in {exchange for _, exchange in owners}:
             self._limits.refresh(exchange, [user_id for user_id, of in owners if of == exchange])
-        return self._credentials.find_many(owners)
+        found = self._credentials.find_many(owners)
+        asked = set(owners)
+        self._drop(lambda kept: (owner := (kept.user_id, kept.exchange)) in asked and found.get(owner) != kept)
+        return found
 
     def stored_keys(self, user_id: str) -> list[StoredKey]:
         """What is known of every key that the user has stored."""
@@ -54,13 +74,13 @@ class Accounts:
     def save(self, user_id: str, exchange: str, key: ExchangeKey, now: int) -> StoredKey:
         """Store the key in place of the one that was there; ``now`` in epoch seconds."""
         stored = self._credentials.save(user_id, exchange, key, now)
-        self._drop(user_id, exchange)
+        self._drop(lambda kept: (kept.user_id, kept.exchange) == (user_id, exchange))
         return stored
 
     def forget(self, user_id: str, exchange: str) -> None:
         """Delete the key, and what this process still has of it."""
         self._credentials.delete(user_id, exchange)
-        self._drop(user_id, exchange)
+        self._drop(lambda kept: (kept.user_id, kept.exchange) == (user_id, exchange))
 
     def of(self, user_id: str, exchange: str) -> ExchangeAdapter:
         """The user's connection; raises NotFoundError where no key is stored for that exchange."""
@@ -79,15 +99,17 @@ class Accounts:
         with self._lock:
             if stored in self._kept:
                 self._kept.move_to_end(stored)
-                return self._kept[stored]
+                return self._kept[stored].adapter
         account = self._connect(exchange, user_id, self._credentials.reveal(user_id, exchange))
         with self._lock:
-            self._kept[stored] = account
+            self._kept[stored] = _Kept(account, self._clock() + KEPT_S)
             if len(self._kept) > MOST_KEPT:
                 self._kept.popitem(last=False)
         return account
 
-    def _drop(self, user_id: str, exchange: str) -> None:
+    def _drop(self, is_unwanted: Callable[[StoredKey], bool]) -> None:
+        """Forget the keys that are unwanted, and whatever was kept for long enough."""
+        now = self._clock()
         with self._lock:
-            for stored in [kept for kept in self._kept if (kept.user_id, kept.exchange) == (user_id, exchange)]:
-                self._kept.pop(stored).close()
+            for stored in [stored for stored, kept in self._kept.items() if kept.until <= now or is_unwanted(stored)]:
+                self._kept.pop(stored).adapter.close()
