@@ -89,7 +89,32 @@ def _differences(decision: Decision, logged_inputs: dict[str, Any]) -> list[str]
     )
     cancels = review_resting_orders(inputs.open_orders, evaluation, inputs.strategy_config, inputs.now)
     logged = {"evaluation": decision.evaluation, "canceled": decision.canceled}
-    return list(_compare("", logged, to_jsonable_python({"evaluation": evaluation, "canceled": cancels})))
+    today: dict[str, Any] = to_jsonable_python({"evaluation": evaluation, "canceled": cancels})
+    if decision.engine_version != engine.VERSION and decision.evaluation is not None:
+        logged["evaluation"], today["evaluation"] = _comparable(decision.evaluation, today["evaluation"])
+    return list(_compare("", logged, today))
+
+
+def _comparable(logged: dict[str, Any], today: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """An evaluation by another version of the engine, and today's: what was decided, as far as both say it.
+
+    Warnings are advice, which other versions give in other cases and words. What only one version reports, like the
+    band of a decision, cannot differ; orders, amounts and reasons are in every version.
+    """
+
+    def known(now: dict[str, Any], then: dict[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in now.items() if name in then}
+
+    def of_one(evaluation: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+        common = known(evaluation, other)
+        common.pop("warnings", None)
+        for name in ("rows", "actions"):
+            pairs = zip(common.get(name, []), other.get(name, []), strict=False)
+            if len(common.get(name, [])) == len(other.get(name, [])):
+                common[name] = [known(now, then) for now, then in pairs]
+        return common
+
+    return of_one(logged, today), of_one(today, logged)
 
 
 def _compare(where: str, logged: Any, today: Any) -> Iterator[str]:

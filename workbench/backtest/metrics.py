@@ -12,18 +12,20 @@ from statistics import median_low
 
 import numpy as np
 from botbalance import engine
-from botbalance.engine import Fill, bonus_of, hold_value
+from botbalance.engine import Fill, StrategyConfig, band_quote, bonus_of, hold_value
 from botbalance.engine.arithmetic import HUNDRED, NEAREST, ONE, PERCENT, ZERO, ExactArithmetic
 from numpy.typing import NDArray
 
 from workbench.backtest.result import (
     BacktestResult,
+    Band,
     Benchmark,
     Drawdown,
     FilledOrder,
     Growth,
     Month,
     Orders,
+    Oversized,
     Series,
 )
 from workbench.backtest.simulation import BacktestConfig, Outcome
@@ -33,6 +35,8 @@ from workbench.candles.recording import Findings
 _DAY_MS = 86_400_000
 _PICTURED = 1_000
 _PLACES = Decimal("1e-6")
+_EQUAL = 1e-9
+"""Of numbers in arrays that are the same in exact arithmetic."""
 _CENTS = Decimal("0.01")
 
 type Quantities = Mapping[str, Decimal]
@@ -115,6 +119,9 @@ def measure(
             median_time_to_fill_s=median_low(waits) if waits else None,
             longest_time_to_fill_s=max(waits, default=None),
         ),
+        band_start=_band(trial.config, nav_start),
+        band_end=_band(trial.config, nav_end),
+        oversized=_oversized(books, arrays.oversized),
         inside_band_pct=_of_array(100 * arrays.inside_band.mean()),
         mean_drift_pct=_of_array(100 * arrays.drift.mean()),
         drawdown=_drawdown(books, arrays.nav),
@@ -127,11 +134,13 @@ def measure(
 
 
 class _Arrays:
-    """By candle: NAV in quote, whether every asset is inside its band, and the drift as a fraction."""
+    """By candle: NAV in quote, whether every asset is inside its band and an order worth more than the band, and the
+    drift as a fraction."""
 
     def __init__(self, candles: int) -> None:
         self.nav = np.empty(candles)
         self.inside_band = np.empty(candles, dtype=np.bool_)
+        self.oversized = np.empty(candles, dtype=np.bool_)
         self.drift = np.empty(candles)
 
 
@@ -207,7 +216,9 @@ class _Books:
         arrays = _Arrays(len(self.timeline))
         targets = np.array([[float(target)] for target in self._targets()]) / 100
         quote_target = float(self.trial.target_allocations.get(self.trial.config.quote_asset, ZERO)) / 100
-        band = float(self.trial.config.min_delta_quote)
+        config = self.trial.config
+        share = float(config.min_delta_pct or ZERO) / 100
+        size = float(config.order_size_pct) / 100
         for (begin, end), held in zip(pairwise([*self._since, len(self.timeline)]), self._held, strict=True):
             if begin == end:
                 continue
@@ -216,7 +227,9 @@ class _Books:
             off = self.weights_of(held, closes) - targets
             quote_off = off.sum(axis=0) + (targets.sum() + quote_target - 1)  # all weights sum to 1
             arrays.nav[begin:end] = nav
+            band = np.maximum(float(config.min_delta_quote), nav * share)
             arrays.inside_band[begin:end] = (np.abs(off) * nav < band).all(axis=0)
+            arrays.oversized[begin:end] = nav * size > band * (1 + _EQUAL)
             arrays.drift[begin:end] = (np.abs(off).sum(axis=0) + np.abs(quote_off)) / 2
         return arrays
 
@@ -255,6 +268,25 @@ def buy_and_hold_targets(trial: BacktestConfig, prices: Quantities) -> dict[str,
 def _fee_quote(fill: Fill | FilledOrder) -> Decimal:
     """A fill's fee in quote, at its own price."""
     return fill.fee * fill.price if fill.fee_asset == fill.base else fill.fee
+
+
+def _band(config: StrategyConfig, nav: Decimal) -> Band:
+    with ExactArithmetic():
+        amount = band_quote(config, nav)
+        return Band(amount, _rounded(NEAREST.divide(amount * HUNDRED, nav)))
+
+
+def _oversized(books: _Books, oversized: NDArray[np.bool_]) -> Oversized:
+    """How often an order was worth more than the band, and what the fills of such orders cost."""
+    config = books.trial.config
+    fills, fees = 0, ZERO
+    with ExactArithmetic():
+        for order, (_, fill) in zip(books.filled_orders, books.fills, strict=True):
+            nav = order.action.quote_amount * HUNDRED / config.order_size_pct
+            if order.action.quote_amount > band_quote(config, nav):
+                fills += 1
+                fees += _fee_quote(fill)
+    return Oversized(_of_array(100 * oversized.mean()), fills, fees)
 
 
 def _growth(

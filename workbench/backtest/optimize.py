@@ -15,6 +15,7 @@ from multiprocessing import get_context
 from os import process_cpu_count
 from pathlib import Path
 
+from botbalance.engine import Balance, WarningCode, evaluate
 from botbalance.engine.arithmetic import NEAREST
 from botbalance.errors import InvalidRequestError
 
@@ -33,14 +34,15 @@ _NEAREST = 4
 
 @dataclass(frozen=True, slots=True)
 class ParameterSet:
-    """Percent of NAV, percent of the price, and quote."""
+    """Percent of NAV, percent of the price, quote, and percent of NAV where the band is a share as well."""
 
     order_size_pct: Decimal
     order_step_pct: Decimal
     min_delta_quote: Decimal
+    min_delta_pct: Decimal | None = None
 
-    def values(self) -> tuple[Decimal, Decimal, Decimal]:
-        return self.order_size_pct, self.order_step_pct, self.min_delta_quote
+    def values(self) -> tuple[Decimal, Decimal, Decimal, Decimal | None]:
+        return self.order_size_pct, self.order_step_pct, self.min_delta_quote, self.min_delta_pct
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,39 +98,53 @@ class Search:
 
 @dataclass(frozen=True, slots=True)
 class Ranges:
-    """The values of each parameter that are tried, in ascending order."""
+    """The values of each parameter that are tried, in ascending order; a band that is no share has the one None."""
 
     order_size_pct: Sequence[Decimal]
     order_step_pct: Sequence[Decimal]
     min_delta_quote: Sequence[Decimal]
+    min_delta_pct: Sequence[Decimal | None] = (None,)
 
-    def axes(self) -> tuple[Sequence[Decimal], Sequence[Decimal], Sequence[Decimal]]:
-        return self.order_size_pct, self.order_step_pct, self.min_delta_quote
+    def axes(self) -> tuple[Sequence[Decimal], Sequence[Decimal], Sequence[Decimal], Sequence[Decimal | None]]:
+        return self.order_size_pct, self.order_step_pct, self.min_delta_quote, self.min_delta_pct
 
 
-def ranges_around(strategy: Path, size: str | None, step: str | None, band: str | None) -> Ranges:
-    """The values named, as ``0.5,1,2``; where none are, half, once and twice those of the ``strategy`` file.
+SOUND_SIZES = (Decimal("0.5"), Decimal(1), Decimal(2))
+SOUND_STEPS = (Decimal("0.2"), Decimal("0.4"), Decimal("0.8"))
+SOUND_BANDS = (Decimal(2), Decimal(3), Decimal(5))
+"""In percent. No order is worth more than any of these bands, which a search starts from where none are named."""
 
-    Raises InvalidRequestError for what are no numbers over 0.
+
+def ranges_for(strategy: Path, size: str | None, step: str | None, band: str | None, band_pct: str | None) -> Ranges:
+    """The values named, as ``0.5,1,2``; where none are, sound ones.
+
+    ``band`` in quote stays the ``strategy`` file's own unless it is named. Where it alone is named, the band is no
+    share but the file's own. Raises InvalidRequestError for what are no numbers over 0.
     """
     own = demo_portfolio.read_strategy(strategy)
+    shares: Sequence[Decimal | None] = SOUND_BANDS
+    if band_pct is not None:
+        shares = _values("--band-pct", band_pct, SOUND_BANDS)
+    elif band is not None:
+        shares = (own.min_delta_pct,)
     return Ranges(
-        _values("--size", size, own.order_size_pct),
-        _values("--step", step, own.order_step_pct),
-        _values("--band", band, own.min_delta_quote),
+        _values("--size", size, SOUND_SIZES),
+        _values("--step", step, SOUND_STEPS),
+        _values("--band", band, (own.min_delta_quote,)),
+        shares,
     )
 
 
-def _values(option: str, text: str | None, own: Decimal) -> list[Decimal]:
+def _values(option: str, text: str | None, otherwise: Sequence[Decimal]) -> Sequence[Decimal]:
     if text is None:
-        return [own / 2, own, own * 2]
+        return otherwise
     values = sorted({inputs.number(part, option) for part in text.split(",")})
     if values[0] == 0:
         raise InvalidRequestError("values", f"{option} is {text!r}, expected numbers over 0: 0.5,1,2")
     return values
 
 
-NAMES = ("order_size_pct", "order_step_pct", "min_delta_quote")
+NAMES = ("order_size_pct", "order_step_pct", "min_delta_quote", "min_delta_pct")
 
 
 def grid(ranges: Ranges) -> list[ParameterSet]:
@@ -139,9 +155,14 @@ def grid(ranges: Ranges) -> list[ParameterSet]:
 def drawn(ranges: Ranges, number: int, seed: int) -> list[ParameterSet]:
     """``number`` combinations between the smallest and the largest values, each ratio as likely as any other."""
     source = random.Random(seed)
-    return [
-        ParameterSet(*(_between(axis[0], axis[-1], source.random()) for axis in ranges.axes())) for _ in range(number)
-    ]
+
+    def one() -> ParameterSet:
+        size, step, band = (_between(axis[0], axis[-1], source.random()) for axis in ranges.axes()[:3])
+        least, most = ranges.min_delta_pct[0], ranges.min_delta_pct[-1]
+        share = None if least is None or most is None else _between(least, most, source.random())
+        return ParameterSet(size, step, band, share)
+
+    return [one() for _ in range(number)]
 
 
 def search(
@@ -179,7 +200,11 @@ def search(
     ends = [whole.timeline.ends_at_ms(edges[-1] - 1)]
     walked = _walk_forward(tried, [*starts, *ends])
     ranked = sorted(tried, key=lambda one: one.in_sample_pct, reverse=True)
-    return Search(ranked, walked, list(warnings_about(ranked, walked, on_grid=on_grid)))
+    warnings = [
+        *_warned_by_the_engine(whole, ranked[0].combination),
+        *warnings_about(ranked, walked, on_grid=on_grid),
+    ]
+    return Search(ranked, walked, warnings)
 
 
 _prepared: BacktestInputs | None = None
@@ -203,9 +228,29 @@ def _score(combination: ParameterSet, begin: int, end: int) -> Score:
 
 def _with(prepared: BacktestInputs, combination: ParameterSet) -> BacktestConfig:
     """The trial with other parameters; raises InvalidStrategyError for values that cannot be."""
-    size, step, band = combination.values()
-    config = replace(prepared.trial.config, order_size_pct=size, order_step_pct=step, min_delta_quote=band)
+    size, step, band, share = combination.values()
+    config = replace(
+        prepared.trial.config,
+        order_size_pct=size,
+        order_step_pct=step,
+        min_delta_quote=band,
+        min_delta_pct=share,
+    )
     return replace(prepared.trial, config=config)
+
+
+def _warned_by_the_engine(whole: BacktestInputs, best: ParameterSet) -> Iterator[str]:
+    """What the engine says of the size and the band of ``best``, at the start."""
+    trial = _with(whole, best)
+    evaluation = evaluate(
+        {asset: Balance(quantity) for asset, quantity in trial.start_balances.items()},
+        trial.target_allocations,
+        whole.timeline.closes_at(0),
+        trial.config,
+        market_rules=trial.market_rules,
+    )
+    about = {WarningCode.OSCILLATION, WarningCode.OSCILLATION_AHEAD, WarningCode.NEVER_BOUGHT}
+    return (f"the best: {warning.message}" for warning in evaluation.warnings if warning.code in about)
 
 
 def _edges(candles: int, stretches: int) -> list[int]:
@@ -247,8 +292,10 @@ def _walk_forward(tried: Sequence[TrialResult], moments: Sequence[int]) -> list[
 def warnings_about(ranked: Sequence[TrialResult], folds: Sequence[Fold], *, on_grid: bool) -> Iterator[str]:
     """What speaks against believing the best of ``ranked``."""
     best = ranked[0]
-    every = [one.combination.values() for one in ranked]
-    for name, value, values in zip(NAMES, best.combination.values(), zip(*every, strict=True), strict=True):
+    for name, value, column in zip(NAMES, best.combination.values(), _columns(ranked), strict=True):
+        if value is None:
+            continue
+        values = [tried for tried in column if tried is not None]
         low, high = min(values), max(values)
         for edge, other, where in ((low, high, "smallest"), (high, low, "largest")):
             if low < high and _at_the_edge(value, edge, other, on_grid=on_grid):
@@ -281,18 +328,28 @@ def _at_the_edge(value: Decimal, edge: Decimal, other: Decimal, *, on_grid: bool
 
 def _neighbours(best: TrialResult, tried: Sequence[TrialResult], *, on_grid: bool) -> list[TrialResult]:
     """On a grid, those that differ by one step of one parameter; else the nearest by ratio."""
-    axes = [sorted({one.combination.values()[axis] for one in tried}) for axis in range(len(NAMES))]
+    of_best = best.combination.values()
+    axes = [sorted({value for value in values if value is not None}) for values in _columns(tried)]
 
     def distance(one: TrialResult) -> float:
-        pairs = zip(one.combination.values(), best.combination.values(), axes, strict=True)
+        pairs = [
+            (value, other, axis)
+            for value, other, axis in zip(one.combination.values(), of_best, axes, strict=True)
+            if value is not None and other is not None
+        ]
         if on_grid:
-            return sum(abs(axis.index(value) - axis.index(of_best)) for value, of_best, axis in pairs)
-        return sum(abs(math.log(value / of_best)) for value, of_best, _ in pairs)
+            return sum(abs(axis.index(value) - axis.index(other)) for value, other, axis in pairs)
+        return sum(abs(math.log(value / other)) for value, other, _ in pairs)
 
     others = [one for one in tried if one is not best]
     if on_grid:
         return [one for one in others if distance(one) == 1]
     return sorted(others, key=distance)[:_NEAREST]
+
+
+def _columns(tried: Sequence[TrialResult]) -> Iterator[tuple[Decimal | None, ...]]:
+    """The values tried, a parameter each."""
+    return zip(*(one.combination.values() for one in tried), strict=True)
 
 
 def _between(low: Decimal, high: Decimal, part: float) -> Decimal:

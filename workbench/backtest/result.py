@@ -117,6 +117,27 @@ class Series:
 
 
 @dataclass(frozen=True, slots=True)
+class Band:
+    """The band at a moment: in quote, and in percent of NAV."""
+
+    quote: Decimal
+    pct: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Oversized:
+    """When an order was worth more than the band, so that a fill could overshoot and be traded back.
+
+    ``candles_pct`` is the share of candles at whose end it was so; ``fills`` are of orders decided then, and
+    ``fees_quote`` what they paid, each at the price of its own fill.
+    """
+
+    candles_pct: Decimal
+    fills: int
+    fees_quote: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class BacktestResult:
     """``nav_end`` − ``hold_quote`` = ``bonus_quote`` = the sum of the fills' contributions, to the last digit.
 
@@ -155,6 +176,9 @@ class BacktestResult:
     turnover_quote: Decimal
     fees_quote: Decimal
     orders: Orders
+    band_start: Band
+    band_end: Band
+    oversized: Oversized
     inside_band_pct: Decimal
     mean_drift_pct: Decimal
     drawdown: Drawdown

@@ -51,7 +51,9 @@ class Screen:
             nav = values.sum(axis=0) + quote
             delta = fractions * nav - values
             margin = nav * _MARGIN
-            eventful = ((delta <= over + margin) | (delta >= under - margin)).any(axis=0)
+            band = nav * (0.0 if bounds.min_delta_pct is None else float(bounds.min_delta_pct) * 0.01)
+            outside = (delta <= _moved(over, band) + margin) | (delta >= _moved(under, band) - margin)
+            eventful = outside.any(axis=0)
             if watched:
                 prices = closes[watched]
                 eventful |= ((prices < price_from) | (prices > price_to)).any(axis=0)
@@ -73,6 +75,12 @@ class Screen:
             if asset.resting_sell is not None:
                 most = int(asset.resting_sell.scaleb(decimals).to_integral_value(ROUND_FLOOR))
                 eventful |= self._timeline.high[row][start:end] > most
+
+
+def _moved(limits: NDArray[np.float64], band: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Bounds on deltas, each at least ``band`` away from zero on its own side."""
+    moved: NDArray[np.float64] = np.where(limits > 0, np.maximum(limits, band), np.minimum(limits, -band))
+    return moved
 
 
 def _column(numbers: Sequence[Decimal | None], unbounded: float = 0.0) -> NDArray[np.float64]:

@@ -243,6 +243,7 @@ def optimize(
     size: Values = None,
     step: Values = None,
     band: Values = None,
+    band_pct: Values = None,
     draws: Annotated[
         int | None, typer.Option("--random", min=2, max=100_000, help="Draw so many between the values, not a grid.")
     ] = None,
@@ -258,13 +259,14 @@ def optimize(
 ) -> None:
     """Search order size, step and band on recorded candles, and see whether what was best stays so.
 
-    Values are given as 0.5,1,2: size and step in percent, the band in quote. Those that are not given are half, once
-    and twice the strategy's own.
+    Values are given as 0.5,1,2: size, step and band_pct (the band as a share of NAV) in percent, the band in quote.
+    Where no size, step or band is given, sound ones are tried: sizes of 0.5, 1 and 2 %, steps of 0.2, 0.4 and 0.8 %,
+    bands of 2, 3 and 5 % of NAV.
     """
-    from workbench.backtest.optimize import drawn, grid, ranges_around, search  # noqa: PLC0415
+    from workbench.backtest.optimize import drawn, grid, ranges_for, search  # noqa: PLC0415
 
     files = _history(candles, strategy, start, end, fee_pct, rules, rules_of, None, nav)
-    ranges = ranges_around(files.strategy, size, step, band)
+    ranges = ranges_for(files.strategy, size, step, band, band_pct)
     combinations = grid(ranges) if draws is None else drawn(ranges, draws, seed)
     with _progress() as bar:
         task = bar.add_task("backtests", total=len(combinations) * (folds + 1))

@@ -34,7 +34,8 @@ def plan_table(plan: Mapping[str, Any]) -> RenderableType:
     """A plan: every asset with what would be done about it, and why not."""
     table = _table(
         f"{plan['mode']} · NAV {amount(plan['nav'])} {plan['quote_asset']} · drift {percent(plan['drift_pct'])} · "
-        f"one order is worth {amount(plan['quote_amount'])}",
+        f"one order is worth {amount(plan['quote_amount'])} · the band is {amount(plan['band_quote'])} "
+        f"({percent(plan['band_pct'])})",
         "asset",
         "share",
         "target",
@@ -198,6 +199,7 @@ def backtest_table(result: Mapping[str, Any]) -> RenderableType:
     ):
         table.add_row(name, amount(worth), percent(pct))
     table.add_row("rebalancing bonus", amount(result["bonus_quote"]), "")
+    start, end, oversized = result["band_start"], result["band_end"], result["oversized"]
     growth, orders, drawdown = result["growth"], result["orders"], result["drawdown"]
     of_assets = ", ".join(f"{asset} {amount(bonus)}" for asset, bonus in result["bonus_by_asset"].items())
     canceled = ", ".join(f"{number} {reason.replace('_', ' ')}" for reason, number in orders["canceled"].items())
@@ -208,6 +210,10 @@ def backtest_table(result: Mapping[str, Any]) -> RenderableType:
         f"{orders['placed']} orders: {orders['filled']} filled, cancelled {canceled or 'none'}, "
         f"{orders['resting']} resting.",
         f"Turnover {amount(result['turnover_quote'])}, fees {amount(result['fees_quote'])} {quote}.",
+        f"The band: {amount(start['quote'])} {quote} ({percent(start['pct'])} of NAV) at the start, "
+        f"{amount(end['quote'])} ({percent(end['pct'])}) at the end. An order was worth more than it at "
+        f"{percent(oversized['candles_pct'])} of candles; {oversized['fills']:,} fills of such orders paid "
+        f"{amount(oversized['fees_quote'])} in fees.",
         f"Inside the band {percent(result['inside_band_pct'])} of the time; drift {percent(result['mean_drift_pct'])} "
         f"on average; deepest fall {percent(drawdown['pct'])}.",
         f"Market rules: {result['rules_source']}.",
@@ -220,7 +226,7 @@ def backtest_table(result: Mapping[str, Any]) -> RenderableType:
 
 def search_table(found: Mapping[str, Any]) -> RenderableType:
     """The best combinations in-sample, what each was worth out-of-sample, the walk forward, and every warning."""
-    columns = ("size %", "step %", "band", "in-sample", "out-of-sample", "fills")
+    columns = ("size %", "step %", "band", "band %", "in-sample", "out-of-sample", "fills")
     tried = _table(
         f"{len(found['tried'])} combinations: growth over buying once, mean of a stretch", *columns, numbers=columns
     )
@@ -231,7 +237,7 @@ def search_table(found: Mapping[str, Any]) -> RenderableType:
             percent(one["out_of_sample_pct"]),
             str(sum(score["fills"] for score in one["scores"])),
         )
-    walked = ("from", "size %", "step %", "band", "in-sample", "out-of-sample", "best there")
+    walked = ("from", "size %", "step %", "band", "band %", "in-sample", "out-of-sample", "best there")
     folds = _table("walking forward: the best of one stretch, on the next", *walked, numbers=walked[1:])
     for fold in found["folds"]:
         folds.add_row(
@@ -244,8 +250,8 @@ def search_table(found: Mapping[str, Any]) -> RenderableType:
     return Group(tried, folds, *(Text(f"! {warning}", style="yellow") for warning in found["warnings"]))
 
 
-def _combination(combination: Mapping[str, str]) -> list[str]:
-    return [f"{Decimal(value).normalize():f}" for value in combination.values()]
+def _combination(combination: Mapping[str, str | None]) -> list[str]:
+    return ["" if value is None else f"{Decimal(value).normalize():f}" for value in combination.values()]
 
 
 def cost_table(found: Mapping[str, Any]) -> RenderableType:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from botbalance.api.account_schemas import StrategyRequest
 from botbalance.api.resolver import read_json
-from botbalance.engine import InvalidInputError, require_allocations
+from botbalance.engine import InvalidInputError, validate_strategy
 from botbalance.errors import BotBalanceError, InvalidRequestError
 from botbalance.store.strategies import Strategy
 from pydantic import ValidationError
@@ -51,7 +51,13 @@ FIRST_PRICES = {
 """What the simulated exchange lists, and where its random walk starts, in USDT."""
 
 _TARGETS = {"BTC": Decimal(40), "ETH": Decimal(25), "SOL": Decimal(15), "BNB": Decimal(10), QUOTE: Decimal(10)}
-_TRADING = {"order_size_pct": Decimal(2), "order_step_pct": Decimal("0.4"), "min_delta_quote": Decimal(120)}
+_TRADING = {
+    "order_size_pct": Decimal(1),
+    "order_step_pct": Decimal("0.4"),
+    "min_delta_quote": Decimal(50),
+    "min_delta_pct": Decimal(2),
+}
+"""Sound: an order is worth half the band, and both grow with the portfolio."""
 
 
 def demo_strategy() -> StrategyRequest:
@@ -94,8 +100,8 @@ def read_strategy(path: Path) -> StrategyRequest:
         if not isinstance(document, dict):
             raise InvalidRequestError("strategy_file", "it is no JSON object")
         strategy = StrategyRequest.model_validate(document)
-        require_allocations(strategy.target_allocations)
-        Strategy.model_validate(strategy.model_dump() | {"user_id": "reader"}).config()
+        config = Strategy.model_validate(strategy.model_dump() | {"user_id": "reader"}).config()
+        validate_strategy(strategy.target_allocations, config)
     except OSError as error:
         wrong = str(error.strerror)
     except ValidationError as error:

@@ -131,7 +131,7 @@ def test_what_is_left_alone_and_what_others_placed_is_said(stack: Stack) -> None
 
 
 def test_a_size_below_the_minimum_is_said_with_the_smallest_that_works(user: Client) -> None:
-    saved = user.patch(STRATEGY, {"order_size_pct": "0.01", "min_delta_quote": "10"}).json()
+    saved = user.patch(STRATEGY, {"order_size_pct": "0.01", "min_delta_quote": "10", "min_delta_pct": "1"}).json()
     warnings = {warning["assets"][0]: warning for warning in saved["warnings"] if warning["code"] == "never_trades"}
     assert set(warnings) == {"BTC", "ETH", "SOL"}
     smallest = max(Decimal(warning["smallest_order_size_pct"]) for warning in warnings.values())

@@ -1,6 +1,7 @@
 """The strategy: what is stored is what was sent, and what is refused is refused with what would be right."""
 
 import json
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -36,6 +37,8 @@ def test_what_was_put_is_what_is_got(user: Client) -> None:
     wanted = GOOD_STRATEGY | {
         "quote_asset": "USDT",
         "exchange": "binance",
+        "min_delta_pct": "1.5",
+        "quote_reserve_pct": "5",
         "order_max_age_s": 600,
         "reprice_tolerance_pct": "0.05",
         "post_only": False,
@@ -53,6 +56,28 @@ def test_the_rest_has_defaults(user: Client) -> None:
     stored = user.get(STRATEGY).json()
     assert (stored["quote_asset"], stored["exchange"]) == ("USDT", "binance")
     assert (stored["order_max_age_s"], stored["reprice_tolerance_pct"], stored["post_only"]) == (900, None, True)
+    assert (stored["min_delta_pct"], stored["quote_reserve_pct"]) == (None, "0")
+
+
+def test_the_band_as_a_share_is_patched_shown_in_the_plan_and_taken_away_by_null(user: Client) -> None:
+    assert user.patch(STRATEGY, {"min_delta_pct": "2"}).json()["warnings"] == []
+    plan = user.get(f"{STRATEGY}plan/").json()
+    assert Decimal(plan["band_quote"]) == Decimal(plan["nav"]) * 2 / 100
+    assert Decimal(plan["band_pct"]) == 2
+    without = user.patch(STRATEGY, {"min_delta_pct": None}).json()
+    [warning] = without["warnings"]
+    assert without["min_delta_pct"] is None
+    assert (warning["code"], warning["min_delta_pct"], warning["from_nav"]) == ("oscillation", "2", "2500")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("min_delta_pct", "0"), ("min_delta_pct", "100.1"), ("quote_reserve_pct", "101"), ("quote_reserve_pct", "-1")],
+)
+def test_a_band_or_reserve_that_cannot_be_is_refused(user: Client, field: str, value: str) -> None:
+    refused = user.patch(STRATEGY, {field: value})
+    assert refused.status_code == 422
+    assert field in refused.text
 
 
 @pytest.mark.parametrize(("old", "new"), [('"2"', "2"), ('"2"', "2.0"), ('"0.4"', "0.4"), ('"50"', "5e1")])

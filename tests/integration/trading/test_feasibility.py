@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 from botbalance.engine import InvalidStrategyError, WarningCode
+from botbalance.trading.check import Verdict, check_account
+from botbalance.trading.plan import preview
 from botbalance.trading.strategy import SavedStrategy, change_strategy
 
 from tests.integration.trading.harness import TEN_THOUSAND_USDT, TradingHarness
@@ -16,6 +18,7 @@ HALF: dict[str, Any] = {
     "order_size_pct": Decimal(1),
     "order_step_pct": Decimal("0.4"),
     "min_delta_quote": Decimal(60),
+    "min_delta_pct": Decimal(1),
 }
 
 
@@ -37,6 +40,34 @@ def test_a_market_that_is_halted_is_said_and_no_reason_to_refuse(owner: TradingH
     owner.market.halt("XRPUSDT")
     [warning] = saved(owner).warnings
     assert (warning.code, warning.assets) == (WarningCode.MARKET_CLOSED, ("XRP",))
+
+
+def test_a_portfolio_that_triples_is_told_when_it_is_saved_in_every_plan_and_by_the_check(
+    newcomer: TradingHarness,
+) -> None:
+    newcomer.market.set_price("XRPUSDT", Decimal(1))
+    newcomer.open_account(newcomer.user, {"XRP": Decimal(5_000), "USDT": Decimal(5_000)})
+    [ahead] = saved(newcomer, min_delta_quote=Decimal(120), min_delta_pct=None).warnings
+    assert (ahead.code, ahead.from_nav) == (WarningCode.OSCILLATION_AHEAD, Decimal(12_000))
+
+    newcomer.market.set_price("XRPUSDT", Decimal(5))
+    newcomer.now += 60  # past the cached price
+    plan = preview(newcomer.desk, newcomer.user)
+    assert plan.evaluation.nav == 30_000
+    assert (plan.evaluation.band_quote, plan.evaluation.band_pct) == (Decimal(120), Decimal("0.4"))
+    [now] = plan.evaluation.warnings
+    assert (now.code, now.min_delta_pct) == (WarningCode.OSCILLATION, Decimal(1))
+    [sizes] = [item for item in check_account(newcomer.desk, newcomer.user) if item.name == "sizes"]
+    assert sizes.verdict is Verdict.WARN
+    assert now.message in sizes.found
+    assert "min_delta_pct" in str(sizes.remedy)
+    assert saved(newcomer, min_delta_quote=Decimal(120), min_delta_pct=now.min_delta_pct).warnings == ()
+
+
+def test_a_reserve_above_the_quotes_target_is_refused_whatever_is_held(owner: TradingHarness) -> None:
+    with pytest.raises(InvalidStrategyError, match=r"quote_reserve_pct is 50\.5, expected at most the target of USDT"):
+        saved(owner, quote_reserve_pct=Decimal("50.5"))
+    assert saved(owner, quote_reserve_pct=Decimal(50)).strategy.quote_reserve_pct == 50
 
 
 def test_an_exchange_that_does_not_answer_keeps_nobody_from_changing_the_mind(owner: TradingHarness) -> None:

@@ -14,6 +14,7 @@ from botbalance.store.decisions import Decision
 from tests.integration.trading.harness import TradingHarness
 from workbench.audit.replay import read_decision, replay
 
+EARLIER = json.loads((Path(__file__).parent / "decisions_of_engine_2.json").read_text())
 COMMAND = str(Path(sys.executable).with_name("botbalance"))
 
 
@@ -38,6 +39,21 @@ def test_every_decision_of_a_run_replays_to_the_last_digit(harness: TradingHarne
     assert any(decision.placed for decision in decisions)
     assert any(decision.canceled for decision in decisions)
     assert [replay(decision).differences for decision in decisions] == [[]] * 5
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_a_decision_of_an_earlier_engine_replays_without_a_difference(number: int) -> None:
+    """Logged by version 2: one whose orders exceed the band without a warning then, a plain one, and one with a crumb
+    of free quote."""
+    decision = read_decision(EARLIER[number])
+    assert decision.engine_version == "2"
+    assert replay(decision).differences == []
+    changed_row = json.loads(json.dumps(EARLIER[number]))
+    changed_row["evaluation"]["rows"][0]["delta_quote"] = "1"
+    assert len(replay(read_decision(changed_row)).differences) == 1
+    changed_row["evaluation"] = EARLIER[number]["evaluation"] | {"actions": []}
+    assert len(replay(read_decision(changed_row)).differences) == 1
+    assert len(replay(read_decision(EARLIER[number] | {"canceled": {}})).differences) == 1
 
 
 def test_a_changed_answer_is_found(logged: Decision) -> None:

@@ -11,12 +11,14 @@ from botbalance.engine import Balance, MarketRules, Side, StrategyConfig
 
 from workbench.backtest.result import (
     BacktestResult,
+    Band,
     Benchmark,
     Drawdown,
     FilledOrder,
     Growth,
     Month,
     Orders,
+    Oversized,
     Series,
 )
 from workbench.candles.recording import Findings
@@ -91,6 +93,9 @@ def sample_result(
             median_time_to_fill_s=1380 if fills else None,
             longest_time_to_fill_s=190_860 if fills else None,
         ),
+        band_start=Band(Decimal(120), Decimal("1.2")),
+        band_end=Band(Decimal(120), Decimal("0.61")),
+        oversized=Oversized(Decimal("97.116"), 2547, Decimal("1051.0256")),
         inside_band_pct=Decimal("71.3344"),
         mean_drift_pct=Decimal("1.9173"),
         drawdown=Drawdown(Decimal("74.22"), times[points // 4], times[points // 2]),

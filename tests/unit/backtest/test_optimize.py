@@ -20,7 +20,7 @@ from workbench.backtest.optimize import (
     TrialResult,
     drawn,
     grid,
-    ranges_around,
+    ranges_for,
     search,
     warnings_about,
 )
@@ -43,12 +43,30 @@ def files(tmp_path: Path) -> BacktestFiles:
     return BacktestFiles(tmp_path, strategy)
 
 
-def test_a_grid_has_every_combination_and_what_is_not_given_is_half_once_and_twice_the_own(
-    files: BacktestFiles,
-) -> None:
-    ranges = ranges_around(files.strategy, None, "1,0.2", None)
-    assert ranges == Ranges([D(1), D(2), D(4)], [D("0.2"), D(1)], [D(50), D(100), D(200)])
+def test_a_grid_has_every_combination_and_what_is_not_given_is_sound(files: BacktestFiles) -> None:
+    ranges = ranges_for(files.strategy, None, "1,0.2", None, None)
+    assert ranges == Ranges((D("0.5"), D(1), D(2)), [D("0.2"), D(1)], (D(100),), (D(2), D(3), D(5)))
     assert len(set(grid(ranges))) == 18
+    assert all(one.order_size_pct <= (one.min_delta_pct or 0) for one in grid(ranges))
+
+
+def test_the_band_is_searched_in_quote_as_a_share_or_both(files: BacktestFiles) -> None:
+    def bands(band: str | None, band_pct: str | None) -> tuple[Sequence[object], Sequence[object]]:
+        ranges = ranges_for(files.strategy, "1", "1", band, band_pct)
+        return list(ranges.min_delta_quote), list(ranges.min_delta_pct)
+
+    assert bands("50,200", None) == ([50, 200], [None])
+    assert bands(None, "1,4") == ([100], [1, 4])
+    assert bands("50", "1") == ([50], [1])
+
+
+def test_the_best_is_warned_of_by_the_engine_where_its_orders_outgrow_its_band(files: BacktestFiles) -> None:
+    sound, unsound = (
+        search(files, [ParameterSet(D(2), D("0.5"), D(1), share)], 1, on_grid=True).warnings
+        for share in (D(2), D("1.9"))
+    )
+    assert not any("worth more than the band" in warning for warning in sound)
+    assert any("the best: an order of 200" in warning and "min_delta_pct of 2" in warning for warning in unsound)
 
 
 def test_draws_lie_between_the_values_and_repeat_with_their_seed() -> None:

@@ -89,7 +89,10 @@ class Reading:
     drift: Fraction
     rows: dict[str, Row]
     orders: list[Order]
-    oscillation: bool
+    band: Fraction
+    oscillation: str | None
+    from_nav: Fraction
+    never_bought: set[str]
     never_trades: dict[str, Fraction | None]
     unmanaged: set[str]
 
@@ -150,10 +153,23 @@ def size_for(amount: Fraction, nav: Fraction, present: Fraction) -> Fraction | N
     return pct if amount > present and pct <= 100 else None
 
 
+def triggers(
+    rest: Fraction, held: Fraction, w: Fraction, least: Fraction, share: Fraction | None
+) -> tuple[Fraction | None, Fraction | None]:
+    """The largest price at which a buy, and the smallest at which a sell fulfils every bound of the band."""
+    buys = [(w * rest - least) / (held * (1 - w))]
+    sells = [(w * rest + least) / (held * (1 - w))]
+    if share is not None:
+        buys.append((w - share) * rest / (held * (1 - w + share)) if w > share else Fraction(0))
+        if 1 - w - share <= 0:
+            return (min(buys) if min(buys) > 0 else None), None
+        sells.append((w + share) * rest / (held * (1 - w - share)))
+    return (min(buys) if min(buys) > 0 else None), max(sells)
+
+
 def read(p: Portfolio) -> Reading:
     quote = p.config.quote_asset
     step, size = Fraction(p.config.order_step_pct) / 100, Fraction(p.config.order_size_pct) / 100
-    band = Fraction(p.config.min_delta_quote)
     assets = sorted(set(p.targets) | {quote})
     target = {asset: Fraction(p.targets.get(asset, Decimal(0))) / 100 for asset in assets}
     free = {asset: Fraction(p.balances[asset].free) if asset in p.balances else Fraction(0) for asset in assets}
@@ -161,12 +177,16 @@ def read(p: Portfolio) -> Reading:
     price = {asset: Fraction(p.prices.get(asset + quote, Decimal(0))) for asset in assets} | {quote: Fraction(1)}
     nav = sum((held[asset] * price[asset] for asset in assets), Fraction(0))
     amount = nav * size
+    least = Fraction(p.config.min_delta_quote)
+    share = None if p.config.min_delta_pct is None else Fraction(p.config.min_delta_pct) / 100
+    band = least if share is None or nav * share < least else nav * share
     delta = {asset: nav * target[asset] - held[asset] * price[asset] for asset in assets}
 
     rows: dict[str, Row] = {}
     orders: list[Order] = []
     never_trades: dict[str, Fraction | None] = {}
-    spendable = free[quote]
+    reserve = Fraction(p.config.quote_reserve_pct) / 100
+    spendable = max(free[quote] - nav * reserve, Fraction(0))
     for asset in sorted(assets, key=lambda asset: (-abs(delta[asset]), asset + quote)):
         row = Row(held[asset], held[asset] * price[asset], held[asset] * price[asset] / nav, delta[asset], *[None] * 7)
         rows[asset] = row
@@ -176,15 +196,12 @@ def read(p: Portfolio) -> Reading:
         rules = p.rules[asset + quote]
         rest, w = nav - row.value, target[asset]
         if held[asset] > 0 and 0 < w < 1:
-            row.sell_trigger = (w * rest + band) / (held[asset] * (1 - w))
-            row.buy_trigger = (w * rest - band) / (held[asset] * (1 - w))
-            if row.buy_trigger <= 0:
-                row.buy_trigger = None
+            row.buy_trigger, row.sell_trigger = triggers(rest, held[asset], w, least, share)
         if price[asset] > 0 and (held[asset] or w):
             limits = [on_grid(rules, "buy", price[asset], step), on_grid(rules, "sell", price[asset], step)]
-            least = [smallest_amount(rules, limit) for limit in limits if limit is not None]
-            if least and max(least) > amount:
-                never_trades[asset] = size_for(max(least), nav, amount)
+            amounts = [smallest_amount(rules, limit) for limit in limits if limit is not None]
+            if amounts and max(amounts) > amount:
+                never_trades[asset] = size_for(max(amounts), nav, amount)
         if abs(delta[asset]) < band:
             row.hold = "within_band"
             continue
@@ -204,7 +221,10 @@ def read(p: Portfolio) -> Reading:
         else:
             lots, capped = lots_of(rules, row.side, row.limit, amount, available)
             row.hold = refusal(rules, row.limit, lots)
-            if row.hold is None:
+            fee = 1 + Fraction(rules.quote_fee_pct) / 100
+            if row.hold is not None and row.side == "buy" and reserve > 0 and available < amount * fee:
+                row.hold = "no_free_balance"
+            elif row.hold is None:
                 qty = lots * Fraction(rules.lot_size)
                 row.order = Order(asset + quote, row.side, row.limit, qty, amount, price[asset], capped)
                 orders.append(row.order)
@@ -215,13 +235,17 @@ def read(p: Portfolio) -> Reading:
                 enough = lots_of(rules, row.side, row.limit, smallest, available)[0]
                 if refusal(rules, row.limit, enough) is None:
                     row.smallest_pct = size_for(smallest, nav, amount)
+    foretold = "oscillation" if amount > band else "oscillation_ahead"
     return Reading(
         nav=nav,
         amount=amount,
         drift=sum((abs(d) for d in delta.values()), Fraction(0)) / nav / 2,
         rows=rows,
         orders=orders,
-        oscillation=amount > 2 * band,
+        band=band,
+        oscillation=foretold if share is None or share < size else None,
+        from_nav=least / size,
+        never_bought={a for a in assets if a != quote and 0 < nav * target[a] < band},
         never_trades=never_trades,
         unmanaged={asset for asset, b in p.balances.items() if asset not in assets and (b.free or b.locked)},
     )
@@ -387,21 +411,38 @@ def to_28_digits(found: Decimal | None, wanted: Fraction | None, toward: int = 0
     return abs(off) <= ulp / 2 if toward == 0 else 0 <= off * toward < ulp
 
 
+@pytest.mark.parametrize("shares", [False, True], ids=["without a share", "with a share"])
 @pytest.mark.parametrize("batch", range(BATCHES))
-def test_the_engine_decides_as_the_rules_read_in_fractions(batch: int) -> None:
+def test_the_engine_decides_as_the_rules_read_in_fractions(batch: int, shares: bool) -> None:
     seen: Counter[str] = Counter()
     for seed in range(batch, PORTFOLIOS, BATCHES):
-        compare(seed, seen)
+        compare(seed, seen, shares=shares)
+    assert (seen["band of a share"] > 50) is shares
     for reason in SkipReason:
         assert seen[reason] > 10, (reason, seen)
     for wanted in ("buy", "sell", "capped buy", "capped sell", "edge", "later buy", "pct", "bound by both prices"):
         assert seen[wanted] >= 3, (wanted, seen)
     for code in WarningCode:
-        assert seen[code] > 10, (code, seen)
+        assert seen[code] >= 5, (code, seen)
 
 
-def compare(seed: int, seen: Counter[str]) -> None:
-    p = portfolio(seed)
+def with_shares(seed: int) -> Portfolio:
+    """The portfolio of ``seed`` with a band in percent of NAV, near the amount or the size, and perhaps a reserve."""
+    random, p = Random(seed + 10**6), portfolio(seed)
+    quote = p.config.quote_asset
+    prices = {asset: p.prices.get(asset + quote, Decimal(0)) for asset in p.targets} | {quote: Decimal(1)}
+    nav = sum(
+        Fraction(p.balances[a].free + p.balances[a].locked) * Fraction(prices[a]) for a in prices if a in p.balances
+    )
+    amount_pct = GENERATING.create_decimal(f"{float(Fraction(p.config.min_delta_quote) * 100 / nav):.6g}")
+    pct = about(random, random.choice([amount_pct, amount_pct, p.config.order_size_pct]), "0.5", "1", "2", "10")
+    reserve = about(random, p.targets.get(quote, Decimal(0)), "0", "0.3", "1")
+    config = replace(p.config, min_delta_pct=min(pct, Decimal(100)), quote_reserve_pct=reserve)
+    return replace(p, config=config)
+
+
+def compare(seed: int, seen: Counter[str], *, shares: bool = False) -> None:
+    p = with_shares(seed) if shares else portfolio(seed)
     context = odd_context(Random(-seed))
     with localcontext(context) as ambient:
         before = repr(ambient)
@@ -465,12 +506,21 @@ def compare(seed: int, seen: Counter[str]) -> None:
         assert to_28_digits(row.sell_trigger, right.sell_trigger, 1), (seed, row, right)
         if right.hold:
             seen[right.hold] += 1
-        seen["edge"] += abs(right.delta) == Fraction(p.config.min_delta_quote)
+        seen["edge"] += abs(right.delta) == wanted.band
         seen["pct"] += right.smallest_pct is not None
 
     codes = [warning.code for warning in found.warnings]
     seen.update(codes)
-    assert (WarningCode.OSCILLATION in codes) == wanted.oscillation, seed
+    assert exactly(found.band_quote, wanted.band), seed
+    assert to_28_digits(found.band_pct, wanted.band * 100 / wanted.nav), seed
+    seen["band of a share"] += wanted.band > Fraction(p.config.min_delta_quote)
+    oscillating = [w for w in found.warnings if w.code in {WarningCode.OSCILLATION, WarningCode.OSCILLATION_AHEAD}]
+    assert [w.code for w in oscillating] == ([wanted.oscillation] if wanted.oscillation else []), seed
+    for warning in oscillating:
+        assert to_28_digits(warning.from_nav, wanted.from_nav), seed
+        assert warning.min_delta_pct == p.config.order_size_pct, seed
+    bought = {asset for w in found.warnings if w.code == WarningCode.NEVER_BOUGHT for asset in w.assets}
+    assert bought == wanted.never_bought, seed
     assert set(found.unmanaged) == wanted.unmanaged, seed
     assert {a for w in found.warnings if w.code == WarningCode.UNMANAGED for a in w.assets} == wanted.unmanaged, seed
     never = [w for w in found.warnings if w.code == WarningCode.NEVER_TRADES]

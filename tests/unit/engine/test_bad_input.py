@@ -284,7 +284,10 @@ def test_the_most_digits_that_are_promised_are_exact_everywhere() -> None:
 # ---------------------------------------------------------------------------------- strategy parameters
 
 
-@pytest.mark.parametrize("field", ["order_size_pct", "order_step_pct", "min_delta_quote", "reprice_tolerance_pct"])
+PARAMETERS = ["order_size_pct", "order_step_pct", "min_delta_quote", "min_delta_pct", "reprice_tolerance_pct"]
+
+
+@pytest.mark.parametrize("field", PARAMETERS)
 @pytest.mark.parametrize("value", ["0", "-0", "-1", *NOT_NUMBERS])
 def test_a_parameter_that_cannot_be_is_refused(field: str, value: str) -> None:
     with pytest.raises(InvalidStrategyError, match=field) as caught:
@@ -302,7 +305,7 @@ def test_a_parameter_has_a_maximum_which_is_allowed_itself(field: str, most: str
         altered(CONFIG, **{field: D(most + ".00000001")})
 
 
-@pytest.mark.parametrize("field", ["order_size_pct", "order_step_pct", "min_delta_quote", "reprice_tolerance_pct"])
+@pytest.mark.parametrize("field", [*PARAMETERS, "quote_reserve_pct"])
 @pytest.mark.parametrize("value", [1, 1.0, "1", True])
 def test_a_parameter_that_is_no_decimal_is_refused(field: str, value: Any) -> None:
     with pytest.raises(InvalidStrategyError) as caught:

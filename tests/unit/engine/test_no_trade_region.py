@@ -84,6 +84,8 @@ def scenarios(draw: st.DrawFn) -> Scenario:
         band,
         order_max_age_s=900,
         reprice_tolerance_pct=draw(st.one_of(st.none(), parts(1, 30, "0.1"))),
+        min_delta_pct=draw(st.one_of(st.none(), parts(1, 40, "0.05"))),
+        quote_reserve_pct=draw(st.sampled_from([D(0), targets["USDT"]])),
     )
     balances = {"USDT": Balance(draw(st.one_of(parts(0, 10, "1"), parts(0, 300, "10"))), draw(parts(0, 10, "10")))}
     prices, lows, highs, rules, orders = {}, {}, {}, {}, []
@@ -261,6 +263,25 @@ def test_the_bounds_of_an_account_worked_out_by_hand() -> None:
     for price, quiet in (("90", False), ("90.01", True), ("109.99", True), ("110", False), ("0", False), ("-1", False)):
         assert contains(bounds, {"BTCUSDT": D(price)}, {}, {}, NOW) is quiet
     assert not contains(bounds, {}, {}, {}, NOW)
+
+
+def test_the_bounds_of_a_band_that_moves_with_prices_worked_out_by_hand() -> None:
+    # As above with a band of 4 % of NAV: 500 − 5p against ±(1000 + 10p) × 0.04, so 460 = 5.4p and 540 = 4.6p:
+    # 85.185… and 117.391…
+    moment = Scenario(
+        {"BTC": Balance(D(10)), "USDT": Balance(D(1000))},
+        {"BTC": D(50), "USDT": D(50)},
+        StrategyConfig("USDT", D(2), D("0.5"), D(50), min_delta_pct=D(4)),
+        {"BTCUSDT": MarketRules("BTCUSDT", "BTC", "USDT", D("0.01"), D("0.001"))},
+        [],
+        {},
+        {},
+        {},
+        NOW,
+    )
+    bounds = moment.bounds()
+    for price, quiet in (("85.18", False), ("85.19", True), ("117.39", True), ("117.40", False)):
+        assert contains(bounds, {"BTCUSDT": D(price)}, {}, {}, NOW) is quiet
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from botbalance.engine import (
     AssetRow,
     Balance,
     Evaluation,
+    InvalidStrategyError,
     MarketRules,
     SkipReason,
     StrategyConfig,
@@ -23,7 +24,7 @@ D = Decimal
 
 BTC = MarketRules("BTCUSDT", "BTC", "USDT", D("0.01"), D("0.00000001"))
 ETH = MarketRules("ETHUSDT", "ETH", "USDT", D("0.01"), D("0.00000001"))
-CONFIG = StrategyConfig("USDT", order_size_pct=D(1), order_step_pct=D("0.4"), min_delta_quote=D(30))
+CONFIG = StrategyConfig("USDT", order_size_pct=D(1), order_step_pct=D("0.4"), min_delta_quote=D(30), min_delta_pct=D(1))
 
 BALANCES = {"BTC": Balance(D("0.02")), "ETH": Balance(D("0.8")), "USDT": Balance(D("1824.5896"))}
 TARGETS = {"BTC": D(40), "ETH": D(30), "USDT": D(30)}
@@ -297,14 +298,106 @@ def test_trigger_prices() -> None:
     assert row_of(half_in_btc("0", "500"), "BTC").buy_trigger is None
 
 
-def test_oscillation_is_an_order_of_more_than_twice_the_band() -> None:
-    assert half_in_btc(config=replace(CONFIG, order_size_pct=D(6))).warnings == ()  # 60 against 2 × 30
-    [warning] = half_in_btc(config=replace(CONFIG, order_size_pct=D("6.001"))).warnings
-    assert warning.code == WarningCode.OSCILLATION
-    assert warning.message == (
-        "an order of 60.01000 USDT is more than twice min_delta_quote (30): "
-        "a filled order can overshoot the target and be traded back"
+def test_the_band_is_the_larger_of_the_amount_and_the_share() -> None:
+    # NAV 1,000: 3 % are 30, as much as the amount; 3.1 % are 31, and then BTC at 469.5 of 500 is within the band
+    for pct, band, hold in (("3", "30", None), ("3.1", "31", "within_band")):
+        evaluation = half_in_btc("4.695", "530.5", config=replace(CONFIG, min_delta_pct=D(pct)))
+        assert (evaluation.band_quote, evaluation.band_pct) == (D(band), D(pct))
+        assert row_of(evaluation, "BTC").hold == hold
+    evaluation = half_in_btc("4.695", "530.5", config=replace(CONFIG, min_delta_pct=None))
+    assert (evaluation.band_quote, evaluation.band_pct) == (D(30), D(3))
+
+
+def test_trigger_prices_of_a_band_that_moves_with_the_price() -> None:
+    # q 5, K 500, w 0.5, b 0.1: a buy at 0.4 × 500 / (5 × 0.6) = 66.66…, a sell at 0.6 × 500 / (5 × 0.4) = 150;
+    # of an amount of 30 it would be 88 and 112, so the share's are the later ones
+    config = replace(CONFIG, min_delta_pct=D(10))
+    row = row_of(half_in_btc("5", "500", config=config), "BTC")
+    assert (row.buy_trigger, row.sell_trigger) == (D("66.66666666666666666666666666"), D(150))
+    assert row_of(half_in_btc("5", "500", price="66.66", config=config), "BTC").side == "buy"
+    assert row_of(half_in_btc("5", "500", price="66.67", config=config), "BTC").side is None
+    assert row_of(half_in_btc("5", "500", price="149.99", config=config), "BTC").side is None
+    assert row_of(half_in_btc("5", "500", price="150", config=config), "BTC").side == "sell"
+    row = row_of(half_in_btc("5", "500", config=replace(config, min_delta_pct=D(50))), "BTC")
+    assert (row.buy_trigger, row.sell_trigger) == (None, None)
+
+
+def test_oscillation_begins_where_an_order_is_worth_more_than_the_band_and_names_the_share_that_ends_it() -> None:
+    amount_only = replace(CONFIG, min_delta_pct=None)
+    [ahead] = half_in_btc(config=replace(amount_only, order_size_pct=D(3))).warnings  # 30 against 30
+    assert (ahead.code, ahead.from_nav, ahead.min_delta_pct) == (WarningCode.OSCILLATION_AHEAD, D(1000), D(3))
+    [now] = half_in_btc(config=replace(amount_only, order_size_pct=D("3.001"))).warnings
+    assert (now.code, now.min_delta_pct) == (WarningCode.OSCILLATION, D("3.001"))
+    assert now.message == (
+        "an order of 30.01000 USDT is worth more than the band (30): a filled order can overshoot the target "
+        "and be traded back; min_delta_pct of 3.001 or more ends it at any NAV"
     )
+    for pct, codes in (("3", [WarningCode.OSCILLATION]), ("3.001", [])):
+        found = half_in_btc(config=replace(amount_only, order_size_pct=D("3.001"), min_delta_pct=D(pct))).warnings
+        assert [warning.code for warning in found] == codes
+
+
+def test_a_portfolio_that_triples_is_warned_before_and_after() -> None:
+    config = StrategyConfig("USDT", D(1), D("0.4"), D(120))
+    [ahead] = half_in_btc("50", "5000", config=config).warnings
+    assert (ahead.code, ahead.from_nav) == (WarningCode.OSCILLATION_AHEAD, D(12_000))
+    assert ahead.message == (
+        "above a NAV of 12000 USDT an order will be worth more than the band, because the order grows with the "
+        "portfolio and min_delta_quote (120) does not: a filled order can then overshoot the target and be traded "
+        "back; min_delta_pct of 1 or more ends it at any NAV"
+    )
+    [now] = half_in_btc("50", "5000", price="500", config=config).warnings
+    assert (now.code, now.from_nav, now.min_delta_pct) == (WarningCode.OSCILLATION, D(12_000), D(1))
+    assert (
+        half_in_btc("50", "5000", price="500", config=replace(config, min_delta_pct=now.min_delta_pct)).warnings == ()
+    )
+
+
+def test_a_band_above_a_target_means_that_the_asset_is_never_bought() -> None:
+    for pct, never in (("2", False), ("2.01", True)):
+        config = replace(CONFIG, min_delta_quote=D(1), min_delta_pct=D(pct))
+        evaluation = half_in_btc("0", "1000", target="2", config=config)
+        assert (row_of(evaluation, "BTC").hold == "within_band") is never
+        found = [w for w in evaluation.warnings if w.code == WarningCode.NEVER_BOUGHT]
+        assert [(w.assets, w.min_delta_pct) for w in found] == [(("BTC",), D(1))] * never
+
+
+@pytest.mark.parametrize(
+    ("usdt", "reserve", "amount", "hold"),
+    [
+        ("500", "0", "10", None),
+        ("500", "10", "10", None),  # 400 are left, an order is 10
+        ("105", "10", "5", None),  # NAV 1,000: 5 of 105 are free, so the order is capped
+        ("100", "10", None, "no_free_balance"),  # exactly the reserve
+        ("40", "10", None, "no_free_balance"),  # below it
+        ("100.02", "10", None, "no_free_balance"),  # a crumb of 0.02, less than a lot
+        ("0.02", "0", None, "below_min_qty"),  # the rule without a reserve
+    ],
+)
+def test_buys_leave_the_reserve_untouched(usdt: str, reserve: str, amount: str | None, hold: str | None) -> None:
+    config = replace(CONFIG, quote_reserve_pct=D(reserve))
+    eth = replace(ETH, tick_size=D("0.01"))
+    evaluation = evaluate(
+        {"ETH": Balance((1000 - D(usdt)) / 10), "USDT": Balance(D(usdt))},
+        {"BTC": D(50), "ETH": D(40), "USDT": D(10)},
+        {"BTCUSDT": D(100), "ETHUSDT": D(10)},
+        config,
+        market_rules=rules(replace(BTC, tick_size=D("0.1"), lot_size=D("0.001")), eth),
+    )
+    row = row_of(evaluation, "BTC")
+    assert row.hold == hold
+    if amount is not None:
+        assert row.action is not None
+        assert D(amount) - D("0.1") < row.action.notional <= D(amount)
+        assert row.action.capped == (amount == "5")
+
+
+def test_a_reserve_above_the_quotes_own_target_is_refused() -> None:
+    with pytest.raises(
+        InvalidStrategyError, match=r"quote_reserve_pct is 50.1, expected at most the target of USDT, 50"
+    ):
+        half_in_btc(config=replace(CONFIG, quote_reserve_pct=D("50.1")))
+    assert half_in_btc(config=replace(CONFIG, quote_reserve_pct=D(50))).nav == 1000
 
 
 def test_never_trades_names_the_size_that_works_for_a_buy_and_a_sell() -> None:
@@ -315,7 +408,7 @@ def test_never_trades_names_the_size_that_works_for_a_buy_and_a_sell() -> None:
     assert warning.assets == ("BTC",)
     assert warning.smallest_order_size_pct == D("3.012")
     assert warning.message.endswith("is below what BTCUSDT accepts (30.12); it takes order_size_pct of 3.012 or more")
-    enough = replace(CONFIG, order_size_pct=D("3.012"), min_delta_quote=D(50))
+    enough = replace(CONFIG, order_size_pct=D("3.012"), min_delta_quote=D(50), min_delta_pct=D(4))
     assert half_in_btc("5", "500", market=market, config=enough).warnings == ()
 
 

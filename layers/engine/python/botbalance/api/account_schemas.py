@@ -1,5 +1,6 @@
 """The shapes of what belongs to a user: strategy, autopilot switch, exchange keys, the check."""
 
+from decimal import Decimal
 from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints
@@ -39,13 +40,32 @@ ChangedTargets = Annotated[
     ),
 ]
 OrderSize = Annotated[
-    Number, number_schema("What one order is worth, in percent of the portfolio.", "2", above=0, most=100)
+    Number, number_schema("What one order is worth, in percent of the portfolio.", "1", above=0, most=100)
 ]
 OrderStep = Annotated[
     Number, number_schema("How far from the market an order is placed, in percent.", "0.4", above=0, most=50)
 ]
 Band = Annotated[
-    Number, number_schema("In quote; an asset nearer to its target than this is left alone.", "120", above=0)
+    Number, number_schema("In quote; an asset nearer to its target than this is left alone.", "50", above=0)
+]
+BandShare = Annotated[
+    Number,
+    number_schema(
+        "The band in percent of the portfolio, so that it grows as an order does; the larger of the two counts. "
+        "No smaller than order_size_pct, and at most half the smallest target, is sound.",
+        "2",
+        above=0,
+        most=100,
+    ),
+]
+Reserve = Annotated[
+    Number,
+    number_schema(
+        "Quote that buys leave untouched, in percent of the portfolio; at most the quote asset's own target.",
+        "5",
+        least=0,
+        most=100,
+    ),
 ]
 MaxAge = Annotated[
     int, Field(ge=0, le=2_592_000, description="Seconds that an order rests before it is reviewed."), NoText
@@ -78,6 +98,8 @@ class StrategyRequest(Request):
     order_size_pct: OrderSize
     order_step_pct: OrderStep
     min_delta_quote: Band
+    min_delta_pct: BandShare | None = None
+    quote_reserve_pct: Reserve = Decimal(0)
     order_max_age_s: MaxAge = 900
     reprice_tolerance_pct: Tolerance | None = None
     post_only: Flag = True
@@ -92,6 +114,8 @@ class StrategyPatch(Request):
     order_size_pct: OrderSize = UNCHANGED
     order_step_pct: OrderStep = UNCHANGED
     min_delta_quote: Band = UNCHANGED
+    min_delta_pct: BandShare | None = UNCHANGED
+    quote_reserve_pct: Reserve = UNCHANGED
     order_max_age_s: MaxAge = UNCHANGED
     reprice_tolerance_pct: Tolerance | None = UNCHANGED
     post_only: Flag = UNCHANGED
@@ -101,9 +125,11 @@ _STORED: dict[str, Any] = {
     "target_allocations": {"BTC": "40", "ETH": "30", "SOL": "20", "USDT": "10"},
     "quote_asset": "USDT",
     "exchange": "binance",
-    "order_size_pct": "2",
+    "order_size_pct": "1",
     "order_step_pct": "0.4",
-    "min_delta_quote": "120",
+    "min_delta_quote": "50",
+    "min_delta_pct": "2",
+    "quote_reserve_pct": "0",
     "order_max_age_s": 900,
     "reprice_tolerance_pct": None,
     "post_only": True,
@@ -125,6 +151,8 @@ class StrategyView(Answer):
     order_size_pct: Money
     order_step_pct: Money
     min_delta_quote: Money
+    min_delta_pct: Money | None
+    quote_reserve_pct: Money
     order_max_age_s: int
     reprice_tolerance_pct: Money | None
     post_only: bool
@@ -145,6 +173,8 @@ class SavedStrategyView(StrategyView):
                 "message": "an order of 0.75 USDT is below what BTCUSDT accepts (5.2108236); "
                 "it takes order_size_pct of 0.06947765 or more",
                 "smallest_order_size_pct": "0.06947765",
+                "min_delta_pct": None,
+                "from_nav": None,
             }
         ],
         not_checked=None,

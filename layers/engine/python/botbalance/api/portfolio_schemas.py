@@ -66,6 +66,8 @@ class WarningView(Answer):
     assets: list[str]
     message: str
     smallest_order_size_pct: Money | None
+    min_delta_pct: Money | None
+    from_nav: Money | None
 
 
 class PlanView(Answer):
@@ -78,6 +80,8 @@ class PlanView(Answer):
     quote_asset: str
     nav: Money
     quote_amount: Money
+    band_quote: Money
+    band_pct: Percent
     drift_pct: Percent
     actions: list[ActionView]
     assets: list[AssetView]
@@ -96,6 +100,8 @@ class PlanView(Answer):
             quote_asset=plan.strategy.quote_asset,
             nav=evaluation.nav,
             quote_amount=evaluation.quote_amount,
+            band_quote=evaluation.band_quote,
+            band_pct=evaluation.band_pct,
             drift_pct=evaluation.drift_pct,
             actions=[ActionView.model_validate(action) for action in evaluation.actions],
             assets=assets_of(evaluation),

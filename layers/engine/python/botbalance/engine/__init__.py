@@ -19,10 +19,10 @@ from botbalance.engine.market_rules import MarketRules, NormalizedOrder, Side, S
 from botbalance.engine.no_trade_region import AssetBounds, NoTradeRegion, compute_no_trade_region, contains
 from botbalance.engine.rebalance import Action, compute_rebalance_actions
 from botbalance.engine.stale_orders import CancelReason, RestingOrder, review_resting_orders
-from botbalance.engine.strategy import StrategyConfig
-from botbalance.engine.valuation import Balance, require_allocations
+from botbalance.engine.strategy import StrategyConfig, band_quote, validate_strategy
+from botbalance.engine.valuation import Balance
 
-VERSION = "2"
+VERSION = "3"
 """Raised whenever the same inputs would give a different decision; logged with every decision."""
 
 __all__ = [
@@ -48,6 +48,7 @@ __all__ = [
     "StrategyConfig",
     "StrategyWarning",
     "WarningCode",
+    "band_quote",
     "bonus_of",
     "compute_no_trade_region",
     "compute_rebalance_actions",
@@ -61,7 +62,7 @@ __all__ = [
     "look_at",
     "missing_balances",
     "rebalancing_bonus",
-    "require_allocations",
     "review_resting_orders",
     "trades_through",
+    "validate_strategy",
 ]

@@ -4,12 +4,12 @@ Whoever shows a decision or reviews orders asks :func:`evaluate`; it makes the s
 :func:`~botbalance.engine.rebalance.compute_rebalance_actions` and adds to it.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from decimal import Decimal, Inexact, InvalidOperation
+from decimal import Context, Decimal, Inexact, InvalidOperation
 from enum import StrEnum
 
-from botbalance.engine.arithmetic import ONE, PERCENT, ZERO, ExactArithmetic
+from botbalance.engine.arithmetic import HUNDRED, NEAREST, ONE, PERCENT, ZERO, ExactArithmetic
 from botbalance.engine.market_rules import MarketRules, Side, SkipReason, size_pct
 from botbalance.engine.rebalance import Action, RebalanceDecision, Skipped, decide, validate_all_digits
 from botbalance.engine.strategy import StrategyConfig
@@ -47,6 +47,8 @@ class WarningCode(StrEnum):
     """What a strategy's owner should know although the decision could be made."""
 
     OSCILLATION = "oscillation"
+    OSCILLATION_AHEAD = "oscillation_ahead"
+    NEVER_BOUGHT = "never_bought"
     NEVER_TRADES = "never_trades"
     MARKET_CLOSED = "market_closed"
     OUTSIDE_PRICE_LIMITS = "outside_price_limits"
@@ -55,25 +57,42 @@ class WarningCode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StrategyWarning:
-    """``assets`` it is about, and for never_trades the smallest ``order_size_pct`` with which they trade."""
+    """``assets`` it is about, and what would end it.
+
+    ``smallest_order_size_pct``: for never_trades, the smallest ``order_size_pct`` with which they trade.
+    ``min_delta_pct``: for an oscillation, the smallest ``min_delta_pct`` that ends it at any NAV; for never_bought,
+    the largest that lets every asset be bought. ``from_nav``: for an oscillation, the NAV in quote above which an
+    order is worth more than the band.
+    """
 
     code: WarningCode
     assets: tuple[str, ...]
     message: str
     smallest_order_size_pct: Decimal | None = None
+    min_delta_pct: Decimal | None = None
+    from_nav: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """A whole decision. Amounts in quote, shares in percent; ``actions`` are in placing order."""
+    """A whole decision. Amounts in quote, shares in percent; ``actions`` are in placing order.
+
+    ``band_quote`` is the band of this decision, ``band_pct`` the same in percent of NAV.
+    """
 
     nav: Decimal
     quote_amount: Decimal
+    band_quote: Decimal
+    band_pct: Decimal
     drift_pct: Decimal
     rows: tuple[AssetRow, ...]
     actions: tuple[Action, ...]
     unmanaged: Mapping[str, Balance]
     warnings: tuple[StrategyWarning, ...]
+
+
+_SHOWN = Context(prec=10)
+"""Digits of a quotient in a message; its field has all of them."""
 
 
 def evaluate(
@@ -123,6 +142,8 @@ def _evaluation(
     return Evaluation(
         nav=decision.nav,
         quote_amount=decision.quote_amount,
+        band_quote=decision.band,
+        band_pct=share_pct(decision.band, decision.nav),
         drift_pct=drift_pct((row.delta_quote for row in rows), decision.nav),
         rows=tuple(rows),
         actions=tuple(outcome for outcome in decision.outcomes.values() if isinstance(outcome, Action)),
@@ -145,7 +166,9 @@ def _asset_row(
         hold = outcome.reason
         if hold == SkipReason.BELOW_MIN_NOTIONAL:
             smallest = _size_that_passes(outcome, decision, rules[symbol])
-    buy_trigger, sell_trigger = trigger_prices(decision.nav, held, value, target, config.min_delta_quote)
+    buy_trigger, sell_trigger = trigger_prices(
+        decision.nav, held, value, target, config.min_delta_quote, config.min_delta_pct
+    )
     return AssetRow(
         asset=asset,
         symbol=symbol,
@@ -212,59 +235,89 @@ def _warnings(
     config: StrategyConfig,
     rules: Mapping[str, MarketRules],
     unmanaged: Mapping[str, Balance],
-) -> list[StrategyWarning]:
-    found = []
-    if decision.quote_amount > 2 * config.min_delta_quote:
-        found.append(
-            StrategyWarning(
-                WarningCode.OSCILLATION,
-                (),
-                f"an order of {decision.quote_amount:f} {config.quote_asset} is more than twice "
-                f"min_delta_quote ({config.min_delta_quote:f}): a filled order can overshoot "
-                "the target and be traded back",
-            )
+) -> Iterator[StrategyWarning]:
+    yield from _oscillation(decision, config)
+    yield from _never_bought(decision, config)
+    for holding in decision.holdings:
+        _, symbol, _, held, price, _, target = holding
+        if price is not None and (held or target):
+            yield from _market_warnings(holding, price, decision, config, rules[symbol])
+    if unmanaged:
+        yield StrategyWarning(
+            WarningCode.UNMANAGED,
+            tuple(unmanaged),
+            f"held but not in target_allocations, so neither counted nor traded: {', '.join(unmanaged)}",
         )
+
+
+def _oscillation(decision: RebalanceDecision, config: StrategyConfig) -> Iterator[StrategyWarning]:
+    """That an order is worth more than the band, or from which NAV on it will be; none where it never is.
+
+    The order is a share of NAV: only a band that is one too, and no smaller, grows with it.
+    """
+    size = config.order_size_pct
+    if config.min_delta_pct is not None and config.min_delta_pct >= size:
+        return
+    from_nav = NEAREST.divide(config.min_delta_quote * HUNDRED, size)
+    quote, remedy = config.quote_asset, f"min_delta_pct of {size.normalize():f} or more ends it at any NAV"
+    if decision.quote_amount > decision.band:
+        code = WarningCode.OSCILLATION
+        message = (
+            f"an order of {decision.quote_amount:f} {quote} is worth more than the band ({decision.band:f}): "
+            f"a filled order can overshoot the target and be traded back; {remedy}"
+        )
+    else:
+        code = WarningCode.OSCILLATION_AHEAD
+        message = (
+            f"above a NAV of {_SHOWN.plus(from_nav).normalize():f} {quote} an order will be worth more than the band, "
+            f"because the order grows with the portfolio and min_delta_quote ({config.min_delta_quote:f}) does not: "
+            f"a filled order can then overshoot the target and be traded back; {remedy}"
+        )
+    yield StrategyWarning(code, (), message, min_delta_pct=size, from_nav=from_nav)
+
+
+def _never_bought(decision: RebalanceDecision, config: StrategyConfig) -> Iterator[StrategyWarning]:
+    """That the band is above an asset's target: whoever holds none of it is within the band."""
+    percent_of_nav = decision.nav * PERCENT
+    targets = {holding[0]: holding[6] for holding in decision.holdings if holding[6]}
+    too_small = tuple(asset for asset, target in targets.items() if percent_of_nav * target < decision.band)
+    if not too_small:
+        return
+    sound = min(targets.values()) * Decimal("0.5")
+    message = (
+        f"the band ({decision.band:f} {config.quote_asset}) is above the target of {', '.join(too_small)}: whoever "
+        f"holds none never buys any; at most half the smallest target, {sound.normalize():f} % of NAV, is sound"
+    )
+    yield StrategyWarning(WarningCode.NEVER_BOUGHT, too_small, message, min_delta_pct=sound)
+
+
+def _market_warnings(
+    holding: Holding, price: Decimal, decision: RebalanceDecision, config: StrategyConfig, market: MarketRules
+) -> Iterator[StrategyWarning]:
+    """What the market of a priced asset refuses at the moment, or always at this order size."""
+    asset, symbol = holding[0], holding[1]
     step = config.order_step_pct * PERCENT
     below, above = ONE - step, ONE + step
-    for asset, symbol, _, held, price, _, target in decision.holdings:
-        if price is None or not (held or target):
-            continue
-        market = rules[symbol]
-        if not market.trading:
-            message = f"{symbol} is not trading at the moment: {asset} stays as it is until it does"
-            found.append(StrategyWarning(WarningCode.MARKET_CLOSED, (asset,), message))
-        if market.forbids_steps(below, above):
-            message = (
-                f"{symbol} takes no price {config.order_step_pct:f} % away from the market: a smaller step is needed"
-            )
-            found.append(StrategyWarning(WarningCode.OUTSIDE_PRICE_LIMITS, (asset,), message))
-        # More than any order at any limit price needs to pass: spares nearly every asset the exact figure.
-        ample = market.min_notional + (market.min_qty + market.lot_size) * (price * above + market.tick_size)
-        if decision.quote_amount >= ample:
-            continue
-        smallest = _smallest_for_both_sides(market, price, config)
-        if smallest is None or smallest <= decision.quote_amount:
-            continue
-        pct = _larger_size_pct(smallest, decision)
-        remedy = f"order_size_pct of {pct.normalize():f} or more" if pct else "a larger portfolio"
-        found.append(
-            StrategyWarning(
-                WarningCode.NEVER_TRADES,
-                (asset,),
-                f"an order of {decision.quote_amount:f} {config.quote_asset} is below what {symbol} accepts "
-                f"({smallest:f}); it takes {remedy}",
-                pct,
-            )
-        )
-    if unmanaged:
-        found.append(
-            StrategyWarning(
-                WarningCode.UNMANAGED,
-                tuple(unmanaged),
-                f"held but not in target_allocations, so neither counted nor traded: {', '.join(unmanaged)}",
-            )
-        )
-    return found
+    if not market.trading:
+        message = f"{symbol} is not trading at the moment: {asset} stays as it is until it does"
+        yield StrategyWarning(WarningCode.MARKET_CLOSED, (asset,), message)
+    if market.forbids_steps(below, above):
+        message = f"{symbol} takes no price {config.order_step_pct:f} % away from the market: a smaller step is needed"
+        yield StrategyWarning(WarningCode.OUTSIDE_PRICE_LIMITS, (asset,), message)
+    # More than any order at any limit price needs to pass: spares nearly every asset the exact figure.
+    ample = market.min_notional + (market.min_qty + market.lot_size) * (price * above + market.tick_size)
+    if decision.quote_amount >= ample:
+        return
+    smallest = _smallest_for_both_sides(market, price, config)
+    if smallest is None or smallest <= decision.quote_amount:
+        return
+    pct = _larger_size_pct(smallest, decision)
+    remedy = f"order_size_pct of {pct.normalize():f} or more" if pct else "a larger portfolio"
+    message = (
+        f"an order of {decision.quote_amount:f} {config.quote_asset} is below what {symbol} accepts "
+        f"({smallest:f}); it takes {remedy}"
+    )
+    yield StrategyWarning(WarningCode.NEVER_TRADES, (asset,), message, pct)
 
 
 def _smallest_for_both_sides(market: MarketRules, price: Decimal, config: StrategyConfig) -> Decimal | None:

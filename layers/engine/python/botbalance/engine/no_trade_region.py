@@ -21,9 +21,10 @@ class AssetBounds:
     """What of one asset keeps it quiet; None is no bound, and a bound itself is outside unless said otherwise.
 
     ``held`` in base and ``target_pct`` in percent make its ``delta_quote``, which stays over ``delta_over`` and under
-    ``delta_under``. The market price stays from ``price_from`` to ``price_to``, both included: there a resting order
-    that is old enough to be reviewed keeps its place. Trades stay over ``resting_buy`` and under ``resting_sell``, the
-    limit of a resting order: at a limit itself others may stand before it in the queue, or nobody.
+    ``delta_under``: each is the band in quote, with the sign of its side. The market price stays from ``price_from`` to
+    ``price_to``, both included: there a resting order that is old enough to be reviewed keeps its place. Trades stay
+    over ``resting_buy`` and under ``resting_sell``, the limit of a resting order: at a limit itself others may stand
+    before it in the queue, or nobody.
     """
 
     symbol: str
@@ -42,12 +43,14 @@ class NoTradeRegion:
     """The bounds of all assets but the quote, of which ``quote_held`` is held.
 
     ``until`` is the epoch second at which the next resting order is old enough to be reviewed: for decisions from then
-    on, the bounds have to be made anew. None where no order gets that old.
+    on, the bounds have to be made anew. None where no order gets that old. ``min_delta_pct``: where it is set, the band
+    is at least this percentage of NAV, so the bounds on ``delta_quote`` are at least that far from zero.
     """
 
     quote_held: Decimal
     assets: tuple[AssetBounds, ...]
     until: int | None = None
+    min_delta_pct: Decimal | None = None
 
 
 def compute_no_trade_region(
@@ -74,6 +77,8 @@ def compute_no_trade_region(
     until = min((review for review in reviews if review > now), default=None)
     with ExactArithmetic():
         assets = []
+        # NAV is at least the quote that is held, so the reserve is at least its share of that.
+        spendable = quote.free - (quote.free + quote.locked) * strategy_config.quote_reserve_pct * PERCENT
         for asset, target in target_allocations.items():
             if asset == strategy_config.quote_asset:
                 continue
@@ -90,12 +95,12 @@ def compute_no_trade_region(
                 market, band = market_rules[symbol], strategy_config.min_delta_quote
                 # No order is worth more than what is free for it, so these can never reach the market's minimum.
                 may_sell = balance.free >= max(market.min_qty, market.lot_size)
-                may_buy = quote.free > ZERO and quote.free >= market.min_notional
+                may_buy = spendable > ZERO and spendable >= market.min_notional
                 bounds = AssetBounds(symbol, held, target, -band if may_sell else None, band if may_buy else None)
             assets.append(bounds)
         if len(resting) != len(orders) or not orders.keys() <= {bounds.symbol for bounds in assets}:
             until = now  # two orders of a pair, or one of a pair that the strategy has dropped: never quiet
-        return NoTradeRegion(quote.free + quote.locked, tuple(assets), until)
+        return NoTradeRegion(quote.free + quote.locked, tuple(assets), until, strategy_config.min_delta_pct)
 
 
 def contains(
@@ -123,8 +128,9 @@ def contains(
             values.append((asset, price, value))
             nav += value
         percent_of_nav = nav * PERCENT
+        least_band = ZERO if bounds.min_delta_pct is None else percent_of_nav * bounds.min_delta_pct
         return nav > ZERO and all(
-            _within(asset.delta_over, percent_of_nav * asset.target_pct - value, asset.delta_under)
+            _within(asset, percent_of_nav * asset.target_pct - value, least_band)
             and (asset.price_from is None or price >= asset.price_from)
             and (asset.price_to is None or price <= asset.price_to)
             and (asset.resting_buy is None or lows[asset.symbol] > asset.resting_buy)
@@ -133,8 +139,14 @@ def contains(
         )
 
 
-def _within(over: Decimal | None, delta: Decimal, under: Decimal | None) -> bool:
-    return (over is None or delta > over) and (under is None or delta < under)
+def _within(asset: AssetBounds, delta: Decimal, least_band: Decimal) -> bool:
+    over, under = asset.delta_over, asset.delta_under
+    return (over is None or delta > _moved(over, least_band)) and (under is None or delta < _moved(under, least_band))
+
+
+def _moved(bound: Decimal, least_band: Decimal) -> Decimal:
+    """A bound on ``delta_quote``, at least ``least_band`` away from zero on its own side."""
+    return max(bound, least_band) if bound > ZERO else min(bound, -least_band)
 
 
 def _with_order(

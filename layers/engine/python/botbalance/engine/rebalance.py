@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 from botbalance.engine.arithmetic import ONE, PERCENT, ZERO, ExactArithmetic
 from botbalance.engine.errors import InvalidInputError, InvalidStrategyError
-from botbalance.engine.market_rules import MarketRules, Side, SkipReason
-from botbalance.engine.strategy import StrategyConfig
+from botbalance.engine.market_rules import MarketRules, NormalizedOrder, Side, SkipReason
+from botbalance.engine.strategy import StrategyConfig, band_quote, validate_reserve
 from botbalance.engine.valuation import (
     Balance,
     Holding,
@@ -56,6 +56,7 @@ class RebalanceDecision(NamedTuple):
 
     nav: Decimal
     quote_amount: Decimal
+    band: Decimal
     holdings: list[Holding]
     outcomes: dict[str, Action | Skipped]
 
@@ -114,9 +115,11 @@ def decide(
     """The one computation. Outcomes are in placing order: by |delta_quote|, largest first, then symbol."""
     try:
         nav, holdings = value_holdings(balances, targets, prices, rules, config.quote_asset)
+        if config.quote_reserve_pct:
+            validate_reserve(targets, config)
         percent_of_nav = nav * PERCENT
         quote_amount = percent_of_nav * config.order_size_pct
-        band = config.min_delta_quote
+        band = band_quote(config, nav)
         minus_band = -band
         outside = []
         for holding in holdings:
@@ -127,11 +130,13 @@ def decide(
         if outside:
             outside.sort()
             free_quote = balances.get(config.quote_asset, Balance()).free
+            if config.quote_reserve_pct:
+                free_quote = max(free_quote - percent_of_nav * config.quote_reserve_pct, ZERO)
             outcomes = _outcomes(
                 outside,
                 free_quote,
                 quote_amount,
-                config.order_step_pct,
+                config,
                 rules=rules,
                 active_symbols=active_symbols,
                 paused_symbols=paused_symbols,
@@ -141,21 +146,21 @@ def decide(
         require_prices(balances, targets, prices, config.quote_asset)
         validate_all_digits(balances, targets, prices, config, rules)
         raise
-    return RebalanceDecision(nav, quote_amount, holdings, outcomes)
+    return RebalanceDecision(nav, quote_amount, band, holdings, outcomes)
 
 
 def _outcomes(
     outside: list[tuple[Decimal, str, Decimal, Holding]],
     free_quote: Decimal,
     quote_amount: Decimal,
-    order_step_pct: Decimal,
+    config: StrategyConfig,
     *,
     rules: Mapping[str, MarketRules],
     active_symbols: Collection[str],
     paused_symbols: Collection[str],
 ) -> dict[str, Action | Skipped]:
     """Steps 3 to 8 for the assets outside their band, in this order; each buy leaves less for the next."""
-    step = order_step_pct * PERCENT
+    step = config.order_step_pct * PERCENT
     below, above = ONE - step, ONE + step
     outcomes: dict[str, Action | Skipped] = {}
     side: Side
@@ -173,24 +178,39 @@ def _outcomes(
             side, stepped, free = "sell", price * above, balance.free
         limit_price = market.round_price(side, stepped, price)
         if symbol in paused_symbols:
-            reason = SkipReason.PAUSED
+            order: NormalizedOrder | SkipReason = SkipReason.PAUSED
         elif symbol in active_symbols:
-            reason = SkipReason.ACTIVE_ORDER
-        elif not market.trading:
-            reason = SkipReason.MARKET_CLOSED
-        elif limit_price is None:
-            reason = SkipReason.OUTSIDE_PRICE_LIMITS
+            order = SkipReason.ACTIVE_ORDER
         else:
-            order = market.normalize_order(side, limit_price, quote_amount, free)
-            if not isinstance(order, SkipReason):
-                _, base_qty, notional, capped = order
-                outcomes[symbol] = Action(symbol, side, limit_price, base_qty, quote_amount, price, notional, capped)
-                if side == "buy":
-                    free_quote -= market.cost_of_buy(notional)
-                continue
-            reason = order
-        outcomes[symbol] = Skipped(side, limit_price, free, reason)
+            order = _order(market, side, limit_price, quote_amount, free, config)
+        if isinstance(order, SkipReason):
+            outcomes[symbol] = Skipped(side, limit_price, free, order)
+            continue
+        limit_price, base_qty, notional, capped = order
+        outcomes[symbol] = Action(symbol, side, limit_price, base_qty, quote_amount, price, notional, capped)
+        if side == "buy":
+            free_quote -= market.cost_of_buy(notional)
     return outcomes
+
+
+def _order(
+    market: MarketRules,
+    side: Side,
+    limit_price: Decimal | None,
+    quote_amount: Decimal,
+    free: Decimal,
+    config: StrategyConfig,
+) -> NormalizedOrder | SkipReason:
+    """Steps 4 to 8 for a pair that nothing blocks: the order, or what the market or the free balance lacks."""
+    if not market.trading:
+        return SkipReason.MARKET_CLOSED
+    if limit_price is None:
+        return SkipReason.OUTSIDE_PRICE_LIMITS
+    order = market.normalize_order(side, limit_price, quote_amount, free)
+    if isinstance(order, SkipReason) and side == "buy" and config.quote_reserve_pct:
+        # What the reserve leaves free may be a crumb that no market takes: then it is the balance that is lacking.
+        return SkipReason.NO_FREE_BALANCE if free < market.cost_of_buy(quote_amount) else order
+    return order
 
 
 def validate_all_digits(

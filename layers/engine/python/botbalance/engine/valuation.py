@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from botbalance.engine.arithmetic import DOWN, HUNDRED, NEAREST, ONE, PERCENT, UP, ZERO, ExactArithmetic
+from botbalance.engine.arithmetic import DOWN, HUNDRED, NEAREST, ONE, PERCENT, UP, ZERO
 from botbalance.engine.errors import InvalidInputError, InvalidStrategyError, PriceUnavailableError
 from botbalance.engine.market_rules import MarketRules
 
@@ -95,12 +95,6 @@ def _expected_asset(asset: str, symbol: str, targets: Mapping[str, Decimal]) -> 
     return f"an asset whose pair {symbol} has market rules"
 
 
-def require_allocations(target_allocations: Mapping[str, Decimal]) -> None:
-    """Raise InvalidStrategyError unless every target is a percentage and they sum to exactly 100, whatever is held."""
-    with ExactArithmetic():
-        validate_targets(target_allocations)
-
-
 def validate_targets(targets: Mapping[str, Decimal]) -> None:
     """Raise InvalidStrategyError for the first target that is no percentage, or for a sum other than 100."""
     for asset, target in targets.items():
@@ -176,18 +170,29 @@ def drift_pct(deltas: Iterable[Decimal], nav: Decimal) -> Decimal:
 
 
 def trigger_prices(
-    nav: Decimal, held: Decimal, value: Decimal, target_pct: Decimal, band: Decimal
+    nav: Decimal, held: Decimal, value: Decimal, target_pct: Decimal, min_delta: Decimal, min_delta_pct: Decimal | None
 ) -> tuple[Decimal | None, Decimal | None]:
     """The prices at which a buy and a sell of the asset start, every other price as it is.
 
-    A buy starts at p <= (w·K − m) / (q·(1 − w)), a sell at p >= (w·K + m) / (q·(1 − w)), with K the rest of
-    NAV, q the quantity held, w the target as a fraction and m the band. Rounded to 28 digits so that at the
-    returned price the trade does start. None where no price makes it start.
+    With K the rest of NAV, q the quantity held, w the target as a fraction and m the band in quote, a buy starts
+    at p <= (w·K − m) / (q·(1 − w)), a sell at p >= (w·K + m) / (q·(1 − w)). A band of b, a fraction of NAV, moves with
+    the price itself: then it is p <= (w − b)·K / (q·(1 − w + b)) and p >= (w + b)·K / (q·(1 − w − b)). Where both
+    bounds are set, the later of the two prices counts. Rounded to 28 digits so that at the returned price the trade
+    does start. None where no price makes it start.
     """
     weight = target_pct * PERCENT
     if not held or not ZERO < weight < ONE:
         return None, None
-    wanted = weight * (nav - value)
+    rest = nav - value
+    wanted = weight * rest
     divisor = held * (ONE - weight)
-    buy = DOWN.divide(wanted - band, divisor) if wanted > band else None
-    return buy, UP.divide(wanted + band, divisor)
+    buy = DOWN.divide(wanted - min_delta, divisor) if wanted > min_delta else None
+    sell: Decimal | None = UP.divide(wanted + min_delta, divisor)
+    if min_delta_pct is not None:
+        share = min_delta_pct * PERCENT
+        buys, sells = weight - share, ONE - weight - share
+        if buy is not None:
+            buy = min(buy, DOWN.divide(buys * rest, held * (ONE - buys))) if buys > ZERO else None
+        if sell is not None:
+            sell = max(sell, UP.divide((weight + share) * rest, held * sells)) if sells > ZERO else None
+    return buy, sell

@@ -46,6 +46,8 @@ class Strategy(BaseModel):
     order_size_pct: Decimal
     order_step_pct: Decimal
     min_delta_quote: Decimal
+    min_delta_pct: Decimal | None = None
+    quote_reserve_pct: Decimal = Decimal(0)
     order_max_age_s: int = 900
     reprice_tolerance_pct: Decimal | None = None
     post_only: bool = True
@@ -62,6 +64,8 @@ class Strategy(BaseModel):
             order_size_pct=self.order_size_pct,
             order_step_pct=self.order_step_pct,
             min_delta_quote=self.min_delta_quote,
+            min_delta_pct=self.min_delta_pct,
+            quote_reserve_pct=self.quote_reserve_pct,
             order_max_age_s=self.order_max_age_s,
             reprice_tolerance_pct=self.reprice_tolerance_pct,
             post_only=self.post_only,

@@ -147,10 +147,17 @@ def _markets(plan: Plan) -> Item:
 
 
 def _sizes(plan: Plan) -> Item:
-    doubts = {WarningCode.NEVER_TRADES, WarningCode.OUTSIDE_PRICE_LIMITS, WarningCode.OSCILLATION}
+    doubts = {
+        WarningCode.NEVER_TRADES,
+        WarningCode.OUTSIDE_PRICE_LIMITS,
+        WarningCode.OSCILLATION,
+        WarningCode.OSCILLATION_AHEAD,
+        WarningCode.NEVER_BOUGHT,
+    }
     found = [warning.message for warning in plan.evaluation.warnings if warning.code in doubts]
     if found:
-        return Item("sizes", Verdict.WARN, "; ".join(found), "change order_size_pct, order_step_pct or min_delta_quote")
+        remedy = "change order_size_pct, order_step_pct, min_delta_quote or min_delta_pct"
+        return Item("sizes", Verdict.WARN, "; ".join(found), remedy)
     return Item("sizes", Verdict.PASS, f"an order of {plan.evaluation.quote_amount:f} passes in every market")
 
 

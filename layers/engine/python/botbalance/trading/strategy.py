@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from botbalance.engine import InvalidInputError, InvalidStrategyError, StrategyWarning, require_allocations
+from botbalance.engine import InvalidInputError, InvalidStrategyError, StrategyWarning, validate_strategy
 from botbalance.errors import BotBalanceError, ConflictError
 from botbalance.log import logger
 from botbalance.store.orders import Order
@@ -41,12 +41,12 @@ def change_strategy(desk: Desk, user_id: str, parameters: Mapping[str, Any], sto
     """
     kept = stored.model_dump(include={"version", "autopilot_enabled", "disabled_reason"}) if stored else {}
     strategy = Strategy.model_validate({**parameters, **kept, "user_id": user_id, "updated_at": desk.clock()})
-    strategy.config()
+    config = strategy.config()
     if len(strategy.target_allocations) > MOST_ASSETS:
         raise InvalidStrategyError(
             "target_allocations", f"{len(strategy.target_allocations)} assets", f"at most {MOST_ASSETS}"
         )
-    require_allocations(strategy.target_allocations)
+    validate_strategy(strategy.target_allocations, config)
     if stored and stored.exchange != strategy.exchange:
         require_no_orders(desk, user_id, stored.exchange)
     desk.accounts.keys_of([(user_id, strategy.exchange)])  # for the limits: its markets may have to be asked for
