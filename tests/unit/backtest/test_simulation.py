@@ -87,7 +87,7 @@ def cases(draw: st.DrawFn) -> Case:
         order_max_age_s=draw(st.sampled_from([0, 900, 7200, 20_000])),
         reprice_tolerance_pct=draw(st.sampled_from([None, D("0.05"), D(1)])),
         min_delta_pct=draw(st.sampled_from([None, D("0.3"), D(1), D(3)])),
-        quote_reserve_pct=draw(st.sampled_from([D(0), D(100 - share * len(assets))])),
+        quote_reserve_pct=draw(st.sampled_from([D(0), D(0), D(0), D(100 - share * len(assets))])),
     )
     targets = dict.fromkeys(assets, share) | {"USDT": 100 - share * len(assets)}
     start = {asset: (share * 20 / D(str(first))).quantize(D("1e-8")) for asset, first in firsts.items()}
