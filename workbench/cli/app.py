@@ -1,6 +1,7 @@
 """The command line: run the whole product on one machine, or ask a running one."""
 
 import math
+import os
 import sys
 import time
 from enum import StrEnum
@@ -27,6 +28,7 @@ from workbench.cli.tables import (
     cost_table,
     replay_table,
     search_table,
+    simulation_table,
     soak_table,
 )
 
@@ -357,6 +359,34 @@ def soak(
         raise typer.Exit(1)
 
 
+@app.command()
+def simulate(
+    seed: Annotated[int, typer.Option(help="Of everything: the same seed is the same history.")] = 1,
+    orders: Annotated[int, typer.Option(min=1, help="How many orders.")] = 2_000,
+    minutes: Annotated[float | None, typer.Option(min=0, help="Stop after so many minutes.")] = None,
+    replay: Annotated[
+        Path | None, typer.Option(help="A file with what --json printed of a failure: run that again, step by step.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Simulate owners, an exchange with manners and every fault in one thread, and check what must hold throughout."""
+    _without_random_hashes()
+    from workbench.simulation.campaign import Campaign, read_failure, story_of  # noqa: PLC0415
+
+    if replay is not None:
+        typer.echo(story_of(read_failure(replay), typer.echo)[-1])
+        raise typer.Exit(1)
+    began = time.monotonic()
+    with _progress() as bar:
+        task = bar.add_task("orders", total=orders)
+        result = Campaign(seed, orders, minutes).run(lambda done: bar.update(task, completed=done))
+    seconds = time.monotonic() - began
+    typer.echo(f"{result.orders} orders in {seconds:.1f} s: {result.orders / seconds:.0f} a second", err=True)
+    show(result.model_dump(mode="json"), simulation_table, as_json=as_json)
+    if result.failure is not None:
+        raise typer.Exit(1)
+
+
 def main() -> None:
     """Entry point: every failure that a user can mend is one line, and no traceback."""
     try:
@@ -391,6 +421,12 @@ def _refuse_market_options(context: typer.Context) -> None:
             raise InvalidRequestError(
                 "option_of_the_exchange", f"{option} is the market's: give it to botbalance exchange"
             )
+
+
+def _without_random_hashes() -> None:
+    """Start this process anew where the order of sets depends on chance: a history must not."""
+    if os.environ.get("PYTHONHASHSEED") != "0":
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, "PYTHONHASHSEED": "0"})  # noqa: S606
 
 
 def _progress() -> Progress:

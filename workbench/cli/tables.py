@@ -181,6 +181,22 @@ def soak_table(soak: Mapping[str, Any]) -> RenderableType:
     return Group(table, Text(f"Faults: {faults or 'none'}"), verdict)
 
 
+def simulation_table(simulation: Mapping[str, Any]) -> RenderableType:
+    """What a simulation did and met, and what it found: the story of the shortest way there."""
+    table = _table(f"{simulation['orders']} orders, seed {simulation['seed']}", "", "", numbers=("",))
+    for name in ("episodes", "steps", "choice_points", "fills", "decisions", "processes_died"):
+        table.add_row(name.replace("_", " "), str(simulation[name]))
+    kinds = [
+        Text(f"{kind.capitalize()}: {', '.join(f'{name} {number}' for name, number in simulation[kind].items())}")
+        for kind in ("faults", "manners", "acts", "alarms")
+    ]
+    failure = simulation["failure"]
+    if failure is None:
+        return Group(table, *kinds, Text("Nothing is wrong.", "green"))
+    found = f"{failure['invariant']} at step {failure['step']} of episode {failure['seed']}: {failure['what']}"
+    return Group(table, *kinds, Text("\n".join(simulation["story"])), Text(found, "red"))
+
+
 def backtest_table(result: Mapping[str, Any]) -> RenderableType:
     """What a backtest found: against both yardsticks, and what it took."""
     quote = result["quote_asset"]

@@ -23,6 +23,8 @@ from workbench.simulation.expressions import (
 
 PAGE_BYTES = 1024 * 1024
 """A query or a scan reads so much at most at a time."""
+LONGEST_STALE_MS = 2_000
+"""What was written longer ago is seen by every read."""
 LARGEST_ITEM = 400 * 1024
 MOST_KEYS_READ = 100
 MOST_ITEMS_WRITTEN = 25
@@ -73,9 +75,9 @@ class _Index:
 
 
 class Table:
-    """One table with its indexes. ``before`` has of each item written last what it was before, for stale reads."""
+    """One table with its indexes. ``before`` has of each item what it was before it was last written, and when."""
 
-    def __init__(self, definition: Mapping[str, Any]) -> None:
+    def __init__(self, definition: Mapping[str, Any], now_ms: Callable[[], int]) -> None:
         self.main = _Index(definition["KeySchema"], (), None)
         self.main = _Index(definition["KeySchema"], self.main.keys, None)
         self.indexes = {
@@ -84,7 +86,8 @@ class Table:
             for index in definition.get(kind, [])
         }
         self.items: dict[PrimaryKey, Item] = {}
-        self.before: dict[PrimaryKey, Item | None] = {}
+        self.before: dict[PrimaryKey, tuple[Item | None, int]] = {}
+        self._now_ms = now_ms
         self._types = {one["AttributeName"]: one["AttributeType"] for one in definition["AttributeDefinitions"]}
 
     def key_of(self, item: Mapping[str, Any]) -> PrimaryKey:
@@ -100,7 +103,7 @@ class Table:
     def put(self, key: PrimaryKey, item: Item | None) -> None:
         """Write ``item`` in place of what is there; None deletes that."""
         existing = self.items.pop(key, None)
-        self.before[key] = existing
+        self.before[key] = existing, self._now_ms()
         for index in (self.main, *self.indexes.values()):
             if existing is not None:
                 index.remove(existing, key)
@@ -111,9 +114,13 @@ class Table:
 
 
 class Database:
-    """All tables. ``stale``: whether the next read that need not be consistent sees what was before the last write."""
+    """All tables; ``now_ms`` is their clock.
 
-    def __init__(self) -> None:
+    ``stale``: whether a read that need not be consistent sees what was before the last write, if that is not long ago.
+    """
+
+    def __init__(self, now_ms: Callable[[], int] = lambda: 0) -> None:
+        self._now_ms = now_ms
         self.tables: dict[str, Table] = {}
         self._one_at_a_time = Lock()
         self.stale = False
@@ -121,7 +128,7 @@ class Database:
     def create_table(self, *, TableName: str, **definition: Any) -> dict[str, Any]:  # noqa: N803
         if TableName in self.tables:
             raise _error("ResourceInUseException", f"Table already exists: {TableName}", "CreateTable")
-        self.tables[TableName] = Table(definition)
+        self.tables[TableName] = Table(definition, self._now_ms)
         return {"TableDescription": {"TableName": TableName, "TableStatus": "ACTIVE"}}
 
     def delete_table(self, *, TableName: str) -> dict[str, Any]:  # noqa: N803
@@ -302,7 +309,9 @@ class Database:
 
     def _seen(self, table: Table, key: PrimaryKey, *, consistent: bool) -> Item | None:
         if self.stale and not consistent and key in table.before:
-            return table.before[key]
+            before, written_at = table.before[key]
+            if self._now_ms() - written_at < LONGEST_STALE_MS:
+                return before
         return table.items.get(key)
 
     def _table(self, name: str) -> Table:

@@ -1,0 +1,279 @@
+"""An episode from beginning to end: everybody comes, a busy while, a calm one, and what must be in order then."""
+
+from collections import Counter
+from decimal import Decimal
+from typing import Any
+
+from botbalance.engine.arithmetic import ExactArithmetic
+from botbalance.errors import BotBalanceError
+from botbalance.store.decisions import TICK_SECONDS
+from botbalance.store.orders import Order
+
+from workbench.simulated_exchange.matching_engine import Order as BookedOrder
+from workbench.simulation.dynamodb import items_of
+from workbench.simulation.exchange import Manner
+from workbench.simulation.invariants import Finding, Invariant, decision_of, differences_of
+from workbench.simulation.owners import Act, Owners, Weather
+from workbench.simulation.world import ASSETS, CALM, QUOTE, START, User, World
+
+BUSY_TICKS = 40
+CALM_TICKS = 24
+"""As long as holdings that have vanished are doubted, and an order that nobody has seen is looked for."""
+_LAST_TICKS = 3
+"""At the end of the calm, in which everybody has to decide."""
+_SAME_STATUS = {
+    "NEW": "OPEN",
+    "PARTIALLY_FILLED": "PARTIALLY_FILLED",
+    "FILLED": "FILLED",
+    "CANCELED": "CANCELED",
+}
+_NAMED = "not_on_exchange"
+
+
+class Episode:
+    """One world and what happens in it; the same ``seed`` is the same history."""
+
+    def __init__(
+        self,
+        seed: str,
+        *,
+        users: int = 6,
+        busy_ticks: int = BUSY_TICKS,
+        calm_after: int | None = None,
+        keep_history: bool = False,
+    ) -> None:
+        self.world = World(seed, users=users, calm_after=calm_after, keep_history=keep_history)
+        self.owners = Owners(self.world)
+        self.weather = Weather(self.world)
+        self._busy_ticks = busy_ticks
+        self._calm_decisions: Counter[str] = Counter()
+
+    def run(self) -> list[Finding]:
+        """Everything; returns what was found. Stops at the first finding."""
+        with self.world.entered():
+            self._begin()
+            self._busy()
+            if not self.world.findings.found:
+                self._calm()
+            if not self.world.findings.found:
+                self._check_the_end()
+        return self.world.findings.found
+
+    def counts(self) -> Counter[str]:
+        """What happened, by kind."""
+        counts = Counter(self.world.choices.counts)
+        counts["orders"] = self.world.witness.intents
+        counts["fills"] = sum(len(self.world.books.trades(key)) for key in self.world.books.api_keys())
+        counts["steps"] = self.world.scheduler.steps
+        counts["choice_points"] = self.world.choices.drawn
+        counts["decisions"] = len(self.world.database.tables[self.world.settings.decisions_table].items)
+        return counts
+
+    # parts
+
+    def _begin(self) -> None:
+        """Everybody comes and switches the autopilot on; nothing fails yet."""
+        world = self.world
+        self._be_calm()
+        for user in world.users:
+            self.owners.open(user)
+            for act in (Act.STORE_KEY, Act.CHANGE_STRATEGY, Act.AUTOPILOT_ON):
+                self.owners.do(act, user)
+                self._until_idle(user)
+        manners = world.choices.some_of(list(Manner), 4)
+        world.exchange.manners = set(manners)
+        world.books.fees_in_third_coin = Manner.FEES_IN_THIRD_COIN in manners
+        if world.books.fees_in_third_coin:
+            world.choices.count(f"manner:{Manner.FEES_IN_THIRD_COIN}")
+        if Manner.REFUSES_FOR_GOOD in manners:
+            symbol = world.choices.one_of(ASSETS) + QUOTE
+            world.exchange.not_permitted = {(world.choices.one_of(world.users).key.api_key, symbol)}
+        world.note(f"the exchange's manners: {', '.join(manners)}")
+        world.rates, world.injector.active = type(world.rates)(), True
+
+    def _busy(self) -> None:
+        world = self.world
+        first = world.clock.seconds() // 60 * 60 + 60
+        for number in range(self._busy_ticks):
+            self._acts_until(first + number * TICK_SECONDS)
+            if self._over():
+                return
+            self._tick(first + number * TICK_SECONDS)
+        self._acts_until(first + self._busy_ticks * TICK_SECONDS)
+
+    def _over(self) -> bool:
+        return bool(self.world.findings.found) or self.world.choices.calm
+
+    def _acts_until(self, moment: int) -> None:
+        """Time goes on until then (epoch seconds), in which people act and prices move."""
+        world = self.world
+        while world.clock.seconds() < moment and not self._over():
+            pause_s = world.choices.between(2, 8)
+            world.run_until(min(moment, world.clock.seconds() + pause_s) * 1000)
+            if world.choices.happens(0.35):
+                self.owners.act_at_random()
+            if world.choices.happens(0.06):
+                self.weather.change_at_random()
+            if world.choices.happens(0.3):
+                self._move_a_price()
+        world.run_until(moment * 1000)
+
+    def _move_a_price(self) -> None:
+        symbol = self.world.choices.one_of(ASSETS) + QUOTE
+        per_mille = self.world.choices.between(-6, 6)
+        price = self.world.market.last_price(symbol)
+        self.world.market.set_price(symbol, price + price * per_mille / 1000)
+
+    def _tick(self, ts_tick: int) -> None:
+        if ts_tick % 60 == 0:
+            self.world.market.advance()
+        self.world.dispatch(ts_tick)
+
+    def _be_calm(self) -> None:
+        self.world.rates = CALM
+        self.world.injector.active = False
+
+    def _until_idle(self, user: User) -> None:
+        while user.busy:
+            self.world.run_until(self.world.clock.now_ms + 500)
+
+    def _calm(self) -> None:
+        """The faults end, everybody who has nothing against it lets the autopilot go on, and ticks pass."""
+        world = self.world
+        self._be_calm()
+        world.exchange.manners = set()
+        world.exchange.not_permitted = set()
+        world.books.fees_in_third_coin = False
+        self.weather.clear()
+        if world.witness.halted:
+            world.end_halt()
+        world.note("the calm begins")
+        first = world.clock.seconds() // 60 * 60 + 60
+        world.run_until(first * 1000)
+        for number in range(CALM_TICKS):
+            ts_tick = first + number * TICK_SECONDS
+            self._tick_in_the_calm(ts_tick, moving=number < CALM_TICKS // 2)
+            self._put_right(number)
+            world.run_until((ts_tick + TICK_SECONDS) * 1000)
+            if world.findings.found:
+                return
+            if number >= CALM_TICKS - _LAST_TICKS:
+                self._require_decisions(ts_tick)
+
+    def _tick_in_the_calm(self, ts_tick: int, *, moving: bool) -> None:
+        if moving and ts_tick % 60 == 0:
+            self.world.market.advance()
+        self.world.dispatch(ts_tick)
+
+    def _put_right(self, number: int) -> None:
+        """Whoever has no key, or whose autopilot is off, mends that in the first ticks of the calm."""
+        for user in self.world.users:
+            if user.busy or number >= CALM_TICKS - _LAST_TICKS - 2:
+                continue
+            if not user.has_key:
+                self.owners.store_key(user)
+            elif not self.world.autopilot_is_on(user.user_id):
+                self.owners.switch(user, enabled=True)
+
+    def _require_decisions(self, ts_tick: int) -> None:
+        table = self.world.database.tables[self.world.settings.decisions_table]
+        for user in self.world.users:
+            found = [
+                item
+                for place in (ts_tick, ts_tick + 1)
+                if (item := table.items.get((user.user_id.encode(), Decimal(place)))) is not None
+            ]
+            outcome = found[0]["outcome"]["S"] if found else "none"
+            if outcome in {"decided", "quiet"}:
+                continue
+            decision = decision_of(found[0]) if found else None
+            why = "no decision" if decision is None else decision.reason
+            self._failed(Invariant.HEALTHY_USER_DECIDES, user.user_id, f"tick {ts_tick - START:+d}: {outcome}: {why}")
+
+    # the end
+
+    def _check_the_end(self) -> None:
+        orders: dict[str, dict[str, Order]] = {user.user_id: {} for user in self.world.users}
+        for item in items_of(self.world.database, self.world.settings.orders_table):
+            order = Order.model_validate_json(item["document"]["S"])
+            orders[order.user_id][order.client_order_id] = order
+        for user in self.world.users:
+            self._check_books(user, orders[user.user_id])
+            self._check_bonus(user, list(orders[user.user_id].values()))
+        for item in items_of(self.world.database, self.world.settings.decisions_table):
+            decision = decision_of(item)
+            if decision is not None:
+                try:
+                    differences = differences_of(decision)
+                except BotBalanceError as error:
+                    differences = [str(error)]
+                if differences:
+                    self._failed(Invariant.DECISION_REPLAYS, decision.user_id, "; ".join(differences)[:300])
+
+    def _check_books(self, user: User, ours: dict[str, Order]) -> None:
+        there = {
+            order.client_order_id: order
+            for order in self.world.books.orders(user.key.api_key)
+            if not order.client_order_id.startswith("app-")
+        }
+        for client_order_id, booked in there.items():
+            here = ours.get(client_order_id)
+            if here is None:
+                self._failed(Invariant.BOOKS_EQUAL, user.user_id, f"{client_order_id} is on the exchange only")
+            elif here.reason != _NAMED:
+                self._compare(user, here, booked)
+        for client_order_id, here in ours.items():
+            if here.may_trade and here.reason != _NAMED:
+                booked_here = there.get(client_order_id)
+                if booked_here is None or not booked_here.status.is_open:
+                    what = f"{client_order_id} on {here.symbol} is {here.status}, and not there"
+                    self._failed(Invariant.ORDER_ENDS_OR_IS_NAMED, user.user_id, what)
+
+    def _compare(self, user: User, here: Order, booked: BookedOrder) -> None:
+        status = "REJECTED" if booked.order_id in self.world.exchange.rejected else _SAME_STATUS[booked.status]
+        facts: list[tuple[str, Any, Any]] = [
+            ("status", status, str(here.status)),
+            ("filled_qty", booked.executed_qty, here.filled_qty),
+            ("price", booked.price, here.limit_price),
+            ("qty", booked.qty, here.base_qty),
+        ]
+        trades = {
+            (str(trade.trade_id), trade.price, trade.qty, trade.commission, trade.commission_asset)
+            for trade in self.world.books.trades(user.key.api_key)
+            if trade.order_id == booked.order_id
+        }
+        fills = {(fill.trade_id, fill.price, fill.base_qty, fill.fee, fill.fee_asset) for fill in here.fills}
+        facts.append(("fills", trades, fills))
+        for name, truth, booked_here in facts:
+            if truth != booked_here:
+                what = f"{here.client_order_id}: {name} is {truth} there and {booked_here} here"
+                self._failed(Invariant.BOOKS_EQUAL, user.user_id, what)
+                return
+
+    def _check_bonus(self, user: User, ours: list[Order]) -> None:
+        """What the API says the bonus is, against the sum over the exchange's trades in plain fractions."""
+        told: list[Any] = []
+        self.world.call(
+            user, "GET", "/api/me/portfolio/performance", then=lambda status, body: told.append((status, body))
+        )
+        self._until_idle(user)
+        if not told or told[0][0] != 200 or not told[0][1].get("available", True):
+            return
+        prices = {QUOTE: Decimal(1), "BNB": self.world.market.last_price("BNBUSDT")}
+        prices |= {asset: self.world.market.last_price(asset + QUOTE) for asset in ASSETS}
+        known = {order.client_order_id for order in ours}
+        with ExactArithmetic():
+            total = Decimal(0)
+            for trade in self.world.books.trades(user.key.api_key):
+                if trade.client_order_id not in known:
+                    continue
+                sign = 1 if trade.side == "buy" else -1
+                base = trade.symbol.removesuffix(QUOTE)
+                total += sign * trade.qty * (prices[base] - trade.price)
+                total -= trade.commission * prices[trade.commission_asset]
+            said = Decimal(told[0][1]["bonus_quote"]) if "bonus_quote" in told[0][1] else None
+        if said is not None and said != total:
+            self._failed(Invariant.BONUS_IS_SUM, user.user_id, f"{said} is said, the fills sum to {total}")
+
+    def _failed(self, invariant: Invariant, user_id: str, what: str) -> None:
+        self.world.witness.failed(invariant, self.world.scheduler.steps, user_id, what)

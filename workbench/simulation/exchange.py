@@ -1,0 +1,238 @@
+"""The simulated exchange with manners: what real ones do that is no fault of the wire.
+
+Each manner can be drawn at random, or set by a test; docs/reliability.md lists what they are.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+from urllib.parse import parse_qsl
+
+from botbalance.engine.arithmetic import ZERO, ExactArithmetic
+
+from workbench.faults.exchange import FaultyExchange, Observer
+from workbench.faults.injector import Injector
+from workbench.simulated_exchange import errors
+from workbench.simulated_exchange.binance_api import Reply, Request, refused
+from workbench.simulated_exchange.errors import ExchangeError
+from workbench.simulated_exchange.matching_engine import Account, MatchingEngine, NewOrder, Order, OrderType, Trade
+from workbench.simulation.choices import Choices
+
+FEE_COIN = "BNB"
+STRANGE_COIN = "SHIB2"
+"""Of which accounts have a negative dust where the exchange has that manner."""
+
+
+class Manner(StrEnum):
+    """What an exchange does beside failing."""
+
+    REJECTS_LATE = "rejects_late"
+    """It acknowledges an order and rejects it afterwards."""
+    BALANCES_LAG = "balances_lag"
+    """Balances are those of one look before."""
+    FORGETS = "forgets"
+    """Orders that ended without a fill are unknown after a while."""
+    DELISTS = "delists"
+    """A market is gone from the listing."""
+    HALTS = "halts"
+    """A market takes no orders for a while."""
+    REDENOMINATES = "redenominates"
+    """A coin becomes a thousand, the balances and the price not at the same moment."""
+    EARN = "earn"
+    """Coins move into another wrapping and back."""
+    FEES_IN_THIRD_COIN = "fees_in_third_coin"
+    NEGATIVE_DUST = "negative_dust"
+    UNKNOWN_STATUS = "unknown_status"
+    """A stranger's order has a status that nobody knows."""
+    REFUSES_FOR_GOOD = "refuses_for_good"
+    """An account may not trade a market."""
+    STALE_PRICES = "stale_prices"
+    """Tickers are those of a while ago."""
+
+
+class MannerlyBooks(MatchingEngine):
+    """Books that may take their fees in a third coin."""
+
+    fees_in_third_coin = False
+
+    def _fill(
+        self, account: Account, order: Order, price: Decimal, qty: Decimal, *, is_maker: bool
+    ) -> tuple[Order, Trade]:
+        order, trade = super()._fill(account, order, price, qty, is_maker=is_maker)
+        paid = trade.quote_qty / 1_000_000  # what the coin is worth does not matter here
+        if self.fees_in_third_coin and account.free.get(FEE_COIN, ZERO) > paid:
+            account.free[trade.commission_asset] += trade.commission
+            account.free[FEE_COIN] -= paid
+            trade = replace(trade, commission=paid, commission_asset=FEE_COIN)
+            account.trades[-1] = trade
+        return order, trade
+
+
+class MannerlyExchange(FaultyExchange):
+    """A faulty exchange with the ``manners`` that are on; ``choices`` say when they show."""
+
+    def __init__(self, books: MannerlyBooks, injector: Injector, observer: Observer, choices: Choices) -> None:
+        super().__init__(books, injector, observer)
+        self._choices = choices
+        self.manners: set[Manner] = set()
+        self.rejected: set[int] = set()
+        self.not_permitted: set[tuple[str, str]] = set()
+        self.delisted: set[str] = set()
+        self._accounts_shown: dict[str, str] = {}
+        self._tickers_shown: dict[str, str] = {}
+
+    def answer(self, request: Request) -> Reply:
+        """What the exchange says when nothing fails."""
+        asked = dict(parse_qsl(f"{request.query}&{request.body}"))
+        gone = self._gone(asked)
+        if gone is not None:
+            return gone
+        path = f"{request.method} {request.path}"
+        if path == "POST /api/v3/order" and (request.api_key or "", asked.get("symbol", "")) in self.not_permitted:
+            self._choices.count(f"manner:{Manner.REFUSES_FOR_GOOD}")
+            return refused(ExchangeError(-2010, "This symbol is not permitted for this account."))
+        reply = super().answer(request)
+        manners: Mapping[str, Callable[[Request, Reply], Reply]] = {
+            "POST /api/v3/order": self._after_placing,
+            "GET /api/v3/order": self._order_shown,
+            "GET /api/v3/account": self._account_shown,
+            "GET /api/v3/openOrders": self._open_orders_shown,
+            "GET /api/v3/ticker/24hr": self._tickers_of_before,
+            "GET /api/v3/exchangeInfo": self._listing,
+        }
+        shown = manners.get(path)
+        return reply if shown is None or reply.status != 200 else shown(request, reply)
+
+    # what owners and strangers do in the exchange's own app
+
+    def place_by_hand(self, api_key: str, symbol: str, quote_amount: Decimal) -> bool:
+        """Rest an order that is none of ours; False where the account cannot."""
+        with self.market.exclusive():
+            spec = self.market.specs[symbol]
+            price = self.market.last_price(symbol) * Decimal("0.9") // spec.tick_size * spec.tick_size
+            qty = quote_amount // (price * spec.lot_size) * spec.lot_size
+            order = NewOrder(symbol, "buy", OrderType.LIMIT, f"app-{self._choices.between(0, 10**9)}", qty, price)
+            try:
+                self.books.place(api_key, order)
+            except ExchangeError:
+                return False
+            return True
+
+    def cancel_by_hand(self, api_key: str, order: Order) -> None:
+        """Cancel whoever's order in the app."""
+        self.books.cancel(api_key, order.symbol, order_id=order.order_id)
+
+    # manners that happen at a moment
+
+    def delist(self, symbol: str) -> None:
+        """Take a market from the listing, and cancel what rests there."""
+        with self.market.exclusive():
+            for api_key in self.books.api_keys():
+                for order in self.books.open_orders(api_key, symbol):
+                    self.books.cancel(api_key, symbol, order_id=order.order_id)
+            self.delisted.add(symbol)
+
+    def redenominate_balances(self, asset: str, factor: int) -> None:
+        """The first half: every account has ``factor`` times as many; what rested on its markets is cancelled."""
+        with self.market.exclusive(), ExactArithmetic():
+            for api_key in self.books.api_keys():
+                account = self.books.account(api_key)
+                for symbol, spec in self.market.specs.items():
+                    if account is not None and spec.base == asset:
+                        for order in account.open_in(symbol):
+                            self.books.cancel(api_key, symbol, order_id=order.order_id)
+                if account is not None and asset in account.free:
+                    account.free[asset] *= factor
+
+    def redenominate_price(self, symbol: str, factor: int) -> None:
+        """The second half: its price is one ``factor``-th."""
+        self.market.set_price(symbol, self.market.last_price(symbol) / factor)
+
+    def wrap(self, api_key: str, asset: str) -> bool:
+        """Move what is free of a coin into Earn, or back where it is there; False where there is nothing to move."""
+        with self.market.exclusive():
+            account = self.books.account(api_key)
+            if account is None:
+                return False
+            wrapped = f"LD{asset}"
+            source, target = (wrapped, asset) if account.free.get(wrapped, ZERO) else (asset, wrapped)
+            amount = account.free.get(source, ZERO)
+            if not amount:
+                return False
+            account.free[source] = ZERO
+            account.free[target] = account.free.get(target, ZERO) + amount
+            return True
+
+    # replies
+
+    def _shows(self, manner: Manner, chance: float) -> bool:
+        shows = manner in self.manners and self._choices.happens(chance)
+        if shows:
+            self._choices.count(f"manner:{manner}")
+        return shows
+
+    def _gone(self, asked: Mapping[str, str]) -> Reply | None:
+        if not self.delisted:
+            return None
+        wanted = {asked.get("symbol", ""), *json.loads(asked.get("symbols", "[]"))}
+        return refused(errors.invalid_symbol()) if wanted & self.delisted else None
+
+    def _listing(self, _: Request, reply: Reply) -> Reply:
+        if not self.delisted:
+            return reply
+        content = json.loads(reply.text)
+        content["symbols"] = [one for one in content["symbols"] if one["symbol"] not in self.delisted]
+        return replace(reply, text=json.dumps(content))
+
+    def _after_placing(self, request: Request, reply: Reply) -> Reply:
+        content = json.loads(reply.text)
+        account = self.books.account(request.api_key or "")
+        order = None if account is None else account.orders[content["orderId"]]
+        if order is not None and order.status.is_open and self._shows(Manner.REJECTS_LATE, 0.1):
+            self.books.cancel(request.api_key or "", order.symbol, order_id=order.order_id)
+            self.rejected.add(order.order_id)
+        return reply
+
+    def _order_shown(self, _: Request, reply: Reply) -> Reply:
+        content = json.loads(reply.text)
+        if content["orderId"] in self.rejected:
+            return replace(reply, text=json.dumps(content | {"status": "REJECTED"}))
+        ended_without_a_fill = content["status"] == "CANCELED" and not Decimal(content["executedQty"])
+        long_ago = self.books.now_ms() - content["updateTime"] > 120_000
+        if ended_without_a_fill and long_ago and Manner.FORGETS in self.manners:
+            self._choices.count(f"manner:{Manner.FORGETS}")
+            return refused(errors.no_such_order())
+        return reply
+
+    def _account_shown(self, request: Request, reply: Reply) -> Reply:
+        key = request.api_key or ""
+        before = self._accounts_shown.get(key, reply.text)
+        self._accounts_shown[key] = reply.text
+        text = before if before != reply.text and self._shows(Manner.BALANCES_LAG, 0.3) else reply.text
+        if self._shows(Manner.NEGATIVE_DUST, 1):
+            content = json.loads(text)
+            content["balances"].append({"asset": STRANGE_COIN, "free": "-0.00000001", "locked": "0.00000000"})
+            text = json.dumps(content)
+        return replace(reply, text=text)
+
+    def _open_orders_shown(self, _: Request, reply: Reply) -> Reply:
+        if Manner.UNKNOWN_STATUS not in self.manners:
+            return reply
+        content: list[dict[str, Any]] = json.loads(reply.text)
+        changed = [
+            order | {"status": "PENDING_REVIEW"} if order["clientOrderId"].startswith("app-") else order
+            for order in content
+        ]
+        if changed != content:
+            self._choices.count(f"manner:{Manner.UNKNOWN_STATUS}")
+        return replace(reply, text=json.dumps(changed))
+
+    def _tickers_of_before(self, request: Request, reply: Reply) -> Reply:
+        before = self._tickers_shown.get(request.query, reply.text)
+        stale = before != reply.text and self._shows(Manner.STALE_PRICES, 0.3)
+        if not stale:
+            self._tickers_shown[request.query] = reply.text
+        return replace(reply, text=before) if stale else reply

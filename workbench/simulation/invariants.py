@@ -1,0 +1,192 @@
+"""What must hold whatever happens, each with a name; a breach is a finding.
+
+Watched from outside: the requests that reach the exchange and the database, the answers that owners get, and the log.
+"""
+
+import json
+import zlib
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+from urllib.parse import parse_qsl
+
+from botbalance.engine.arithmetic import ZERO, ExactArithmetic
+from botbalance.store.decisions import Decision
+from botbalance.store.orders import Order
+
+from workbench.audit.replay import replay
+from workbench.simulated_exchange.binance_api import Reply, Request
+from workbench.simulation.scheduler import Run
+
+
+class Invariant(StrEnum):
+    """What must hold; the name is what a finding is known by."""
+
+    SENT_ONCE = "sent_once"
+    """No client order id is sent twice."""
+    NOTHING_AFTER_STOP = "nothing_after_stop"
+    """No order's intent follows the answer to a stop, a switch or a change that its run had not seen."""
+    NOTHING_WHILE_HALTED = "nothing_while_halted"
+    """No order's intent follows the operator's halt."""
+    SPENT_WITHIN_FREE = "spent_within_free"
+    """The orders of a run may spend no more than what the exchange told it to be free."""
+    BOOKS_EQUAL = "books_equal"
+    """Once the faults have ended, every order and fill stands in the books as the exchange has it."""
+    ORDER_ENDS_OR_IS_NAMED = "order_ends_or_is_named"
+    """Every order reaches an end, rests, or is one of which its owner is told that nobody knows it any more."""
+    HEALTHY_USER_DECIDES = "healthy_user_decides"
+    """Once the faults have ended, a user whose autopilot is on has a decision in every tick."""
+    PAIR_NOT_BLOCKED = "pair_not_blocked"
+    """Once the faults have ended, no pair waits for an order that is not there."""
+    BONUS_IS_SUM = "bonus_is_sum"
+    """The bonus is the sum over all fills on the exchange."""
+    DECISION_REPLAYS = "decision_replays"
+    """Every decision is computed again to the same."""
+    QUIET_TICK_HID_NOTHING = "quiet_tick_hid_nothing"
+    """Nothing would have been traded in a tick that looked at nothing."""
+    SKIP_LEAVES_TRACE = "skip_leaves_trace"
+    """A tick that could not be decided has left a decision, or a line in the log that counts."""
+    NO_INTERNAL_ERROR = "no_internal_error"
+    """No exception that nobody expected: not in an answer, not in a tick."""
+    STOP_CANCELS = "stop_cancels"
+    """What rested when an owner stopped everything rests no more, or is named."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A breach of an invariant, at a step."""
+
+    invariant: Invariant
+    step: int
+    user_id: str | None
+    what: str
+
+
+class Findings:
+    """What was found, the first of each invariant and user."""
+
+    def __init__(self) -> None:
+        self.found: list[Finding] = []
+
+    def add(self, finding: Finding) -> None:
+        if not any((one.invariant, one.user_id) == (finding.invariant, finding.user_id) for one in self.found):
+            self.found.append(finding)
+
+
+@dataclass(frozen=True, slots=True)
+class Barrier:
+    """What an owner was told at ``step``: from then on nothing of what was decided before."""
+
+    step: int
+    what: str
+
+
+class Witness:
+    """Sees every request with its effect, and every answer; knows nothing of how the code works."""
+
+    def __init__(self, findings: Findings, orders_table: str, strategies_table: str, operator_table: str) -> None:
+        self._findings = findings
+        self._orders = orders_table
+        self._strategies = strategies_table
+        self._operator = operator_table
+        self._sent: dict[tuple[str, str], int] = {}
+        self._barriers: defaultdict[str, list[Barrier]] = defaultdict(list)
+        self.autopilot_off: set[str] = set()
+        self.halted = False
+        self.intents = 0
+        self.fills = 0
+
+    # the exchange
+
+    def exchange_answered(self, run: Run | None, step: int, request: Request, said: Reply | None) -> None:
+        """A request has had its effect; ``said`` is the reply if it was sent whole."""
+        if request.method == "POST" and request.path == "/api/v3/order":
+            client_id = dict(parse_qsl(f"{request.query}&{request.body}")).get("newClientOrderId", "")
+            key = (request.api_key or "", client_id)
+            if key in self._sent:
+                self._add(Invariant.SENT_ONCE, step, user_of_key(key[0]), f"{client_id} was sent at {self._sent[key]}")
+            self._sent[key] = step
+        if run is not None and said is not None and request.path == "/api/v3/account" and said.status == 200:
+            try:
+                balances = json.loads(said.text)["balances"]
+                run.facts["free"] = {one["asset"]: Decimal(one["free"]) for one in balances}
+            except (ValueError, KeyError, TypeError):  # garbage says nothing
+                return
+            run.facts["spent"] = defaultdict(Decimal)
+
+    # the database
+
+    def database_carried_out(self, run: Run | None, step: int, operation: str, request: Mapping[str, Any]) -> None:
+        """A request to the database has had its effect."""
+        if run is None:
+            return
+        if operation in {"GetItem", "BatchGetItem", "Query"}:
+            for table in (request.get("TableName"), *request.get("RequestItems", ())):
+                if table in {self._strategies, self._operator}:
+                    run.facts[table] = step
+        if operation == "TransactWriteItems":
+            for part in request["TransactItems"]:
+                put = part.get("Put", {})
+                if put.get("TableName") == self._orders and "not_exists" in put.get("ConditionExpression", ""):
+                    self._intent_written(run, step, Order.model_validate_json(put["Item"]["document"]["S"]))
+
+    def _intent_written(self, run: Run, step: int, order: Order) -> None:
+        self.intents += 1
+        read_at = run.facts.get(self._strategies, run.began_at_step)
+        for barrier in self._barriers[order.user_id]:
+            if barrier.step > read_at:
+                what = f"{order.client_order_id} is meant to be sent after: {barrier.what} (step {barrier.step})"
+                self._add(Invariant.NOTHING_AFTER_STOP, step, order.user_id, what)
+        if order.source == "autopilot" and order.user_id in self.autopilot_off:
+            what = f"{order.client_order_id} is meant to be sent with the autopilot off"
+            self._add(Invariant.NOTHING_AFTER_STOP, step, order.user_id, what)
+        if self.halted and run.facts.get("requests_when_halted", 0) < run.facts.get("requests", 0) - 3:
+            self._add(Invariant.NOTHING_WHILE_HALTED, step, order.user_id, order.client_order_id)
+        if "free" in run.facts:
+            with ExactArithmetic():
+                asset = order.quote if order.side == "buy" else order.base
+                amount = order.base_qty * (order.limit_price if order.side == "buy" else Decimal(1))
+                run.facts["spent"][asset] += amount
+                free = run.facts["free"].get(asset, ZERO)
+                if run.facts["spent"][asset] > free:
+                    what = f"{run.facts['spent'][asset]} {asset} of {free} free"
+                    self._add(Invariant.SPENT_WITHIN_FREE, step, order.user_id, what)
+
+    # owners
+
+    def told(self, user_id: str, step: int, what: str) -> None:
+        """An owner was answered that ``what`` is done: nothing decided before may be sent after."""
+        self._barriers[user_id].append(Barrier(step, what))
+
+    def halt_set(self, runs: Iterable[Run]) -> None:
+        """The operator has halted trading."""
+        self.halted = True
+        for run in runs:
+            run.facts["requests_when_halted"] = run.facts.get("requests", 0)
+
+    def failed(self, invariant: Invariant, step: int, user_id: str | None, what: str) -> None:
+        """Somebody else has seen a breach."""
+        self._add(invariant, step, user_id, what)
+
+    def _add(self, invariant: Invariant, step: int, user_id: str | None, what: str) -> None:
+        self._findings.add(Finding(invariant, step, user_id, what))
+
+
+def user_of_key(api_key: str) -> str:
+    """Whose key it is here."""
+    return api_key.removeprefix("key-of-")
+
+
+def decision_of(item: Mapping[str, Any]) -> Decision | None:
+    """The decision in an item of its table; None for a quiet tick's."""
+    if item["outcome"]["S"] == "quiet" or "document" not in item:
+        return None
+    return Decision.model_validate_json(zlib.decompress(item["document"]["B"]))
+
+
+def differences_of(decision: Decision) -> list[str]:
+    """What today's engine answers otherwise."""
+    return replay(decision).differences

@@ -1,0 +1,368 @@
+"""What owners, strangers in the exchange's app, and the operator do; each act can also be called by a test."""
+
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+from workbench.simulation.exchange import Manner
+from workbench.simulation.invariants import Invariant
+from workbench.simulation.world import ASSETS, QUOTE, User, World
+
+STRATEGY = "/api/me/strategies/rebalance"
+AUTOPILOT = "/api/me/strategies/rebalance/autopilot"
+CREDENTIALS = "/api/me/exchange/credentials"
+
+
+class Act(StrEnum):
+    """What somebody does."""
+
+    AUTOPILOT_ON = "autopilot_on"
+    AUTOPILOT_OFF = "autopilot_off"
+    CHANGE_STRATEGY = "change_strategy"
+    CHANGE_EXCHANGE = "change_exchange"
+    DELETE_KEY = "delete_key"
+    STORE_KEY = "store_key"
+    EXECUTE = "execute"
+    STOP = "stop"
+    CANCEL_ONE = "cancel_one"
+    CANCEL_ALL = "cancel_all"
+    HALT = "halt"
+    END_HALT = "end_halt"
+    DEPOSIT = "deposit"
+    WITHDRAW = "withdraw"
+    PLACE_IN_APP = "place_in_app"
+    CANCEL_IN_APP = "cancel_in_app"
+    LOOK = "look"
+
+
+_WEIGHTS: Mapping[Act, int] = {
+    Act.AUTOPILOT_OFF: 4,
+    Act.CHANGE_STRATEGY: 10,
+    Act.CHANGE_EXCHANGE: 1,
+    Act.DELETE_KEY: 2,
+    Act.STORE_KEY: 2,
+    Act.EXECUTE: 5,
+    Act.STOP: 3,
+    Act.CANCEL_ONE: 4,
+    Act.CANCEL_ALL: 3,
+    Act.HALT: 1,
+    Act.DEPOSIT: 3,
+    Act.WITHDRAW: 3,
+    Act.PLACE_IN_APP: 2,
+    Act.CANCEL_IN_APP: 3,
+    Act.LOOK: 4,
+}
+
+
+class Owners:
+    """The people of a world."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._choices = world.choices
+        self._acts: Mapping[Act, Callable[[User], object]] = {
+            Act.AUTOPILOT_ON: lambda user: self.switch(user, enabled=True),
+            Act.AUTOPILOT_OFF: lambda user: self.switch(user, enabled=False),
+            Act.CHANGE_STRATEGY: self.change_strategy,
+            Act.CHANGE_EXCHANGE: self.change_exchange,
+            Act.DELETE_KEY: self.delete_key,
+            Act.STORE_KEY: self.store_key,
+            Act.EXECUTE: self.execute,
+            Act.STOP: self.stop,
+            Act.CANCEL_ONE: self.cancel_one,
+            Act.CANCEL_ALL: self.cancel_all,
+            Act.HALT: self.halt_for_a_while,
+            Act.DEPOSIT: self.deposit,
+            Act.WITHDRAW: self.withdraw,
+            Act.PLACE_IN_APP: self.place_in_app,
+            Act.CANCEL_IN_APP: self.cancel_in_app,
+            Act.LOOK: self.look,
+        }
+
+    def act_at_random(self) -> None:
+        """Somebody does something; whoever's autopilot is off mostly switches it on again."""
+        idle = [user for user in self._world.users if not user.busy]
+        if not idle:
+            return
+        user = self._choices.one_of(idle)
+        off = user.user_id in self._world.witness.autopilot_off
+        if not user.has_key:
+            act = Act.STORE_KEY
+        elif off and self._choices.happens(0.6):
+            act = Act.AUTOPILOT_ON
+        else:
+            acts = list(_WEIGHTS)
+            act = self._choices.one_of([one for one in acts for _ in range(_WEIGHTS[one])])
+            if act is Act.EXECUTE and not off:
+                act = Act.AUTOPILOT_OFF  # whoever wants to trade by hand does this first
+        self.do(act, user)
+
+    def do(self, act: Act, user: User) -> None:
+        """One act of one owner."""
+        self._choices.count(f"act:{act}")
+        self._world.note(f"{user.user_id}: {act}")
+        self._acts[act](user)
+
+    # by the API
+
+    def open(self, user: User) -> None:
+        """Come as a new user: an account on the exchange, a key, a strategy."""
+        prices = {asset: self._world.market.last_price(asset + QUOTE) for asset in ASSETS}
+        held = self._choices.some_of(ASSETS, 4)
+        balances = {asset: (Decimal(1500) / prices[asset]).quantize(Decimal("1e-6")) for asset in held}
+        self._world.books.open_account(
+            user.key.api_key, user.key.secret, balances | {QUOTE: Decimal(4000), "BNB": Decimal(2)}
+        )
+        self._world.witness.autopilot_off.add(user.user_id)
+
+    def store_key(self, user: User) -> None:
+        """Store the key, again or for the first time."""
+        body = {"api_key": user.key.api_key, "secret": user.key.secret}
+        self._world.call(user, "PUT", CREDENTIALS, body, then=lambda status, _: self._key_is(user, status, there=True))
+
+    def delete_key(self, user: User) -> None:
+        """Forget the key."""
+
+        def then(status: int, _: Any) -> None:
+            self._key_is(user, status, there=False)
+            if status == 200:
+                self._world.witness.told(user.user_id, self._step, "the key is deleted")
+
+        self._world.call(user, "DELETE", CREDENTIALS, query={"exchange": "binance"}, then=then)
+
+    def _key_is(self, user: User, status: int, *, there: bool) -> None:
+        if status == 200 or (status == 404 and not there):
+            user.has_key = there
+
+    def new_strategy(self) -> dict[str, Any]:
+        """A strategy that trades a lot."""
+        number = self._choices.between(6, len(ASSETS))
+        chosen = self._choices.some_of(ASSETS, number)
+        cuts = sorted(self._choices.between(1, 99 - number) for _ in chosen)
+        widths = [high - low + 1 for low, high in zip([0, *cuts], [*cuts, 99 - number], strict=True)]
+        targets = dict(zip([*chosen, QUOTE], map(str, widths), strict=True))
+        return {
+            "target_allocations": targets,
+            "order_size_pct": str(Decimal(self._choices.between(10, 20)) / 10),
+            "order_step_pct": str(Decimal(self._choices.between(2, 20)) / 100),
+            "min_delta_quote": str(self._choices.between(6, 20)),
+            "order_max_age_s": self._choices.one_of([0, 30, 60, 300]),
+            "reprice_tolerance_pct": "0.1",
+            "post_only": self._choices.happens(0.8),
+        }
+
+    def change_strategy(self, user: User) -> None:
+        """Want something else."""
+        document = self.new_strategy()
+
+        def then(status: int, _: Any) -> None:
+            if status == 200:
+                user.targets = document["target_allocations"]
+                self._world.witness.told(user.user_id, self._step, "the strategy is changed")
+
+        self._world.call(
+            user, "PUT", STRATEGY, document, then=then, headers={"If-Match": "*"} if user.targets else None
+        )
+
+    def change_exchange(self, user: User) -> None:
+        """Want to trade elsewhere; there is no second exchange here, so this is refused once it has been looked at."""
+        self._world.call(user, "PATCH", STRATEGY, {"exchange": "okx"}, headers={"If-Match": "*"})
+
+    def switch(self, user: User, *, enabled: bool) -> None:
+        """Switch the autopilot."""
+
+        def then(status: int, _: Any) -> None:
+            if status != 200:
+                return
+            if enabled:
+                self._world.witness.autopilot_off.discard(user.user_id)
+            else:
+                self._world.witness.autopilot_off.add(user.user_id)
+                self._world.witness.told(user.user_id, self._step, "the autopilot is off")
+
+        self._world.call(user, "PUT", AUTOPILOT, {"enabled": enabled}, then=then)
+
+    def execute(self, user: User) -> None:
+        """Trade once, by hand."""
+        self._world.call(user, "POST", "/api/me/strategies/rebalance/execute")
+
+    def stop(self, user: User) -> None:
+        """Stop everything."""
+
+        def then(status: int, body: Any) -> None:
+            if status != 200:
+                return
+            self._world.witness.autopilot_off.add(user.user_id)
+            self._world.witness.told(user.user_id, self._step, "everything is stopped")
+            still = {order["client_order_id"] for order in body["orders"] if order["status"] in _RESTING}
+            named = still | {str(one.get("client_order_id")) for one in body.get("not_canceled", [])}
+            self._require_canceled(user, named)
+
+        self._world.call(user, "POST", "/api/me/strategies/rebalance/stop", then=then)
+
+    def _require_canceled(self, user: User, named: set[str]) -> None:
+        """Nothing of ours rests after a stop, save what was named as not cancelled yet."""
+        resting = {
+            order.client_order_id
+            for order in self._world.books.open_orders(user.key.api_key)
+            if not order.client_order_id.startswith("app-")
+        }
+        if resting - named:
+            self._world.witness.failed(
+                Invariant.STOP_CANCELS, self._step, user.user_id, f"{sorted(resting - named)} rest after a stop"
+            )
+
+    def cancel_one(self, user: User) -> None:
+        """Cancel one of the orders that rest."""
+        open_orders = [
+            order
+            for order in self._world.books.open_orders(user.key.api_key)
+            if not order.client_order_id.startswith("app-")
+        ]
+        if open_orders:
+            client_order_id = self._choices.one_of(open_orders).client_order_id
+            path = {"client_order_id": client_order_id}
+            self._world.call(user, "DELETE", "/api/me/orders/{client_order_id}", path=path)
+
+    def cancel_all(self, user: User) -> None:
+        """Cancel whatever rests."""
+        self._world.call(user, "DELETE", "/api/me/orders")
+
+    def look(self, user: User) -> None:
+        """Look at something."""
+        resource = self._choices.one_of(["strategies/rebalance/plan", "orders", "balances", "portfolio/performance"])
+        self._world.call(user, "GET", f"/api/me/{resource}")
+
+    # beside it
+
+    def halt_for_a_while(self, _: User) -> None:
+        """The operator halts trading, and ends that after a while."""
+        if self._world.witness.halted:
+            return
+        self._world.halt()
+
+        def end() -> None:
+            if self._world.witness.halted:
+                self._choices.count(f"act:{Act.END_HALT}")
+                self._world.end_halt()
+
+        self._world.at(self._choices.between(10_000, 60_000), end)
+
+    def deposit(self, user: User) -> None:
+        """Something comes into the account from outside."""
+        self._transfer(user, self._choices.between(10, 400))
+
+    def withdraw(self, user: User) -> None:
+        """Something leaves the account."""
+        self._transfer(user, -self._choices.between(10, 300))
+
+    def _transfer(self, user: User, worth: int) -> None:
+        asset = self._choices.one_of([QUOTE, *ASSETS])
+        price = Decimal(1) if asset == QUOTE else self._world.market.last_price(asset + QUOTE)
+        amount = (Decimal(worth) / price).quantize(Decimal("1e-6"))
+        account = self._world.books.account(user.key.api_key)
+        if account is not None and account.free.get(asset, Decimal(0)) + amount >= 0:
+            self._world.books.transfer(user.key.api_key, asset, amount)
+
+    def place_in_app(self, user: User) -> None:
+        """Rest an order in the exchange's own app, and cancel it there after a while."""
+        symbol = self._choices.one_of(ASSETS) + QUOTE
+        key = user.key.api_key
+        if symbol in self._world.exchange.delisted or not self._world.exchange.place_by_hand(key, symbol, Decimal(20)):
+            return
+
+        def cancel() -> None:
+            for order in self._world.books.open_orders(key):
+                if order.client_order_id.startswith("app-"):
+                    self._world.exchange.cancel_by_hand(key, order)
+
+        self._world.at(self._choices.between(20_000, 120_000), cancel)
+
+    def cancel_in_app(self, user: User) -> None:
+        """Cancel one of our orders in the exchange's own app."""
+        open_orders = self._world.books.open_orders(user.key.api_key)
+        if open_orders:
+            self._world.exchange.cancel_by_hand(user.key.api_key, self._choices.one_of(open_orders))
+
+    @property
+    def _step(self) -> int:
+        return self._world.scheduler.steps
+
+
+class Weather:
+    """What exchanges do at a moment, as far as this world's exchange has these manners."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._choices = world.choices
+        self._undo: list[Callable[[], None]] = []
+
+    def change_at_random(self) -> None:
+        """One thing happens, if the exchange has any such manner."""
+        moments: Mapping[Manner, Callable[[], None]] = {
+            Manner.HALTS: self.halt_market,
+            Manner.DELISTS: self.delist,
+            Manner.REDENOMINATES: self.redenominate,
+            Manner.EARN: self.wrap,
+        }
+        possible = [manner for manner in moments if manner in self._world.exchange.manners]
+        if possible:
+            manner = self._choices.one_of(possible)
+            self._world.note(f"EXCHANGE {manner}")
+            moments[manner]()
+
+    def clear(self) -> None:
+        """Markets trade again, and coins come back out of Earn."""
+        for undo in self._undo:
+            undo()
+        self._undo = []
+
+    def halt_market(self) -> None:
+        """A market takes no orders for a while."""
+        symbol = self._choices.one_of(ASSETS) + QUOTE
+        self._choices.count(f"manner:{Manner.HALTS}")
+        self._world.market.halt(symbol)
+        self._world.at(self._choices.between(20_000, 90_000), lambda: self._world.market.resume(symbol))
+        self._undo.append(lambda: self._world.market.resume(symbol))
+
+    def delist(self) -> None:
+        """A market is gone."""
+        exchange = self._world.exchange
+        if len(exchange.delisted) < 1:
+            self._choices.count(f"manner:{Manner.DELISTS}")
+            exchange.delist(self._choices.one_of(ASSETS) + QUOTE)
+
+    def redenominate(self) -> None:
+        """A coin becomes a thousand; its price follows within two minutes."""
+        asset = self._choices.one_of(["DOGE", "XRP", "ADA"])
+        symbol = asset + QUOTE
+        if self._world.market.last_price(symbol) < Decimal("0.01"):
+            return
+        self._choices.count(f"manner:{Manner.REDENOMINATES}")
+        self._world.exchange.redenominate_balances(asset, 10)
+
+        def price() -> None:
+            if price in self._undo:
+                self._undo.remove(price)
+                self._world.exchange.redenominate_price(symbol, 10)
+
+        self._undo.append(price)
+        self._world.at(self._choices.between(5_000, 120_000), price)
+
+    def wrap(self) -> None:
+        """A coin of somebody's moves into Earn, or back."""
+        user, asset = self._choices.one_of(self._world.users), self._choices.one_of(ASSETS)
+        key = user.key.api_key
+        if self._world.exchange.wrap(key, asset):
+            self._choices.count(f"manner:{Manner.EARN}")
+
+            def back() -> None:
+                account = self._world.books.account(key)
+                if account is not None and account.free.get(f"LD{asset}"):
+                    self._world.exchange.wrap(key, asset)
+
+            self._undo.append(back)
+
+
+_RESTING = {"PENDING", "OPEN", "PARTIALLY_FILLED"}
