@@ -151,7 +151,7 @@ def test_a_signal_while_ticking_ends_the_run_after_that_tick() -> None:
     process = start("local", "--port", "0", "--tick-seconds", "0")
     assert process.stdout is not None
     for line in process.stdout:
-        if line.startswith("tick 2:"):
+        if line.startswith("tick ") and int(line.split()[1].rstrip(":")) >= 2:
             break
     else:
         pytest.fail("the run ended before its second tick")

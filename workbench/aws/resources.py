@@ -10,6 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from workbench.aws.emulator import LOOPBACK, AwsEmulator
 from workbench.aws.template import Template
+from workbench.simulation.dynamodb import InMemoryDynamoDB
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -102,6 +103,15 @@ class EmbeddedAws:
     def _keys(self, client: "KMSClient") -> dict[str, str]:
         keys = self._template.resources("AWS::KMS::Key")
         return {logical_id: client.create_key()["KeyMetadata"]["KeyId"] for logical_id in keys}
+
+
+def in_memory_dynamodb(template: Template, run: str) -> InMemoryDynamoDB:
+    """The template's tables in this process, under the names that :class:`EmbeddedAws` gives them: much faster."""
+    client = InMemoryDynamoDB()
+    for logical_id, properties in template.resources("AWS::DynamoDB::Table").items():
+        wanted = {key: properties[key] for key in _TABLE_PROPERTIES if key in properties}
+        client.create_table(TableName=f"botbalance-{run}-{logical_id}", **wanted)
+    return client
 
 
 def _dynamodb_client(endpoint: str) -> "DynamoDBClient":

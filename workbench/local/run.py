@@ -39,6 +39,8 @@ _LAST_DECISIONS = 50
 _NOT_TO_BE_TOLD = (BotBalanceError, InvalidInputError)
 """What is raised where there is no portfolio to show: its owner may have taken the strategy or the key away."""
 _SAME_MOMENT_S = 1
+_BETWEEN_VIEWS_S = 0.2
+"""A view takes as long as a tick: where ticks come faster than this, not each is shown."""
 _RESTING = (OrderStatus.PENDING, OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED)
 
 
@@ -67,11 +69,17 @@ def run(options: Options, pace: RunLimits, console: Console, *, as_json: bool) -
         ticks = 0
         try:
             with Live(console=console, auto_refresh=False, screen=False) if live else _no_view() as view:
+                shown_at = -math.inf
                 for ticks in _ticks(stack, pace, stopped):
+                    if as_json or time.monotonic() - shown_at < _BETWEEN_VIEWS_S:
+                        continue
+                    shown_at = time.monotonic()
                     if view is not None:
                         view.update(_view(stack, start, ticks), refresh=True)
-                    elif ticks and not as_json:
+                    elif ticks:
                         console.print(_line(stack, ticks))
+                if view is not None:
+                    view.update(_view(stack, start, ticks), refresh=True)
         except OutOfCandlesError as ended:
             if not as_json:
                 console.print(f"The candles have run out: {ended}.")

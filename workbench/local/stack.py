@@ -27,7 +27,7 @@ from botbalance.trading.strategy import change_strategy, switch_autopilot
 
 from workbench.audit.order_books import differences
 from workbench.aws.emulator import LOOPBACK
-from workbench.aws.resources import CREDENTIALS, LOCAL_SETTINGS, EmbeddedAws
+from workbench.aws.resources import CREDENTIALS, LOCAL_SETTINGS, EmbeddedAws, in_memory_dynamodb
 from workbench.aws.template import read_template
 from workbench.local.api_gateway import ALLOW_ORIGIN, DEMO_USER, ApiGateway
 from workbench.local.clock import ExchangeClock, tick_at
@@ -70,6 +70,11 @@ class Options:
     listen: str = LOOPBACK
     sam_environment: Path | None = None
     autopilot: bool = True
+
+    @property
+    def replays_in_this_process(self) -> bool:
+        """Whether recorded candles are replayed and nobody else needs the tables: then they are kept in memory."""
+        return self.candles is not None and not (self.dynamodb or self.exchange or self.sam_environment)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +205,8 @@ class Stack:
         started.callback(aws.stop)
         environment = aws.start() | LOCAL_SETTINGS | {"EXCHANGE_BASE_URL": exchange_url} | _own_settings()
         services = bootstrap.Services(read_settings(environment), clock=self.clock)
+        if self._options.replays_in_this_process:
+            services.dynamodb = in_memory_dynamodb(self._template, about.id)  # type: ignore[assignment]
         started.callback(services.close)
         bootstrap.use(services)
         started.callback(bootstrap.use, None)
