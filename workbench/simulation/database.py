@@ -179,6 +179,9 @@ class Database:
             match request.get("ReturnValues", "NONE"):
                 case "ALL_NEW":
                     return {"Attributes": dict(written or {})}
+                case "UPDATED_NEW":
+                    item = written or {}
+                    return {"Attributes": {name: item[name] for name in _updated(request) if name in item}}
                 case "ALL_OLD" if existing is not None:
                     return {"Attributes": dict(existing)}
             return {}
@@ -371,6 +374,12 @@ def _holds(existing: Item | None, request: Mapping[str, Any]) -> bool:
     if expression is None:
         return True
     return _parsed(expression, request)(existing or {}, request.get("ExpressionAttributeValues", {}))
+
+
+def _updated(request: Mapping[str, Any]) -> list[str]:
+    """The attributes that an update writes."""
+    update = _understood(parse_update, request["UpdateExpression"], request)
+    return [name for name, _ in (*update.sets, *update.adds)]
 
 
 def _parsed(expression: str, request: Mapping[str, Any]) -> Condition:
