@@ -1,6 +1,6 @@
 """What a band that grows with the portfolio does, on recorded candles: the table of docs/backtest.md.
 
-    python -m benchmarks.band --candles ../shared/data/candles
+    .venv/bin/python -m benchmarks.band --candles ../shared/data/candles
 
 60/30/10 in BTC, ETH and USDT, orders of 2 %, a step of 0.4 %, 10,000 at the start; then the sound defaults.
 """

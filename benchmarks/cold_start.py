@@ -1,6 +1,6 @@
 """How long a function takes to start: each handler's import, side by side with what is usually imported.
 
-    uv run python benchmarks/cold_start.py
+    .venv/bin/python benchmarks/cold_start.py
 
 Every figure is the median of fresh processes, taken in turns, in milliseconds for the import alone; "of naive" is a
 share of the naive one beside it. The handlers are imported from the layers as they are built for deployment; the naive
