@@ -108,8 +108,13 @@ class Accounts:
         return account
 
     def _drop(self, is_unwanted: Callable[[StoredKey], bool]) -> None:
-        """Forget the keys that are unwanted, and whatever was kept for long enough."""
+        """Forget the keys that are unwanted, and whatever was kept for long enough.
+
+        An adapter that was only kept for long enough may still be in use by a run, and goes when that is over.
+        """
         now = self._clock()
         with self._lock:
-            for stored in [stored for stored, kept in self._kept.items() if kept.until <= now or is_unwanted(stored)]:
+            for stored in [stored for stored in self._kept if is_unwanted(stored)]:
                 self._kept.pop(stored).adapter.close()
+            for stored in [stored for stored, kept in self._kept.items() if kept.until <= now]:
+                del self._kept[stored]

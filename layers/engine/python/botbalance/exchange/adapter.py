@@ -165,7 +165,7 @@ class ExchangeAdapter(Protocol):
     exchange: str
 
     def close(self) -> None:
-        """Close the connections to the exchange, save those that others share."""
+        """Forget the key, and close the connections to the exchange, save those that others share."""
 
     def market_listings(self, symbols: Collection[str]) -> dict[str, MarketListing]:
         """The listings of those of ``symbols`` that the exchange has as spot markets."""

@@ -206,7 +206,10 @@ class CcxtAdapter:
         self._known: dict[str, MarketListing] = {}
 
     def close(self) -> None:
-        """Close the connections to the exchange, save those that others share."""
+        """Forget the key, and close the connections to the exchange, save those that others share."""
+        self._client.apiKey = self._client.secret = self._client.password = ""
+        for trace in ("failure", "last_request_headers", "last_request_body", "last_request_url"):
+            setattr(self._client, trace, None)
         if self._own_connections is not None:
             self._own_connections.close_all()
 
@@ -538,6 +541,8 @@ class CcxtAdapter:
             raise
         except Exception as error:
             raise translate_ccxt_error(what, error, self._client) from error
+        finally:
+            self._client.failure = None
 
     def _read_once[T](self, what: str, request: Callable[[], T]) -> T:
         """Run one request and check what came back, its failures in our words."""
@@ -547,6 +552,8 @@ class CcxtAdapter:
             raise
         except Exception as error:
             raise translate_ccxt_error(what, error, self._client) from error
+        finally:
+            self._client.failure = None  # its traceback holds what was signed, and this adapter
 
     def _with_right_clock[T](self, request: Callable[[], T]) -> T:
         """Run one request; where the exchange finds the clock off, set it once and run it again."""
