@@ -33,7 +33,7 @@ from botbalance import bootstrap
 from botbalance.bootstrap import Services
 from botbalance.log import logger
 from botbalance.settings import read_settings
-from botbalance.store.batches import read_pages
+from botbalance.store.dynamodb import read_pages
 from botbalance.store.strategies import AUTOPILOT_INDEX, AUTOPILOT_SHARDS, shard_of
 from rich.console import Console
 from rich.table import Table
@@ -132,7 +132,7 @@ def run(environment: Mapping[str, str], way: str, latency: float) -> Run:
     with closing(Services(read_settings(environment))) as services:
         bootstrap.use(services)
         services.sqs.get_queue_attributes(QueueUrl=services.settings.tick_queue_url)
-        services.desk.operator.halt_reason()
+        services.context.operator.halt_reason()
         counted = Counted(latency)
         counted.watch(services)
         context: Any = InvocationContext("dispatch")

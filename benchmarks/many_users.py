@@ -22,7 +22,7 @@ from botbalance import bootstrap
 from botbalance.bootstrap import Services
 from botbalance.log import logger
 from botbalance.settings import read_settings
-from botbalance.store.batches import read_batches
+from botbalance.store.dynamodb import read_batches
 from botocore.exceptions import ClientError
 from tick import dispatch, work
 
@@ -118,8 +118,8 @@ def had(services: Services, users: Sequence[str], ts_tick: int) -> tuple[set[str
         }
         for beside in (0, 1)
     )
-    leases = list(items_of(services, settings.leases_table, [{"user_id": {"S": user}} for user in users]))
-    numbers = {item["user_id"]["S"]: int(item["lease_number"]["N"]) for item in leases}
+    leases = list(items_of(services, settings.accounts_table, [{"user_id": {"S": user}} for user in users]))
+    numbers = {item["user_id"]["S"]: int(item["fencing_token"]["N"]) for item in leases}
     claimed = {item["user_id"]["S"] for item in leases if item.get("last_tick", {}).get("N") == str(ts_tick)}
     return decided, quiet, numbers, claimed
 

@@ -31,9 +31,9 @@ from botbalance.bootstrap import Services
 from botbalance.engine import Balance, StrategyConfig, compute_rebalance_actions
 from botbalance.exchange.ccxt_import import exchange_class
 from botbalance.log import logger
+from botbalance.models.exchange_key import ExchangeKey
+from botbalance.models.strategy import Strategy
 from botbalance.settings import read_settings
-from botbalance.store.credentials import ExchangeKey
-from botbalance.store.strategies import Strategy
 from tick.work import lambda_handler
 
 from benchmarks.backtest import trial
@@ -265,7 +265,7 @@ def main(
         figures["naive, nothing to do"] = naive(url, others, threads, places=False)
         bench.go_on(BTC="40500")
         figures["busy, an order placed"] = len(some) / bench.tick(every, some)
-        orders = [order for user in some[:20] for order in every.desk.orders.every(user)]
+        orders = [order for user in some[:20] for order in every.context.orders.iter_all(user)]
         assert len(orders) == 20 * 1, len(orders)
         figures["naive, an order placed"] = naive(url, others, threads, places=True)
         for services in (every, calm):
@@ -279,7 +279,7 @@ def main(
 def _outcomes(services: Services, bench: Bench) -> set[str]:
     """What was logged for the users' last ticks but one kind of log."""
     last = bench.now - 5 * 30
-    return {services.desk.decisions.get(user, last).outcome for user in bench.users[:20]}
+    return {services.context.decisions.get(user, last).outcome for user in bench.users[:20]}
 
 
 if __name__ == "__main__":

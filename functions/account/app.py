@@ -21,30 +21,33 @@ from botbalance.api.account_schemas import (
 from botbalance.api.decision_schemas import DecisionDetailView, DecisionsView, DecisionView
 from botbalance.api.etags import etag, require_version
 from botbalance.api.fields import Exchange
-from botbalance.api.order_schemas import OrdersView, OrderView, StopView, fills_as_csv
+from botbalance.api.order_schemas import OrdersView, OrderView, ResolveRequest, StopView, fills_as_csv
 from botbalance.api.performance_schemas import PerformanceView
 from botbalance.api.resolver import current_user_id, make_handler, new_resolver, remaining_ms
 from botbalance.api.responses import CSV, ETAG, JSON, NEXT_PAGE, answers
 from botbalance.bootstrap import services
 from botbalance.errors import InvalidRequestError, TransientError
-from botbalance.store.credentials import ExchangeKey
+from botbalance.models.exchange_key import ExchangeKey
+from botbalance.models.order import OrderStatus
+from botbalance.models.strategy import Strategy
 from botbalance.store.decisions import DecisionFilter
-from botbalance.store.orders import OrderFilter, OrderStatus
-from botbalance.store.periods import END_OF_TIME, Period
-from botbalance.store.strategies import Strategy
-from botbalance.trading.check import check_account
-from botbalance.trading.desk import Desk
-from botbalance.trading.keys import delete_key, store_key
-from botbalance.trading.orders import cancel_every, cancel_one, list_orders
+from botbalance.store.orders import OrderFilter
+from botbalance.store.pagination import MAX_EPOCH_S, TimeRange
+from botbalance.trading import strategy as strategies
+from botbalance.trading.autopilot import emergency_stop, switch_autopilot
+from botbalance.trading.context import TradingContext
+from botbalance.trading.credentials import delete_key, store_key
+from botbalance.trading.orders import cancel_by_hand, cancel_one, list_orders, resolve_order
 from botbalance.trading.performance import performance
-from botbalance.trading.strategy import SavedStrategy, amend_strategy, change_strategy, stop, switch_autopilot
+from botbalance.trading.preflight import check_account
+from botbalance.trading.strategy import SavedStrategy
 
 app = new_resolver()
 
 PageLimit = Annotated[int, Query(ge=1, le=200, description="How many at most.")]
 Cursor = Annotated[str | None, Query(max_length=400, description="From the page before.")]
-Since = Annotated[int, Query(ge=0, le=END_OF_TIME, description="Not before this time, in epoch seconds.")]
-Until = Annotated[int, Query(ge=0, le=END_OF_TIME, description="Not after this time, in epoch seconds.")]
+Since = Annotated[int, Query(ge=0, le=MAX_EPOCH_S, description="Not before this time, in epoch seconds.")]
+Until = Annotated[int, Query(ge=0, le=MAX_EPOCH_S, description="Not after this time, in epoch seconds.")]
 Symbol = Annotated[str | None, Query(max_length=40, description="Of this pair only: BTCUSDT.")]
 Status = Annotated[OrderStatus | None, Query(description="In this state only.")]
 Outcome = Annotated[Literal["decided", "skipped", "quiet"] | None, Query(description="Of this kind only.")]
@@ -52,7 +55,7 @@ ClientOrderId = Annotated[str, Path(pattern=r"^[0-9a-f]{20}$")]
 OneOrder = Annotated[
     str | None, Query(pattern=r"^[0-9a-f]{20}$", description="The one with this id, whatever else is asked for.")
 ]
-TsTick = Annotated[int, Path(ge=0, le=END_OF_TIME, description="The tick's time in epoch seconds.")]
+TsTick = Annotated[int, Path(ge=0, le=MAX_EPOCH_S, description="The tick's time in epoch seconds.")]
 ExchangeName = Annotated[Exchange, Query()]
 IfMatch = Annotated[
     str | None,
@@ -76,10 +79,10 @@ def put_strategy(strategy: Annotated[StrategyRequest, Body()], if_match: IfMatch
     The first one is set without If-Match, a later one with the ETag of the one that it replaces. It is refused, with
     the field and what would be right, where it could never trade; what else its owner should know is in `warnings`.
     """
-    desk, user_id = _desk(), current_user_id(app)
-    stored = desk.strategies.find(user_id)
+    context, user_id = _context(), current_user_id(app)
+    stored = context.strategies.find(user_id)
     require_version(stored, if_match)
-    return _saved(change_strategy(desk, user_id, strategy.model_dump(), stored))
+    return _saved(strategies.save_strategy(context, user_id, strategy.model_dump(), stored))
 
 
 @app.patch(
@@ -88,10 +91,10 @@ def put_strategy(strategy: Annotated[StrategyRequest, Body()], if_match: IfMatch
 )
 def patch_strategy(changes: Annotated[StrategyPatch, Body()], if_match: IfMatch = None) -> Response[SavedStrategyView]:
     """Change a part of the strategy, as a merge patch (RFC 7396): targets are merged by asset, and null drops one."""
-    desk, user_id = _desk(), current_user_id(app)
-    stored = desk.strategies.get(user_id)
+    context, user_id = _context(), current_user_id(app)
+    stored = context.strategies.get(user_id)
     require_version(stored, if_match)
-    return _saved(amend_strategy(desk, user_id, changes.model_dump(exclude_unset=True), stored))
+    return _saved(strategies.patch_strategy(context, user_id, changes.model_dump(exclude_unset=True), stored))
 
 
 @app.put(
@@ -99,16 +102,18 @@ def patch_strategy(changes: Annotated[StrategyPatch, Body()], if_match: IfMatch 
 )
 def put_autopilot(autopilot: Annotated[AutopilotRequest, Body()]) -> Response[StrategyView]:
     """Switch the autopilot; it goes on only where a decision can be made now and no item of the check fails."""
-    strategy = switch_autopilot(_desk(), current_user_id(app), enabled=autopilot.enabled)
+    strategy = switch_autopilot(_context(), current_user_id(app), enabled=autopilot.enabled)
     return _with_etag(StrategyView.model_validate(strategy), strategy)
 
 
 @app.post("/api/me/strategies/rebalance/stop", responses=answers(StopView, 404, 409))
 def post_stop() -> StopView:
-    """Stop everything: the autopilot goes off and every resting order of this system is cancelled. Safe to repeat."""
+    """Stop everything: the autopilot goes off and every resting order of this system is cancelled. Safe to repeat.
+
+    What could not be cancelled yet is named, and cancelled by the ticks that follow.
+    """
     with with_purpose(Purpose.STOP):
-        canceled = stop(_desk(), current_user_id(app))
-    return StopView(autopilot_enabled=False, orders=[OrderView.model_validate(order) for order in canceled])
+        return StopView.of(emergency_stop(_context(), current_user_id(app)))
 
 
 @app.get("/api/me/orders", responses=answers(OrdersView))
@@ -119,14 +124,14 @@ def get_orders(
     symbol: Symbol = None,
     client_order_id: OneOrder = None,
     since: Since = 0,
-    until: Until = END_OF_TIME,
+    until: Until = MAX_EPOCH_S,
 ) -> OrdersView:
     """The orders, newest first.
 
     Pass `cursor` back for the next page, with the same filters; where it is null, that was the last one.
     """
-    wanted = OrderFilter(status, symbol, Period(since, until), client_order_id)
-    page = list_orders(_desk(), current_user_id(app), limit=limit, cursor=cursor, wanted=wanted)
+    wanted = OrderFilter(status, symbol, TimeRange(since, until), client_order_id)
+    page = list_orders(_context(), current_user_id(app), limit=limit, cursor=cursor, wanted=wanted)
     return OrdersView(orders=[OrderView.model_validate(order) for order in page.orders], cursor=page.cursor)
 
 
@@ -134,7 +139,7 @@ def get_orders(
 def delete_orders() -> OrdersView:
     """Cancel every order of this system that still rests; returns them as they then stand."""
     with with_purpose(Purpose.STOP):
-        canceled = cancel_every(_desk(), current_user_id(app))
+        canceled = cancel_by_hand(_context(), current_user_id(app))
     return OrdersView(orders=[OrderView.model_validate(order) for order in canceled], cursor=None)
 
 
@@ -142,7 +147,18 @@ def delete_orders() -> OrdersView:
 def delete_order(client_order_id: ClientOrderId) -> OrderView:
     """Cancel one order; returns it as it then stands, which may be filled."""
     with with_purpose(Purpose.STOP):
-        return OrderView.model_validate(cancel_one(_desk(), current_user_id(app), client_order_id))
+        return OrderView.model_validate(cancel_one(_context(), current_user_id(app), client_order_id))
+
+
+@app.post("/api/me/orders/<client_order_id>/resolve", responses=answers(OrderView, 400, 404, 409, 413, 415))
+def post_resolve(client_order_id: ClientOrderId, word: Annotated[ResolveRequest, Body()]) -> OrderView:
+    """Say what became of an order that rested and that the exchange no longer knows; returns it as it then stands.
+
+    Refused while a look-up may still tell.
+    """
+    filled_qty = None if word.outcome == "canceled" else word.filled_qty
+    order = resolve_order(_context(), current_user_id(app), client_order_id, filled_qty, word.price)
+    return OrderView.model_validate(order)
 
 
 @app.get("/api/me/fills.csv", responses=answers(CSV, headers=NEXT_PAGE))
@@ -151,11 +167,11 @@ def get_fills(
     cursor: Cursor = None,
     symbol: Symbol = None,
     since: Since = 0,
-    until: Until = END_OF_TIME,
+    until: Until = MAX_EPOCH_S,
 ) -> Response[str]:
     """The fills as CSV, those of the newest order first; where there are more, the header Link leads to them."""
-    wanted = OrderFilter(None, symbol, Period(since, until))
-    page = list_orders(_desk(), current_user_id(app), limit=limit, cursor=cursor, wanted=wanted)
+    wanted = OrderFilter(None, symbol, TimeRange(since, until))
+    page = list_orders(_context(), current_user_id(app), limit=limit, cursor=cursor, wanted=wanted)
     asked = {"cursor": page.cursor, "limit": limit, "symbol": symbol, "since": since, "until": until}
     following = urlencode({name: value for name, value in asked.items() if value is not None})
     more = {"Link": f'<?{following}>; rel="next"'} if page.cursor else {}
@@ -165,10 +181,10 @@ def get_fills(
 @app.get("/api/me/portfolio/performance", responses=answers(PerformanceView, 404, 409))
 def get_performance() -> PerformanceView:
     """What the portfolio is worth against just holding, and what every fill, asset and day added to that, exactly."""
-    desk, user_id = _desk(), current_user_id(app)
-    quote_asset = desk.strategies.get(user_id).quote_asset
+    context, user_id = _context(), current_user_id(app)
+    quote_asset = context.strategies.get(user_id).quote_asset
     try:
-        return PerformanceView.of(performance(desk, user_id))
+        return PerformanceView.of(performance(context, user_id))
     except (TransientError, InvalidRequestError) as error:
         return PerformanceView(available=False, unavailable=str(error), quote_asset=quote_asset)
 
@@ -179,11 +195,11 @@ def get_decisions(
     cursor: Cursor = None,
     outcome: Outcome = None,
     since: Since = 0,
-    until: Until = END_OF_TIME,
+    until: Until = MAX_EPOCH_S,
 ) -> DecisionsView:
     """The autopilot's decisions, newest first; pages as those of the orders."""
-    wanted = DecisionFilter(outcome, Period(since, until))
-    page = services().desk.decisions.page(current_user_id(app), limit=limit, cursor=cursor, wanted=wanted)
+    wanted = DecisionFilter(outcome, TimeRange(since, until))
+    page = services().context.decisions.page(current_user_id(app), limit=limit, cursor=cursor, wanted=wanted)
     return DecisionsView(decisions=[DecisionView.of(decision) for decision in page.decisions], cursor=page.cursor)
 
 
@@ -193,41 +209,41 @@ def get_decision(ts_tick: TsTick) -> DecisionDetailView:
 
     With today's engine it can be computed again: `botbalance replay`.
     """
-    return DecisionDetailView.of(services().desk.decisions.get(current_user_id(app), ts_tick))
+    return DecisionDetailView.of(services().context.decisions.get(current_user_id(app), ts_tick))
 
 
 @app.put("/api/me/exchange/credentials", responses=answers(CredentialsView, 400, 409, 413, 415))
 def put_credentials(credentials: Annotated[CredentialsRequest, Body()]) -> CredentialsView:
     """Store an exchange key, encrypted, after a signed read with it has worked; never one that may withdraw."""
     key = ExchangeKey(credentials.api_key, credentials.secret, credentials.password)
-    return CredentialsView.model_validate(store_key(_desk(), current_user_id(app), credentials.exchange, key))
+    return CredentialsView.model_validate(store_key(_context(), current_user_id(app), credentials.exchange, key))
 
 
 @app.get("/api/me/exchange/credentials", responses=answers(CredentialsListView))
 def get_credentials() -> CredentialsListView:
     """Which keys are stored: the exchange and the key's last four characters, never more."""
-    stored = services().desk.accounts.stored_keys(current_user_id(app))
+    stored = services().context.clients.stored_keys(current_user_id(app))
     return CredentialsListView(credentials=[CredentialsView.model_validate(key) for key in stored])
 
 
 @app.delete("/api/me/exchange/credentials", responses=answers(CredentialsView, 404, 409))
 def delete_credentials(exchange: ExchangeName = "binance") -> CredentialsView:
     """Forget the key of an exchange; returns what was forgotten. Refused while it is needed."""
-    return CredentialsView.model_validate(delete_key(_desk(), current_user_id(app), exchange))
+    return CredentialsView.model_validate(delete_key(_context(), current_user_id(app), exchange))
 
 
 @app.get("/api/me/exchange/check", responses=answers(CheckView, 404))
 def get_check() -> CheckView:
     """Whether the account is ready for the autopilot, item by item, and what to do where it is not."""
-    return CheckView.of(check_account(_desk(), current_user_id(app)))
+    return CheckView.of(check_account(_context(), current_user_id(app)))
 
 
 lambda_handler = make_handler(app, lambda: services().settings.cors_origin, lambda: services().request_limits)
 
 
-def _desk() -> Desk:
-    """The desk, for as long as this invocation may still run."""
-    return services().desk_for(remaining_ms(app))
+def _context() -> TradingContext:
+    """The context, for as long as this invocation may still run."""
+    return services().with_deadline(remaining_ms(app))
 
 
 def _saved(saved: SavedStrategy) -> Response[SavedStrategyView]:

@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from aws_lambda_powertools.event_handler.openapi.params import Header
-from botbalance.api.order_schemas import ExecutionView
+from botbalance.api.order_schemas import ExecutionView, NotPlacedView
 from botbalance.api.resolver import current_user_id, make_handler, new_resolver, remaining_ms
 from botbalance.api.responses import answers
 from botbalance.bootstrap import services
@@ -38,5 +38,12 @@ lambda_handler = make_handler(app, lambda: services().settings.cors_origin, lamb
 
 
 def _execute(user_id: str) -> ExecutionView:
-    execution = execute_once(services().desk_for(remaining_ms(app)), user_id)
-    return ExecutionView.of(execution.evaluation, execution.orders)
+    """Execute; raises what kept every order from being placed, so that no Idempotency-Key remembers that."""
+    execution = execute_once(services().with_deadline(remaining_ms(app)), user_id)
+    error = execution.nothing_placed_because
+    if error is not None:
+        error.members = {
+            "not_placed": [NotPlacedView.of(entry).model_dump(mode="json") for entry in execution.not_placed]
+        }
+        raise error
+    return ExecutionView.of(execution)

@@ -37,4 +37,4 @@ lambda_handler = make_handler(app, lambda: services().settings.cors_origin, lamb
 
 
 def _plan() -> Plan:
-    return preview(services().desk, current_user_id(app))
+    return preview(services().context, current_user_id(app))

@@ -12,8 +12,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from botbalance.bootstrap import services
 from botbalance.errors import InvalidRequestError, TransientError
 from botbalance.log import logger
-from botbalance.store.conditions import translate_aws_errors
-from botbalance.store.decisions import TICK_SECONDS
+from botbalance.models.decision import TICK_SECONDS
+from botbalance.store.dynamodb import translate_aws_errors
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -49,9 +49,9 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, i
     # Where sending fails, reading ends here too, and not whenever what was read so far is thrown away.
     with ThreadPoolExecutor(threads) as pool, closing(wired.strategies.users_on_autopilot(threads)) as enabled:
         due: Iterable[tuple[str, int]] = enabled
-        if wired.desk.operator.halt_reason() is not None:  # then what rests is cancelled, whoever placed it
+        if wired.context.operator.halt_reason() is not None:  # then what rests is cancelled, whoever placed it
             due = (
-                dict.fromkeys(wired.desk.orders.users_with_watched_orders(), UNKNOWN_VERSION) | dict(enabled)
+                dict.fromkeys(wired.context.orders.users_with_unreconciled_orders(), UNKNOWN_VERSION) | dict(enabled)
             ).items()
         for request in batched(
             _messages(ts_tick, due, wired.settings.dispatch_chunk), MESSAGES_PER_REQUEST, strict=False

@@ -1,24 +1,25 @@
 """Ticks the users of a message, several at a time. One user's trouble stops nobody else."""
 
+from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from itertools import batched, chain
-from typing import Any, NamedTuple
+from typing import Any
 
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botbalance.bootstrap import services
+from botbalance.errors import TransientError
 from botbalance.log import alarm, logger
-from botbalance.store.decisions import Decision
-from botbalance.trading.desk import Desk
-from botbalance.trading.tick import Due, is_over, log_unchanged, strategy_tick, turns
+from botbalance.models.decision import Decision
+from botbalance.trading.context import TradingContext
+from botbalance.trading.tick import TICK_FAILED, TICK_LATE, fail_tick, is_expired, strategy_tick
+from botbalance.trading.tick_batch import TickJob, log_noops, partition_users
 from pydantic import BaseModel
 
-LONGEST_TICK_S = 20
-"""What a user's tick may take when nothing is placed: with less time left none is begun."""
 READ_TOGETHER = 50
-"""Users whose turns are found together, beside those of others."""
+"""Users who are read together, beside others."""
 LOGGED_TOGETHER = 25
 """Decisions that wait for each other before those that changed nothing are logged."""
 
@@ -33,40 +34,27 @@ class TickMessage(BaseModel):
     users: dict[str, int]
 
 
-class TickResult(NamedTuple):
-    """What became of one user's tick."""
-
-    decision: Decision | None = None
-    failed: bool = False
-    left_out: bool = False
-    """Whether nothing could be decided: for want of time, prices or an exchange that answers."""
-
-
 def tick_users(record: SQSRecord, lambda_context: LambdaContext) -> None:
-    """Tick every user of one message; a message that cannot be read raises, and ends in the dead-letter queue.
+    """Tick every user of one message; a message that cannot be worked on raises, and ends in the dead-letter queue.
 
-    Whoever's turn has not come when time runs short is left to the next tick.
+    Whoever's turn has not come when time runs short is left to the next tick, with a decision that says so.
     """
     try:
         message = TickMessage.model_validate_json(record.body)
-        desk = services().desk_for(lambda_context.get_remaining_time_in_millis())
-        if is_over(message.ts_tick, desk.clock()):
+        context = services().with_deadline(lambda_context.get_remaining_time_in_millis())
+        if is_expired(message.ts_tick, context.clock()):
             alarm("tick_late", "a tick came after its time", ts_tick=message.ts_tick, users=len(message.users))
-            _log_ticked(message, left_out=len(message.users))
+            _log_ticked(message, Counter({TICK_LATE: len(message.users)}))
             return
-        halt = desk.operator.halt_reason()
-        with ThreadPoolExecutor(services().settings.work_threads) as pool:
-            groups = batched(message.users.items(), READ_TOGETHER, strict=False)
-            due = pool.map(lambda users: _due(desk, dict(users), message.ts_tick, halt), groups)
-            ticked = pool.map(lambda user: _tick_user(desk, user, message.ts_tick), chain.from_iterable(due))
-            failed = left_out = 0
-            for several in batched(ticked, LOGGED_TOGETHER, strict=False):
-                log_unchanged(desk, [result.decision for result in several if result.decision is not None])
-                failed += sum(result.failed for result in several)
-                left_out += sum(result.left_out for result in several)
-        _log_ticked(message, failed=failed, left_out=left_out)
+        _tick_users(context, message)
     except Exception as error:
-        alarm("message_failed", "a message could not be worked on", message_id=record.message_id, reason=str(error))
+        facts = {"message_id": record.message_id, "reason": f"{type(error).__name__}: {error}"}
+        alarm(
+            "message_failed",
+            "a message could not be worked on",
+            **facts,
+            exc_info=not isinstance(error, TransientError),
+        )
         raise
 
 
@@ -76,28 +64,46 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> Any:
     return process_partial_response(event=event, record_handler=tick_users, processor=processor, context=context)
 
 
-def _log_ticked(message: TickMessage, *, failed: int = 0, left_out: int = 0) -> None:
+def _tick_users(context: TradingContext, message: TickMessage) -> None:
+    ts_tick, halt = message.ts_tick, context.operator.halt_reason()
+    reasons: Counter[str] = Counter()
+    with ThreadPoolExecutor(services().settings.work_threads) as pool:
+        groups = batched(message.users.items(), READ_TOGETHER, strict=False)
+        jobs = pool.map(lambda users: _jobs(context, dict(users), ts_tick, halt), groups)
+        decisions = pool.map(lambda job: _tick_user(context, job, ts_tick), chain.from_iterable(jobs))
+        for several in batched(decisions, LOGGED_TOGETHER, strict=False):
+            made = [decision for decision in several if decision is not None]
+            reasons.update(decision.reason_code for decision in made if decision.reason_code is not None)
+            log_noops(context, made)
+    _log_ticked(message, reasons)
+
+
+def _log_ticked(message: TickMessage, skipped: Counter[str]) -> None:
     """Log what the template counts: alarms are made of the share of ticks that fails, and that is left out."""
-    logger.info("users ticked", ts_tick=message.ts_tick, users=len(message.users), failed=failed, left_out=left_out)
+    failed = skipped[TICK_FAILED]
+    logger.info(
+        "users ticked",
+        ts_tick=message.ts_tick,
+        users=len(message.users),
+        failed=failed,
+        left_out=skipped.total() - failed,
+        skipped=skipped,
+    )
 
 
-def _due(desk: Desk, users: Mapping[str, int], ts_tick: int, halt: str | None) -> list[Due]:
+def _jobs(context: TradingContext, users: Mapping[str, int], ts_tick: int, halt: str | None) -> list[TickJob]:
     """Whose account has to be looked at; for whom the tick is quiet has had it then."""
-    quiet, due = turns(desk, users, ts_tick, halt)
-    log_unchanged(desk, quiet)
-    return due
+    quiet, jobs = partition_users(context, users, ts_tick, halt)
+    log_noops(context, quiet)
+    return jobs
 
 
-def _tick_user(desk: Desk, due: Due, ts_tick: int) -> TickResult:
-    user_id = due.strategy.user_id
-    if desk.clock() + LONGEST_TICK_S > desk.until:
-        logger.warning("no time left for this user", user_id=user_id, ts_tick=ts_tick)
-        return TickResult(left_out=True)
+def _tick_user(context: TradingContext, job: TickJob, ts_tick: int) -> Decision | None:
+    user_id = job.strategy.user_id
     try:
-        decision = strategy_tick(desk, due, ts_tick)
+        decision = strategy_tick(context, job, ts_tick)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is this user's alone; the next tick tries again
-        alarm("tick_failed", "a user's tick failed", user_id=user_id, ts_tick=ts_tick, exc_info=error)
-        return TickResult(failed=True)
+        return fail_tick(context, user_id, ts_tick, error)
     if decision is not None:
         logger.info(
             "ticked",
@@ -108,4 +114,4 @@ def _tick_user(desk: Desk, due: Due, ts_tick: int) -> TickResult:
             placed=[order["client_order_id"] for order in decision.placed],
             canceled=decision.canceled,
         )
-    return TickResult(decision, left_out=decision is not None and decision.outcome == "skipped")
+    return decision

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 import boto3
 import pytest
-from botbalance.store.decisions import TICK_SECONDS
-from botbalance.store.orders import Order, OrdersTable
+from botbalance.models.decision import TICK_SECONDS
+from botbalance.models.order import Order
+from botbalance.store.orders import OrdersTable
 
 from tests.e2e.command import finish, run, start, summary_of
 from workbench.audit.order_books import differences
@@ -141,7 +142,7 @@ def test_kills_in_the_middle_of_ticks_lose_no_order_and_double_none(
         now = door.about().now
         assert now >= before + RECOVERED_AFTER_TICKS * TICK_SECONDS
         before = now
-        booked, ours = door.account_books(DEMO_KEY.api_key), list(orders.every(DEMO_USER))
+        booked, ours = door.account_books(DEMO_KEY.api_key), list(orders.iter_all(DEMO_USER))
         on_exchange = [order.client_order_id for order in booked.orders]
         assert len(set(on_exchange)) == len(on_exchange)
         assert set(on_exchange) <= {order.client_order_id for order in ours}

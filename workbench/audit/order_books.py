@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from decimal import Decimal
 
-from botbalance.store.orders import Order, OrderStatus
+from botbalance.models.order import Order, OrderStatus
 
 from workbench.simulated_exchange.control_messages import AccountBooks
 from workbench.simulated_exchange.matching_engine import Order as BookedOrder

@@ -1,31 +1,14 @@
 """Computes logged decisions again with today's engine. A decision carries everything that takes."""
 
 from collections.abc import Iterator
-from decimal import Decimal
 from typing import Any
 
 from botbalance import engine
-from botbalance.engine import Balance, MarketRules, RestingOrder, StrategyConfig, evaluate, review_resting_orders
+from botbalance.engine import evaluate, review_resting_orders
 from botbalance.errors import InvalidRequestError
-from botbalance.store.decisions import Decision
+from botbalance.models.decision import Decision, DecisionInputs
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import to_jsonable_python
-
-
-class Inputs(BaseModel):
-    """What the engine was given, under its parameters' names; money in a decision is strings."""
-
-    model_config = ConfigDict(frozen=True)
-
-    current_balances: dict[str, Balance]
-    target_allocations: dict[str, Decimal]
-    market_prices: dict[str, Decimal]
-    strategy_config: StrategyConfig
-    market_rules: dict[str, MarketRules]
-    active_symbols: list[str]
-    paused_symbols: list[str] = []
-    open_orders: list[RestingOrder]
-    now: int
 
 
 class Replay(BaseModel):
@@ -74,7 +57,7 @@ def replay(decision: Decision) -> Replay:
 
 def _differences(decision: Decision, logged_inputs: dict[str, Any]) -> list[str]:
     try:
-        inputs = Inputs.model_validate(logged_inputs)
+        inputs = DecisionInputs.model_validate(logged_inputs)
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, found['loc']))}: {found['msg']}" for found in error.errors())
         raise InvalidRequestError("decision_inputs", f"inputs are not those of a decision: {wrong}") from None

@@ -7,9 +7,9 @@ from decimal import Decimal
 
 from botbalance import bootstrap
 from botbalance.engine.arithmetic import ZERO, ExactArithmetic
+from botbalance.models.decision import Decision, DecisionInputs
+from botbalance.models.order import Order, OrderStatus
 from botbalance.settings import read_settings
-from botbalance.store.decisions import Decision
-from botbalance.store.orders import Order, OrderStatus
 
 from workbench.audit.replay import replay
 from workbench.aws.resources import CREDENTIALS
@@ -66,8 +66,8 @@ def open_books(environment: dict[str, str]) -> None:
 
 def judge(truth: GroundTruth) -> Findings:
     """Everything that is wrong with one user's orders, fills and decisions."""
-    desk = bootstrap.services().desk
-    ours = list(desk.orders.every(truth.user_id))
+    context = bootstrap.services().context
+    ours = list(context.orders.iter_all(truth.user_id))
     findings = Findings()
     _judge_orders(truth, ours, findings)
     _judge_fills(truth, ours, findings)
@@ -101,7 +101,7 @@ def _judge_orders(truth: GroundTruth, ours: list[Order], findings: Findings) -> 
         ]
         findings.orders_lost += [f"{name}: {fact} is {a} there and {b} here" for fact, a, b in facts if a != b]
     for here in ours:
-        if here.client_order_id not in booked and here.may_trade:
+        if here.client_order_id not in booked and here.is_active:
             findings.orders_lost.append(f"{truth.user_id} {here.client_order_id}: {here.status} here, unknown there")
 
 
@@ -122,11 +122,8 @@ def _judge_fills(truth: GroundTruth, ours: list[Order], findings: Findings) -> N
 def _judge_decision(truth: GroundTruth, decision: Decision, findings: Findings) -> None:
     name = f"{truth.user_id} tick {decision.ts_tick}"
     findings.replays_differing += [f"{name}: {difference}" for difference in replay(decision).differences]
-    inputs = decision.inputs or {}
-    balances = {
-        asset: (Decimal(balance["free"]), Decimal(balance["locked"]))
-        for asset, balance in inputs["current_balances"].items()
-    }
+    inputs = DecisionInputs.model_validate(decision.inputs)
+    balances = {asset: (balance.free, balance.locked) for asset, balance in inputs.current_balances.items()}
     spent: dict[str, Decimal] = {}
     with ExactArithmetic():
         for order in map(Order.model_validate, decision.placed):
@@ -145,15 +142,15 @@ def _judge_decision(truth: GroundTruth, decision: Decision, findings: Findings) 
         true_prices = truth.prices.get(decision.decided_at, {})
         findings.doubtful_trades += [
             f"{name}: traded at {price} for {symbol}, which was at {true_prices.get(symbol)}"
-            for symbol, price in inputs["market_prices"].items()
-            if Decimal(price) != true_prices.get(symbol)
+            for symbol, price in inputs.market_prices.items()
+            if price != true_prices.get(symbol)
         ]
 
 
 def _decisions(user_id: str) -> Iterator[Decision]:
     cursor = None
     while True:
-        page = bootstrap.services().desk.decisions.page(user_id, limit=_PAGE, cursor=cursor)
+        page = bootstrap.services().context.decisions.page(user_id, limit=_PAGE, cursor=cursor)
         yield from page.decisions
         cursor = page.cursor
         if cursor is None:

@@ -9,7 +9,7 @@ from typing import Any
 from botbalance.api.account_schemas import StrategyRequest
 from botbalance.engine import MarketRules
 from botbalance.errors import InvalidRequestError
-from botbalance.store.strategies import Strategy
+from botbalance.models.strategy import Strategy
 from pydantic_core import to_jsonable_python
 
 from workbench.backtest import inputs

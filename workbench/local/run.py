@@ -24,7 +24,7 @@ from botbalance.api.portfolio_schemas import PlanView
 from botbalance.engine import InvalidInputError
 from botbalance.errors import BotBalanceError
 from botbalance.log import logger
-from botbalance.store.orders import OrderStatus
+from botbalance.models.order import OrderStatus
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
@@ -139,7 +139,7 @@ def _view(stack: Stack, start: PortfolioStatus, ticks: int) -> RenderableType:
     except _NOT_TO_BE_TOLD as error:
         title = Text(f"BotBalance · {_ticks_done(ticks)} · {stack.url} · Ctrl-C ends it", style="bold")
         return Group(title, Text(f"Where the portfolio stands cannot be told: {error}", style="yellow"))
-    page = bootstrap.services().desk.decisions.page(DEMO_USER, limit=_LAST_DECISIONS)
+    page = bootstrap.services().context.decisions.page(DEMO_USER, limit=_LAST_DECISIONS)
     return LiveView(
         LiveStatus(
             ticks=ticks,

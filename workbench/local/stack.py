@@ -18,12 +18,13 @@ from typing import Any, Self
 from botbalance import bootstrap
 from botbalance.engine import hold_value, rebalancing_bonus
 from botbalance.errors import InvalidRequestError
+from botbalance.models.exchange_key import ExchangeKey
+from botbalance.models.order import Order, OrderStatus
 from botbalance.settings import read_settings
-from botbalance.store.credentials import ExchangeKey
-from botbalance.store.orders import Order, OrderStatus
+from botbalance.trading.autopilot import switch_autopilot
 from botbalance.trading.orders import list_orders
 from botbalance.trading.plan import Plan, preview
-from botbalance.trading.strategy import change_strategy, switch_autopilot
+from botbalance.trading.strategy import save_strategy
 
 from workbench.audit.order_books import differences
 from workbench.aws.emulator import LOOPBACK
@@ -168,10 +169,12 @@ class Stack:
         return self._runtime.between_invocations(self._standing)
 
     def _standing(self) -> PortfolioStatus:
-        desk = bootstrap.services().desk
-        list_orders(desk, DEMO_USER, limit=1, cursor=None)  # while the autopilot is off, nobody else asks what filled
-        plan = preview(desk, DEMO_USER)
-        orders = list(desk.orders.every(DEMO_USER))
+        context = bootstrap.services().context
+        list_orders(
+            context, DEMO_USER, limit=1, cursor=None
+        )  # while the autopilot is off, nobody else asks what filled
+        plan = preview(context, DEMO_USER)
+        orders = list(context.orders.iter_all(DEMO_USER))
         # An asset that was dropped from the targets is still held from the start, and its fills still count.
         prices = {pair.base: pair.last_price for pair in self.exchange.pairs()}
         prices |= {row.asset: row.price for row in plan.evaluation.rows if row.price is not None}
@@ -179,7 +182,7 @@ class Stack:
             plan=plan,
             orders=orders,
             hold_quote=hold_value(self._start_balances, prices),
-            bonus_quote=rebalancing_bonus((fill for order in orders for fill in order.engine_fills()), prices),
+            bonus_quote=rebalancing_bonus((fill for order in orders for fill in order.as_engine_fills()), prices),
             left={
                 asset: hold_value({asset: balance.free + balance.locked}, prices)
                 for asset, balance in plan.evaluation.unmanaged.items()
@@ -190,7 +193,7 @@ class Stack:
     def book_differences(self) -> list[str]:
         """In what the exchange's books and ours disagree; empty where they agree."""
         booked = self.exchange.account_books(DEMO_KEY.api_key)
-        return differences(booked, bootstrap.services().desk.orders.every(DEMO_USER))
+        return differences(booked, bootstrap.services().context.orders.iter_all(DEMO_USER))
 
     def _start(self) -> Self:
         os.environ |= CREDENTIALS
@@ -210,7 +213,7 @@ class Stack:
         started.callback(services.close)
         bootstrap.use(services)
         started.callback(bootstrap.use, None)
-        if about.orders and next(iter(services.desk.orders.every(DEMO_USER)), None) is None:
+        if about.orders and next(iter(services.context.orders.iter_all(DEMO_USER)), None) is None:
             raise InvalidRequestError(
                 "other_tables",
                 f"the exchange at {exchange_url} holds {about.orders} orders of an earlier run, and these tables none: "
@@ -219,8 +222,8 @@ class Stack:
         self._start_balances = self.exchange.open_account(DEMO_KEY.api_key, DEMO_KEY.secret, about.start_balances)
         services.credentials.save(DEMO_USER, about.strategy.exchange, DEMO_KEY, self.clock())
         if services.strategies.find(DEMO_USER) is None:  # otherwise an earlier run's, as its user has left it
-            change_strategy(services.desk, DEMO_USER, about.strategy.model_dump(), None)
-        switch_autopilot(services.desk, DEMO_USER, enabled=self._options.autopilot)
+            save_strategy(services.context, DEMO_USER, about.strategy.model_dump(), None)
+        switch_autopilot(services.context, DEMO_USER, enabled=self._options.autopilot)
         started.callback(self._gateway.stop)
         self._gateway.start()
         if self._options.sam_environment is not None:  # last: whoever waits for the file finds everything ready

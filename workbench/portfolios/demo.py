@@ -10,7 +10,7 @@ from botbalance.api.account_schemas import StrategyRequest
 from botbalance.api.resolver import read_json
 from botbalance.engine import InvalidInputError, validate_strategy
 from botbalance.errors import BotBalanceError, InvalidRequestError
-from botbalance.store.strategies import Strategy
+from botbalance.models.strategy import Strategy
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 

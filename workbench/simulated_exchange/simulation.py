@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from botbalance.api.account_schemas import StrategyRequest
 from botbalance.errors import InvalidRequestError, NotFoundError
-from botbalance.store.decisions import TICK_SECONDS
+from botbalance.models.decision import TICK_SECONDS
 
 from workbench.backtest.inputs import read_balances
 from workbench.candles.recording import recorded_symbols

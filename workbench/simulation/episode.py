@@ -6,8 +6,8 @@ from typing import Any
 
 from botbalance.engine.arithmetic import ExactArithmetic
 from botbalance.errors import BotBalanceError
-from botbalance.store.decisions import TICK_SECONDS
-from botbalance.store.orders import Order
+from botbalance.models.decision import TICK_SECONDS
+from botbalance.models.order import Order
 
 from workbench.simulated_exchange.matching_engine import Order as BookedOrder
 from workbench.simulation.dynamodb import items_of
@@ -223,7 +223,7 @@ class Episode:
             elif here.reason != _NAMED:
                 self._compare(user, here, booked)
         for client_order_id, here in ours.items():
-            if here.may_trade and here.reason != _NAMED:
+            if here.is_active and here.reason != _NAMED:
                 booked_here = there.get(client_order_id)
                 if booked_here is None or not booked_here.status.is_open:
                     what = f"{client_order_id} on {here.symbol} is {here.status}, and not there"

@@ -14,8 +14,8 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from botbalance.engine.arithmetic import ZERO, ExactArithmetic
-from botbalance.store.decisions import Decision
-from botbalance.store.orders import Order
+from botbalance.models.decision import Decision
+from botbalance.models.order import Order
 
 from workbench.audit.replay import replay
 from workbench.simulated_exchange.binance_api import Reply, Request

@@ -21,7 +21,7 @@ from workbench.simulation.transport import InProcessTransport
 
 if TYPE_CHECKING:
     from botbalance.exchange.ccxt_adapter import CcxtAdapter
-    from botbalance.store.credentials import ExchangeKey
+    from botbalance.models.exchange_key import ExchangeKey
 
     from workbench.faults.exchange import Outcome
     from workbench.simulated_exchange.binance_api import Request

@@ -18,8 +18,8 @@ from sys import modules
 from typing import Any
 
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+from botbalance.models.exchange_key import ExchangeKey
 from botbalance.settings import read_settings
-from botbalance.store.credentials import ExchangeKey
 from botbalance.store.operator import HALT_SETTING
 from botocore.exceptions import ClientError, ReadTimeoutError
 

@@ -5,7 +5,7 @@ from decimal import ROUND_DOWN, Decimal
 from random import Random
 from typing import Any
 
-from botbalance.store.credentials import ExchangeKey
+from botbalance.models.exchange_key import ExchangeKey
 
 QUOTE = "USDT"
 FIRST_PRICES = {

@@ -15,9 +15,10 @@ from uuid import uuid4
 from botbalance import bootstrap
 from botbalance.errors import BotBalanceError
 from botbalance.log import logger
+from botbalance.models.decision import TICK_SECONDS
 from botbalance.settings import read_settings
-from botbalance.store.decisions import TICK_SECONDS
-from botbalance.trading.strategy import change_strategy, switch_autopilot
+from botbalance.trading.autopilot import switch_autopilot
+from botbalance.trading.strategy import save_strategy
 from pydantic import BaseModel
 from tick.dispatch import lambda_handler as dispatch
 from tick.work import TickMessage
@@ -246,8 +247,8 @@ class Soak:
         for user in self._users.values():
             self._books.open_account(user.key.api_key, user.key.secret, user.balances)
             services.credentials.save(user.user_id, "binance", user.key, self._clock())
-            change_strategy(services.desk, user.user_id, user.strategy, None)
-            switch_autopilot(services.desk, user.user_id, enabled=True)
+            save_strategy(services.context, user.user_id, user.strategy, None)
+            switch_autopilot(services.context, user.user_id, enabled=True)
 
     def _script_what_has_not_come_yet(self) -> None:
         """What chance has left out so far comes for certain: once, at the next request that it can strike."""
@@ -292,7 +293,7 @@ class Soak:
                 continue
             self._switched_off += 1
             try:
-                switch_autopilot(services.desk, user_id, enabled=True)
+                switch_autopilot(services.context, user_id, enabled=True)
             except BotBalanceError:  # the faults meet the owner too; the next tick is another try
                 self._switched_off -= 1
 

@@ -17,8 +17,8 @@ from botbalance import bootstrap
 from botbalance.exchange.ccxt_adapter import CcxtAdapter
 from botbalance.exchange.ccxt_import import exchange_class
 from botbalance.log import logger
+from botbalance.models.exchange_key import ExchangeKey
 from botbalance.settings import read_settings
-from botbalance.store.credentials import ExchangeKey
 from botocore import UNSIGNED
 from botocore.config import Config
 from tick.work import lambda_handler

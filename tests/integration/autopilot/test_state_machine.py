@@ -139,7 +139,7 @@ def test_a_scheduled_minute_ticks_everybody_twice(harness: TradingHarness, sched
     for seconds, message in ((0, first), (30, second)):
         harness.now = MINUTE + AHEAD + seconds
         assert harness.work(message) == []
-        assert harness.desk.decisions.get(harness.user, harness.now).outcome == "decided"
+        assert harness.context.decisions.get(harness.user, harness.now).outcome == "decided"
     assert len(harness.booked()) == 3
 
 

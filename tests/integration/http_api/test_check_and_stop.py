@@ -8,6 +8,7 @@ import boto3
 import pytest
 from botbalance import bootstrap
 from botbalance.store.operator import HALT_SETTING
+from botbalance.trading.session import open_session
 
 from tests.integration.http_api.client import (
     AUTOPILOT,
@@ -168,13 +169,13 @@ def test_one_call_switches_the_autopilot_off_and_cancels_what_rests(stack: Stack
     assert len(stopped["orders"]) == 3
     assert stack.books.open_orders(key_of(user)["api_key"]) == []
     assert user.get(STRATEGY).json()["autopilot_enabled"] is False
-    assert user.post(STOP).json() == {"autopilot_enabled": False, "orders": []}
+    assert user.post(STOP).json() == {"autopilot_enabled": False, "orders": [], "not_canceled": []}
     stack.tick()
     assert stack.books.open_orders(key_of(user)["api_key"]) == []
 
 
 def test_whoever_has_nothing_may_stop_it_too(stack: Stack) -> None:
-    assert newcomer(stack).post(STOP).json() == {"autopilot_enabled": False, "orders": []}
+    assert newcomer(stack).post(STOP).json() == {"autopilot_enabled": False, "orders": [], "not_canceled": []}
 
 
 # the operator
@@ -237,7 +238,7 @@ def test_a_key_of_another_account_does_not_replace_one_whose_orders_rest(stack: 
 def test_keys_wait_for_the_run_that_works_on_the_account(stack: Stack, user: Client) -> None:
     del stack
     services = bootstrap.services()
-    with services.desk.lease_of(str(user.token)):
+    with open_session(services.context, str(user.token)):
         problem(user.put(CREDENTIALS, key_of(user)), 409, "account_busy")
         problem(user.delete(CREDENTIALS), 409, "account_busy")
     assert user.put(CREDENTIALS, key_of(user)).ok

@@ -150,6 +150,7 @@ def test_a_decision_is_whole(busy: Client) -> None:
         "strategy_config",
         "market_rules",
         "active_symbols",
+        "paused_symbols",
         "open_orders",
         "now",
     }

@@ -1,6 +1,6 @@
 """What may become of an order, written down without looking at the code that does it."""
 
-from botbalance.store.orders import Order, OrderStatus
+from botbalance.models.order import Order, OrderStatus
 
 S = OrderStatus
 NEXT: dict[OrderStatus, set[OrderStatus]] = {
@@ -45,8 +45,8 @@ class History:
         self._latest[order.client_order_id] = order
         if not 0 <= order.filled_qty <= order.base_qty:
             self.problems.append(f"{name}: {order.filled_qty} of {order.base_qty} filled")
-        if order.booked_qty > order.filled_qty:
-            self.problems.append(f"{name}: {order.booked_qty} booked, {order.filled_qty} filled")
+        if order.fills_qty > order.filled_qty:
+            self.problems.append(f"{name}: {order.fills_qty} booked, {order.filled_qty} filled")
         if len({fill.trade_id for fill in order.fills}) < len(order.fills):
             self.problems.append(f"{name}: a fill is booked twice")
         if before is None:
@@ -68,8 +68,8 @@ class History:
             self.problems.append(f"{name}: {before.filled_qty} filled, then {order.filled_qty}")
         if not set(before.fills) <= set(order.fills):
             self.problems.append(f"{name}: a fill that was booked is gone")
-        if order.lease_number < before.lease_number:
-            self.problems.append(f"{name}: written under lease {order.lease_number} after {before.lease_number}")
+        if order.fencing_token < before.fencing_token:
+            self.problems.append(f"{name}: written under lease {order.fencing_token} after {before.fencing_token}")
         changed = [field for field in NEVER_CHANGING if getattr(order, field) != getattr(before, field)]
         if changed:
             self.problems.append(f"{name}: {', '.join(changed)} changed")

@@ -212,7 +212,7 @@ class LifeOfOrders(RuleBasedStateMachine):
 
     @rule(changes=CHANGES)
     def owner_wants_something_else(self, changes: dict[str, object]) -> None:
-        self.life.change_strategy(changes)
+        self.life.save_strategy(changes)
 
     @invariant()
     def nothing_is_wrong(self) -> None:

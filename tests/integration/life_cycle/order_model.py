@@ -16,16 +16,17 @@ from botbalance.bootstrap import Services
 from botbalance.engine import InvalidInputError
 from botbalance.engine.arithmetic import ZERO, ExactArithmetic
 from botbalance.errors import BotBalanceError
+from botbalance.models.decision import TICK_SECONDS, Decision, tick_of
+from botbalance.models.exchange_key import ExchangeKey
+from botbalance.models.order import Order, OrderStatus
 from botbalance.settings import read_settings
 from botbalance.store.cache import CacheTable
-from botbalance.store.credentials import ExchangeKey
-from botbalance.store.decisions import TICK_SECONDS, Decision
-from botbalance.store.orders import Order, OrderStatus
-from botbalance.trading.desk import tick_of
+from botbalance.trading.autopilot import switch_autopilot
 from botbalance.trading.execute import execute_once
-from botbalance.trading.orders import cancel_every, cancel_one, list_orders
-from botbalance.trading.strategy import change_strategy, switch_autopilot
-from botbalance.trading.tick import strategy_tick, turns
+from botbalance.trading.orders import cancel_by_hand, cancel_one, list_orders
+from botbalance.trading.strategy import save_strategy
+from botbalance.trading.tick import strategy_tick
+from botbalance.trading.tick_batch import partition_users
 
 from tests.integration.life_cycle.history import History
 from tests.integration.life_cycle.worker import Killed, Time, TimeResponse, Worker
@@ -83,7 +84,7 @@ class Run(StrEnum):
 
     TICK = "tick"
     EXECUTE = "execute"
-    CANCEL_EVERY = "cancel_every"
+    CANCEL_EVERY = "cancel_by_hand"
     LIST = "list"
 
 
@@ -135,7 +136,7 @@ class Life:
         self.books.open_account(self.key, f"secret-of-{self.user}", START_BALANCES)
         key = ExchangeKey(self.key, f"secret-of-{self.user}")
         self._auditor.credentials.save(self.user, EXCHANGE, key, self.time())
-        change_strategy(self.worker.desk, self.user, STRATEGY, None)
+        save_strategy(self.worker.context, self.user, STRATEGY, None)
         self.last_tick = tick_of(self.time())
 
     def close(self) -> None:
@@ -169,9 +170,9 @@ class Life:
                 case Run.EXECUTE:
                     return self._execute(worker)
                 case Run.CANCEL_EVERY:
-                    return cancel_every(worker.desk_for(REQUEST_MS), self.user)
+                    return cancel_by_hand(worker.with_deadline(REQUEST_MS), self.user)
                 case Run.LIST:
-                    return list_orders(worker.desk_for(REQUEST_MS), self.user, limit=100, cursor=None)
+                    return list_orders(worker.with_deadline(REQUEST_MS), self.user, limit=100, cursor=None)
         except (*_REFUSED_ANSWERS, Killed) as end:
             return end
 
@@ -179,7 +180,7 @@ class Life:
         """The owner switches the autopilot on for a tick and off for trading by hand, where that can be done now."""
         wanted = {Run.TICK: True, Run.EXECUTE: False}.get(run)
         if wanted is not None and self.strategy_is_on() is not wanted:
-            self.ask(lambda worker: switch_autopilot(worker.desk_for(REQUEST_MS), self.user, enabled=wanted))
+            self.ask(lambda worker: switch_autopilot(worker.with_deadline(REQUEST_MS), self.user, enabled=wanted))
 
     def ask(self, request: Callable[[Worker], object]) -> None:
         """Let the worker do what the owner asks for; it may be refused."""
@@ -194,18 +195,18 @@ class Life:
         self.last_tick = self.time()
         return self.last_tick
 
-    def change_strategy(self, changes: Mapping[str, Any]) -> None:
+    def save_strategy(self, changes: Mapping[str, Any]) -> None:
         """The owner wants something else."""
         parameters = STRATEGY | dict(changes)
         self.ask(
-            lambda worker: change_strategy(
-                worker.desk_for(REQUEST_MS), self.user, parameters, worker.strategies.find(self.user)
+            lambda worker: save_strategy(
+                worker.with_deadline(REQUEST_MS), self.user, parameters, worker.strategies.find(self.user)
             )
         )
 
     def cancel_one(self, client_order_id: str) -> None:
         """The owner cancels an order, whatever state it is in."""
-        self.ask(lambda worker: cancel_one(worker.desk_for(REQUEST_MS), self.user, client_order_id))
+        self.ask(lambda worker: cancel_one(worker.with_deadline(REQUEST_MS), self.user, client_order_id))
 
     def kill(self, run: Run, at: TimeResponse) -> None:
         """A worker dies in the middle of ``run``, and a new one takes its place."""
@@ -268,7 +269,7 @@ class Life:
 
     def orders(self) -> list[Order]:
         """Ours, newest first."""
-        return list(self._auditor.desk.orders.every(self.user))
+        return list(self._auditor.context.orders.iter_all(self.user))
 
     def booked(self) -> list[BookedOrder]:
         """The exchange's, oldest first."""
@@ -286,7 +287,7 @@ class Life:
         booked_ids = [order.client_order_id for order in self.booked()]
         doubled = sorted({name for name in booked_ids if booked_ids.count(name) > 1})
         unknown = sorted(set(booked_ids) - {order.client_order_id for order in orders})
-        for decision in self._auditor.desk.decisions.page(self.user, limit=5).decisions:
+        for decision in self._auditor.context.decisions.page(self.user, limit=5).decisions:
             self._judge(decision)
         assert not doubled, f"accepted twice: {doubled}"
         assert not unknown, f"on the exchange only: {unknown}"
@@ -318,17 +319,17 @@ class Life:
         assert [order for order in orders if not order.fills_complete] == []
 
     def _tick(self, worker: Worker, ts_tick: int) -> Decision | None:
-        desk = worker.desk_for(TICK_MS)
-        due = turns(desk, {self.user: 1}, ts_tick).due
-        if not due:
+        context = worker.with_deadline(TICK_MS)
+        jobs = partition_users(context, {self.user: 1}, ts_tick).jobs
+        if not jobs:
             return None
-        decision = strategy_tick(desk, due[0], ts_tick)
+        decision = strategy_tick(context, jobs[0], ts_tick)
         if decision is not None:
             self._judge(decision)
         return decision
 
     def _execute(self, worker: Worker) -> object:
-        execution = execute_once(worker.desk_for(REQUEST_MS), self.user)
+        execution = execute_once(worker.with_deadline(REQUEST_MS), self.user)
         spent = [
             (action.limit_price, action.base_qty) for action in execution.evaluation.actions if action.side == "buy"
         ]
@@ -371,12 +372,12 @@ class Life:
 
     def _lease(self) -> Mapping[str, Any]:
         answer = self._auditor.dynamodb.get_item(
-            TableName=self._settings.leases_table, Key={"user_id": {"S": self.user}}, ConsistentRead=True
+            TableName=self._settings.accounts_table, Key={"user_id": {"S": self.user}}, ConsistentRead=True
         )
         return answer.get("Item", {})
 
     def _lease_number(self) -> int:
-        return int(self._lease().get("lease_number", {"N": "0"})["N"])
+        return int(self._lease().get("fencing_token", {"N": "0"})["N"])
 
     def _limits_in_cache(self) -> dict[str, int]:
         keys = [f"limit#{EXCHANGE}", f"limit#{EXCHANGE}#", f"limit#{EXCHANGE}#{self.user}"]

@@ -58,5 +58,5 @@ def test_a_strategy_is_changed_within_the_limits_that_other_processes_were_told_
     life.injector.script(FaultKind.BANNED, Where.OPEN_ORDERS)
     tick(life)
     life.next_tick()  # the other worker's turn
-    life.change_strategy({"target_allocations": {"BNB": Decimal(50), "USDT": Decimal(50)}})
+    life.save_strategy({"target_allocations": {"BNB": Decimal(50), "USDT": Decimal(50)}})
     assert life.exchange.violations() == []

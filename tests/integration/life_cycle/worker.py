@@ -8,9 +8,9 @@ from typing import Any
 
 from botbalance.bootstrap import Services
 from botbalance.exchange.ccxt_adapter import CcxtAdapter
+from botbalance.models.exchange_key import ExchangeKey
+from botbalance.models.order import Order
 from botbalance.settings import Settings
-from botbalance.store.credentials import ExchangeKey
-from botbalance.store.orders import Order
 from botocore.model import OperationModel
 
 from workbench.faults.aws import AwsFaults

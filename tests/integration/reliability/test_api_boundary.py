@@ -8,7 +8,7 @@ from typing import Any
 import boto3
 import pytest
 from botbalance import bootstrap
-from botbalance.store.strategies import Strategy
+from botbalance.models.strategy import Strategy
 
 from tests.integration.http_api.client import GOOD_STRATEGY
 from tests.integration.trading.harness import TEN_THOUSAND_USDT, TradingHarness
@@ -87,6 +87,7 @@ def test_a_user_that_a_request_names_counts_for_nothing_beside_the_tokens(served
         assert harness.key not in answer["body"]
         nothing: dict[str, Any] = {
             "orders": [],
+            "not_canceled": [],
             "decisions": [],
             "credentials": [],
             "cursor": None,
@@ -97,7 +98,7 @@ def test_a_user_that_a_request_names_counts_for_nothing_beside_the_tokens(served
                 assert len(answer["body"].splitlines()) == 1, answer
             else:
                 assert json.loads(answer["body"]).items() <= nothing.items(), (route, answer)
-    strategy: Strategy = harness.desk.strategies.get(harness.user)
+    strategy: Strategy = harness.context.strategies.get(harness.user)
     assert strategy.autopilot_enabled
     assert strategy.target_allocations.keys() == {"BTC", "ETH", "XRP", "USDT"}
     assert len(harness.books.open_orders(harness.key)) == 3
@@ -128,7 +129,7 @@ def test_no_key_and_no_signature_is_in_any_log_line_or_table_whatever_goes_wrong
         for order in harness.books.open_orders(harness.key):
             harness.books.cancel(harness.key, order.symbol, order_id=order.order_id)
         harness.injector.active = False
-        if not harness.desk.strategies.get(harness.user).autopilot_enabled:
+        if not harness.context.strategies.get(harness.user).autopilot_enabled:
             harness.now += 90
             harness.set_strategy()
         harness.injector.active = True

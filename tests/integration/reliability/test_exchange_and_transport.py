@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from botbalance.store.orders import OrderStatus
+from botbalance.models.order import OrderStatus
 from botbalance.trading.plan import preview
 
 from tests.integration.trading.harness import TradingHarness
@@ -52,7 +52,7 @@ def test_a_banned_host_is_silent_for_everybody_in_every_process_until_the_ban_ha
         harness.now += seconds
         assert harness.work(harness.message(harness.user, neighbour)) == []
         for user in (harness.user, neighbour):
-            assert "this host" in (harness.desk.decisions.get(user, harness.now).reason or "")
+            assert "this host" in (harness.context.decisions.get(user, harness.now).reason or "")
     assert len(harness.requests) == asked
 
     harness.services = harness.another_process()
@@ -88,7 +88,7 @@ def test_an_order_that_meets_a_limit_is_looked_up_only_when_requests_are_allowed
     asked = len(harness.signed())
     harness.tick()
     assert len(harness.signed()) == asked
-    for _ in range(4):
+    for _ in range(5):
         harness.tick()
     assert sorted(order.symbol for order in harness.booked()) == [BTC, "ETHUSDT", "XRPUSDT"]
     assert harness.exchange.violations() == []
@@ -115,7 +115,7 @@ def test_a_read_that_meets_server_trouble_is_repeated_twice_and_then_the_tick_le
     assert "did not answer as expected" in (decision.reason or "")
     assert len(harness.requests_to("/account")) == 3
     assert harness.slept == REPEATED_AFTER_S
-    assert harness.desk.strategies.get(harness.user).autopilot_enabled
+    assert harness.context.strategies.get(harness.user).autopilot_enabled
 
     harness.injector.script(kind, Where.BALANCES, variant=variant, times=2)
     assert len(harness.tick().placed) == 3
@@ -156,7 +156,7 @@ def test_an_order_that_meets_server_trouble_is_unknown_and_never_repeated(
         assert harness.order_on(BTC).status is OrderStatus.PENDING
         assert len(harness.asked("POST", BTC)) == 1
     harness.injector.active = False
-    for _ in range(3):
+    for _ in range(4):
         harness.tick()
     assert [order.symbol for order in harness.booked()].count(BTC) == 1
     assert len(harness.asked("POST", BTC)) == 2
@@ -192,7 +192,7 @@ def nothing_yet(harness: TradingHarness) -> None:
 
 def has_worked(harness: TradingHarness) -> None:
     """In showing what would be done."""
-    preview(harness.desk, harness.user)
+    preview(harness.context, harness.user)
 
 
 def has_orders(harness: TradingHarness) -> None:
@@ -238,21 +238,21 @@ def test_a_key_that_is_refused_switches_its_owners_autopilot_off_with_the_reason
     assert harness.work(harness.message(harness.user, neighbour)) == []
 
     assert harness.injector.unplayed() == []
-    strategy = harness.desk.strategies.get(harness.user)
+    strategy = harness.context.strategies.get(harness.user)
     assert not strategy.autopilot_enabled
     assert (strategy.disabled_reason or "").startswith(f"the exchange refuses the API key: {example}")
-    assert "switched off" in (harness.desk.decisions.get(harness.user, harness.now).reason or "")
+    assert "switched off" in (harness.context.decisions.get(harness.user, harness.now).reason or "")
     assert alarms() == [("autopilot_switched_off", harness.user)]
     assert len(harness.booked()) == placed
     assert harness.exchange.violations() == []
-    assert harness.desk.strategies.get(neighbour).autopilot_enabled
+    assert harness.context.strategies.get(neighbour).autopilot_enabled
     assert len(harness.booked(neighbour)) == 3
 
     asked = len(harness.signed())
     harness.now += 30
     assert harness.work(harness.message(harness.user, neighbour)) == []
     assert len(harness.signed()) == asked
-    assert harness.desk.decisions.get(neighbour, harness.now).outcome == "decided"
+    assert harness.context.decisions.get(neighbour, harness.now).outcome == "decided"
 
 
 def test_an_autopilot_that_cannot_be_switched_off_yet_is_switched_off_by_the_next_tick(harness: TradingHarness) -> None:
@@ -260,9 +260,9 @@ def test_an_autopilot_that_cannot_be_switched_off_yet_is_switched_off_by_the_nex
     harness.injector.script(K.REVOKED, Where.OPEN_ORDERS, times=2)
     harness.injector.script(K.THROTTLED, Where.DATABASE_WRITE, about=strategies, attempts=3)
     assert "not switched off yet" in (harness.tick().reason or "")
-    assert harness.desk.strategies.get(harness.user).autopilot_enabled
+    assert harness.context.strategies.get(harness.user).autopilot_enabled
     assert (harness.tick().reason or "").startswith("autopilot switched off")
-    assert not harness.desk.strategies.get(harness.user).autopilot_enabled
+    assert not harness.context.strategies.get(harness.user).autopilot_enabled
     assert harness.booked() == []
 
 
@@ -283,7 +283,7 @@ def test_a_key_that_cannot_be_decrypted_leaves_out_its_owners_tick_which_is_trie
     harness.now += 30
     assert harness.work(harness.message(harness.user, neighbour)) == []
 
-    decision = harness.desk.decisions.get(harness.user, harness.now)
+    decision = harness.context.decisions.get(harness.user, harness.now)
     assert decision.outcome == "skipped"
     assert f"the key service did not do what it was asked to ({variant})" in (decision.reason or "")
     assert harness.signed() == []

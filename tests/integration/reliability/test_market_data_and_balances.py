@@ -9,9 +9,9 @@ from uuid import uuid4
 import pytest
 from botbalance.engine import SkipReason
 from botbalance.errors import TransientError
-from botbalance.store.decisions import Decision
-from botbalance.store.orders import OrderStatus
-from botbalance.trading.doubts import VANISHED_BELIEVED_S
+from botbalance.models.decision import Decision
+from botbalance.models.order import OrderStatus
+from botbalance.trading.anomaly_guard import VANISHED_BELIEVED_S
 from botbalance.trading.execute import execute_once
 from botbalance.trading.plan import preview
 
@@ -122,11 +122,11 @@ def test_a_trade_by_hand_is_refused_on_a_price_that_jumped(balanced: TradingHarn
     harness.set_strategy(autopilot=False)
     harness.market.set_price(BTC, D(48_000))
     with pytest.raises(TransientError) as refused:
-        execute_once(harness.desk, harness.user)
+        execute_once(harness.context, harness.user)
     assert refused.value.code == "doubtful_picture"
     assert orders_touched(harness) == 0
     harness.now += 30
-    assert execute_once(harness.desk, harness.user).orders
+    assert execute_once(harness.context, harness.user).orders
 
 
 # markets
@@ -155,7 +155,7 @@ def test_a_market_that_is_gone_leaves_out_the_decision_which_says_so(forgetful: 
     assert (decision.outcome, decision.evaluation) == ("skipped", None)
     assert "XRPUSDT" in (decision.reason or "") or "Invalid symbol" in (decision.reason or "")
     assert (harness.booked(), harness.orders()) == ([], [])
-    assert harness.desk.strategies.get(harness.user).autopilot_enabled
+    assert harness.context.strategies.get(harness.user).autopilot_enabled
 
 
 def test_rules_that_change_during_a_tick_refuse_the_order_which_is_planned_anew_by_the_new_ones(
@@ -174,7 +174,7 @@ def test_rules_that_change_during_a_tick_refuse_the_order_which_is_planned_anew_
     assert (refused.status, refused.limit_price % 50 != 0) == (OrderStatus.REJECTED, True)
     assert "PRICE_FILTER" in (refused.reason or "")
     assert D((decision.inputs or {})["market_rules"][BTC]["tick_size"]) == old.tick_size
-    assert {order.symbol for order in harness.desk.orders.watched(harness.user)} == {"ETHUSDT", "XRPUSDT"}
+    assert {order.symbol for order in harness.context.orders.unreconciled(harness.user)} == {"ETHUSDT", "XRPUSDT"}
 
     (anew,) = harness.tick(seconds=60).placed
     assert (anew["symbol"], anew["status"], D(anew["limit_price"])) == (BTC, OrderStatus.OPEN, D(39_800))
@@ -249,6 +249,7 @@ def test_what_rests_in_orders_counts_as_held_and_is_not_spent_again(harness: Tra
     resting = harness.books.balances(harness.key)["USDT"]
     assert resting.free < 10 < 9_990 < resting.locked
     canceled = harness.books.cancel(harness.key, BTC, client_order_id=harness.order_on(BTC).client_order_id)
+    assert harness.tick().placed == [], "its pair has just changed"
     decision = harness.tick()
     assert nav(decision) == 10_000
     (placed,) = decision.placed
@@ -262,7 +263,7 @@ def test_assets_that_are_unknown_or_lent_are_reported_and_neither_counted_nor_tr
     strangers = {"LDBTC": D(1), "LDUSDT": D(5_000), "MYSTERY": D(7)}
     harness.open_account(harness.user, {"USDT": D(10_000), **strangers})
     harness.set_strategy()
-    plan = preview(harness.desk, harness.user)
+    plan = preview(harness.context, harness.user)
     assert plan.evaluation.nav == 10_000
     assert plan.evaluation.unmanaged.keys() == strangers.keys()
     harness.tick()

@@ -5,7 +5,7 @@ from decimal import Decimal, localcontext
 from uuid import uuid4
 
 import pytest
-from botbalance.store.orders import OrderStatus
+from botbalance.models.order import OrderStatus
 
 from tests.integration.trading.harness import TradingHarness, new_harness
 from workbench.simulated_exchange.market import FrozenPrices, Market, MarketSpec

@@ -20,7 +20,7 @@ import pytest
 from botbalance import bootstrap
 from botbalance.errors import BotBalanceError
 from botbalance.log import logger
-from botbalance.store.credentials import ExchangeKey
+from botbalance.models.exchange_key import ExchangeKey
 
 from tests.integration.http_api.samples import operations
 from tests.integration.reliability.test_api_boundary import event_of
@@ -117,7 +117,7 @@ class Run:
     def tick(self) -> None:
         self.harness.now += 90
         self.harness.injector.active = False
-        if not self.harness.desk.strategies.get(self.harness.user).autopilot_enabled:
+        if not self.harness.context.strategies.get(self.harness.user).autopilot_enabled:
             self.harness.set_strategy()
         self.harness.injector.active = True
         self.harness.work(self.harness.message(self.harness.user))
@@ -151,7 +151,7 @@ def test_the_key_and_its_secret_are_found_nowhere_but_as_ciphertext(
     key = ExchangeKey(key.api_key.replace(" ", "_"), key.secret, key.password)
     harness.books.open_account(key.api_key, key.secret, TEN_THOUSAND_USDT)
     harness.services.credentials.save(harness.user, "binance", key, harness.now)
-    assert harness.services.credentials.reveal(harness.user, "binance") == key
+    assert harness.services.credentials.decrypt(harness.user, "binance") == key
     run = Run(harness, key)
     run.ask_everything()
     run.tick()
@@ -171,7 +171,7 @@ def test_the_key_and_its_secret_are_found_nowhere_but_as_ciphertext(
     stored = every_item(harness.services.settings)
     logged = [log.getvalue(), *capfd.readouterr(), caplog.text, *(str(record.__dict__) for record in caplog.records)]
     decisions = [
-        decision.model_dump_json() for decision in harness.desk.decisions.page(harness.user, limit=200).decisions
+        decision.model_dump_json() for decision in harness.context.decisions.page(harness.user, limit=200).decisions
     ]
     assert len(decisions) > 5
     assert any("exchange_key_refused" in text or "refuses the API key" in text for text in run.said)

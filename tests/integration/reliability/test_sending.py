@@ -8,11 +8,12 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from botbalance.store.leases import LEASE_S
-from botbalance.store.orders import OrderStatus
+from botbalance.models.order import OrderStatus
+from botbalance.store.accounts import LEASE_S
+from botbalance.trading.order_updates import CHECK_ENDED_S
 from botbalance.trading.orders import cancel_one, list_orders
 from botbalance.trading.plan import preview
-from botbalance.trading.reconcile import UNKNOWN_FOR_LONG_S, WATCH_ENDED_S
+from botbalance.trading.reconcile import UNKNOWN_FOR_LONG_S
 
 from tests.integration.reliability.worker_crash import death_at
 from tests.integration.trading.harness import TEN_THOUSAND_USDT, TradingHarness, new_harness
@@ -153,9 +154,10 @@ def test_who_dies_between_intent_and_request_leaves_an_order_that_is_given_up_in
         assert BTC not in {placed["symbol"] for placed in decision.placed}
     decision = harness.tick()
 
-    given_up = harness.desk.orders.get(harness.user, intent.client_order_id)
+    given_up = harness.context.orders.get(harness.user, intent.client_order_id)
     assert (given_up.status, given_up.reason) == (OrderStatus.CANCELED, "never_placed")
-    (anew,) = decision.placed
+    assert decision.placed == []
+    (anew,) = harness.tick().placed
     assert anew["symbol"] == BTC
     assert anew["client_order_id"] != intent.client_order_id
     assert len(harness.asked("POST", BTC)) == 1
@@ -201,7 +203,7 @@ def test_wherever_a_worker_dies_each_pair_has_one_order_in_the_end_and_the_books
     """The first order is written before and after it is sent, then the second; at last the log, and the lease."""
     with death_at(harness, boundary, nth):
         harness.tick()
-    for seconds in (LEASE_S, 30, 30):
+    for seconds in (LEASE_S, 30, 30, 30):
         assert harness.tick(seconds).outcome == "decided"
     assert sorted(order.symbol for order in harness.booked()) == [BTC, "ETHUSDT", "XRPUSDT"]
     assert len(harness.asked("POST")) == 3
@@ -228,7 +230,7 @@ def test_an_order_that_fills_at_once_is_not_sent_again_when_its_message_comes_ag
 def test_a_fill_that_overtakes_the_cancel_is_booked(harness: TradingHarness, variant: str, status: OrderStatus) -> None:
     harness.tick()
     harness.injector.script(K.LATE_FILL, Where.CANCEL_ORDER, variant=variant)
-    ended = cancel_one(harness.desk, harness.user, harness.order_on(BTC).client_order_id)
+    ended = cancel_one(harness.context, harness.user, harness.order_on(BTC).client_order_id)
     assert ended.status is status
     assert ended.filled_qty == booked_on(harness, BTC).executed_qty > 0
     assert harness.differences() == []
@@ -249,14 +251,14 @@ def fill_after_all(harness: TradingHarness, order: BookedOrder) -> None:
 
 def test_a_fill_that_is_told_of_after_the_cancel_is_booked_once(harness: TradingHarness) -> None:
     harness.tick()
-    canceled = cancel_one(harness.desk, harness.user, harness.order_on(BTC).client_order_id)
+    canceled = cancel_one(harness.context, harness.user, harness.order_on(BTC).client_order_id)
     assert (canceled.status, canceled.filled_qty) == (OrderStatus.CANCELED, Decimal(0))
     first, *_ = harness.booked()
     harness.tick()
     fill_after_all(harness, first)
-    harness.tick(WATCH_ENDED_S - 30)
+    harness.tick(CHECK_ENDED_S - 30)
     harness.tick()
-    found = harness.desk.orders.get(harness.user, canceled.client_order_id)
+    found = harness.context.orders.get(harness.user, canceled.client_order_id)
     assert (found.status, len(found.fills)) == (OrderStatus.CANCELED, 1)
     assert found.filled_qty > 0
     assert harness.differences() == []
@@ -266,11 +268,11 @@ def test_a_trade_that_is_listed_late_is_booked_when_it_is_listed(harness: Tradin
     harness.tick()
     harness.injector.script(K.LATE_FILL, Where.CANCEL_ORDER, variant="half")
     harness.injector.script(K.LATE_REPORT, Where.TRADES)
-    canceled = cancel_one(harness.desk, harness.user, harness.order_on(BTC).client_order_id)
+    canceled = cancel_one(harness.context, harness.user, harness.order_on(BTC).client_order_id)
     assert canceled.filled_qty > 0
     assert canceled.fills == ()
     harness.tick()
-    assert harness.desk.orders.get(harness.user, canceled.client_order_id).fills_complete
+    assert harness.context.orders.get(harness.user, canceled.client_order_id).fills_complete
     assert harness.differences() == []
 
 
@@ -281,7 +283,7 @@ def test_a_filled_quantity_that_goes_down_is_not_believed_and_raises_an_alarm(
     harness.set_strategy(autopilot=False)
 
     def look() -> None:
-        list_orders(harness.desk, harness.user, limit=1, cursor=None)
+        list_orders(harness.context, harness.user, limit=1, cursor=None)
 
     for _ in range(2):
         harness.books.fill_now(harness.key, booked_on(harness, BTC).order_id, whole=False)
@@ -314,7 +316,7 @@ def test_more_filled_than_was_ordered_is_not_booked_and_raises_an_alarm(
 
     fill_meanwhile(harness)
     harness.tick()
-    assert harness.desk.orders.get(harness.user, harness.orders()[-1].client_order_id).status is OrderStatus.FILLED
+    assert harness.context.orders.get(harness.user, harness.orders()[-1].client_order_id).status is OrderStatus.FILLED
     assert harness.differences() == []
 
 
@@ -323,12 +325,12 @@ def test_a_cancel_of_which_the_exchange_knows_nothing_is_not_taken_for_cancelled
     order = harness.order_on(BTC)
     fill_meanwhile(harness)  # so that there is nothing to cancel
     harness.injector.script(K.NOT_YET_SHOWN, Where.FIND_ORDER, about=BTC)
-    asked = cancel_one(harness.desk, harness.user, order.client_order_id)
+    asked = cancel_one(harness.context, harness.user, order.client_order_id)
     assert harness.injector.unplayed() == []
     assert (len(harness.asked("DELETE", BTC)), len(harness.asked("GET", BTC))) == (1, 1)
     assert (asked.status, asked.reason) == (OrderStatus.OPEN, None)
     harness.tick()
-    assert harness.desk.orders.get(harness.user, order.client_order_id).status is OrderStatus.FILLED
+    assert harness.context.orders.get(harness.user, order.client_order_id).status is OrderStatus.FILLED
     assert harness.differences() == []
 
 
@@ -345,13 +347,13 @@ def test_a_post_only_order_that_would_take_is_final_no_failure_and_priced_anew_b
     (anew,) = harness.tick().placed
     assert (anew["symbol"], anew["status"]) == (BTC, OrderStatus.OPEN)
     assert Decimal(anew["limit_price"]) < refused.limit_price
-    assert harness.desk.strategies.get(harness.user).autopilot_enabled
+    assert harness.context.strategies.get(harness.user).autopilot_enabled
     assert harness.differences() == []
 
 
 def raise_the_least_notional(harness: TradingHarness) -> None:
     """After the market's rules were read."""
-    preview(harness.desk, harness.user)
+    preview(harness.context, harness.user)
     harness.market.specs[BTC] = replace(harness.market.specs[BTC], min_notional=Decimal(100_000))
 
 
@@ -382,5 +384,5 @@ def test_a_definite_refusal_is_final_recorded_with_its_reason_and_met_once_a_tic
         assert len(harness.asked("POST", BTC)) == ticks
     assert harness.asked("GET") == []
     assert harness.slept == []
-    assert {order.symbol for order in harness.desk.orders.watched(harness.user)} == {"ETHUSDT", "XRPUSDT"}
+    assert {order.symbol for order in harness.context.orders.unreconciled(harness.user)} == {"ETHUSDT", "XRPUSDT"}
     assert harness.differences() == []

@@ -7,14 +7,15 @@ python -m tests.integration.soak.mutants resend --users 20 --ticks 300 --seed 99
 from collections.abc import Callable
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from botbalance.engine import Side
 from botbalance.exchange.adapter import Placement, Unknown
 from botbalance.exchange.ccxt_adapter import CcxtAdapter
-from botbalance.store.leases import Lease
-from botbalance.store.orders import Order, OrdersTable
+from botbalance.models.order import Order
+from botbalance.store.accounts import Lease
+from botbalance.store.orders import OrdersTable
 
 from workbench.soak.run import Options, Soak, faults_named
 
@@ -29,7 +30,7 @@ class Sabotage(StrEnum):
 def write_no_intents() -> None:
     """Send orders without writing that they are about to be sent."""
 
-    def create(self: OrdersTable, order: Order, lease: Lease) -> bool:
+    def create(self: OrdersTable, order: Order, lease: Lease, decided_by: Any) -> bool:
         return True
 
     OrdersTable.create = create  # type: ignore[method-assign]

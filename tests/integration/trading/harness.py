@@ -1,7 +1,7 @@
 """One user's harness: an exchange and a cloud that can be made to fail, and the real services between them."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -12,16 +12,20 @@ from typing import Any
 import boto3
 from botbalance import bootstrap
 from botbalance.bootstrap import Services
+from botbalance.engine import Action
 from botbalance.exchange.ccxt_adapter import CcxtAdapter
 from botbalance.exchange.client_order_ids import canonical_client_order_id
+from botbalance.models.decision import Decision
+from botbalance.models.exchange_key import ExchangeKey
+from botbalance.models.order import Order, OrderStatus
+from botbalance.models.strategy import Strategy
 from botbalance.settings import read_settings
-from botbalance.store.credentials import ExchangeKey
-from botbalance.store.decisions import Decision
-from botbalance.store.leases import Lease
-from botbalance.store.orders import Order, OrderStatus
-from botbalance.store.strategies import Strategy
-from botbalance.trading.desk import Desk
-from botbalance.trading.tick import Due, strategy_tick, turns
+from botbalance.trading.context import TradingContext
+from botbalance.trading.placement import place_actions
+from botbalance.trading.plan import Plan
+from botbalance.trading.session import AccountSession, open_session
+from botbalance.trading.tick import strategy_tick
+from botbalance.trading.tick_batch import TickJob, partition_users
 from tick import work
 
 from workbench.audit.order_books import differences
@@ -131,8 +135,8 @@ class TradingHarness:
         ]
 
     @property
-    def desk(self) -> Desk:
-        return self.services.desk
+    def context(self) -> TradingContext:
+        return self.services.context
 
     @property
     def key(self) -> str:
@@ -156,21 +160,21 @@ class TradingHarness:
             "min_delta_quote": Decimal(50),
         }
         owner = user or self.user
-        stored = self.desk.strategies.find(owner)
+        stored = self.context.strategies.find(owner)
         kept = {"user_id": owner, "version": stored.version if stored else 0, "autopilot_enabled": autopilot}
-        return self.desk.strategies.save(Strategy.model_validate(parameters | more | kept))
+        return self.context.strategies.save(Strategy.model_validate(parameters | more | kept))
 
     def tick(self, seconds: int = 30) -> Decision:
         """Go on by ``seconds`` and tick the user there; the tick must be decided or skipped with a reason."""
         self.now += seconds
-        decision = strategy_tick(self.desk, self.due(), self.now)
+        decision = strategy_tick(self.context, self.job(), self.now)
         assert decision is not None
         return decision
 
-    def due(self) -> Due:
+    def job(self) -> TickJob:
         """The user as a message's worker reads them; the autopilot must be on."""
-        (due,) = turns(self.desk, self.versions(self.user), self.now).due
-        return due
+        (job,) = partition_users(self.context, self.versions(self.user), self.now).jobs
+        return job
 
     def message(self, *users: str) -> str:
         """What dispatch sends to have ``users`` ticked now."""
@@ -196,13 +200,34 @@ class TradingHarness:
             bootstrap.use(None)
         return [int(failure["itemIdentifier"]) for failure in answer["batchItemFailures"]]
 
-    def lease(self, user: str | None = None) -> AbstractContextManager[Lease]:
-        """The user's lease, for a test that writes by itself."""
-        return self.desk.lease_of(user or self.user)
+    def session(self, user: str | None = None) -> AbstractContextManager[AccountSession]:
+        """A run on the user's account, for a test that writes by itself."""
+        return open_session(self.context, user or self.user)
+
+    def place(self, plan: Plan, actions: Sequence[Action] | None = None) -> list[Order]:
+        """Place what ``plan`` shows, or only some of it, as a tick of now does."""
+        with self.session() as session:
+            return place_actions(
+                session,
+                plan.strategy,
+                plan.evaluation.actions if actions is None else actions,
+                plan.snapshot.rules,
+                ts_tick=self.now,
+                source="autopilot",
+                prices_expire_at=self.now,
+            ).orders
+
+    def create(self, intent: Order, **changes: Any) -> Order:
+        """Write ``intent``, and then, if told, what it has become."""
+        strategy = self.context.strategies.get(intent.user_id)
+        with self.session(intent.user_id) as session:
+            assert session.create_order(intent, strategy)
+            written = self.context.orders.get(intent.user_id, intent.client_order_id)
+            return session.update_order(written, written.model_copy(update=changes)) if changes else written
 
     def orders(self, user: str | None = None) -> list[Order]:
         """Ours, newest first."""
-        return list(self.desk.orders.every(user or self.user))
+        return list(self.context.orders.iter_all(user or self.user))
 
     def order_on(self, symbol: str) -> Order:
         """The one that there is on ``symbol``."""

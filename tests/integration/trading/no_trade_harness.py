@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from decimal import Decimal
 
-from botbalance.store.decisions import Decision
+from botbalance.models.decision import Decision
 
 from tests.integration.trading.harness import TradingHarness
 from workbench.simulated_exchange.market import MINUTE_MS, Candle
@@ -53,8 +53,8 @@ class NoTradeHarness:
         """Go on, and let the deployed worker tick the user; returns what was logged."""
         self.go_on(seconds, **prices)
         assert self.harness.work(self.harness.message(self.harness.user)) == []
-        return self.harness.desk.decisions.get(self.harness.user, self.harness.now)
+        return self.harness.context.decisions.get(self.harness.user, self.harness.now)
 
-    def lease_number(self) -> int:
-        with self.harness.lease() as lease:
-            return lease.number
+    def fencing_token(self) -> int:
+        with self.harness.session() as session:
+            return session.lease.fencing_token

@@ -7,8 +7,8 @@ from itertools import batched, count
 
 import pytest
 from botbalance.log import logger
-from botbalance.store.credentials import ExchangeKey
-from botbalance.store.strategies import Strategy
+from botbalance.models.exchange_key import ExchangeKey
+from botbalance.models.strategy import Strategy
 
 from tests.integration.trading.harness import Process, new_harness
 from tests.integration.trading.no_trade_harness import MinuteByMinute, NoTradeHarness

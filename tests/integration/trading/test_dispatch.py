@@ -16,7 +16,7 @@ from botbalance.errors import InvalidRequestError, TransientError
 from botbalance.settings import read_settings
 from botbalance.store.operator import HALT_SETTING
 from botbalance.store.strategies import shard_of
-from botbalance.trading.strategy import switch_autopilot
+from botbalance.trading.autopilot import switch_autopilot
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 from tick import dispatch
@@ -334,14 +334,14 @@ def test_while_trading_is_halted_whose_orders_rest_are_due_whatever_their_autopi
     harness.open_account(quiet, TEN_THOUSAND_USDT)
     harness.set_strategy(user=quiet)
     harness.tick()
-    assert any(order.may_trade for order in harness.orders())
-    switch_autopilot(harness.desk, harness.user, enabled=autopilot)
-    desk, dynamodb, table = harness.desk, harness.services.dynamodb, harness.services.settings.operator_table
+    assert any(order.is_active for order in harness.orders())
+    switch_autopilot(harness.context, harness.user, enabled=autopilot)
+    context, dynamodb, table = harness.context, harness.services.dynamodb, harness.services.settings.operator_table
     halt: Any = {"setting": {"S": HALT_SETTING}, "reason": {"S": "a test"}}
     bootstrap.use(harness.services)
     dynamodb.put_item(TableName=table, Item=halt)
     try:
-        assert desk.operator.halt_reason() == "a test"
+        assert context.operator.halt_reason() == "a test"
         dispatched()
         halted = everybody(chunks(harness.services))
     finally:

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 from botbalance.engine import InvalidStrategyError, WarningCode
-from botbalance.trading.check import Verdict, check_account
 from botbalance.trading.plan import preview
-from botbalance.trading.strategy import SavedStrategy, change_strategy
+from botbalance.trading.preflight import CheckStatus, check_account
+from botbalance.trading.strategy import SavedStrategy, save_strategy
 
 from tests.integration.trading.harness import TEN_THOUSAND_USDT, TradingHarness
 
@@ -23,7 +23,7 @@ HALF: dict[str, Any] = {
 
 
 def saved(harness: TradingHarness, **more: Any) -> SavedStrategy:
-    return change_strategy(harness.desk, harness.user, HALF | more, harness.desk.strategies.find(harness.user))
+    return save_strategy(harness.context, harness.user, HALF | more, harness.context.strategies.find(harness.user))
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def owner(newcomer: TradingHarness) -> TradingHarness:
 
 
 def test_a_strategy_that_fits_is_saved_without_a_word(owner: TradingHarness) -> None:
-    assert (saved(owner).warnings, saved(owner).not_checked) == ((), None)
+    assert (saved(owner).warnings, saved(owner).check_error) == ((), None)
 
 
 def test_a_market_that_is_halted_is_said_and_no_reason_to_refuse(owner: TradingHarness) -> None:
@@ -52,13 +52,13 @@ def test_a_portfolio_that_triples_is_told_when_it_is_saved_in_every_plan_and_by_
 
     newcomer.market.set_price("XRPUSDT", Decimal(5))
     newcomer.now += 60  # past the cached price
-    plan = preview(newcomer.desk, newcomer.user)
+    plan = preview(newcomer.context, newcomer.user)
     assert plan.evaluation.nav == 30_000
     assert (plan.evaluation.band_quote, plan.evaluation.band_pct) == (Decimal(120), Decimal("0.4"))
     [now] = plan.evaluation.warnings
     assert (now.code, now.min_delta_pct) == (WarningCode.OSCILLATION, Decimal(1))
-    [sizes] = [item for item in check_account(newcomer.desk, newcomer.user) if item.name == "sizes"]
-    assert sizes.verdict is Verdict.WARN
+    [sizes] = [item for item in check_account(newcomer.context, newcomer.user) if item.name == "sizes"]
+    assert sizes.verdict is CheckStatus.WARN
     assert now.message in sizes.found
     assert "min_delta_pct" in str(sizes.remedy)
     assert saved(newcomer, min_delta_quote=Decimal(120), min_delta_pct=now.min_delta_pct).warnings == ()
@@ -74,13 +74,13 @@ def test_an_exchange_that_does_not_answer_keeps_nobody_from_changing_the_mind(ow
     saved(owner)
     owner.books.revoke_key(owner.key)
     changed = saved(owner, order_size_pct=Decimal(2))
-    assert "refuses the API key" in str(changed.not_checked)
-    assert owner.desk.strategies.get(owner.user).order_size_pct == 2
+    assert "refuses the API key" in str(changed.check_error)
+    assert owner.context.strategies.get(owner.user).order_size_pct == 2
 
 
 def test_an_empty_account_is_no_reason_to_refuse(newcomer: TradingHarness) -> None:
     newcomer.open_account(newcomer.user, {})
-    assert "nav" in str(saved(newcomer).not_checked).lower()
+    assert "nav" in str(saved(newcomer).check_error).lower()
 
 
 def test_more_assets_than_a_tick_can_decide_on_are_refused(owner: TradingHarness) -> None:

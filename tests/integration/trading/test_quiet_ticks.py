@@ -1,6 +1,5 @@
 """Ticks for whom nothing can have happened: nobody is asked, nothing is missed."""
 
-import json
 import random
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
@@ -11,8 +10,8 @@ import pytest
 from botbalance.accounts.portfolio import evaluate_snapshot
 from botbalance.engine import RestingOrder, review_resting_orders
 from botbalance.exchange.adapter import Placement
-from botbalance.trading.orders import cancel_every
-from botbalance.trading.quiet import quiet_users
+from botbalance.trading.no_trade_ticks import users_inside_region
+from botbalance.trading.orders import cancel_by_hand
 from botbalance.trading.tick import strategy_tick
 
 from tests.integration.trading.harness import FIRST_PRICES, new_harness
@@ -54,14 +53,14 @@ def resting(no_trade_harness: NoTradeHarness) -> NoTradeHarness:
 
 def test_after_a_look_that_changed_nothing_ticks_ask_nobody_about_the_account(no_trade_harness: NoTradeHarness) -> None:
     assert no_trade_harness.tick().outcome == "decided"
-    asked, leases = len(no_trade_harness.harness.signed()), no_trade_harness.lease_number()
+    asked, leases = len(no_trade_harness.harness.signed()), no_trade_harness.fencing_token()
     no_trade_harness.tick()  # the lease that this test took has ended what made it quiet
     asked = len(no_trade_harness.harness.signed())
     for _ in range(5):
         decision = no_trade_harness.tick()
         assert (decision.outcome, decision.inputs, decision.ts_tick) == ("quiet", None, no_trade_harness.harness.now)
     assert len(no_trade_harness.harness.signed()) == asked
-    assert no_trade_harness.lease_number() == leases + 2  # that one look, and this question
+    assert no_trade_harness.fencing_token() == leases + 2  # that one look, and this question
 
 
 def test_a_resting_order_stays_quiet_as_long_as_no_trade_reaches_it(resting: NoTradeHarness) -> None:
@@ -121,7 +120,7 @@ def test_a_change_of_the_strategy_is_looked_at(no_trade_harness: NoTradeHarness)
 
 def test_whatever_else_works_on_the_account_ends_what_was_quiet(resting: NoTradeHarness) -> None:
     assert resting.tick().outcome == "quiet"
-    cancel_every(resting.harness.desk, resting.harness.user)
+    cancel_by_hand(resting.harness.context, resting.harness.user)
     assert resting.tick().placed
 
 
@@ -135,8 +134,8 @@ def test_a_price_that_jumped_is_looked_at_and_held_for_a_tick(no_trade_harness: 
 
 
 def test_beside_somebody_elses_order_nothing_is_quiet(no_trade_harness: NoTradeHarness) -> None:
-    account = no_trade_harness.harness.desk.accounts.of(no_trade_harness.harness.user, "binance")
-    no_trade_harness.harness.desk.portfolio.load_markets(account, ["ETHUSDT"])
+    account = no_trade_harness.harness.context.clients.get(no_trade_harness.harness.user, "binance")
+    no_trade_harness.harness.context.portfolio.load_markets(account, ["ETHUSDT"])
     placed: Placement = account.place_order("ETHUSDT", "buy", D(2000), D("0.1"), "somebody-else", post_only=True)
     assert placed
     assert [no_trade_harness.tick().outcome for _ in range(3)] == ["decided"] * 3
@@ -176,14 +175,14 @@ def test_a_log_of_changes_has_only_what_was_placed_cancelled_or_skipped(no_trade
     for prices in ({}, {}, {"BTC": "39000"}, {}, {}, {"BTC": "60000"}):
         no_trade_harness.go_on(30, **prices)
         no_trade_harness.harness.work(no_trade_harness.harness.message(no_trade_harness.harness.user))
-    logged = no_trade_harness.harness.desk.decisions.page(no_trade_harness.harness.user, limit=50).decisions
+    logged = no_trade_harness.harness.context.decisions.page(no_trade_harness.harness.user, limit=50).decisions
     assert [(decision.outcome, len(decision.placed)) for decision in logged] == [("skipped", 0), ("decided", 1)]
 
 
 def test_quiet_ticks_are_found_in_the_log_beside_the_others(no_trade_harness: NoTradeHarness) -> None:
     ticks = [no_trade_harness.tick().ts_tick for _ in range(6)]
-    page = no_trade_harness.harness.desk.decisions.page(no_trade_harness.harness.user, limit=4)
-    rest = no_trade_harness.harness.desk.decisions.page(no_trade_harness.harness.user, limit=4, cursor=page.cursor)
+    page = no_trade_harness.harness.context.decisions.page(no_trade_harness.harness.user, limit=4)
+    rest = no_trade_harness.harness.context.decisions.page(no_trade_harness.harness.user, limit=4, cursor=page.cursor)
     found = [*page.decisions, *rest.decisions]
     assert [decision.ts_tick for decision in found] == ticks[::-1]
     assert [decision.outcome for decision in found] == ["quiet"] * 5 + ["decided"]
@@ -225,11 +224,11 @@ def recorded_moves() -> Iterator[dict[str, list[str]]]:
 def whole_tick_would(no_trade_harness: NoTradeHarness) -> list[object]:
     """What a whole tick would do now, on the exchange's own facts."""
     harness = no_trade_harness.harness
-    strategy = harness.desk.strategies.get(harness.user)
-    account = harness.desk.accounts.of(harness.user, "binance")
-    snapshot = harness.desk.portfolio.snapshot(account, strategy.symbols(), fresh=False)
+    strategy = harness.context.strategies.get(harness.user)
+    account = harness.context.clients.get(harness.user, "binance")
+    snapshot = harness.context.portfolio.snapshot(account, strategy.symbols(), fresh=False)
     evaluation = evaluate_snapshot(snapshot, strategy.target_allocations, strategy.config(), snapshot.active_symbols())
-    ours = [order for order in harness.orders() if order.may_trade]
+    ours = [order for order in harness.orders() if order.is_active]
     resting = [RestingOrder(o.client_order_id, o.symbol, o.side, o.limit_price, o.placed_at) for o in ours]
     cancels = review_resting_orders(resting, evaluation, strategy.config(), harness.now)
     gone = {order.client_order_id for order in ours} ^ {order.client_order_id for order in snapshot.open_orders}
@@ -251,11 +250,13 @@ def test_a_quiet_tick_misses_nothing_that_the_whole_tick_would_have_done(
         for asset, prices in next(path).items():
             for price in prices:
                 no_trade_harness.move(**{asset: price})
-        if quiet_users(harness.desk, harness.versions(harness.user), harness.desk.leases.last_runs([harness.user])):
+        if users_inside_region(
+            harness.context, harness.versions(harness.user), harness.context.accounts.last_runs([harness.user])
+        ):
             assert whole_tick_would(no_trade_harness) == []
             quiet_ticks += 1
         else:
-            strategy_tick(harness.desk, harness.due(), harness.now)
+            strategy_tick(harness.context, harness.job(), harness.now)
             whole_ticks += 1
     assert harness.orders()
     assert min(quiet_ticks, whole_ticks) >= 5
@@ -263,6 +264,9 @@ def test_a_quiet_tick_misses_nothing_that_the_whole_tick_would_have_done(
 
 def test_the_note_of_another_version_is_not_believed(no_trade_harness: NoTradeHarness) -> None:
     no_trade_harness.tick()
-    with no_trade_harness.harness.lease() as lease:
-        lease.leaves_quiet = json.dumps({"schema_version": 1})
+    harness = no_trade_harness.harness
+    note = harness.context.accounts.last_runs([harness.user])[harness.user].note()
+    assert note is not None
+    with harness.session() as session:
+        session.remember(no_trade_note=note.model_copy(update={"engine_version": "0"}))
     assert no_trade_harness.tick().outcome == "decided"

@@ -5,28 +5,16 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from botbalance.store.orders import OrderStatus
-from botbalance.store.strategies import Strategy
-from botbalance.trading.placement import place_actions
+from botbalance.models.order import OrderStatus
+from botbalance.models.strategy import Strategy
+from botbalance.trading.autopilot import switch_autopilot
 from botbalance.trading.plan import Plan, preview
-from botbalance.trading.strategy import switch_autopilot
 
 from tests.integration.trading.harness import TEN_THOUSAND_USDT, TradingHarness
 
 
 def place(harness: TradingHarness, plan: Plan) -> list[Any]:
-    account = harness.desk.accounts.of(harness.user, "binance")
-    with harness.lease() as lease:
-        return place_actions(
-            harness.desk,
-            lease,
-            account,
-            plan.strategy,
-            plan.evaluation.actions,
-            plan.snapshot.rules,
-            ts_tick=harness.now,
-            source="autopilot",
-        ).orders
+    return harness.place(plan)
 
 
 def test_a_revoked_key_switches_the_autopilot_off_with_the_reason_and_affects_nobody_else(
@@ -41,12 +29,12 @@ def test_a_revoked_key_switches_the_autopilot_off_with_the_reason_and_affects_no
 
     assert harness.work(harness.message(harness.user, neighbour)) == []
 
-    strategy: Strategy = harness.desk.strategies.get(harness.user)
+    strategy: Strategy = harness.context.strategies.get(harness.user)
     assert not strategy.autopilot_enabled
     assert "API key" in (strategy.disabled_reason or "")
-    assert "switched off" in (harness.desk.decisions.get(harness.user, harness.now).reason or "")
-    assert harness.user not in dict(harness.desk.strategies.users_on_autopilot())
-    assert harness.desk.strategies.get(neighbour).autopilot_enabled
+    assert "switched off" in (harness.context.decisions.get(harness.user, harness.now).reason or "")
+    assert harness.user not in dict(harness.context.strategies.users_on_autopilot())
+    assert harness.context.strategies.get(neighbour).autopilot_enabled
     assert len(harness.orders(neighbour)) == len(harness.booked(neighbour)) == 3
 
 
@@ -54,9 +42,9 @@ def test_switching_on_again_after_a_refused_key_takes_a_key_that_works(harness: 
     harness.books.revoke_key(harness.key)
     harness.tick()
     with pytest.raises(Exception, match="API key"):
-        switch_autopilot(harness.desk, harness.user, enabled=True)
+        switch_autopilot(harness.context, harness.user, enabled=True)
     harness.books.open_account(harness.key, f"secret-of-{harness.user}", TEN_THOUSAND_USDT)
-    strategy = switch_autopilot(harness.desk, harness.user, enabled=True)
+    strategy = switch_autopilot(harness.context, harness.user, enabled=True)
     assert strategy.autopilot_enabled
     assert strategy.disabled_reason is None
 
@@ -74,7 +62,7 @@ def test_a_key_that_may_read_but_not_trade_switches_the_autopilot_off_at_the_fir
     decision = harness.tick()
 
     assert "refuses the API key" in (decision.reason or "")
-    assert not harness.desk.strategies.get(harness.user).autopilot_enabled
+    assert not harness.context.strategies.get(harness.user).autopilot_enabled
     (order,) = harness.orders()
     assert [placed["client_order_id"] for placed in decision.placed] == [order.client_order_id]
     assert order.status is OrderStatus.REJECTED
@@ -108,7 +96,7 @@ def test_a_message_that_cannot_be_read_is_reported_so_that_it_ends_in_the_dead_l
 
 
 def test_insufficient_funds_are_final_with_the_exchanges_reason(harness: TradingHarness) -> None:
-    plan = preview(harness.desk, harness.user)
+    plan = preview(harness.context, harness.user)
     harness.books.transfer(harness.key, "USDT", Decimal(-9_700))
 
     orders = place(harness, plan)
@@ -118,14 +106,16 @@ def test_insufficient_funds_are_final_with_the_exchanges_reason(harness: Trading
     assert "insufficient balance" in orders[1].reason
     assert len(harness.asked("POST")) == 3
     assert harness.slept == []
-    assert [order.client_order_id for order in harness.desk.orders.watched(harness.user)] == [orders[0].client_order_id]
+    assert [order.client_order_id for order in harness.context.orders.unreconciled(harness.user)] == [
+        orders[0].client_order_id
+    ]
 
 
 def test_an_order_outside_the_price_band_is_refused_for_good_and_priced_anew_by_the_next_tick(
     harness: TradingHarness,
 ) -> None:
-    switch_autopilot(harness.desk, harness.user, enabled=True)  # with a look at the prices as they are
-    plan = preview(harness.desk, harness.user)
+    switch_autopilot(harness.context, harness.user, enabled=True)  # with a look at the prices as they are
+    plan = preview(harness.context, harness.user)
     harness.market.set_price("BTCUSDT", Decimal(400_000))
 
     orders = place(harness, plan)
@@ -138,7 +128,7 @@ def test_an_order_outside_the_price_band_is_refused_for_good_and_priced_anew_by_
 
 
 def test_a_post_only_order_that_would_take_is_refused_for_good(harness: TradingHarness) -> None:
-    plan = preview(harness.desk, harness.user)
+    plan = preview(harness.context, harness.user)
     harness.market.set_price("BTCUSDT", Decimal(39_000))
     orders = place(harness, plan)
     assert [order.status for order in orders] == [OrderStatus.REJECTED, OrderStatus.OPEN, OrderStatus.OPEN]
@@ -146,7 +136,7 @@ def test_a_post_only_order_that_would_take_is_refused_for_good(harness: TradingH
 
 
 def test_a_market_that_was_halted_meanwhile_refuses_for_good(harness: TradingHarness) -> None:
-    plan = preview(harness.desk, harness.user)
+    plan = preview(harness.context, harness.user)
     harness.market.halt("BTCUSDT")
     orders = place(harness, plan)
     assert [order.status for order in orders] == [OrderStatus.REJECTED, OrderStatus.OPEN, OrderStatus.OPEN]

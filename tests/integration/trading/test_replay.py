@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from botbalance.errors import InvalidRequestError
-from botbalance.store.decisions import Decision
+from botbalance.models.decision import Decision
 
 from tests.integration.trading.harness import TradingHarness
 from workbench.audit.replay import read_decision, replay
@@ -22,7 +22,7 @@ COMMAND = str(Path(sys.executable).with_name("botbalance"))
 def logged(harness: TradingHarness) -> Decision:
     """A decision that places three orders, as it is read back."""
     harness.tick()
-    return harness.desk.decisions.get(harness.user, harness.now)
+    return harness.context.decisions.get(harness.user, harness.now)
 
 
 def changed(decision: Decision, **changes: Any) -> Decision:
@@ -34,8 +34,9 @@ def test_every_decision_of_a_run_replays_to_the_last_digit(harness: TradingHarne
     decisions = []
     for price in ("40000", "38000", "35000", "44000", "44000.01"):
         harness.market.set_price("BTCUSDT", Decimal(price))
-        harness.tick()
-        decisions.append(harness.desk.decisions.get(harness.user, harness.now))
+        harness.now += 30
+        assert harness.work(harness.message(harness.user)) == []
+        decisions.append(harness.context.decisions.get(harness.user, harness.now))
     assert any(decision.placed for decision in decisions)
     assert any(decision.canceled for decision in decisions)
     assert [replay(decision).differences for decision in decisions] == [[]] * 5
@@ -76,7 +77,7 @@ def test_a_cancel_that_nobody_would_make_is_found(logged: Decision) -> None:
 
 
 def test_a_tick_that_was_skipped_has_nothing_to_differ_in(harness: TradingHarness) -> None:
-    with harness.lease():
+    with harness.session():
         skipped = harness.tick()
     assert replay(skipped).differences == []
     assert replay(skipped).outcome == "skipped"

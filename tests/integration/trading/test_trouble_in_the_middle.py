@@ -2,8 +2,8 @@
 
 import pytest
 from botbalance.errors import TransientError
-from botbalance.store.orders import OrderStatus
-from botbalance.trading.orders import cancel_every, list_orders
+from botbalance.models.order import OrderStatus
+from botbalance.trading.orders import cancel_by_hand, list_orders
 
 from tests.integration.trading.harness import ORDER_PATH, TARGETS, TradingHarness
 from workbench.faults.kinds import FaultKind, Where
@@ -38,8 +38,7 @@ def test_a_rate_limit_on_a_cancel_stops_everything_else_of_the_tick(harness: Tra
 
 def test_an_order_on_a_pair_that_is_listed_no_more_stops_no_tick(harness: TradingHarness) -> None:
     gone = harness.intent("GONEUSDT", limit_price="1", base_qty="200")
-    with harness.lease() as lease:
-        harness.desk.orders.create(gone.to(OrderStatus.OPEN), lease)
+    harness.create(gone, status=OrderStatus.OPEN)
     decision = harness.tick()
     assert decision.outcome == "decided"
     assert sorted(order["symbol"] for order in decision.placed) == ["BTCUSDT", "ETHUSDT", "XRPUSDT"]
@@ -49,7 +48,7 @@ def test_cancelling_all_goes_on_past_one_that_fails_and_says_so(harness: Trading
     harness.tick()
     harness.injector.script(FaultKind.NOT_RECEIVED, Where.CANCEL_ORDER, about="ETHUSDT", times=3)
     with pytest.raises(TransientError):
-        cancel_every(harness.desk, harness.user)
+        cancel_by_hand(harness.context, harness.user)
     assert harness.statuses() == {
         "BTCUSDT": OrderStatus.CANCELED,
         "ETHUSDT": OrderStatus.OPEN,
@@ -61,5 +60,5 @@ def test_orders_are_listed_although_the_exchange_refuses_the_key(harness: Tradin
     harness.tick()
     harness.set_strategy(TARGETS, autopilot=False)
     harness.books.revoke_key(harness.key)
-    page = list_orders(harness.desk, harness.user, limit=10, cursor=None)
+    page = list_orders(harness.context, harness.user, limit=10, cursor=None)
     assert len(page.orders) == len(TARGETS) - 1

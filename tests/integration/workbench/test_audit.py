@@ -8,7 +8,7 @@ from typing import Any
 import boto3
 import pytest
 from botbalance import bootstrap
-from botbalance.store.orders import Order, OrderStatus
+from botbalance.models.order import Order, OrderStatus
 
 from workbench.audit.order_books import differences
 from workbench.local.api_gateway import DEMO_USER
@@ -30,7 +30,7 @@ def stack() -> Iterator[Stack]:
 @pytest.fixture
 def ours(stack: Stack) -> list[Order]:
     del stack
-    orders = list(bootstrap.services().desk.orders.every(DEMO_USER))
+    orders = list(bootstrap.services().context.orders.iter_all(DEMO_USER))
     assert any(order.fills for order in orders)
     return orders
 

@@ -11,13 +11,13 @@ import botbalance.errors
 import pytest
 from botbalance.api.fields import Answer, Exchange
 from botbalance.exchange.client_order_ids import _LOOKUPS
-from botbalance.store.strategies import Strategy
+from botbalance.models.strategy import Strategy
 from openapi.document import openapi_document
 
 ROOT = Path(__file__).parents[3]
 SOURCES = [*(ROOT / "layers/engine/python/botbalance").rglob("*.py"), *(ROOT / "functions").rglob("*.py")]
 ERRORS = {name for name, value in vars(botbalance.errors).items() if isinstance(value, type)}
-NEVER_ANSWERED = {"queue_refused", "invalid_tick"}
+NEVER_ANSWERED = {"queue_refused", "invalid_tick", "tick_late", "tick_failed"}
 """Raised by what no request reaches."""
 
 
@@ -96,5 +96,13 @@ def test_every_exchange_that_is_accepted_can_look_orders_up() -> None:
 def test_a_patch_can_name_whatever_its_owner_may_set() -> None:
     schemas = openapi_document()["components"]["schemas"]
     assert set(schemas["StrategyPatch"]["properties"]) == set(schemas["StrategyRequest"]["properties"])
-    system_own = {"schema_version", "user_id", "autopilot_enabled", "disabled_reason", "version", "updated_at"}
+    system_own = {
+        "schema_version",
+        "user_id",
+        "autopilot_enabled",
+        "disabled_reason",
+        "stopping",
+        "version",
+        "updated_at",
+    }
     assert set(schemas["StrategyRequest"]["properties"]) == set(Strategy.model_fields) - system_own

@@ -18,7 +18,7 @@ KEPT_FOR_EVER = {
     "OrdersTable",
     "DecisionsTable",
     "CredentialsTable",
-    "LeasesTable",
+    "AccountsTable",
     "OperatorTable",
     "ActivityTable",
 }

@@ -1,6 +1,5 @@
 """What makes a picture of an account doubtful beside the last one, and for how long it is not traded on."""
 
-import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from decimal import ROUND_CEILING, Context, Decimal, getcontext, localcontext
@@ -10,11 +9,14 @@ from typing import Any
 import pytest
 from botbalance.accounts.portfolio import Snapshot
 from botbalance.engine import Balance, Look, jumped_symbols, look_at, missing_balances
-from botbalance.errors import TransientError
-from botbalance.store.leases import Lease
-from botbalance.store.orders import Order
-from botbalance.store.strategies import Strategy
-from botbalance.trading.doubts import Memory, may_be_spent, note_orders, require_belief
+from botbalance.models.account_state import LastObservation
+from botbalance.models.order import Order
+from botbalance.models.strategy import Strategy
+from botbalance.trading.anomaly_guard import (
+    assets_own_orders_may_have_spent,
+    committed_quantities,
+    find_anomalies,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -345,9 +347,8 @@ class Account:
 
     strategy: Strategy = STRATEGY
     price_jump_pct: Decimal = TENTH
-    memory: str | None = None
+    memory: LastObservation | None = None
     doubts: list[str] = field(default_factory=list)
-    _runs: int = 0
 
     def look(
         self,
@@ -358,28 +359,28 @@ class Account:
         spent: Collection[str] = (),
     ) -> bool:
         """Whether the picture at ``T + now``, PICTURE and HOLDINGS but for what is given, is believed."""
-        self._runs += 1
-        lease = Lease("leases", "alice", self._runs, T + now + 60, self.memory)
         snapshot = Snapshot(
             open_orders=(),
             balances=free(**{**HOLDINGS, **holdings}),
             prices={symbol: D(price) for symbol, price in {**PICTURE, **prices}.items()},
+            prices_expire_at=T + now,
             rules={},
         )
-        try:
-            require_belief(
-                lease, self.strategy, snapshot, frozenset(spent), T + now, price_jump_pct=self.price_jump_pct
-            )
-        except TransientError as error:
-            self.doubts.append(str(error))
-            return False
-        finally:
-            self.memory = lease.memory
-        return True
+        remembered, doubts = find_anomalies(
+            self.memory,
+            self.strategy,
+            snapshot,
+            frozenset(spent),
+            T + now,
+            price_jump_pct=self.price_jump_pct,
+        )
+        self.memory = LastObservation.model_validate_json(remembered.model_dump_json())
+        self.doubts += ["; ".join(doubts)] if doubts else []
+        return not doubts
 
     def noted(self) -> dict[str, Any]:
         assert self.memory is not None
-        noted: dict[str, Any] = json.loads(self.memory)
+        noted: dict[str, Any] = self.memory.model_dump(mode="json")
         return noted
 
 
@@ -393,13 +394,12 @@ def test_a_first_look_has_nothing_to_be_doubted_by() -> None:
     account = Account()
     assert account.look(0)
     assert account.noted() == {
-        "schema_version": 1,
         "seen_at": T,
         "prices": PICTURE,
         "held": HOLDINGS,
-        "doubted_prices": {},
-        "vanished_since": {},
-        "at_risk": {},
+        "unconfirmed_prices": {},
+        "missing_since": {},
+        "committed": {},
     }
 
 
@@ -461,9 +461,9 @@ def test_what_is_not_doubted_in_a_doubtful_picture_is_noted_as_seen() -> None:
     account.look(0)
     account.look(30, prices={"BTCUSDT": "50000", "ETHUSDT": "2700"})
     assert account.noted()["prices"] == {"BTCUSDT": "40000", "ETHUSDT": "2700"}
-    assert account.noted()["doubted_prices"] == {"BTCUSDT": "50000"}
+    assert account.noted()["unconfirmed_prices"] == {"BTCUSDT": "50000"}
     assert account.look(60, prices={"BTCUSDT": "50000", "ETHUSDT": "2970"})
-    assert account.noted()["doubted_prices"] == {}
+    assert account.noted()["unconfirmed_prices"] == {}
 
 
 @pytest.mark.parametrize(("later", "believed"), [(3900, False), (3901, True)])
@@ -505,7 +505,7 @@ def test_holdings_that_were_away_for_a_moment_were_never_gone() -> None:
     account.look(0)
     assert not account.look(30, holdings=NO_BTC)
     assert account.look(60)
-    assert account.noted()["vanished_since"] == {}
+    assert account.noted()["missing_since"] == {}
     assert not account.look(400, holdings=NO_BTC)  # it counts from now on
     assert not account.look(699, holdings=NO_BTC)
     assert account.look(700, holdings=NO_BTC)
@@ -589,8 +589,8 @@ def test_each_asset_has_to_stay_away_for_five_minutes_itself(btc: str) -> None:
 
 
 def spent_by(*orders: Order, held: Mapping[str, str] = HOLDINGS) -> frozenset[str]:
-    memory = Memory(seen_at=T, prices={}, held={asset: D(quantity) for asset, quantity in held.items()})
-    return may_be_spent(Lease("leases", "alice", 1, T + 60, memory.model_dump_json()), orders)
+    last = LastObservation(seen_at=T, prices={}, held={asset: D(quantity) for asset, quantity in held.items()})
+    return assets_own_orders_may_have_spent(last, orders)
 
 
 def a_buy(base_qty: str, limit_price: str, filled_qty: str = "0") -> Order:
@@ -658,25 +658,25 @@ def test_what_may_be_spent_is_exact_in_any_decimal_context() -> None:
 
 def test_an_order_that_filled_in_the_run_that_placed_it_may_have_spent_everything() -> None:
     """It is settled and watched no more when the next look comes."""
-    held = {"BTC": D("0.5"), "USDT": D(1000)}
-    lease = Lease("leases", "alice", 1, T + 60, Memory(seen_at=T, prices={}, held=held).model_dump_json())
-    note_orders(lease, [a_buy("0.02", "40000")], [a_sell("0.5", filled_qty="0.5")])
-    assert may_be_spent(lease, []) == {"BTC"}
-    note_orders(lease, [a_buy("0.02", "40000"), a_buy("0.01", "40000")], [])
-    assert may_be_spent(lease, []) == {"USDT"}
-    note_orders(lease, [], [])
-    assert may_be_spent(lease, []) == frozenset()
+    last = LastObservation(seen_at=T, prices={}, held={"BTC": D("0.5"), "USDT": D(1000)})
+
+    def spent_after(resting: list[Order], placed: list[Order]) -> frozenset[str]:
+        committed = committed_quantities(resting, placed)
+        return assets_own_orders_may_have_spent(last.model_copy(update={"committed": committed}), [])
+
+    assert spent_after([a_buy("0.02", "40000")], [a_sell("0.5", filled_qty="0.5")]) == {"BTC"}
+    assert spent_after([a_buy("0.02", "40000"), a_buy("0.01", "40000")], []) == {"USDT"}
+    assert spent_after([], []) == frozenset()
 
 
-@pytest.mark.parametrize("memory", [None, "", '{"schema_version": 2}'])
-def test_without_a_look_to_compare_with_nothing_is_said_to_be_spent(memory: str | None) -> None:
-    assert may_be_spent(Lease("leases", "alice", 1, T + 60, memory), [a_sell("0.5")]) == frozenset()
+def test_without_a_look_to_compare_with_nothing_is_said_to_be_spent() -> None:
+    assert assets_own_orders_may_have_spent(None, [a_sell("0.5")]) == frozenset()
 
 
 # both, and how it is noted and told
 
 
-def test_all_doubts_are_told_at_once_with_an_alarm(caplog: pytest.LogCaptureFixture) -> None:
+def test_all_doubts_are_told_at_once() -> None:
     account = Account()
     account.look(0)
     assert not account.look(30, prices={"ETHUSDT": "2000.5"}, holdings=NO_BTC)
@@ -684,10 +684,6 @@ def test_all_doubts_are_told_at_once_with_an_alarm(caplog: pytest.LogCaptureFixt
     assert doubts == (
         "prices jumped by more than 10 %: ETHUSDT from 2500 to 2000.5; holdings vanished: 0.5 BTC; believed after 300 s"
     )
-    [record] = caplog.records
-    assert record.__dict__["alarm"] == "doubtful_picture"
-    assert record.__dict__["user_id"] == "alice"
-    assert "; ".join(record.__dict__["doubts"]) == doubts
 
 
 def test_a_price_is_believed_while_holdings_are_not() -> None:
@@ -715,22 +711,3 @@ def test_a_long_quantity_is_compared_to_the_last_digit_after_it_was_noted() -> N
     exactly, more = "44000." + "0" * 30, "44000." + "0" * 29 + "1"
     assert btc_looks("40000." + "0" * 30, exactly) == [True, True]
     assert btc_looks("40000." + "0" * 30, more) == [True, False]
-
-
-def test_a_doubtful_picture_passes_by_itself() -> None:
-    lease = Lease("leases", "alice", 1, T + 60, Memory(seen_at=T, prices={"BTCUSDT": D(1)}, held={}).model_dump_json())
-    snapshot = Snapshot(open_orders=(), balances={}, prices={"BTCUSDT": D(2)}, rules={})
-    with pytest.raises(TransientError) as raised:
-        require_belief(lease, STRATEGY, snapshot, frozenset(), T + 30, price_jump_pct=D(10))
-    assert raised.value.code == "doubtful_picture"
-
-
-def test_a_memory_of_another_version_is_none_and_the_next_look_compares_again(caplog: pytest.LogCaptureFixture) -> None:
-    """A look to compare with is an aid: nobody is kept from trading for want of it, and somebody is told."""
-    account = Account(memory=json.dumps({"schema_version": 2, "seen_at": T, "prices": {}, "held": {}}))
-    assert account.look(30)
-    [record] = caplog.records
-    assert record.__dict__["alarm"] == "unknown_schema"
-    assert record.__dict__["user_id"] == "alice"
-    assert account.noted()["prices"] == PICTURE
-    assert not account.look(60, prices={"BTCUSDT": "50000"}, holdings={"ETH": "0"})

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from botbalance.engine import SkipReason
-from botbalance.store.orders import OrderStatus
+from botbalance.models.order import OrderStatus
 from rich.console import Console
 
 from workbench.cli.words import ORDER_STATES, SKIP_REASONS

@@ -1,17 +1,18 @@
-"""Accounts: a bounded number of connections, and never one with a key that was replaced."""
+"""ExchangeClients: a bounded number of connections, and never one with a key that was replaced."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import boto3
 import pytest
-from botbalance.accounts.exchange_clients import KEPT_S, MOST_KEPT, Accounts
+from botbalance.accounts.exchange_clients import KEPT_S, MAX_CLIENTS, ExchangeClients
 from botbalance.accounts.rate_limits import RateLimits
 from botbalance.errors import NotFoundError, RateLimitedError
 from botbalance.exchange.adapter import ExchangeAdapter
 from botbalance.exchange.ccxt_adapter import CcxtAdapter
+from botbalance.models.exchange_key import ExchangeKey
 from botbalance.store.cache import CacheTable
-from botbalance.store.credentials import CredentialsTable, ExchangeKey
+from botbalance.store.credentials import CredentialsTable
 from moto import mock_aws
 
 from tests.unit.market_data.conftest import Clock
@@ -65,74 +66,80 @@ def limits(cache: CacheTable) -> RateLimits:
 
 
 @pytest.fixture
-def accounts(credentials: CredentialsTable, limits: RateLimits, connections: Connections, clock: Clock) -> Accounts:
-    return Accounts(credentials, limits, connections.connect, clock)
+def accounts(
+    credentials: CredentialsTable, limits: RateLimits, connections: Connections, clock: Clock
+) -> ExchangeClients:
+    return ExchangeClients(credentials, limits, connections.connect, clock)
 
 
 def save(credentials: CredentialsTable, user_id: str, api_key: str, exchange: str = "binance") -> None:
     credentials.save(user_id, exchange, ExchangeKey(api_key, "secret"), NOW)
 
 
-def test_a_connection_is_kept(accounts: Accounts, credentials: CredentialsTable, connections: Connections) -> None:
+def test_a_connection_is_kept(
+    accounts: ExchangeClients, credentials: CredentialsTable, connections: Connections
+) -> None:
     save(credentials, "alice", "key-1")
-    assert accounts.of("alice", "binance") is accounts.of("alice", "binance")
+    assert accounts.get("alice", "binance") is accounts.get("alice", "binance")
     assert connections.keys == ["key-1"]
 
 
-def test_users_and_exchanges_have_connections_of_their_own(accounts: Accounts, credentials: CredentialsTable) -> None:
+def test_users_and_exchanges_have_connections_of_their_own(
+    accounts: ExchangeClients, credentials: CredentialsTable
+) -> None:
     save(credentials, "alice", "key-1")
     save(credentials, "bob", "key-1")
     save(credentials, "alice", "key-1", "kraken")
-    found = [accounts.of("alice", "binance"), accounts.of("bob", "binance"), accounts.of("alice", "kraken")]
+    found = [accounts.get("alice", "binance"), accounts.get("bob", "binance"), accounts.get("alice", "kraken")]
     assert len({id(one) for one in found}) == 3
 
 
 @pytest.mark.parametrize("new", ["another-key", "key-with-the-same-end-1", "key-1"])
 def test_a_replaced_key_is_used_from_the_next_request_on(
-    accounts: Accounts, credentials: CredentialsTable, connections: Connections, new: str
+    accounts: ExchangeClients, credentials: CredentialsTable, connections: Connections, new: str
 ) -> None:
     save(credentials, "alice", "key-1")
-    old = accounts.of("alice", "binance")
+    old = accounts.get("alice", "binance")
     save(credentials, "alice", new)
-    assert accounts.of("alice", "binance") is not old
+    assert accounts.get("alice", "binance") is not old
     assert connections.keys == ["key-1", new]
 
 
-def test_a_deleted_key_is_not_used_any_more(accounts: Accounts, credentials: CredentialsTable) -> None:
+def test_a_deleted_key_is_not_used_any_more(accounts: ExchangeClients, credentials: CredentialsTable) -> None:
     save(credentials, "alice", "key-1")
-    accounts.of("alice", "binance")
+    accounts.get("alice", "binance")
     credentials.delete("alice", "binance")
     with pytest.raises(NotFoundError, match="binance"):
-        accounts.of("alice", "binance")
+        accounts.get("alice", "binance")
 
 
-def kept_keys(accounts: Accounts) -> list[str]:
+def kept_keys(accounts: ExchangeClients) -> list[str]:
     """The keys that this process has in the clear."""
-    return [kept.adapter._client.apiKey for kept in accounts._kept.values() if isinstance(kept.adapter, CcxtAdapter)]
+    return [kept.adapter._client.apiKey for kept in accounts._clients.values() if isinstance(kept.adapter, CcxtAdapter)]
 
 
 def test_a_key_is_in_the_clear_for_minutes_at_most(
-    accounts: Accounts, credentials: CredentialsTable, connections: Connections, clock: Clock
+    accounts: ExchangeClients, credentials: CredentialsTable, connections: Connections, clock: Clock
 ) -> None:
     save(credentials, "alice", "key-1")
     save(credentials, "bob", "key-2")
     for _ in range(3):  # however often it is used
-        accounts.of("alice", "binance")
+        accounts.get("alice", "binance")
         clock.now += KEPT_S // 3
     accounts.keys_of([("bob", "binance")])  # by whomever something is asked next
     assert kept_keys(accounts) == []
-    accounts.of("alice", "binance")
+    accounts.get("alice", "binance")
     assert connections.keys == ["key-1", "key-1"]
     assert 60 <= KEPT_S <= 600
 
 
 def test_a_key_that_another_process_deleted_or_replaced_is_dropped_when_that_is_seen(
-    accounts: Accounts, credentials: CredentialsTable
+    accounts: ExchangeClients, credentials: CredentialsTable
 ) -> None:
     owners = [("alice", "binance"), ("bob", "binance"), ("carol", "binance")]
     for user, _ in owners:
         save(credentials, user, f"key-of-{user}")
-        accounts.of(user, "binance")
+        accounts.get(user, "binance")
     credentials.delete("alice", "binance")
     save(credentials, "bob", "another")
     accounts.keys_of(owners)
@@ -140,30 +147,30 @@ def test_a_key_that_another_process_deleted_or_replaced_is_dropped_when_that_is_
 
 
 def test_a_key_that_this_process_deletes_or_replaces_is_dropped_at_once(
-    accounts: Accounts, credentials: CredentialsTable
+    accounts: ExchangeClients, credentials: CredentialsTable
 ) -> None:
     for user in ("alice", "bob", "carol"):
         save(credentials, user, f"key-of-{user}")
-        accounts.of(user, "binance")
+        accounts.get(user, "binance")
     accounts.forget("alice", "binance")
     accounts.save("bob", "binance", ExchangeKey("another", "secret"), NOW)
     assert kept_keys(accounts) == ["key-of-carol"]
 
 
 def test_no_more_connections_are_kept_than_agreed_and_the_least_used_goes_first(
-    accounts: Accounts, credentials: CredentialsTable, connections: Connections, monkeypatch: pytest.MonkeyPatch
+    accounts: ExchangeClients, credentials: CredentialsTable, connections: Connections, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("botbalance.accounts.exchange_clients.MOST_KEPT", 2)
-    assert MOST_KEPT == 2048
+    monkeypatch.setattr("botbalance.accounts.exchange_clients.MAX_CLIENTS", 2)
+    assert MAX_CLIENTS == 2048
     for user in ("alice", "bob", "carol"):
         save(credentials, user, f"key-of-{user}")
     for user in ("alice", "bob", "alice", "carol"):
-        accounts.of(user, "binance")
+        accounts.get(user, "binance")
     connections.keys.clear()
-    accounts.of("alice", "binance")
-    accounts.of("carol", "binance")
+    accounts.get("alice", "binance")
+    accounts.get("carol", "binance")
     assert connections.keys == []
-    accounts.of("bob", "binance")
+    accounts.get("bob", "binance")
     assert connections.keys == ["key-of-bob"]
 
 
@@ -174,36 +181,36 @@ def test_a_key_that_is_limited_is_not_even_decrypted(
     save(credentials, "bob", "key-2")
     limits = RateLimits(cache, lambda: NOW)
     limits.of("binance", "alice").limited(60, whole_host=False)
-    accounts = Accounts(
+    accounts = ExchangeClients(
         credentials, RateLimits(cache, lambda: NOW), connections.connect, lambda: NOW
     )  # another process
     with pytest.raises(RateLimitedError, match="60"):
-        accounts.of("alice", "binance")
-    accounts.of("bob", "binance")
+        accounts.get("alice", "binance")
+    accounts.get("bob", "binance")
     assert connections.keys == ["key-2"]
 
 
-def test_many_keys_are_read_at_once(accounts: Accounts, credentials: CredentialsTable) -> None:
+def test_many_keys_are_read_at_once(accounts: ExchangeClients, credentials: CredentialsTable) -> None:
     save(credentials, "alice", "key-1")
     save(credentials, "bob", "key-2")
     owners = [("alice", "binance"), ("bob", "binance"), ("carol", "binance")]
     keys = accounts.keys_of(owners)
     assert sorted(keys) == [("alice", "binance"), ("bob", "binance")]
-    assert accounts.with_key(*owners[0], keys[owners[0]]) is accounts.of("alice", "binance")
+    assert accounts.get_with_key(*owners[0], keys[owners[0]]) is accounts.get("alice", "binance")
     with pytest.raises(NotFoundError, match="binance"):
-        accounts.with_key(*owners[2], keys.get(owners[2]))
+        accounts.get_with_key(*owners[2], keys.get(owners[2]))
 
 
 def test_with_reads_stopped_there_is_a_connection_to_cancel_with_and_with_all_stopped_none(
-    accounts: Accounts, credentials: CredentialsTable, limits: RateLimits, connections: Connections
+    accounts: ExchangeClients, credentials: CredentialsTable, limits: RateLimits, connections: Connections
 ) -> None:
     save(credentials, "alice", "key-1")
     anybody = limits.of("binance", None)
     with anybody.request(sends=True, weight=1):
         anybody.used(4800)
-    accounts.of("alice", "binance")
+    accounts.get("alice", "binance")
     assert connections.keys == ["key-1"]
     with anybody.request(sends=True, weight=1):
         anybody.used(5700)
     with pytest.raises(RateLimitedError, match="no requests"):
-        accounts.of("alice", "binance")
+        accounts.get("alice", "binance")

@@ -8,7 +8,7 @@ from workbench.aws.template import read_template
 
 TABLES = {
     f"{name}_TABLE": f"botbalance-{name.lower()}"
-    for name in ("STRATEGIES", "ORDERS", "DECISIONS", "CREDENTIALS", "CACHE", "LEASES", "OPERATOR", "ACTIVITY")
+    for name in ("STRATEGIES", "ORDERS", "DECISIONS", "CREDENTIALS", "CACHE", "ACCOUNTS", "OPERATOR", "ACTIVITY")
 }
 
 
@@ -21,7 +21,7 @@ def test_the_tables_are_all_that_has_to_be_set() -> None:
         decisions_table="botbalance-decisions",
         credentials_table="botbalance-credentials",
         cache_table="botbalance-cache",
-        leases_table="botbalance-leases",
+        accounts_table="botbalance-accounts",
         operator_table="botbalance-operator",
         activity_table="botbalance-activity",
         pricing_source="last",

@@ -5,7 +5,7 @@ Processes import this module anew, so it brings nothing that only tests need.
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import boto3
 from botbalance.errors import ConflictError, TransientError
-from botbalance.store.leases import LEASE_S, Lease, LeasesTable
-from botbalance.store.orders import Order, OrderFill, OrdersTable
+from botbalance.models.order import Order, OrderFill
+from botbalance.store.accounts import LEASE_S, AccountsTable, Lease
+from botbalance.store.orders import OrdersTable
 from botocore.config import Config
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class Engine:
     """Where a process finds the tables."""
 
     endpoint: str
-    leases_table: str
+    accounts_table: str
     orders_table: str
 
     def client(self) -> "DynamoDBClient":
@@ -125,10 +126,32 @@ def an_order(user_id: str, number: int, placed_at: int = NOW) -> Order:
 
 
 @contextmanager
-def taken_over(leases: LeasesTable, user_id: str) -> Iterator[Lease]:
+def held(accounts: AccountsTable, user_id: str, now: int = NOW, ts_tick: int | None = None) -> Iterator[Lease]:
+    """Work on the user's account alone, and leave it as it was found."""
+    lease, state = accounts.acquire(user_id, now, ts_tick=ts_tick)
+    try:
+        yield lease
+    finally:
+        accounts.release(lease, state)
+
+
+@contextmanager
+def taken_over(accounts: AccountsTable, user_id: str) -> Iterator[Lease]:
     """The user's lease, after its holder's has expired."""
-    with ExitStack() as held:
-        yield insist(lambda: held.enter_context(leases.held(user_id, lambda: NOW + LEASE_S, until=NOW + LEASE_S + 60)))
+    lease, state = insist(lambda: accounts.acquire(user_id, NOW + LEASE_S))
+    try:
+        yield lease
+    finally:
+        accounts.release(lease, state)
+
+
+def decided(lease: Lease) -> dict[str, Any]:
+    """A condition that always holds, where an intent's is that its strategy is unchanged."""
+    return {
+        "TableName": lease.table,
+        "Key": {"user_id": {"S": "nobody"}},
+        "ConditionExpression": "attribute_not_exists(user_id)",
+    }
 
 
 def with_fill(order: Order, trade_id: str) -> Order:
@@ -138,11 +161,11 @@ def with_fill(order: Order, trade_id: str) -> Order:
     return order.model_copy(update={"fills": (*order.fills, fill)})
 
 
-def claim(leases: LeasesTable, user_id: str, ts_tick: int) -> int | None:
-    """The number of the lease for that tick, None where another run has or had it."""
+def claim(accounts: AccountsTable, user_id: str, ts_tick: int) -> int | None:
+    """The fencing token of the run for that tick, None where another one has or had it."""
     try:
-        with leases.held_for_tick(user_id, ts_tick, lambda: NOW, until=NOW + 60) as lease:
-            return None if lease is None else lease.number
+        with held(accounts, user_id, ts_tick=ts_tick) as lease:
+            return lease.fencing_token
     except ConflictError:
         return None
 
@@ -179,13 +202,13 @@ def write_until_lost(write: Callable[[int], None], under_way: Callable[[], objec
 def claim_ticks(engine: Engine, rounds: int) -> list[int | None]:
     """Claim a tick a round."""
     with closing(engine.client()) as client:
-        leases = LeasesTable(client, engine.leases_table)
+        leases = AccountsTable(client, engine.accounts_table)
         return in_step(_barrier, rounds, lambda number: claim(leases, "alice", NOW + 30 * number))
 
 
-def add_fills(lease_number: int, engine: Engine, rounds: int) -> list[int]:
+def add_fills(fencing_token: int, engine: Engine, rounds: int) -> list[int]:
     """Book a fill a round, all of one order; returns the revisions that have them."""
-    lease = Lease(engine.leases_table, "alice", lease_number, NOW + 60, None)
+    lease = Lease(engine.accounts_table, "alice", fencing_token, NOW + 60)
     with closing(engine.client()) as client:
         orders = OrdersTable(client, engine.orders_table)
 
@@ -199,18 +222,18 @@ def add_fills(lease_number: int, engine: Engine, rounds: int) -> list[int]:
 def hold_until_lost(engine: Engine, rounds: int) -> list[list[str]]:
     """Hold a new user's lease each round, and create orders until it is lost; returns the ids that were written."""
     with closing(engine.client()) as client:
-        leases, orders = LeasesTable(client, engine.leases_table), OrdersTable(client, engine.orders_table)
+        leases, orders = AccountsTable(client, engine.accounts_table), OrdersTable(client, engine.orders_table)
 
         def hold(number: int) -> list[str]:
             user_id = f"user-{number}"
-            with leases.held(user_id, lambda: NOW, until=NOW + 60) as lease:
+            with held(leases, user_id, NOW) as lease:
 
                 def writer(place: int) -> list[str]:
                     written = []
 
                     def write(nth: int) -> None:
                         order = an_order(user_id, place * 10_000 + nth)
-                        assert insist(lambda: orders.create(order, lease))
+                        assert insist(lambda: orders.create(order, lease, decided(lease)))
                         written.append(order.client_order_id)
 
                     write_until_lost(write, _barrier.wait if place == 0 else lambda: None)
@@ -224,16 +247,16 @@ def hold_until_lost(engine: Engine, rounds: int) -> list[list[str]]:
 def succeed(engine: Engine, rounds: int) -> list[tuple[list[str], list[str]]]:
     """Take each user's lease over and create orders; returns the ids that were there, and those written."""
     with closing(engine.client()) as client:
-        leases, orders = LeasesTable(client, engine.leases_table), OrdersTable(client, engine.orders_table)
+        leases, orders = AccountsTable(client, engine.accounts_table), OrdersTable(client, engine.orders_table)
 
         def take_over(number: int) -> tuple[list[str], list[str]]:
             user_id = f"user-{number}"
             _barrier.wait()  # until the other one is under way
             with taken_over(leases, user_id) as lease:
-                seen = [order.client_order_id for order in orders.watched(user_id)]
+                seen = [order.client_order_id for order in orders.unreconciled(user_id)]
                 written = [an_order(user_id, 1_000_000 + nth) for nth in range(OWN)]
                 for order in written:
-                    assert insist(partial(orders.create, order, lease))
+                    assert insist(partial(orders.create, order, lease, decided(lease)))
             return seen, [order.client_order_id for order in written]
 
         return in_step(_barrier, rounds, take_over)

@@ -13,17 +13,18 @@ from uuid import uuid4
 
 import boto3
 import pytest
+from botbalance.store.accounts import AccountsTable, Lease
 from botbalance.store.activity import ActivityTable
 from botbalance.store.cache import CacheTable
 from botbalance.store.credentials import CredentialsTable
 from botbalance.store.decisions import DecisionsTable
-from botbalance.store.leases import Lease, LeasesTable
 from botbalance.store.orders import OrdersTable
 from botbalance.store.strategies import StrategiesTable
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 from moto import mock_aws
 
+from tests.unit.store.concurrent_writers import held
 from workbench.aws.template import read_template
 from workbench.simulation.dynamodb import InMemoryDynamoDB
 
@@ -189,20 +190,20 @@ def credentials(dynamodb: "DynamoDBClient", credentials_table: str, kms: "KMSCli
 
 
 @pytest.fixture
-def leases_table(table: MakeTable) -> str:
-    return table("LeasesTable")
+def accounts_table(table: MakeTable) -> str:
+    return table("AccountsTable")
 
 
 @pytest.fixture
-def leases(dynamodb: "DynamoDBClient", leases_table: str) -> LeasesTable:
-    return LeasesTable(dynamodb, leases_table)
+def accounts(dynamodb: "DynamoDBClient", accounts_table: str) -> AccountsTable:
+    return AccountsTable(dynamodb, accounts_table)
 
 
 @pytest.fixture
-def grant(leases: LeasesTable) -> Iterator[Grant]:
+def grant(accounts: AccountsTable) -> Iterator[Grant]:
     """Takes the lease of a user's account for the rest of the test."""
-    with ExitStack() as held:
-        yield lambda user_id: held.enter_context(leases.held(user_id, lambda: NOW, until=NOW + 60))
+    with ExitStack() as run:
+        yield lambda user_id: run.enter_context(held(accounts, user_id))
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 from botbalance.errors import InvalidRequestError
 from botbalance.models.activity import Action, Activity
 from botbalance.store.activity import ActivityTable
-from botbalance.store.periods import Period
+from botbalance.store.pagination import TimeRange
 from botocore.exceptions import ClientError
 
 if TYPE_CHECKING:
@@ -38,10 +38,10 @@ def test_pages_go_back_in_time_within_a_period(activities: ActivityTable) -> Non
     told = [activity(NOW + second, reason=str(second)) for second in range(5)]
     for one in told:
         activities.append(one)
-    first = activities.page("alice", limit=2, occurred=Period(NOW + 1, NOW + 3))
+    first = activities.page("alice", limit=2, occurred=TimeRange(NOW + 1, NOW + 3))
     assert [one.reason for one in first.activities] == ["3", "2"]
     assert first.cursor is not None
-    rest = activities.page("alice", limit=2, cursor=first.cursor, occurred=Period(NOW + 1, NOW + 3))
+    rest = activities.page("alice", limit=2, cursor=first.cursor, occurred=TimeRange(NOW + 1, NOW + 3))
     assert [one.reason for one in rest.activities] == ["1"]
     assert rest.cursor is None
     assert len(activities.page("alice", limit=10).activities) == 5
@@ -55,7 +55,7 @@ def test_a_cursor_is_one_of_ours_and_of_the_same_period(activities: ActivityTabl
         with pytest.raises(InvalidRequestError):
             activities.page("alice", limit=1, cursor=forged)
     with pytest.raises(InvalidRequestError):
-        activities.page("alice", limit=1, cursor=cursor, occurred=Period(0, NOW - 1))
+        activities.page("alice", limit=1, cursor=cursor, occurred=TimeRange(0, NOW - 1))
 
 
 def test_nothing_that_was_told_is_ever_told_otherwise(activities: ActivityTable, dynamodb: "DynamoDBClient") -> None:

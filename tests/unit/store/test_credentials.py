@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from botbalance.errors import NotFoundError, TransientError
-from botbalance.store.credentials import CredentialsTable, ExchangeKey, StoredKey
+from botbalance.models.exchange_key import ExchangeKey, StoredKey
+from botbalance.store.credentials import CredentialsTable
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -19,13 +20,13 @@ NOW = 1_700_000_000
 
 def test_a_key_is_revealed_as_it_was_stored(credentials: CredentialsTable) -> None:
     credentials.save("alice", "okx", KEY, NOW)
-    assert credentials.reveal("alice", "okx") == KEY
+    assert credentials.decrypt("alice", "okx") == KEY
 
 
 def test_a_key_without_a_password_has_none_again(credentials: CredentialsTable) -> None:
     key = ExchangeKey("the-api-key-ABCD", "the-secret-of-it")
     credentials.save("alice", "binance", key, NOW)
-    assert credentials.reveal("alice", "binance") == key
+    assert credentials.decrypt("alice", "binance") == key
 
 
 def test_what_may_be_known_is_the_last_four_characters(credentials: CredentialsTable) -> None:
@@ -60,9 +61,9 @@ def test_a_ciphertext_that_is_moved_to_another_item_cannot_be_decrypted(
     user_id, exchange = thief
     dynamodb.put_item(TableName=credentials_table, Item=item | {"user_id": {"S": user_id}, "exchange": {"S": exchange}})
     with pytest.raises(TransientError, match=r"the key service .*InvalidCiphertextException") as raised:
-        credentials.reveal(user_id, exchange)
+        credentials.decrypt(user_id, exchange)
     assert raised.value.code == "storage_unavailable"
-    assert credentials.reveal("alice", "okx") == KEY
+    assert credentials.decrypt("alice", "okx") == KEY
 
 
 def test_without_kms_nothing_is_stored_and_nothing_told(
@@ -86,7 +87,7 @@ def test_a_replaced_key_leaves_nothing_of_the_old_one(credentials: CredentialsTa
     credentials.save("alice", "okx", KEY, NOW)
     new = ExchangeKey("another-key-WXYZ", "another-secret")
     credentials.save("alice", "okx", new, NOW)
-    assert credentials.reveal("alice", "okx") == new
+    assert credentials.decrypt("alice", "okx") == new
 
 
 def test_keys_are_by_user_and_exchange(credentials: CredentialsTable) -> None:
@@ -104,7 +105,7 @@ def test_a_deleted_key_is_forgotten(
     assert credentials.find("alice", "okx") is None
     assert dynamodb.scan(TableName=credentials_table)["Items"] == []
     with pytest.raises(NotFoundError, match="okx"):
-        credentials.reveal("alice", "okx")
+        credentials.decrypt("alice", "okx")
 
 
 # many at once

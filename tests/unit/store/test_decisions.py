@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from botbalance.errors import InvalidRequestError, NotFoundError, TransientError
-from botbalance.store.decisions import LARGEST_DOCUMENT, Decision, DecisionsTable
-from botbalance.store.leases import Lease
+from botbalance.models.decision import Decision
+from botbalance.store.accounts import Lease
+from botbalance.store.decisions import LARGEST_DOCUMENT, DecisionsTable
 from botbalance.store.pagination import encode_cursor
 
 from tests.unit.store.conftest import TTL_DAYS
@@ -39,7 +40,7 @@ def a_decision(ts_tick: int = TICK, user_id: str = "alice", **changes: Any) -> D
 
 def granted(number: int) -> Lease:
     """A lease as its holder has it; the table looks at its number only."""
-    return Lease("leases", "alice", number, TICK + 60, None)
+    return Lease("leases", "alice", number, TICK + 60)
 
 
 # logging

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from botbalance.errors import ConflictError, InvalidRequestError, NotFoundError, TransientError
-from botbalance.store.leases import Lease, LeasesTable
-from botbalance.store.orders import Order, OrderFill, OrdersTable, OrderStatus, is_watched
+from botbalance.models.order import Order, OrderFill, OrderStatus
+from botbalance.store.accounts import AccountsTable, Lease
+from botbalance.store.orders import OrdersTable
 from botbalance.store.pagination import encode_cursor
 
+from tests.unit.store.concurrent_writers import decided, held
 from tests.unit.store.conftest import NOW, Grant
 from tests.unit.store.faults import answers_lost, meanwhile, refused
 
@@ -26,17 +28,21 @@ REJECTED, EXPIRED = OrderStatus.REJECTED, OrderStatus.EXPIRED
 MAY_BECOME = {
     # sent, fate unknown: it may turn out to be anything
     PENDING: {PENDING, OPEN, PARTIALLY_FILLED, FILLED, CANCELED, REJECTED, EXPIRED},
-    # resting: what was accepted is never pending or rejected again
-    OPEN: {OPEN, PARTIALLY_FILLED, FILLED, CANCELED, EXPIRED},
+    # resting; an exchange may look only then whether it would take, and reject it
+    OPEN: {OPEN, PARTIALLY_FILLED, FILLED, CANCELED, REJECTED, EXPIRED},
     # what has traded has traded
     PARTIALLY_FILLED: {PARTIALLY_FILLED, FILLED, CANCELED, EXPIRED},
     # given up: a late fill, or the order itself, may still turn up and is booked
-    CANCELED: {CANCELED, OPEN, PARTIALLY_FILLED, FILLED, EXPIRED},
+    CANCELED: {CANCELED, OPEN, PARTIALLY_FILLED, FILLED, REJECTED, EXPIRED},
     EXPIRED: {EXPIRED, FILLED},
     # the end
     FILLED: {FILLED},
     REJECTED: {REJECTED},
 }
+
+
+def moved(order: Order, status: OrderStatus, **changes: Any) -> Order:
+    return order.model_copy(update={"status": status, **changes})
 
 
 def an_order(number: int = 0, user_id: str = "alice", **changes: Any) -> Order:
@@ -57,7 +63,7 @@ def an_order(number: int = 0, user_id: str = "alice", **changes: Any) -> Order:
             "order_index": 0,
             "placed_at": 1_700_000_010 + number,
             "updated_at": 1_700_000_010,
-            "lease_number": 1,  # as it is read back: the first lease's
+            "fencing_token": 1,  # as it is read back: the first lease's
             **changes,
         }
     )
@@ -79,52 +85,53 @@ def a_fill(qty: str, trade_id: str = "1") -> OrderFill:
 
 def test_an_intent_is_read_back_to_the_last_digit(orders: OrdersTable, lease: Lease) -> None:
     order = an_order(fills=(a_fill("0.000000000000000001"),), filled_qty=Decimal("0.000000000000000001"))
-    assert orders.create(order, lease)
+    assert orders.create(order, lease, decided(lease))
     assert orders.get("alice", order.client_order_id) == order
     assert str(orders.get("alice", order.client_order_id).base_qty) == "0.123456789012345678"
 
 
-def test_an_order_names_the_lease_under_which_it_was_last_written(orders: OrdersTable, leases: LeasesTable) -> None:
-    with leases.held("alice", lambda: NOW, until=NOW + 60) as first:
-        orders.create(an_order(lease_number=77), first)
-    assert orders.get("alice", an_order().client_order_id).lease_number == 1
-    with leases.held("alice", lambda: NOW, until=NOW + 60) as second:
+def test_an_order_names_the_lease_under_which_it_was_last_written(orders: OrdersTable, accounts: AccountsTable) -> None:
+    with held(accounts, "alice", NOW) as first:
+        orders.create(an_order(fencing_token=77), first, decided(first))
+    assert orders.get("alice", an_order().client_order_id).fencing_token == 1
+    with held(accounts, "alice", NOW) as second:
         updated = orders.update(an_order(), second)
     assert orders.get("alice", an_order().client_order_id) == updated
-    assert (updated.revision, updated.lease_number) == (1, 2)
+    assert (updated.revision, updated.fencing_token) == (1, 2)
 
 
 @pytest.mark.parametrize("status", OrderStatus)
 def test_an_intent_that_exists_is_never_made_again_whatever_became_of_it(
     orders: OrdersTable, status: OrderStatus, lease: Lease
 ) -> None:
-    assert orders.create(an_order(), lease)
-    ended = orders.update(an_order().to(status), lease)
-    assert not orders.create(an_order(), lease)
-    assert not orders.create(an_order(placed_at=1_800_000_000), lease)
+    assert orders.create(an_order(), lease, decided(lease))
+    ended = orders.update(moved(an_order(), status), lease)
+    assert not orders.create(an_order(), lease, decided(lease))
+    assert not orders.create(an_order(placed_at=1_800_000_000), lease, decided(lease))
     assert orders.get("alice", ended.client_order_id) == ended
 
 
-def test_another_run_s_intent_is_not_taken_for_one_s_own(orders: OrdersTable, leases: LeasesTable) -> None:
+def test_another_run_s_intent_is_not_taken_for_one_s_own(orders: OrdersTable, accounts: AccountsTable) -> None:
     """Equal to the last digit, and of the same second: only the lease tells them apart."""
-    with leases.held("alice", lambda: NOW, until=NOW + 60) as first:
-        assert orders.create(an_order(), first)
-    with leases.held("alice", lambda: NOW, until=NOW + 60) as second:
-        assert not orders.create(an_order(), second)
+    with held(accounts, "alice", NOW) as first:
+        assert orders.create(an_order(), first, decided(first))
+    with held(accounts, "alice", NOW) as second:
+        assert not orders.create(an_order(), second, decided(second))
     assert orders.get("alice", an_order().client_order_id) == an_order()
 
 
 def test_the_same_id_of_another_user_is_another_intent(orders: OrdersTable, lease: Lease, grant: Grant) -> None:
-    assert orders.create(an_order(), lease)
-    assert orders.create(an_order(user_id="bob"), grant("bob"))
+    assert orders.create(an_order(), lease, decided(lease))
+    bobs = grant("bob")
+    assert orders.create(an_order(user_id="bob"), bobs, decided(bobs))
 
 
 def test_of_two_who_read_the_same_revision_the_second_loses(orders: OrdersTable, lease: Lease) -> None:
-    orders.create(an_order(), lease)
-    winner = orders.update(an_order().to(OPEN), lease)
+    orders.create(an_order(), lease, decided(lease))
+    winner = orders.update(moved(an_order(), OPEN), lease)
     assert winner.revision == 1
     with pytest.raises(ConflictError) as raised:
-        orders.update(an_order().to(REJECTED), lease)
+        orders.update(moved(an_order(), REJECTED), lease)
     assert raised.value.code == "order_changed"
     assert orders.get("alice", winner.client_order_id) == winner
 
@@ -132,10 +139,10 @@ def test_of_two_who_read_the_same_revision_the_second_loses(orders: OrdersTable,
 def test_an_order_that_is_changed_while_an_update_is_on_its_way_is_not_written_over(
     orders: OrdersTable, lease: Lease, dynamodb: "DynamoDBClient"
 ) -> None:
-    orders.create(an_order(), lease)
-    with meanwhile(dynamodb, "TransactWriteItems", lambda: orders.update(an_order().to(OPEN), lease)):  # noqa: SIM117
+    orders.create(an_order(), lease, decided(lease))
+    with meanwhile(dynamodb, "TransactWriteItems", lambda: orders.update(moved(an_order(), OPEN), lease)):  # noqa: SIM117
         with pytest.raises(ConflictError) as raised:
-            orders.update(an_order().to(REJECTED), lease)
+            orders.update(moved(an_order(), REJECTED), lease)
     assert raised.value.code == "order_changed"
     assert orders.get("alice", an_order().client_order_id) == an_order(status=OPEN, revision=1)
 
@@ -147,7 +154,7 @@ def test_an_order_that_was_never_created_cannot_be_updated(orders: OrdersTable, 
 
 
 def test_another_user_s_order_is_not_there(orders: OrdersTable, lease: Lease) -> None:
-    orders.create(an_order(), lease)
+    orders.create(an_order(), lease, decided(lease))
     assert orders.find("bob", an_order().client_order_id) is None
     with pytest.raises(NotFoundError):
         orders.get("bob", an_order().client_order_id)
@@ -156,16 +163,16 @@ def test_another_user_s_order_is_not_there(orders: OrdersTable, lease: Lease) ->
 def test_an_order_of_another_version_is_refused(
     orders: OrdersTable, lease: Lease, dynamodb: "DynamoDBClient", orders_table: str
 ) -> None:
-    orders.create(an_order(), lease)
+    orders.create(an_order(), lease, decided(lease))
     [item] = dynamodb.scan(TableName=orders_table)["Items"]
     document = json.loads(item["document"]["S"]) | {"schema_version": 2}
     dynamodb.put_item(TableName=orders_table, Item=item | {"document": {"S": json.dumps(document)}})
     readings: list[Callable[[], Any]] = [
         lambda: orders.find("alice", an_order().client_order_id),
         lambda: orders.get("alice", an_order().client_order_id),
-        lambda: orders.watched("alice"),
+        lambda: orders.unreconciled("alice"),
         lambda: orders.page("alice", limit=10),
-        lambda: orders.create(an_order(), lease),  # what stands there might be one's own
+        lambda: orders.create(an_order(), lease, decided(lease)),  # what stands there might be one's own
     ]
     for read in readings:
         with pytest.raises(TransientError, match=r"Order is not of a known form \(schema_version\)") as raised:
@@ -186,31 +193,31 @@ def test_an_intent_whose_answer_was_lost_is_written_once_and_one_s_own(
     repeated: OrdersTable, repeating: "DynamoDBClient", lease: Lease, lost: int
 ) -> None:
     with answers_lost(repeating, "TransactWriteItems", lost) as sent:
-        assert repeated.create(an_order(), lease)
+        assert repeated.create(an_order(), lease, decided(lease))
     assert len(sent) == lost + 1
-    assert list(repeated.every("alice")) == [an_order()]
+    assert list(repeated.iter_all("alice")) == [an_order()]
 
 
 @pytest.mark.parametrize("lost", [1, 2])
 def test_an_update_whose_answer_was_lost_is_no_conflict(
     repeated: OrdersTable, repeating: "DynamoDBClient", lease: Lease, lost: int
 ) -> None:
-    repeated.create(an_order(), lease)
+    repeated.create(an_order(), lease, decided(lease))
     with answers_lost(repeating, "TransactWriteItems", lost) as sent:
-        updated = repeated.update(an_order().to(OPEN), lease)
+        updated = repeated.update(moved(an_order(), OPEN), lease)
     assert len(sent) == lost + 1
     assert updated == an_order(status=OPEN, revision=1)
     assert repeated.get("alice", updated.client_order_id) == updated
 
 
 def test_another_run_s_intent_is_not_taken_for_one_s_own_where_the_answer_was_lost(
-    orders: OrdersTable, repeated: OrdersTable, repeating: "DynamoDBClient", leases: LeasesTable
+    orders: OrdersTable, repeated: OrdersTable, repeating: "DynamoDBClient", accounts: AccountsTable
 ) -> None:
-    with leases.held("alice", lambda: NOW, until=NOW + 60) as first:
-        orders.create(an_order(), first)
-    with leases.held("alice", lambda: NOW, until=NOW + 60) as second:  # noqa: SIM117
+    with held(accounts, "alice", NOW) as first:
+        orders.create(an_order(), first, decided(first))
+    with held(accounts, "alice", NOW) as second:  # noqa: SIM117
         with answers_lost(repeating, "TransactWriteItems") as sent:
-            assert not repeated.create(an_order(), second)
+            assert not repeated.create(an_order(), second, decided(second))
     assert len(sent) == 2
     assert orders.get("alice", an_order().client_order_id) == an_order()
 
@@ -218,10 +225,10 @@ def test_another_run_s_intent_is_not_taken_for_one_s_own_where_the_answer_was_lo
 def test_another_s_update_is_not_taken_for_one_s_own_where_the_answer_was_lost(
     orders: OrdersTable, repeated: OrdersTable, repeating: "DynamoDBClient", lease: Lease
 ) -> None:
-    orders.create(an_order(), lease)
-    winner = orders.update(an_order().to(CANCELED), lease)
+    orders.create(an_order(), lease, decided(lease))
+    winner = orders.update(moved(an_order(), CANCELED), lease)
     with answers_lost(repeating, "TransactWriteItems") as sent, pytest.raises(ConflictError) as raised:
-        repeated.update(an_order().to(OPEN), lease)
+        repeated.update(moved(an_order(), OPEN), lease)
     assert len(sent) == 2
     assert raised.value.code == "order_changed"
     assert orders.get("alice", winner.client_order_id) == winner
@@ -232,15 +239,15 @@ def test_a_write_that_is_asked_for_again_because_nothing_was_known_of_it_is_one_
 ) -> None:
     """Asked for again, it is a new transaction even to an engine that knows a repeated one."""
     with answers_lost(repeating, "TransactWriteItems", 3) as sent, pytest.raises(TransientError) as raised:
-        repeated.create(an_order(), lease)
+        repeated.create(an_order(), lease, decided(lease))
     assert (len(sent), raised.value.code) == (3, "storage_unavailable")
     assert orders.get("alice", an_order().client_order_id) == an_order()
-    assert orders.create(an_order(), lease)
+    assert orders.create(an_order(), lease, decided(lease))
     with answers_lost(repeating, "TransactWriteItems", 3) as sent, pytest.raises(TransientError) as raised:
-        repeated.update(an_order().to(OPEN), lease)
+        repeated.update(moved(an_order(), OPEN), lease)
     assert (len(sent), raised.value.code) == (3, "storage_unavailable")
     assert orders.get("alice", an_order().client_order_id) == an_order(status=OPEN, revision=1)
-    assert orders.update(an_order().to(OPEN), lease) == an_order(status=OPEN, revision=1)
+    assert orders.update(moved(an_order(), OPEN), lease) == an_order(status=OPEN, revision=1)
     assert orders.get("alice", an_order().client_order_id) == an_order(status=OPEN, revision=1)
 
 
@@ -256,10 +263,10 @@ def test_a_write_that_is_asked_for_again_because_nothing_was_known_of_it_is_one_
 def test_a_transaction_that_met_another_one_is_tried_again_later(
     orders: OrdersTable, dynamodb: "DynamoDBClient", lease: Lease, reasons: tuple[str, str]
 ) -> None:
-    orders.create(an_order(1), lease)
+    orders.create(an_order(1), lease, decided(lease))
     writes: list[Callable[[], object]] = [
-        lambda: orders.create(an_order(2), lease),
-        lambda: orders.update(an_order(1).to(OPEN), lease),
+        lambda: orders.create(an_order(2), lease, decided(lease)),
+        lambda: orders.update(moved(an_order(1), OPEN), lease),
     ]
     facts = [{"Code": code} for code in reasons]
     for write in writes:
@@ -267,7 +274,7 @@ def test_a_transaction_that_met_another_one_is_tried_again_later(
             with pytest.raises(TransientError, match=", ".join(reasons)) as raised:
                 write()
             assert raised.value.code == "storage_unavailable"
-    assert list(orders.every("alice")) == [an_order(1)]
+    assert list(orders.iter_all("alice")) == [an_order(1)]
 
 
 def test_a_lost_lease_stops_the_run_whatever_else_kept_the_write_from_happening(
@@ -276,17 +283,17 @@ def test_a_lost_lease_stops_the_run_whatever_else_kept_the_write_from_happening(
     facts = [{"Code": "ConditionalCheckFailed"}, {"Code": "TransactionConflict"}]
     with refused(dynamodb, "TransactWriteItems", "TransactionCanceledException", CancellationReasons=facts):  # noqa: SIM117
         with pytest.raises(ConflictError) as raised:
-            orders.create(an_order(), lease)
+            orders.create(an_order(), lease, decided(lease))
     assert raised.value.code == "lease_lost"
 
 
 def test_an_order_too_large_for_the_table_is_not_written_in_part(orders: OrdersTable, lease: Lease) -> None:
-    orders.create(an_order(1), lease)
+    orders.create(an_order(1), lease, decided(lease))
     with pytest.raises(TransientError):
-        orders.create(an_order(2, reason="x" * 450_000), lease)
+        orders.create(an_order(2, reason="x" * 450_000), lease, decided(lease))
     with pytest.raises(TransientError):
         orders.update(an_order(1, reason="x" * 450_000), lease)
-    assert list(orders.every("alice")) == [an_order(1)]
+    assert list(orders.iter_all("alice")) == [an_order(1)]
 
 
 # the life cycle
@@ -297,13 +304,8 @@ def test_every_status_has_its_place_in_the_life_cycle() -> None:
 
 
 @pytest.mark.parametrize(("before", "after"), list(product(OrderStatus, OrderStatus)))
-def test_an_order_goes_only_where_its_life_cycle_leads(before: OrderStatus, after: OrderStatus) -> None:
-    order = an_order(status=before)
-    if after in MAY_BECOME[before]:
-        assert order.to(after, reason="x") == an_order(status=after, reason="x")
-    else:
-        with pytest.raises(ConflictError, match=f"{before}, which never becomes {after}"):
-            order.to(after)
+def test_an_order_is_surprised_by_what_its_life_cycle_does_not_have(before: OrderStatus, after: OrderStatus) -> None:
+    assert an_order(status=before).expects(after) is (after in MAY_BECOME[before])
 
 
 @pytest.mark.parametrize(
@@ -334,51 +336,51 @@ def test_an_order_is_watched_exactly_while_something_may_become_of_it(
 ) -> None:
     plain = an_order(1, status=status)
     unbooked = an_order(2, status=status, filled_qty=Decimal("0.1"))
-    given_up = an_order(3, status=status, watch_until=1_700_086_400)
+    given_up = an_order(3, status=status, check_until=1_700_086_400)
     for order in (plain, unbooked, given_up):
-        orders.create(order, lease)
-    may_trade = status in {PENDING, OPEN, PARTIALLY_FILLED}
-    assert is_watched(plain) is may_trade
-    assert orders.watched("alice") == [plain, unbooked, given_up][0 if may_trade else 1 :]
+        orders.create(order, lease, decided(lease))
+    is_active = status in {PENDING, OPEN, PARTIALLY_FILLED}
+    assert plain.is_unreconciled is is_active
+    assert orders.unreconciled("alice") == [plain, unbooked, given_up][0 if is_active else 1 :]
 
 
 def test_an_order_leaves_the_watched_with_its_end_and_can_come_back(orders: OrdersTable, lease: Lease) -> None:
-    orders.create(an_order(), lease)
-    order = orders.update(an_order().to(CANCELED), lease)
-    assert orders.watched("alice") == []
-    order = orders.update(order.to(PARTIALLY_FILLED, filled_qty=Decimal("0.1")), lease)
-    assert orders.watched("alice") == [order]
-    orders.update(order.to(CANCELED, fills=(a_fill("0.1"),)), lease)
-    assert orders.watched("alice") == []
+    orders.create(an_order(), lease, decided(lease))
+    order = orders.update(moved(an_order(), CANCELED), lease)
+    assert orders.unreconciled("alice") == []
+    order = orders.update(moved(order, PARTIALLY_FILLED, filled_qty=Decimal("0.1")), lease)
+    assert orders.unreconciled("alice") == [order]
+    orders.update(moved(order, CANCELED, fills=(a_fill("0.1"),)), lease)
+    assert orders.unreconciled("alice") == []
 
 
 def test_an_intent_just_written_is_among_the_watched_oldest_first(orders: OrdersTable, lease: Lease) -> None:
     for number in (3, 1, 2):
-        orders.create(an_order(number), lease)
-    assert orders.watched("alice") == [an_order(1), an_order(2), an_order(3)]
+        orders.create(an_order(number), lease, decided(lease))
+    assert orders.unreconciled("alice") == [an_order(1), an_order(2), an_order(3)]
 
 
 def test_only_the_user_s_own_orders_are_watched(orders: OrdersTable, lease: Lease, grant: Grant) -> None:
     bobs = grant("bob")
-    orders.create(an_order(), lease)
-    orders.create(an_order(user_id="bob"), bobs)
-    assert [order.user_id for order in orders.watched("bob")] == ["bob"]
+    orders.create(an_order(), lease, decided(lease))
+    orders.create(an_order(user_id="bob"), bobs, decided(bobs))
+    assert [order.user_id for order in orders.unreconciled("bob")] == ["bob"]
 
 
 def test_more_watched_orders_than_fit_on_a_page_are_all_read(orders: OrdersTable, lease: Lease) -> None:
     """DynamoDB ends a page after a megabyte: these are two."""
     many = [an_order(number, reason="x" * 100_000) for number in range(20)]
     for order in many:
-        orders.create(order, lease)
-    assert orders.watched("alice") == many
-    assert list(orders.every("alice")) == many[::-1]
+        orders.create(order, lease, decided(lease))
+    assert orders.unreconciled("alice") == many
+    assert list(orders.iter_all("alice")) == many[::-1]
 
 
 def test_what_ended_is_not_in_the_index_at_all(
     orders: OrdersTable, lease: Lease, dynamodb: "DynamoDBClient", orders_table: str
 ) -> None:
-    orders.create(an_order(), lease)
-    orders.update(an_order().to(REJECTED), lease)
+    orders.create(an_order(), lease, decided(lease))
+    orders.update(moved(an_order(), REJECTED), lease)
     assert dynamodb.scan(TableName=orders_table, IndexName="watched")["Items"] == []
 
 
@@ -399,8 +401,8 @@ def pages_of(orders: OrdersTable, user_id: str, limit: int) -> list[list[Order]]
 def test_pages_hold_every_order_once_newest_first(orders: OrdersTable, limit: int, lease: Lease, grant: Grant) -> None:
     bobs = grant("bob")
     for number in range(7):
-        orders.create(an_order(number), lease)
-        orders.create(an_order(number, user_id="bob"), bobs)
+        orders.create(an_order(number), lease, decided(lease))
+        orders.create(an_order(number, user_id="bob"), bobs, decided(bobs))
     pages = pages_of(orders, "alice", limit)
     assert [order for page in pages for order in page] == [an_order(number) for number in reversed(range(7))]
     assert all(len(page) <= limit for page in pages)
@@ -409,7 +411,7 @@ def test_pages_hold_every_order_once_newest_first(orders: OrdersTable, limit: in
 def test_orders_of_one_second_come_in_the_order_of_their_decision(orders: OrdersTable, lease: Lease) -> None:
     several = [an_order(number, placed_at=1_700_000_010, order_index=9 - number) for number in range(10)]
     for order in several:
-        orders.create(order, lease)
+        orders.create(order, lease, decided(lease))
     assert [order.order_index for page in pages_of(orders, "alice", 3) for order in page] == list(reversed(range(10)))
 
 
@@ -417,15 +419,15 @@ def test_orders_of_one_second_and_place_are_all_on_some_page(orders: OrdersTable
     """A tick and an order by hand in the same second share what pages are sorted by."""
     several = {an_order(number, placed_at=1_700_000_010).client_order_id for number in range(5)}
     for number in range(5):
-        orders.create(an_order(number, placed_at=1_700_000_010), lease)
+        orders.create(an_order(number, placed_at=1_700_000_010), lease, decided(lease))
     found = [order.client_order_id for page in pages_of(orders, "alice", 2) for order in page]
     assert (len(found), set(found)) == (5, several)
 
 
 def test_every_order_is_read_over_all_pages(orders: OrdersTable, lease: Lease) -> None:
     for number in range(3):
-        orders.create(an_order(number), lease)
-    assert list(orders.every("alice")) == [an_order(2), an_order(1), an_order(0)]
+        orders.create(an_order(number), lease, decided(lease))
+    assert list(orders.iter_all("alice")) == [an_order(2), an_order(1), an_order(0)]
 
 
 def encoded(value: object) -> str:
@@ -467,7 +469,7 @@ FORGED = {
 
 @pytest.mark.parametrize("cursor", FORGED.values(), ids=FORGED)
 def test_a_forged_cursor_is_the_request_s_fault(orders: OrdersTable, cursor: str, lease: Lease) -> None:
-    orders.create(an_order(), lease)
+    orders.create(an_order(), lease, decided(lease))
     with pytest.raises(InvalidRequestError) as raised:
         orders.page("alice", limit=10, cursor=cursor)
     assert raised.value.code == "invalid_cursor"
@@ -475,10 +477,10 @@ def test_a_forged_cursor_is_the_request_s_fault(orders: OrdersTable, cursor: str
 
 
 def test_a_cursor_of_another_user_shows_only_one_s_own_orders(orders: OrdersTable, grant: Grant) -> None:
-    leases = {user_id: grant(user_id) for user_id in ("alice", "bob")}
+    accounts = {user_id: grant(user_id) for user_id in ("alice", "bob")}
     for number in range(6):
         user_id = "alice" if number % 2 else "bob"
-        orders.create(an_order(number, user_id=user_id), leases[user_id])
+        orders.create(an_order(number, user_id=user_id), accounts[user_id], decided(accounts[user_id]))
     bobs = orders.page("bob", limit=1).cursor
     assert bobs is not None
     page = orders.page("alice", limit=10, cursor=bobs)
@@ -486,6 +488,6 @@ def test_a_cursor_of_another_user_shows_only_one_s_own_orders(orders: OrdersTabl
 
 
 def test_a_cursor_to_nowhere_is_no_error(orders: OrdersTable, lease: Lease) -> None:
-    orders.create(an_order(5), lease)
+    orders.create(an_order(5), lease, decided(lease))
     assert orders.page("alice", limit=10, cursor=encode_cursor("00000000000#0000", AN_ID)).orders == []
     assert orders.page("alice", limit=10, cursor=encode_cursor("99999999999#0000", AN_ID)).orders == [an_order(5)]

@@ -4,7 +4,7 @@ moto has no such concurrency to show, so these are DynamoDB Local's alone.
 """
 
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from functools import partial
 from itertools import chain
 from threading import Barrier
@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 from botbalance.errors import ConflictError
-from botbalance.store.decisions import Decision, DecisionsTable
-from botbalance.store.leases import LEASE_S, Lease, LeasesTable
-from botbalance.store.orders import Order, OrdersTable
+from botbalance.models.decision import Decision
+from botbalance.models.order import Order
+from botbalance.store.accounts import LEASE_S, AccountsTable, Lease
+from botbalance.store.decisions import DecisionsTable
+from botbalance.store.orders import OrdersTable
 from botbalance.store.strategies import StrategiesTable
 
 from tests.unit.store.concurrent_writers import (
@@ -27,6 +29,8 @@ from tests.unit.store.concurrent_writers import (
     an_order,
     claim,
     claim_ticks,
+    decided,
+    held,
     hold_until_lost,
     in_processes,
     in_step,
@@ -50,8 +54,8 @@ ROUNDS = 15
 
 
 @pytest.fixture
-def shared_leases(repeating: "DynamoDBClient", leases_table: str) -> LeasesTable:
-    return LeasesTable(repeating, leases_table)
+def shared_accounts(repeating: "DynamoDBClient", accounts_table: str) -> AccountsTable:
+    return AccountsTable(repeating, accounts_table)
 
 
 @pytest.fixture
@@ -60,8 +64,8 @@ def shared_orders(repeating: "DynamoDBClient", orders_table: str) -> OrdersTable
 
 
 @pytest.fixture
-def engine(repeating: "DynamoDBClient", leases_table: str, orders_table: str) -> Engine:
-    return Engine(repeating.meta.endpoint_url, leases_table, orders_table)
+def engine(repeating: "DynamoDBClient", accounts_table: str, orders_table: str) -> Engine:
+    return Engine(repeating.meta.endpoint_url, accounts_table, orders_table)
 
 
 def race[T](attempt: Callable[[int, int], T], racers: int = RACERS, rounds: int = ROUNDS) -> list[list[T]]:
@@ -74,8 +78,8 @@ def race[T](attempt: Callable[[int, int], T], racers: int = RACERS, rounds: int 
 # one wins
 
 
-def test_of_threads_that_claim_a_tick_exactly_one_gets_it(shared_leases: LeasesTable) -> None:
-    rounds = race(lambda _, number: claim(shared_leases, "alice", TICK + 30 * number))
+def test_of_threads_that_claim_a_tick_exactly_one_gets_it(shared_accounts: AccountsTable) -> None:
+    rounds = race(lambda _, number: claim(shared_accounts, "alice", TICK + 30 * number))
     winners = [[number for number in of_round if number is not None] for of_round in rounds]
     assert winners == [[number] for number in range(1, ROUNDS + 1)]
 
@@ -86,14 +90,14 @@ def test_of_processes_that_claim_a_tick_exactly_one_gets_it(engine: Engine) -> N
     assert winners == [[number] for number in range(1, ROUNDS + 1)]
 
 
-def test_of_threads_that_want_the_account_exactly_one_has_it(shared_leases: LeasesTable) -> None:
+def test_of_threads_that_want_the_account_exactly_one_has_it(shared_accounts: AccountsTable) -> None:
     """Until it is given back, and that it is only after everybody has tried."""
     tried = Barrier(RACERS, timeout=PATIENCE_S)
 
     def want(_: int, __: int) -> int | None:
-        with suppress(ConflictError), shared_leases.held("alice", lambda: NOW, until=NOW + 60) as lease:
+        with suppress(ConflictError), held(shared_accounts, "alice", NOW) as lease:
             tried.wait()
-            return lease.number
+            return lease.fencing_token
         tried.wait()
         return None
 
@@ -101,42 +105,39 @@ def test_of_threads_that_want_the_account_exactly_one_has_it(shared_leases: Leas
     assert winners == [[number] for number in range(1, ROUNDS + 1)]
 
 
-def test_of_threads_that_take_an_expired_lease_over_exactly_one_gets_it(shared_leases: LeasesTable) -> None:
-    with ExitStack() as gone:  # whoever gets it never gives it back
+def test_of_threads_that_take_an_expired_lease_over_exactly_one_gets_it(shared_accounts: AccountsTable) -> None:
+    def take_over(_: int, number: int) -> int | None:
+        with suppress(ConflictError):  # whoever gets it never gives it back
+            return shared_accounts.acquire("alice", NOW + LEASE_S * number)[0].fencing_token
+        return None
 
-        def take_over(_: int, number: int) -> int | None:
-            now = NOW + LEASE_S * number
-            with suppress(ConflictError):
-                return gone.enter_context(shared_leases.held("alice", lambda: now, until=now + 60)).number
-            return None
-
-        winners = [[number for number in of_round if number is not None] for of_round in race(take_over)]
+    winners = [[number for number in of_round if number is not None] for of_round in race(take_over)]
     assert winners == [[number] for number in range(1, ROUNDS + 1)]
 
 
 def test_of_threads_that_write_an_intent_exactly_one_does(
-    shared_leases: LeasesTable, shared_orders: OrdersTable
+    shared_accounts: AccountsTable, shared_orders: OrdersTable
 ) -> None:
-    with shared_leases.held("alice", lambda: NOW, until=NOW + 60) as lease:
+    with held(shared_accounts, "alice", NOW) as lease:
 
         def write(racer: int, number: int) -> bool:
             intent = an_order("alice", number, placed_at=NOW + racer)
-            return insist(partial(shared_orders.create, intent, lease))
+            return insist(partial(shared_orders.create, intent, lease, decided(lease)))
 
         rounds = race(write)
     assert [of_round.count(True) for of_round in rounds] == [1] * ROUNDS
-    orders = {order.client_order_id: order for order in shared_orders.every("alice")}
+    orders = {order.client_order_id: order for order in shared_orders.iter_all("alice")}
     assert len(orders) == ROUNDS
     for number, of_round in enumerate(rounds):
         assert orders[an_order("alice", number).client_order_id].placed_at == NOW + of_round.index(True)
 
 
 def test_of_threads_that_read_the_same_revision_exactly_one_writes(
-    shared_leases: LeasesTable, shared_orders: OrdersTable
+    shared_accounts: AccountsTable, shared_orders: OrdersTable
 ) -> None:
     everybody_has_read = Barrier(RACERS, timeout=PATIENCE_S)
-    with shared_leases.held("alice", lambda: NOW, until=NOW + 60) as lease:
-        shared_orders.create(an_order("alice", 0), lease)
+    with held(shared_accounts, "alice", NOW) as lease:
+        shared_orders.create(an_order("alice", 0), lease, decided(lease))
 
         def write(racer: int, number: int) -> Order | None:
             order = shared_orders.get("alice", an_order("alice", 0).client_order_id)
@@ -157,7 +158,7 @@ def test_of_many_logs_of_a_tick_the_latest_lease_s_stays(repeating: "DynamoDBCli
 
     def log(racer: int, number: int) -> bool:
         decision: Decision = a_decision(TICK + 30 * number, reason=f"lease {racer}")
-        lease = Lease("leases", "alice", racer, NOW + 60, None) if racer else None
+        lease = Lease("leases", "alice", racer, NOW + 60) if racer else None
         return decisions.log(decision, lease)
 
     rounds = race(log)
@@ -169,10 +170,10 @@ def test_of_many_logs_of_a_tick_the_latest_lease_s_stays(repeating: "DynamoDBCli
 # nothing is lost
 
 
-def test_no_optimistic_update_of_threads_is_lost(shared_leases: LeasesTable, shared_orders: OrdersTable) -> None:
+def test_no_optimistic_update_of_threads_is_lost(shared_accounts: AccountsTable, shared_orders: OrdersTable) -> None:
     racers, rounds = 4, 10
-    with shared_leases.held("alice", lambda: NOW, until=NOW + 60) as lease:
-        shared_orders.create(an_order("alice", 0), lease)
+    with held(shared_accounts, "alice", NOW) as lease:
+        shared_orders.create(an_order("alice", 0), lease, decided(lease))
 
         def add(racer: int, number: int) -> int:
             order = shared_orders.get("alice", an_order("alice", 0).client_order_id)
@@ -186,12 +187,12 @@ def test_no_optimistic_update_of_threads_is_lost(shared_leases: LeasesTable, sha
 
 
 def test_no_optimistic_update_of_processes_is_lost(
-    shared_leases: LeasesTable, shared_orders: OrdersTable, engine: Engine
+    shared_accounts: AccountsTable, shared_orders: OrdersTable, engine: Engine
 ) -> None:
     racers, rounds = 3, 10
-    with shared_leases.held("alice", lambda: NOW, until=NOW + 60) as lease:
-        shared_orders.create(an_order("alice", 0), lease)
-        processes = in_processes([partial(add_fills, lease.number)] * racers, engine, rounds)
+    with held(shared_accounts, "alice", NOW) as lease:
+        shared_orders.create(an_order("alice", 0), lease, decided(lease))
+        processes = in_processes([partial(add_fills, lease.fencing_token)] * racers, engine, rounds)
     order = shared_orders.get("alice", an_order("alice", 0).client_order_id)
     assert sorted(chain.from_iterable(processes)) == list(range(1, racers * rounds + 1))
     assert order.revision == len({fill.trade_id for fill in order.fills}) == len(order.fills) == racers * rounds
@@ -219,12 +220,12 @@ def test_no_save_of_a_strategy_is_lost(repeating: "DynamoDBClient", strategies_t
 # a lease is taken over while its holder writes
 
 
-def taking_over(leases: LeasesTable, orders: OrdersTable, user_id: str) -> tuple[list[int], list[int], Order]:
+def taking_over(leases: AccountsTable, orders: OrdersTable, user_id: str) -> tuple[list[int], list[int], Order]:
     """Two holders book fills of one order; the revisions that each wrote, and the order in the end."""
     order = an_order(user_id, 0)
     under_way = Barrier(2, timeout=PATIENCE_S)
-    with leases.held(user_id, lambda: NOW, until=NOW + 60) as lost:
-        orders.create(order, lost)
+    with held(leases, user_id, NOW) as lost:
+        orders.create(order, lost, decided(lost))
 
         def hold() -> list[int]:
             revisions: list[int] = []
@@ -241,11 +242,11 @@ def taking_over(leases: LeasesTable, orders: OrdersTable, user_id: str) -> tuple
 
 
 def test_after_the_new_holder_s_first_write_the_old_one_never_writes(
-    shared_leases: LeasesTable, shared_orders: OrdersTable
+    shared_accounts: AccountsTable, shared_orders: OrdersTable
 ) -> None:
     """Every write raises the order's revision, so revisions tell whose write came when."""
     for number in range(8):
-        old, new, order = taking_over(shared_leases, shared_orders, f"user-{number}")
+        old, new, order = taking_over(shared_accounts, shared_orders, f"user-{number}")
         assert len(old) >= 3
         assert len(new) == OWN
         assert old + new == list(range(1, len(old) + OWN + 1))
@@ -267,5 +268,5 @@ def test_what_the_new_holder_finds_is_all_that_the_old_one_ever_wrote(
         assert sorted(seen) == sorted(old[number])
         assert len(seen) >= 3
         assert len(written) == OWN
-        there = {order.client_order_id: order.lease_number for order in shared_orders.every(f"user-{number}")}
+        there = {order.client_order_id: order.fencing_token for order in shared_orders.iter_all(f"user-{number}")}
         assert there == dict.fromkeys(seen, 1) | dict.fromkeys(written, 2)

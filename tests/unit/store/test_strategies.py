@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from botbalance.errors import ConflictError, NotFoundError, TransientError
-from botbalance.store.strategies import AUTOPILOT_SHARDS, StrategiesTable, Strategy, shard_of
+from botbalance.models.strategy import Strategy
+from botbalance.store.strategies import AUTOPILOT_SHARDS, StrategiesTable, shard_of
 from botocore.exceptions import ReadTimeoutError
 
 from tests.unit.store.faults import answers_lost, refused

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from botbalance.errors import TransientError
+from botbalance.store.accounts import AccountsTable, Lease
 from botbalance.store.credentials import CredentialsTable
 from botbalance.store.decisions import DecisionsTable
-from botbalance.store.leases import Lease, LeasesTable
 from botbalance.store.orders import OrdersTable
 from botbalance.store.strategies import StrategiesTable
 from botocore.exceptions import ClientError, ReadTimeoutError
 
+from tests.unit.store.concurrent_writers import decided
 from tests.unit.store.conftest import NOW
 from tests.unit.store.faults import not_reached, refused
 from tests.unit.store.test_credentials import KEY
@@ -38,7 +39,7 @@ class Stores:
     orders: OrdersTable
     decisions: DecisionsTable
     credentials: CredentialsTable
-    leases: LeasesTable
+    accounts: AccountsTable
     lease: Lease
 
 
@@ -48,24 +49,14 @@ def stores(
     orders: OrdersTable,
     decisions: DecisionsTable,
     credentials: CredentialsTable,
-    leases: LeasesTable,
+    accounts: AccountsTable,
     lease: Lease,
 ) -> Stores:
     strategies.save(STRATEGY)
-    orders.create(an_order(), lease)
+    orders.create(an_order(), lease, decided(lease))
     decisions.log(a_decision(), lease)
     credentials.save("alice", "okx", KEY, NOW)
-    return Stores(strategies, orders, decisions, credentials, leases, lease)
-
-
-def take(stores: Stores) -> None:
-    with stores.leases.held("bob", lambda: NOW, until=NOW + 60):
-        pytest.fail("the lease is not known to be taken")
-
-
-def take_for_tick(stores: Stores) -> None:
-    with stores.leases.held_for_tick("bob", TICK, lambda: NOW, until=NOW + 60):
-        pytest.fail("the lease is not known to be taken")
+    return Stores(strategies, orders, decisions, credentials, accounts, lease)
 
 
 type Call = Callable[[Stores], object]
@@ -76,31 +67,32 @@ DATABASE: dict[str, tuple[str, Call]] = {
     "strategies.find_many": ("BatchGetItem", lambda on: on.strategies.find_many(["alice"])),
     "strategies.save": ("PutItem", lambda on: on.strategies.save(STRATEGY.model_copy(update={"version": 1}))),
     "strategies.users_on_autopilot": ("Query", lambda on: list(on.strategies.users_on_autopilot())),
-    "orders.create": ("TransactWriteItems", lambda on: on.orders.create(an_order(1), on.lease)),
+    "orders.create": ("TransactWriteItems", lambda on: on.orders.create(an_order(1), on.lease, decided(on.lease))),
     "orders.update": ("TransactWriteItems", lambda on: on.orders.update(an_order(), on.lease)),
     "orders.find": ("GetItem", lambda on: on.orders.find("alice", an_order().client_order_id)),
     "orders.get": ("GetItem", lambda on: on.orders.get("alice", an_order().client_order_id)),
-    "orders.watched": ("Query", lambda on: on.orders.watched("alice")),
+    "orders.watched": ("Query", lambda on: on.orders.unreconciled("alice")),
     "orders.page": ("Query", lambda on: on.orders.page("alice", limit=1)),
-    "orders.every": ("Query", lambda on: list(on.orders.every("alice"))),
+    "orders.every": ("Query", lambda on: list(on.orders.iter_all("alice"))),
     "decisions.log": ("PutItem", lambda on: on.decisions.log(a_decision(TICK + 30), on.lease)),
     "decisions.get": ("GetItem", lambda on: on.decisions.get("alice", TICK)),
     "decisions.page": ("Query", lambda on: on.decisions.page("alice", limit=1)),
     "credentials.save": ("PutItem", lambda on: on.credentials.save("alice", "binance", KEY, NOW)),
     "credentials.find": ("GetItem", lambda on: on.credentials.find("alice", "okx")),
     "credentials.find_many": ("BatchGetItem", lambda on: on.credentials.find_many([("alice", "okx")])),
-    "credentials.reveal": ("GetItem", lambda on: on.credentials.reveal("alice", "okx")),
+    "credentials.reveal": ("GetItem", lambda on: on.credentials.decrypt("alice", "okx")),
     "credentials.delete": ("DeleteItem", lambda on: on.credentials.delete("alice", "okx")),
-    "leases.held": ("UpdateItem", take),
-    "leases.held_for_tick": ("UpdateItem", take_for_tick),
+    "accounts.acquire": ("UpdateItem", lambda on: on.accounts.acquire("bob", NOW)),
+    "accounts.acquire for a tick": ("UpdateItem", lambda on: on.accounts.acquire("bob", NOW, ts_tick=TICK)),
+    "accounts.find_state": ("GetItem", lambda on: on.accounts.find_state("bob")),
 }
 KEY_SERVICE: dict[str, tuple[str, Call]] = {
     "credentials.save": ("Encrypt", lambda on: on.credentials.save("alice", "okx", KEY, NOW)),
-    "credentials.reveal": ("Decrypt", lambda on: on.credentials.reveal("alice", "okx")),
+    "credentials.reveal": ("Decrypt", lambda on: on.credentials.decrypt("alice", "okx")),
 }
 READING_AGAIN: dict[str, Call] = {
     "strategies.save": lambda on: on.strategies.save(STRATEGY),
-    "orders.create": lambda on: on.orders.create(an_order(placed_at=NOW), on.lease),
+    "orders.create": lambda on: on.orders.create(an_order(placed_at=NOW), on.lease, decided(on.lease)),
     "orders.update": lambda on: on.orders.update(an_order(revision=7), on.lease),
 }
 """Writes whose condition does not hold: whether that is their own doing is read again."""
@@ -166,10 +158,9 @@ def test_a_failing_write_leaves_everything_as_it_was(stores: Stores, dynamodb: "
         for trouble in TROUBLES.values():
             check(stores, dynamodb, operation, call, trouble)
     assert stores.strategies.get("alice").version == 1
-    assert list(stores.orders.every("alice")) == [an_order()]
+    assert list(stores.orders.iter_all("alice")) == [an_order()]
     assert stores.decisions.page("alice", limit=10).decisions == [a_decision()]
-    assert stores.credentials.reveal("alice", "okx") == KEY
+    assert stores.credentials.decrypt("alice", "okx") == KEY
     assert stores.credentials.find("alice", "binance") is None
-    with stores.leases.held_for_tick("bob", TICK, lambda: NOW, until=NOW + 60) as bobs:
-        assert bobs is not None
-        assert bobs.number == 1
+    lease, _ = stores.accounts.acquire("bob", NOW, ts_tick=TICK)
+    assert lease.fencing_token == 1

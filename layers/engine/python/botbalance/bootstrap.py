@@ -12,24 +12,27 @@ from functools import cache, cached_property
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from botbalance.accounts.exchange_clients import Accounts
+from botbalance.accounts.exchange_clients import ExchangeClients
 from botbalance.accounts.portfolio import PortfolioService
 from botbalance.accounts.rate_limits import RateLimits
 from botbalance.api.request_limits import RequestLimits
+from botbalance.deadline import Deadline
 from botbalance.errors import InvalidRequestError
 from botbalance.market_data.market_rules import MarketRulesService
 from botbalance.market_data.price_service import PriceService
 from botbalance.market_data.traded_ranges import TradedRanges
+from botbalance.models.exchange_key import ExchangeKey
 from botbalance.settings import Settings, settings
+from botbalance.store.accounts import AccountsTable
 from botbalance.store.activity import ActivityTable
 from botbalance.store.cache import CacheTable
-from botbalance.store.credentials import CredentialsTable, ExchangeKey
+from botbalance.store.credentials import CredentialsTable
 from botbalance.store.decisions import DecisionsTable
-from botbalance.store.leases import LeasesTable
+from botbalance.store.dynamodb import keep_deadlines
 from botbalance.store.operator import OperatorTable
 from botbalance.store.orders import OrdersTable
 from botbalance.store.strategies import StrategiesTable
-from botbalance.trading.desk import Desk
+from botbalance.trading.context import TradingContext
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -120,23 +123,23 @@ class Services:
         return Connections(self.settings.work_threads, self.settings.plain_http_hosts)
 
     @cached_property
-    def desk(self) -> Desk:
-        """A desk for as long as it takes."""
+    def context(self) -> TradingContext:
+        """A context for as long as it takes."""
         public = cache(self.connect)
         market_rules = MarketRulesService(self.settings, self._cache, public, self.clock)
         prices = PriceService(self.settings, self._cache, market_rules, public, self.clock)
-        return Desk(
+        return TradingContext(
             strategies=self.strategies,
             orders=OrdersTable(self.dynamodb, self.settings.orders_table),
             decisions=DecisionsTable(self.dynamodb, self.settings.decisions_table, self.settings.decision_ttl_days),
-            leases=LeasesTable(self.dynamodb, self.settings.leases_table),
+            accounts=AccountsTable(self.dynamodb, self.settings.accounts_table),
             operator=OperatorTable(self.dynamodb, self.settings.operator_table),
             activity=ActivityTable(self.dynamodb, self.settings.activity_table),
-            accounts=Accounts(self.credentials, self._limits, self.connect, self.clock),
+            clients=ExchangeClients(self.credentials, self._limits, self.connect, self.clock),
             portfolio=PortfolioService(prices, market_rules),
             clock=self.clock,
             sleep=self._sleep,
-            until=sys.maxsize,
+            deadline=Deadline(sys.maxsize, self.clock),
             price_jump_pct=self.settings.price_jump_pct,
             ranges=TradedRanges(self.settings, self._cache, market_rules, public, self.clock),
             portfolio_max_age=self.settings.portfolio_max_age,
@@ -144,9 +147,9 @@ class Services:
             egress_address=self.settings.egress_address,
         )
 
-    def desk_for(self, remaining_ms: int) -> Desk:
-        """The desk of a function that has ``remaining_ms`` milliseconds left to run."""
-        return replace(self.desk, until=self.clock() + remaining_ms // 1000)
+    def with_deadline(self, remaining_ms: int) -> TradingContext:
+        """The context of a function that has ``remaining_ms`` milliseconds left to run."""
+        return replace(self.context, deadline=Deadline(self.clock() + remaining_ms // 1000, self.clock))
 
     def connect(self, exchange: str, user_id: str | None = None, key: ExchangeKey | None = None) -> "CcxtAdapter":
         """A new connection to ``exchange``, with a user's key or public; raises InvalidRequestError for an unknown one.
@@ -190,7 +193,9 @@ def _client(service: str, endpoint: str | None) -> Any:
     from botocore.config import Config  # noqa: PLC0415
 
     create: Any = boto3.client
-    return create(service, endpoint_url=endpoint, config=Config(**CLIENTS))
+    client = create(service, endpoint_url=endpoint, config=Config(**CLIENTS))
+    keep_deadlines(client)
+    return client
 
 
 _services: Services | None = None

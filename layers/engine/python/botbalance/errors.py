@@ -3,9 +3,17 @@
 The engine's own refusals (bad numbers, bad strategies, missing prices) are in ``botbalance.engine``.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 
 class BotBalanceError(Exception):
-    """``code`` is stable and machine-readable; the message names the field, the value and what would be right."""
+    """``code`` is stable and machine-readable; the message names the field, the value and what would be right.
+
+    ``members`` are further members of the problem document that is made of it.
+    """
+
+    members: Mapping[str, object] = MappingProxyType({})
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)

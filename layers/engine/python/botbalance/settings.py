@@ -32,7 +32,7 @@ class Settings(BaseModel):
     decisions_table: str
     credentials_table: str
     cache_table: str
-    leases_table: str
+    accounts_table: str
     operator_table: str
     activity_table: str
     tick_queue_url: Url = ""

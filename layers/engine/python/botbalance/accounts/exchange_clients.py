@@ -1,4 +1,4 @@
-"""Accounts: the users' own connections to exchanges, a bounded number of them kept open."""
+"""ExchangeClients: the users' own connections to exchanges, a bounded number of them kept open."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator
@@ -10,11 +10,12 @@ from botbalance.accounts.rate_limits import RateLimits
 from botbalance.accounts.weight_budgets import Purpose, with_purpose
 from botbalance.errors import NotFoundError
 from botbalance.exchange.adapter import ExchangeAdapter
-from botbalance.store.credentials import CredentialsTable, ExchangeKey, StoredKey
+from botbalance.models.exchange_key import ExchangeKey, StoredKey
+from botbalance.store.credentials import CredentialsTable
 
 KEPT_S = 300
 """For how many seconds a process keeps a key in the clear, from when it was decrypted, and its connection with it."""
-MOST_KEPT = 2048
+MAX_CLIENTS = 2048
 """Adapters kept per process; one takes 30 kB, and no connection of its own."""
 
 
@@ -26,7 +27,7 @@ class _Kept:
     until: int
 
 
-class Accounts:
+class ExchangeClients:
     """Adapters with a user's key, for :data:`KEPT_S` seconds at most.
 
     They are kept by user, exchange and the key's version, so that a replaced key is never used; and dropped as soon as
@@ -44,7 +45,7 @@ class Accounts:
         self._limits = limits
         self._connect = connect
         self._clock = clock
-        self._kept: OrderedDict[StoredKey, _Kept] = OrderedDict()
+        self._clients: OrderedDict[StoredKey, _Kept] = OrderedDict()
         self._lock = Lock()
 
     def keys_of(self, owners: Collection[tuple[str, str]]) -> dict[tuple[str, str], StoredKey]:
@@ -58,18 +59,18 @@ class Accounts:
 
     def stored_keys(self, user_id: str) -> list[StoredKey]:
         """What is known of every key that the user has stored."""
-        return self._credentials.every(user_id)
+        return self._credentials.list_all(user_id)
 
     @contextmanager
-    def trial(self, user_id: str, exchange: str, key: ExchangeKey) -> Iterator[ExchangeAdapter]:
+    def temporary(self, user_id: str, exchange: str, key: ExchangeKey) -> Iterator[ExchangeAdapter]:
         """A connection with a key that is not stored yet, to find out whether it may be."""
         self.keys_of([(user_id, exchange)])  # for the limits
-        account = self._connect(exchange, user_id, key)
+        client = self._connect(exchange, user_id, key)
         try:
             with with_purpose(Purpose.TRIAL):
-                yield account
+                yield client
         finally:
-            account.close()
+            client.close()
 
     def save(self, user_id: str, exchange: str, key: ExchangeKey, now: int) -> StoredKey:
         """Store the key in place of the one that was there; ``now`` in epoch seconds."""
@@ -82,11 +83,11 @@ class Accounts:
         self._credentials.delete(user_id, exchange)
         self._drop(lambda kept: (kept.user_id, kept.exchange) == (user_id, exchange))
 
-    def of(self, user_id: str, exchange: str) -> ExchangeAdapter:
+    def get(self, user_id: str, exchange: str) -> ExchangeAdapter:
         """The user's connection; raises NotFoundError where no key is stored for that exchange."""
-        return self.with_key(user_id, exchange, self.keys_of([(user_id, exchange)]).get((user_id, exchange)))
+        return self.get_with_key(user_id, exchange, self.keys_of([(user_id, exchange)]).get((user_id, exchange)))
 
-    def with_key(self, user_id: str, exchange: str, stored: StoredKey | None) -> ExchangeAdapter:
+    def get_with_key(self, user_id: str, exchange: str, stored: StoredKey | None) -> ExchangeAdapter:
         """The user's connection with a key that :meth:`keys_of` told; raises NotFoundError for None.
 
         RateLimitedError where the exchange limits requests, TransientError where the key cannot be decrypted now.
@@ -97,15 +98,15 @@ class Accounts:
             )
         self._limits.of(exchange, user_id).require()
         with self._lock:
-            if stored in self._kept:
-                self._kept.move_to_end(stored)
-                return self._kept[stored].adapter
-        account = self._connect(exchange, user_id, self._credentials.reveal(user_id, exchange))
+            if stored in self._clients:
+                self._clients.move_to_end(stored)
+                return self._clients[stored].adapter
+        client = self._connect(exchange, user_id, self._credentials.decrypt(user_id, exchange))
         with self._lock:
-            self._kept[stored] = _Kept(account, self._clock() + KEPT_S)
-            if len(self._kept) > MOST_KEPT:
-                self._kept.popitem(last=False)
-        return account
+            self._clients[stored] = _Kept(client, self._clock() + KEPT_S)
+            if len(self._clients) > MAX_CLIENTS:
+                self._clients.popitem(last=False)
+        return client
 
     def _drop(self, is_unwanted: Callable[[StoredKey], bool]) -> None:
         """Forget the keys that are unwanted, and whatever was kept for long enough.
@@ -114,7 +115,7 @@ class Accounts:
         """
         now = self._clock()
         with self._lock:
-            for stored in [stored for stored in self._kept if is_unwanted(stored)]:
-                self._kept.pop(stored).adapter.close()
-            for stored in [stored for stored, kept in self._kept.items() if kept.until <= now]:
-                del self._kept[stored]
+            for stored in [stored for stored in self._clients if is_unwanted(stored)]:
+                self._clients.pop(stored).adapter.close()
+            for stored in [stored for stored, kept in self._clients.items() if kept.until <= now]:
+                del self._clients[stored]

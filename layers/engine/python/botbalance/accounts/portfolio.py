@@ -14,12 +14,23 @@ from botbalance.market_data.price_service import PriceService
 
 
 @dataclass(frozen=True, slots=True)
+class AccountReading:
+    """What an exchange says of an account. ``open_orders`` are all of them, whoever placed them."""
+
+    exchange: str
+    open_orders: tuple[ExchangeOrder, ...]
+    balances: Mapping[str, Balance]
+    rules: Mapping[str, MarketRules]
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What a decision is made of. ``open_orders`` are the account's, whoever placed them."""
+    """What a decision is made of: an account, and prices that may size an order until ``prices_expire_at``."""
 
     open_orders: tuple[ExchangeOrder, ...]
     balances: Mapping[str, Balance]
     prices: Mapping[str, Decimal]
+    prices_expire_at: int
     rules: Mapping[str, MarketRules]
 
     def active_symbols(self) -> set[str]:
@@ -35,20 +46,29 @@ class PortfolioService:
         self._market_rules = market_rules
 
     def snapshot(self, account: ExchangeAdapter, symbols: Collection[str], *, fresh: bool) -> Snapshot:
-        """The account with the markets of ``symbols``; ``fresh`` takes prices from the exchange, not the cache.
+        """The account with the markets of ``symbols``; ``fresh`` takes prices from the exchange, not the cache."""
+        self.load_markets(account, symbols)
+        return self.with_prices(self.read_account(account, symbols), fresh=fresh)
+
+    def read_account(self, account: ExchangeAdapter, symbols: Collection[str]) -> AccountReading:
+        """The account, to which the markets of ``symbols`` are known.
 
         Open orders are read before balances: an order that fills in between then still counts as resting, and
         its pair is left alone, whereas the other way round it would seem gone and be placed twice.
         """
-        rules = self.load_markets(account, symbols)
+        rules = self.market_rules(account.exchange, symbols)
         open_orders = tuple(account.open_orders())
-        balances = account.balances()
-        prices = self._prices.prices(account.exchange, symbols, fresh=fresh)
+        return AccountReading(account.exchange, open_orders, account.balances(), rules)
+
+    def with_prices(self, reading: AccountReading, *, fresh: bool) -> Snapshot:
+        """``reading`` with the prices of its markets, which are read last: they are what ages fastest."""
+        prices, expire_at = self._prices.prices_and_expiry(reading.exchange, list(reading.rules), fresh=fresh)
         return Snapshot(
-            open_orders=open_orders,
-            balances=balances,
+            open_orders=reading.open_orders,
+            balances=reading.balances,
             prices=prices,
-            rules=rules,
+            prices_expire_at=expire_at,
+            rules=reading.rules,
         )
 
     def prepare_prices(self, exchange: str, symbols: Collection[str]) -> None:

@@ -18,7 +18,7 @@ from botbalance.api.fields import (
     number_schema,
 )
 from botbalance.api.portfolio_schemas import WarningView
-from botbalance.trading.check import Item, Verdict
+from botbalance.trading.preflight import CheckResult, CheckStatus
 from botbalance.trading.strategy import SavedStrategy
 
 Target = Annotated[Number, number_schema("Percent of the portfolio.", "40", least=0, most=100)]
@@ -190,7 +190,7 @@ class SavedStrategyView(StrategyView):
             {
                 **saved.strategy.model_dump(),
                 "warnings": [WarningView.model_validate(warning) for warning in saved.warnings],
-                "not_checked": saved.not_checked,
+                "not_checked": saved.check_error,
             }
         )
 
@@ -231,7 +231,7 @@ class CheckItemView(Answer):
     model_config = example(name="key_withdraws", verdict="fail", found="the key may withdraw", remedy="forbid that")
 
     name: str
-    verdict: Verdict
+    verdict: CheckStatus
     found: str
     remedy: str | None
 
@@ -243,9 +243,9 @@ class CheckView(Answer):
     items: list[CheckItemView]
 
     @classmethod
-    def of(cls, items: list[Item]) -> "CheckView":
+    def of(cls, items: list[CheckResult]) -> "CheckView":
         """A check as the API shows it."""
         return cls(
-            ready=all(item.verdict is not Verdict.FAIL for item in items),
+            ready=all(item.verdict is not CheckStatus.FAIL for item in items),
             items=[CheckItemView.model_validate(item) for item in items],
         )

@@ -5,7 +5,7 @@ from typing import Any, Literal
 from botbalance.api.fields import Answer, Money, Percent
 from botbalance.api.portfolio_schemas import AssetView
 from botbalance.engine import CancelReason
-from botbalance.store.decisions import Decision
+from botbalance.models.decision import Decision
 
 
 class DecisionView(Answer):

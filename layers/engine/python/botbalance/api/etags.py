@@ -3,7 +3,7 @@
 import re
 
 from botbalance.errors import PreconditionFailedError, PreconditionRequiredError
-from botbalance.store.strategies import Strategy
+from botbalance.models.strategy import Strategy
 
 _ENTITY_TAG = re.compile(r'(W/)?"([^"]*)"')
 

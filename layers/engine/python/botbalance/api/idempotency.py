@@ -21,7 +21,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import BaseModel
 
 from botbalance.errors import ConflictError, TransientError
-from botbalance.store.conditions import STORAGE_UNAVAILABLE
+from botbalance.store.dynamodb import STORAGE_UNAVAILABLE
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

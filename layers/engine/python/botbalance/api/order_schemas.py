@@ -3,12 +3,16 @@
 from csv import DictWriter
 from datetime import UTC, datetime
 from io import StringIO
-from typing import Literal
+from typing import Annotated, Literal
 
-from botbalance.api.fields import Answer, Money, Percent, example, plain
+from pydantic import Field, model_validator
+
+from botbalance.api.fields import Answer, Money, Number, Percent, Request, example, number_schema, plain
 from botbalance.api.portfolio_schemas import AssetView, assets_of
-from botbalance.engine import Evaluation, Side
-from botbalance.store.orders import Order, OrderStatus
+from botbalance.engine import Side
+from botbalance.models.order import Order, OrderStatus
+from botbalance.trading.execute import Execution
+from botbalance.trading.placement import CancelResult, NotPlaced
 
 
 class FillView(Answer):
@@ -71,6 +75,26 @@ class OrderView(Answer):
     updated_at: int
 
 
+class ResolveRequest(Request):
+    """What became of an order that the exchange no longer knows, by its owner's word.
+
+    `filled_qty` is all that was filled of it, in base; `price` what was paid for it, in quote per base.
+    """
+
+    outcome: Literal["canceled", "filled"]
+    filled_qty: Annotated[Number, Field(gt=0), number_schema("In base.", "0.00464", above=0)] | None = None
+    price: Annotated[Number, Field(gt=0), number_schema("In quote per base.", "43077.51", above=0)] | None = None
+
+    @model_validator(mode="after")
+    def _has_what_its_outcome_needs(self) -> "ResolveRequest":
+        told = self.filled_qty is not None and self.price is not None
+        if self.outcome == "filled" and not told:
+            raise ValueError("outcome filled needs filled_qty and price")
+        if self.outcome == "canceled" and (self.filled_qty is not None or self.price is not None):
+            raise ValueError("outcome canceled takes no filled_qty and no price")
+        return self
+
+
 class OrdersView(Answer):
     """A page of orders, newest first."""
 
@@ -78,29 +102,81 @@ class OrdersView(Answer):
     cursor: str | None
 
 
+class NotCanceledView(Answer):
+    """An order that could not be cancelled yet, and why; the ticks that follow cancel it."""
+
+    client_order_id: str
+    code: str
+    reason: str
+
+
 class StopView(Answer):
-    """That the autopilot is off, and the orders that were cancelled, as they then stand."""
+    """That the autopilot is off, the orders as they stand, and which of them could not be cancelled yet."""
 
     autopilot_enabled: Literal[False]
     orders: list[OrderView]
+    not_canceled: list[NotCanceledView]
+
+    @classmethod
+    def of(cls, result: CancelResult) -> "StopView":
+        """A stop as the API shows it."""
+        return cls(
+            autopilot_enabled=False,
+            orders=[OrderView.model_validate(order) for order in result.orders],
+            not_canceled=[
+                NotCanceledView(client_order_id=client_order_id, code=error.code, reason=str(error))
+                for client_order_id, error in result.not_canceled().items()
+            ],
+        )
+
+
+class NotPlacedView(Answer):
+    """An action of a decision that was not sent to the exchange, and why."""
+
+    symbol: str
+    side: Side
+    limit_price: Money
+    base_qty: Money
+    code: str
+    reason: str
+
+    @classmethod
+    def of(cls, entry: NotPlaced) -> "NotPlacedView":
+        """An action as the API shows it."""
+        action, error = entry.action, entry.error
+        return cls(
+            symbol=action.symbol,
+            side=action.side,
+            limit_price=action.limit_price,
+            base_qty=action.base_qty,
+            code=error.code,
+            reason=str(error),
+        )
 
 
 class ExecutionView(Answer):
-    """What execute decided on fresh facts, and the orders that came of it."""
+    """What execute decided on fresh facts, the orders that came of it, and what was not sent.
+
+    `canceled` are orders that rested away from the market for too long, by client order id, each with the reason.
+    """
 
     nav: Money
     drift_pct: Percent
     orders: list[OrderView]
+    not_placed: list[NotPlacedView]
+    canceled: dict[str, str]
     assets: list[AssetView]
 
     @classmethod
-    def of(cls, evaluation: Evaluation, orders: list[Order]) -> "ExecutionView":
+    def of(cls, execution: Execution) -> "ExecutionView":
         """An execution as the API shows it."""
         return cls(
-            nav=evaluation.nav,
-            drift_pct=evaluation.drift_pct,
-            orders=[OrderView.model_validate(order) for order in orders],
-            assets=assets_of(evaluation),
+            nav=execution.evaluation.nav,
+            drift_pct=execution.evaluation.drift_pct,
+            orders=[OrderView.model_validate(order) for order in execution.orders],
+            not_placed=list(map(NotPlacedView.of, execution.not_placed)),
+            canceled=execution.canceled,
+            assets=assets_of(execution.evaluation),
         )
 
 
@@ -127,7 +203,7 @@ def fills_as_csv(orders: list[Order]) -> str:
     writer = DictWriter(text, FILL_COLUMNS)
     writer.writeheader()
     for order in orders:
-        for fill, engine_fill in zip(order.fills, order.engine_fills(), strict=True):
+        for fill, engine_fill in zip(order.fills, order.as_engine_fills(), strict=True):
             writer.writerow(
                 {
                     "traded_at": datetime.fromtimestamp(fill.traded_at_ms / 1000, UTC).isoformat(

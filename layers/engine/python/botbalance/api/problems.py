@@ -19,6 +19,7 @@ from aws_lambda_powertools.event_handler.openapi.exceptions import (
 from pydantic import Field
 
 from botbalance.api.fields import Answer
+from botbalance.api.order_schemas import NotPlacedView
 from botbalance.engine import InvalidInputError, InvalidStrategyError, PriceUnavailableError
 from botbalance.errors import (
     BotBalanceError,
@@ -64,6 +65,7 @@ class ProblemView(Answer):
     expected: str | None = None
     errors: list[WrongField] | None = None
     retry_after_s: int | None = None
+    not_placed: list[NotPlacedView] | None = None
 
 
 class InvalidJsonError(InvalidRequestError):
@@ -136,6 +138,7 @@ def _of_our_own(error: BotBalanceError | InvalidInputError) -> Response[str]:
     more: dict[str, Any] = {}
     if isinstance(error, BotBalanceError):
         code = error.code
+        more = dict(error.members)
     else:
         code = next(code for kind, code in _CODE_OF_ENGINE_ERROR if isinstance(error, kind))
         more = {"field": error.field, "value": error.value, "expected": error.expected}

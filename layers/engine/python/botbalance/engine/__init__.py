@@ -10,6 +10,7 @@ from botbalance.engine.attribution import (
     fill_contribution,
     hold_value,
     hold_value_from_nav,
+    net_quantities,
     rebalancing_bonus,
 )
 from botbalance.engine.errors import InvalidInputError, InvalidStrategyError, PriceUnavailableError
@@ -61,6 +62,7 @@ __all__ = [
     "jumped_symbols",
     "look_at",
     "missing_balances",
+    "net_quantities",
     "rebalancing_bonus",
     "review_resting_orders",
     "trades_through",

@@ -46,6 +46,22 @@ def fill_contribution(fill: Fill, prices: Mapping[str, Decimal]) -> Decimal:
         return (gained if fill.side == "buy" else -gained) - fee
 
 
+def net_quantities(fills: Iterable[Fill], before: Mapping[str, Decimal] | None = None) -> dict[str, Decimal]:
+    """What ``fills`` add to and take from each asset, fees included, on top of what was so ``before``.
+
+    At any prices, the sum of quantity × price over it is the fills' rebalancing bonus, to the last digit.
+    """
+    net = dict(before or {})
+    with ExactArithmetic():
+        for fill in fills:
+            sign = 1 if fill.side == "buy" else -1
+            net[fill.base] = net.get(fill.base, ZERO) + sign * fill.base_qty
+            net[fill.quote] = net.get(fill.quote, ZERO) - sign * fill.base_qty * fill.price
+            if fill.fee:
+                net[fill.fee_asset] = net.get(fill.fee_asset, ZERO) - fill.fee
+    return net
+
+
 def rebalancing_bonus(fills: Iterable[Fill], prices: Mapping[str, Decimal]) -> Decimal:
     """The sum of all contributions, in the asset of ``prices``; negative where holding was better."""
     contributions = [fill_contribution(fill, prices) for fill in fills]

@@ -67,6 +67,8 @@ class ExchangeOrder:
     base_qty: Decimal
     filled_qty: Decimal
     status: ExchangeOrderStatus
+    reason: str | None = None
+    """Why it was rejected, where the exchange tells: a code of ours, and its own words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +130,9 @@ class Unknown:
 
 KEY_REFUSED = "exchange_key_refused"
 """The code of a refusal that only the account's owner can mend."""
+
+WOULD_TAKE = "order_immediately_fillable"
+"""The code of a post-only order that would have traded at once: no failure, the next one is priced anew."""
 
 RATE_LIMITED = "exchange_rate_limit"
 """The code where the exchange wants no requests for now; as a refusal: the order was not sent."""

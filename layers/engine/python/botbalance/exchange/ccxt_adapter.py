@@ -17,6 +17,7 @@ from itertools import batched
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+from botbalance.deadline import seconds_for_exchange
 from botbalance.engine import Balance, Fill, MarketRules, Side
 from botbalance.engine.arithmetic import ExactArithmetic
 from botbalance.errors import (
@@ -29,6 +30,7 @@ from botbalance.errors import (
 from botbalance.exchange.adapter import (
     KEY_REFUSED,
     RATE_LIMITED,
+    WOULD_TAKE,
     Allowance,
     ExchangeOrder,
     ExchangeOrderStatus,
@@ -49,6 +51,7 @@ from botbalance.exchange.ccxt_errors import (
     is_revoked_key,
     is_unknown_order,
     is_wrong_clock,
+    would_take,
 )
 from botbalance.exchange.ccxt_import import exchange_class
 from botbalance.exchange.client_order_ids import client_id_on_exchange, client_id_params, lookup_on
@@ -196,7 +199,7 @@ class CcxtAdapter:
         self._own_connections = None if connections else Connections(1)
         self._client = _new_client(exchange)
         self._client.apiKey, self._client.secret, self._client.password = api_key, secret, password
-        self._client.timeout = round(timeout_s * 1000)
+        self._client.longest_timeout_s = timeout_s
         self._client.session = (connections or self._own_connections or Connections(1)).session()
         self._client.rerouted_to = base_url
         self._client.allowance = allowance or UnlimitedRateLimiter()
@@ -494,6 +497,7 @@ class CcxtAdapter:
             base_qty=base_qty,
             filled_qty=filled_qty,
             status=status,
+            reason=_rejection(order) if status is ExchangeOrderStatus.REJECTED else None,
         )
 
     def _require_list(self, what: str, parsed: Sized) -> None:
@@ -525,7 +529,7 @@ class CcxtAdapter:
             try:
                 return self._read_once(what, request)
             except RetryableReadError:
-                self._sleep(wait_s)
+                self._sleep(seconds_for_exchange(wait_s))
         return self._read_once(what, request)
 
     def _send(self, what: str, request: Callable[[], Any]) -> None:
@@ -644,6 +648,7 @@ def _client_class(exchange: str) -> type[Any]:
     class Client(original):  # type: ignore[misc,valid-type]
         allowance: Allowance
         rerouted_to: str | None = None
+        longest_timeout_s: int | float
         order_was_sent = False
         http_status: int | None = None
         failure: Exception | None = None
@@ -665,6 +670,7 @@ def _client_class(exchange: str) -> type[Any]:
                 for guess in _GUESSES:
                     self.options.pop(guess, None)
                 raise self.failure
+            self.timeout = seconds_for_exchange(self.longest_timeout_s) * 1000
             self.official_url = url
             self.http_status = self.last_http_response = self.last_json_response = self.last_response_headers = None
             try:
@@ -801,8 +807,16 @@ def _refusal_code(error: Exception, client: Any) -> str:
         return error.code
     if is_wrong_clock(error):
         return "invalid_nonce"
+    if would_take(f"{type(error).__name__}: {error}"):
+        return WOULD_TAKE
     name = type(error).__name__
     return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("_")
+
+
+def _rejection(order: Mapping[str, Any]) -> str:
+    """Why the exchange rejected an order that it had acknowledged, as far as it tells (Bybit does)."""
+    told = str((order.get("info") or {}).get("rejectReason") or "no reason is told")
+    return f"{WOULD_TAKE if would_take(told) else 'rejected'}: {told}"
 
 
 def _words(error: Exception) -> str:

@@ -50,6 +50,9 @@ _KEY_REFUSED_WORDS = re.compile(
 _WRONG_CLOCK_WORDS = "REQUEST_EXPIRED"
 """How Gate says that a request was signed too long ago; ccxt takes that for a wrong key."""
 
+_WOULD_TAKE = re.compile(r"post.?only|OrderImmediatelyFillable|immediately match", re.IGNORECASE)
+"""How exchanges say that a post-only order would have traded at once."""
+
 _UNKNOWN_ORDER = re.compile(r'"code":\s*-20(11|13)\b')
 """MEXC has these codes from Binance; ccxt gives them their meaning on Binance only."""
 
@@ -93,3 +96,8 @@ def is_unknown_order(error: BaseException) -> bool:
     """Whether the exchange says that it knows no order by the id it was asked for."""
     names = {error_class.__name__ for error_class in type(error).__mro__}
     return "OrderNotFound" in names or _UNKNOWN_ORDER.search(str(error)) is not None
+
+
+def would_take(words: str) -> bool:
+    """Whether a refusal in these words is of a post-only order that would have traded at once."""
+    return _WOULD_TAKE.search(words) is not None

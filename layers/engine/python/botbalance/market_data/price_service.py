@@ -19,6 +19,8 @@ from botbalance.store.cache import CacheTable
 
 FAILURE_SHARED_S = 2
 """For so long an exchange that did not tell prices is not asked again for everybody who is ticked together."""
+DECIDE_AND_SEND_S = 2
+"""For so long prices must hold yet when they are had: until the orders that they size are sent."""
 _QUOTES = TypeAdapter(Quote)
 _HALF = Decimal("0.5")
 
@@ -54,16 +56,29 @@ class PriceService:
         Raises PriceUnavailableError, naming every symbol, where the exchange has no usable price for one, and
         TransientError where it does not answer, or did not a moment ago.
         """
-        prices = self._usable(exchange, symbols, fresh=fresh)
+        return self._all(exchange, symbols, fresh=fresh, hold_for_s=0)[0]
+
+    def prices_and_expiry(
+        self, exchange: str, symbols: Collection[str], *, fresh: bool = False
+    ) -> tuple[dict[str, Decimal], int]:
+        """As :meth:`prices`, and until when (epoch seconds) they may size an order: ``DECIDE_AND_SEND_S`` at least."""
+        return self._all(
+            exchange, symbols, fresh=fresh, hold_for_s=min(DECIDE_AND_SEND_S, self._settings.pricing_ttl - 1)
+        )
+
+    def _all(
+        self, exchange: str, symbols: Collection[str], *, fresh: bool, hold_for_s: int
+    ) -> tuple[dict[str, Decimal], int]:
+        prices, expire_at = self._usable(exchange, symbols, fresh=fresh, hold_for_s=hold_for_s)
         unusable = [symbol for symbol in symbols if symbol not in prices]
         if unusable:
             raise PriceUnavailableError(unusable)
-        return prices
+        return prices, expire_at
 
     def known(self, exchange: str, symbols: Collection[str]) -> dict[str, Decimal]:
         """The prices of those of ``symbols`` that have a usable one; none where the exchange does not tell."""
         try:
-            return self._usable(exchange, symbols, fresh=False)
+            return self._usable(exchange, symbols, fresh=False, hold_for_s=0)[0]
         except BotBalanceError as error:
             logger.warning("prices not known", exchange=exchange, reason=str(error))
             return {}
@@ -80,31 +95,34 @@ class PriceService:
         except (BotBalanceError, InvalidInputError) as error:
             logger.warning("prices not prepared", exchange=exchange, reason=str(error))
 
-    def _usable(self, exchange: str, symbols: Collection[str], *, fresh: bool) -> dict[str, Decimal]:
+    def _usable(
+        self, exchange: str, symbols: Collection[str], *, fresh: bool, hold_for_s: int
+    ) -> tuple[dict[str, Decimal], int]:
         with self._locks[exchange]:  # users who are ticked together share one request, and the connection
-            quotes = {} if fresh or not self._settings.pricing_use_cache else self._cached(exchange, symbols)
+            cached = (
+                {} if fresh or not self._settings.pricing_use_cache else self._cached(exchange, symbols, hold_for_s)
+            )
+            expire_at = min((at for at, _ in cached.values()), default=self._clock() + self._settings.pricing_ttl)
+            quotes = {symbol: quote for symbol, (_, quote) in cached.items()}
             if any(symbol not in quotes for symbol in symbols):
                 quotes = self._fetched(exchange, symbols, fresh=fresh)
+                expire_at = self._clock() + self._settings.pricing_ttl
         prices = {symbol: self._price(quotes[symbol]) for symbol in symbols if symbol in quotes}
-        return {symbol: price for symbol, price in prices.items() if price is not None}
+        return {symbol: price for symbol, price in prices.items() if price is not None}, expire_at
 
-    def _cached(self, exchange: str, symbols: Collection[str]) -> dict[str, Quote]:
-        now = self._clock()
+    def _cached(self, exchange: str, symbols: Collection[str], hold_for_s: int) -> dict[str, tuple[int, Quote]]:
+        """Quotes that hold for a while yet, each with the second at which it expires."""
+        needed_until = self._clock() + hold_for_s
         keys = {_cache_key(exchange, symbol): symbol for symbol in symbols}
-        here = {
-            keys[key]: quote
-            for key in keys
-            for expires_at, quote in [self._quotes.get(key, (0, None))]
-            if quote is not None and expires_at > now
-        }
+        here = {keys[key]: self._quotes[key] for key in keys if self._quotes.get(key, (0, None))[0] > needed_until}
         if len(here) == len(keys):
             return here
         shared = {
             key: (cached.expires_at, _QUOTES.validate_json(cached.document))
-            for key, cached in self._cache.get_many(keys, now).items()
+            for key, cached in self._cache.get_many(keys, needed_until).items()
         }
         self._quotes.update(shared)
-        return {keys[key]: quote for key, (_, quote) in shared.items()}
+        return {keys[key]: quote for key, quote in shared.items()}
 
     def _fetched(self, exchange: str, symbols: Collection[str], *, fresh: bool) -> dict[str, Quote]:
         failed_until, failure = self._failures.get(exchange, (0, None))

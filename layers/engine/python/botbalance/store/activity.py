@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from botbalance.models.activity import Activity
-from botbalance.store.conditions import parsed, translate_aws_errors
-from botbalance.store.pagination import decode_cursor, encode_cursor
-from botbalance.store.periods import ALWAYS, Period
+from botbalance.store.dynamodb import parse_document, translate_aws_errors
+from botbalance.store.pagination import ALWAYS, TimeRange, decode_cursor, encode_cursor
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -56,7 +55,9 @@ class ActivityTable:
         with translate_aws_errors():
             self._client.transact_write_items(TransactItems=[self.write_of(activity)])
 
-    def page(self, user_id: str, *, limit: int, cursor: str | None = None, occurred: Period = ALWAYS) -> ActivityPage:
+    def page(
+        self, user_id: str, *, limit: int, cursor: str | None = None, occurred: TimeRange = ALWAYS
+    ) -> ActivityPage:
         """The user's activities of a period, newest first; raises InvalidRequestError for a cursor that is not ours."""
         query: dict[str, Any] = {
             "TableName": self._table,
@@ -78,7 +79,7 @@ class ActivityTable:
             answer = self._client.query(**query)
         last = answer.get("LastEvaluatedKey")
         return ActivityPage(
-            activities=[parsed(Activity, item["document"]["S"]) for item in answer["Items"]],
+            activities=[parse_document(Activity, item["document"]["S"]) for item in answer["Items"]],
             cursor=encode_cursor(last["activity_id"]["S"]) if last else None,
         )
 

@@ -32,7 +32,7 @@ class CacheTable:
         """Those of ``keys`` that are there and not expired at ``now`` (epoch seconds)."""
         documents = {}
         for chunk in batched(sorted(set(keys)), 100, strict=False):
-            with _a_miss_at_worst():
+            with ignore_cache_errors():
                 answer = self._client.batch_get_item(
                     RequestItems={self._table: {"Keys": [{"key": {"S": key}} for key in chunk]}}
                 )
@@ -58,7 +58,7 @@ class CacheTable:
                 }
                 for key, text in chunk
             ]
-            with _a_miss_at_worst():
+            with ignore_cache_errors():
                 self._client.batch_write_item(RequestItems={self._table: writes})
 
     def add(self, key: str, amount: int, expires_at: int) -> int | None:
@@ -66,7 +66,7 @@ class CacheTable:
 
         None where that is not known. A request that was repeated may have been counted twice.
         """
-        with _a_miss_at_worst():
+        with ignore_cache_errors():
             answer = self._client.update_item(
                 TableName=self._table,
                 Key={"key": {"S": key}},
@@ -80,7 +80,7 @@ class CacheTable:
 
 
 @contextmanager
-def _a_miss_at_worst() -> Iterator[None]:
+def ignore_cache_errors() -> Iterator[None]:
     """A cache that cannot be reached must not keep anybody from trading."""
     try:
         yield

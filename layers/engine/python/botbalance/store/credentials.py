@@ -6,40 +6,16 @@ ever returned by the API or logged; ``hint`` is the key's last four characters.
 
 import json
 from collections.abc import Collection
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
-
-from pydantic import BaseModel, ConfigDict
+from typing import TYPE_CHECKING, Any
 
 from botbalance.errors import NotFoundError, TransientError
 from botbalance.log import alarm
-from botbalance.store.batches import read_batches, read_pages
-from botbalance.store.conditions import holds, parsed, translate_aws_errors
+from botbalance.models.exchange_key import ExchangeKey, StoredKey
+from botbalance.store.dynamodb import parse_document, put_if, read_batches, read_pages, translate_aws_errors
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_kms import KMSClient
-
-
-@dataclass(frozen=True, slots=True)
-class ExchangeKey:
-    """A user's key, in the clear, for as long as a request takes; its secrets are not in its repr."""
-
-    api_key: str = field(repr=False)
-    secret: str = field(repr=False)
-    password: str = field(default="", repr=False)
-
-
-class StoredKey(BaseModel):
-    """What may be known of a stored key."""
-
-    model_config = ConfigDict(frozen=True)
-
-    schema_version: Literal[1] = 1
-    user_id: str
-    exchange: str
-    hint: str
-    version: int
 
 
 class CredentialsTable:
@@ -76,9 +52,9 @@ class CredentialsTable:
     def find(self, user_id: str, exchange: str) -> StoredKey | None:
         """What is known of the stored key, without decrypting it."""
         item = self._item(user_id, exchange)
-        return parsed(StoredKey, item["document"]["S"]) if item else None
+        return parse_document(StoredKey, item["document"]["S"]) if item else None
 
-    def every(self, user_id: str) -> list[StoredKey]:
+    def list_all(self, user_id: str) -> list[StoredKey]:
         """What is known of all keys that the user has stored, by exchange."""
         items = read_pages(
             self._client,
@@ -87,7 +63,7 @@ class CredentialsTable:
             ExpressionAttributeValues={":user": {"S": user_id}},
             ConsistentRead=True,
         )
-        return [parsed(StoredKey, item["document"]["S"]) for item in items]
+        return [parse_document(StoredKey, item["document"]["S"]) for item in items]
 
     def find_many(self, owners: Collection[tuple[str, str]]) -> dict[tuple[str, str], StoredKey]:
         """What is known of the stored keys of those ``owners`` (user id, exchange) who have one.
@@ -98,21 +74,21 @@ class CredentialsTable:
         for item in read_batches(self._client, self._table, [_key(*owner) for owner in set(owners)]):
             user_id, exchange = item["user_id"]["S"], item["exchange"]["S"]
             try:
-                stored[user_id, exchange] = parsed(StoredKey, item["document"]["S"])
+                stored[user_id, exchange] = parse_document(StoredKey, item["document"]["S"])
             except TransientError as error:
                 alarm(error.code, str(error), user_id=user_id)
         return stored
 
-    def reveal(self, user_id: str, exchange: str) -> ExchangeKey:
+    def decrypt(self, user_id: str, exchange: str) -> ExchangeKey:
         """The key in the clear; raises NotFoundError where none is stored."""
         item = self._item(user_id, exchange)
         if item is None:
             raise NotFoundError("exchange_key_not_found", f"no key for {exchange} is stored; PUT one first")
-        return ExchangeKey(*json.loads(self._decrypt(user_id, exchange, item["ciphertext"]["B"])))
+        return ExchangeKey(*json.loads(self._decrypt_text(user_id, exchange, item["ciphertext"]["B"])))
 
     def delete(self, user_id: str, exchange: str) -> bool:
         """Forget the key; False where there was none."""
-        return holds(
+        return put_if(
             lambda: self._client.delete_item(
                 TableName=self._table,
                 Key=_key(user_id, exchange),
@@ -133,7 +109,7 @@ class CredentialsTable:
             )
         return answer["CiphertextBlob"]
 
-    def _decrypt(self, user_id: str, exchange: str, ciphertext: bytes) -> str:
+    def _decrypt_text(self, user_id: str, exchange: str, ciphertext: bytes) -> str:
         with translate_aws_errors("the key service"):
             answer = self._kms.decrypt(
                 KeyId=self._key_id, CiphertextBlob=ciphertext, EncryptionContext=_context(user_id, exchange)

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from itertools import batched
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from botbalance.errors import NotFoundError, TransientError
 from botbalance.log import alarm
-from botbalance.store.conditions import STORAGE_UNAVAILABLE, holds, parsed, translate_aws_errors
-from botbalance.store.leases import Lease
-from botbalance.store.pagination import decode_cursor, encode_cursor
-from botbalance.store.periods import ALWAYS, Period
+from botbalance.models.decision import TICK_SECONDS, Decision
+from botbalance.store.accounts import Lease
+from botbalance.store.dynamodb import STORAGE_UNAVAILABLE, parse_document, put_if, translate_aws_errors
+from botbalance.store.pagination import ALWAYS, TimeRange, decode_cursor, encode_cursor
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -28,42 +28,10 @@ _MOST_QUERIES = 10
 """After so many a page is answered as it is: a filter that few decisions pass must not read a whole log."""
 _WRITES_PER_REQUEST = 25
 _ATTEMPTS = 3
-TICK_SECONDS = 30
-"""The grid on which ticks lie."""
-_BESIDE = 1
+_QUIET_SLOT_OFFSET_S = 1
 """Seconds from a tick to the place of its quiet entry."""
-_FAST = 1
+_ZLIB_LEVEL = 1
 """The level of zlib that saves nearly what the slowest one does, in a third of its time."""
-
-
-class Decision(BaseModel):
-    """One tick of one user, complete enough to be computed again bit for bit.
-
-    ``outcome``: ``decided`` (possibly to do nothing), ``skipped`` with the reason why no decision could be made, or
-    ``quiet`` where it was known beforehand that there was nothing to do. ``inputs`` are what the engine was given,
-    ``evaluation`` what it answered.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    schema_version: Literal[1] = 1
-    user_id: str
-    ts_tick: int
-    decided_at: int
-    outcome: Literal["decided", "skipped", "quiet"]
-    reason: str | None = None
-    engine_version: str
-    inputs: dict[str, Any] | None = None
-    evaluation: dict[str, Any] | None = None
-    canceled: dict[str, str] = {}
-    """Client order id → why its order was given up."""
-    placed: list[dict[str, Any]] = []
-    """The orders of this decision, as they stood when it was logged."""
-
-    @property
-    def changed_nothing(self) -> bool:
-        """Whether all was well and nothing was placed or cancelled."""
-        return self.outcome != "skipped" and self.reason is None and not (self.canceled or self.placed)
 
 
 class DecisionPage(BaseModel):
@@ -78,7 +46,7 @@ class DecisionFilter:
     """Which decisions are wanted, by their tick; None: whichever."""
 
     outcome: Literal["decided", "skipped", "quiet"] | None = None
-    ticks: Period = ALWAYS
+    ticks: TimeRange = ALWAYS
 
 
 EVERY_DECISION = DecisionFilter()
@@ -98,18 +66,18 @@ class DecisionsTable:
         False where a run with a later lease has written that tick's, or, without a lease, anybody has. A decision that
         is too large for an item is logged without its inputs and its evaluation, and says so.
         """
-        number = str(0 if lease is None else lease.number)
-        item = self._item(decision) | {"lease_number": {"N": number}}
-        return holds(
+        token = str(0 if lease is None else lease.fencing_token)
+        item = self._item(decision) | {"fencing_token": {"N": token}}
+        return put_if(
             lambda: self._client.put_item(
                 TableName=self._table,
                 Item=item,
-                ConditionExpression="attribute_not_exists(user_id) OR lease_number < :mine",
-                ExpressionAttributeValues={":mine": {"N": number}},
+                ConditionExpression="attribute_not_exists(user_id) OR fencing_token < :mine",
+                ExpressionAttributeValues={":mine": {"N": token}},
             )
         )
 
-    def log_unchanged(self, decisions: Iterable[Decision]) -> None:
+    def log_noops(self, decisions: Iterable[Decision]) -> None:
         """Write decisions that changed nothing, many to a request; raises TransientError for what cannot be written
         now.
 
@@ -130,7 +98,7 @@ class DecisionsTable:
         expires_at = {"N": str(decision.ts_tick + self._ttl_s)}
         if decision.outcome == "quiet":
             return {
-                **_key(decision.user_id, decision.ts_tick + _BESIDE),
+                **_key(decision.user_id, decision.ts_tick + _QUIET_SLOT_OFFSET_S),
                 "expires_at": expires_at,
                 "outcome": {"S": "quiet"},
                 "decided_at": {"N": str(decision.decided_at)},
@@ -153,7 +121,7 @@ class DecisionsTable:
 
     def get(self, user_id: str, ts_tick: int) -> Decision:
         """One decision, whole; raises NotFoundError."""
-        for place in (ts_tick, ts_tick + _BESIDE):
+        for place in (ts_tick, ts_tick + _QUIET_SLOT_OFFSET_S):
             with translate_aws_errors():
                 item = self._client.get_item(TableName=self._table, Key=_key(user_id, place)).get("Item")
             if item is not None:
@@ -193,8 +161,8 @@ class DecisionsTable:
 def _query_of(wanted: DecisionFilter) -> dict[str, Any]:
     """The query for a user's ``wanted`` decisions, newest first, without the user."""
     # A quiet tick's place is beside it: the first second may be the place of the tick before, the last needs its own.
-    first = wanted.ticks.since + (wanted.ticks.since % TICK_SECONDS == _BESIDE)
-    last = wanted.ticks.until + _BESIDE * (wanted.ticks.until % TICK_SECONDS == 0)
+    first = wanted.ticks.since + (wanted.ticks.since % TICK_SECONDS == _QUIET_SLOT_OFFSET_S)
+    last = wanted.ticks.until + _QUIET_SLOT_OFFSET_S * (wanted.ticks.until % TICK_SECONDS == 0)
     values: dict[str, Any] = {":first": {"N": str(first)}, ":last": {"N": str(last)}}
     query: dict[str, Any] = {
         "KeyConditionExpression": "user_id = :user AND ts_tick BETWEEN :first AND :last",
@@ -212,16 +180,16 @@ def _key(user_id: str, ts_tick: int) -> dict[str, Any]:
 
 
 def _document(decision: Decision) -> bytes:
-    return zlib.compress(decision.model_dump_json().encode(), _FAST)
+    return zlib.compress(decision.model_dump_json().encode(), _ZLIB_LEVEL)
 
 
 def _decision(item: Any) -> Decision:
     if item["outcome"]["S"] == "quiet":
         return Decision(
             user_id=item["user_id"]["S"],
-            ts_tick=int(item["ts_tick"]["N"]) - _BESIDE,
+            ts_tick=int(item["ts_tick"]["N"]) - _QUIET_SLOT_OFFSET_S,
             decided_at=int(item["decided_at"]["N"]),
             outcome="quiet",
             engine_version=item["engine_version"]["S"],
         )
-    return parsed(Decision, zlib.decompress(item["document"]["B"]))
+    return parse_document(Decision, zlib.decompress(item["document"]["B"]))

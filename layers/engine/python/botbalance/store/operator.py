@@ -6,7 +6,7 @@ cancelled; its attribute ``reason`` is shown to users.
 
 from typing import TYPE_CHECKING
 
-from botbalance.store.conditions import translate_aws_errors
+from botbalance.store.dynamodb import translate_aws_errors
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -1,10 +1,40 @@
-"""Cursors: where the next page starts, opaque to whoever passes them back."""
+"""Lists by page and by time: where the next page starts, opaque to whoever passes it back, and from when to when."""
 
 import json
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from dataclasses import dataclass
 
 from botbalance.errors import InvalidRequestError
+
+MAX_EPOCH_S = 99_999_999_999
+"""No time is later."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimeRange:
+    """From ``since`` to ``until``, both in epoch seconds and included; raises InvalidRequestError where the end is
+    first."""
+
+    since: int = 0
+    until: int = MAX_EPOCH_S
+
+    def __post_init__(self) -> None:
+        if self.until < self.since:
+            raise InvalidRequestError(
+                "invalid_period", f"until is {self.until}, expected a time not before since {self.since}"
+            )
+
+    def require(self, cursor: str, moment: int) -> None:
+        """Raise InvalidRequestError for a cursor that stands at a ``moment`` outside of this range: it is another
+        list's."""
+        if not self.since <= moment <= self.until:
+            raise InvalidRequestError(
+                "invalid_cursor", f"cursor is {cursor[:40]!r}, expected one of the same since and until"
+            )
+
+
+ALWAYS = TimeRange()
 
 
 def encode_cursor(*parts: str) -> str:

@@ -2,17 +2,20 @@
 
 from collections.abc import Collection, Generator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from zlib import crc32
 
-from pydantic import BaseModel, ConfigDict
-
-from botbalance.engine import StrategyConfig
 from botbalance.errors import ConflictError, NotFoundError, TransientError
 from botbalance.log import alarm
-from botbalance.store.batches import as_sent, read_batches, take_items_as_sent
-from botbalance.store.conditions import holds, parsed, translate_aws_errors
+from botbalance.models.strategy import Strategy
+from botbalance.store.dynamodb import (
+    enable_raw_items,
+    parse_document,
+    put_if,
+    raw_items,
+    read_batches,
+    translate_aws_errors,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -26,54 +29,11 @@ off is a WCU each, and 32 partitions take 32,000 a second: nearly what AWS allow
 """
 
 
-class Enabled(NamedTuple):
-    """A user whose autopilot is on, and the version of the strategy, both as they were a moment ago."""
+class AutopilotUser(NamedTuple):
+    """A user whom ticks have something to do for, and the version of the strategy, both as they were a moment ago."""
 
     user_id: str
     strategy_version: int
-
-
-class Strategy(BaseModel):
-    """What a user wants. Allocations and ``*_pct`` in percent, ``min_delta_quote`` in quote."""
-
-    model_config = ConfigDict(frozen=True)
-
-    schema_version: Literal[1] = 1
-    user_id: str
-    exchange: str
-    quote_asset: str
-    target_allocations: dict[str, Decimal]
-    order_size_pct: Decimal
-    order_step_pct: Decimal
-    min_delta_quote: Decimal
-    min_delta_pct: Decimal | None = None
-    quote_reserve_pct: Decimal = Decimal(0)
-    order_max_age_s: int = 900
-    reprice_tolerance_pct: Decimal | None = None
-    post_only: bool = True
-    autopilot_enabled: bool = False
-    disabled_reason: str | None = None
-    """Why the system switched the autopilot off by itself."""
-    version: int = 0
-    updated_at: int = 0
-
-    def config(self) -> StrategyConfig:
-        """The engine's part of it; raises InvalidStrategyError."""
-        return StrategyConfig(
-            quote_asset=self.quote_asset,
-            order_size_pct=self.order_size_pct,
-            order_step_pct=self.order_step_pct,
-            min_delta_quote=self.min_delta_quote,
-            min_delta_pct=self.min_delta_pct,
-            quote_reserve_pct=self.quote_reserve_pct,
-            order_max_age_s=self.order_max_age_s,
-            reprice_tolerance_pct=self.reprice_tolerance_pct,
-            post_only=self.post_only,
-        )
-
-    def symbols(self) -> list[str]:
-        """The pairs it trades."""
-        return [asset + self.quote_asset for asset in self.target_allocations if asset != self.quote_asset]
 
 
 class StrategiesTable:
@@ -82,7 +42,7 @@ class StrategiesTable:
     def __init__(self, client: "DynamoDBClient", table: str) -> None:
         self._client = client
         self._table = table
-        take_items_as_sent(client)
+        enable_raw_items(client)
 
     def find(self, user_id: str) -> Strategy | None:
         """The user's strategy, as last written."""
@@ -90,7 +50,7 @@ class StrategiesTable:
             item = self._client.get_item(
                 TableName=self._table, Key={"user_id": {"S": user_id}}, ConsistentRead=True
             ).get("Item")
-        return parsed(Strategy, item["document"]["S"]) if item else None
+        return parse_document(Strategy, item["document"]["S"]) if item else None
 
     def find_many(self, user_ids: Collection[str]) -> dict[str, Strategy]:
         """The strategies of those of ``user_ids`` who have one, by user id, as they were a moment ago.
@@ -103,10 +63,19 @@ class StrategiesTable:
         for item in read_batches(self._client, self._table, keys, consistent=False):
             user_id = item["user_id"]["S"]
             try:
-                strategies[user_id] = parsed(Strategy, item["document"]["S"])
+                strategies[user_id] = parse_document(Strategy, item["document"]["S"])
             except TransientError as error:
                 alarm(error.code, str(error), user_id=user_id)
         return strategies
+
+    def is_unchanged(self, strategy: Strategy) -> Any:
+        """The condition that ``strategy`` is still the stored one, its autopilot as it was, in DynamoDB's form."""
+        return {
+            "TableName": self._table,
+            "Key": {"user_id": {"S": strategy.user_id}},
+            "ConditionExpression": "version = :read",
+            "ExpressionAttributeValues": {":read": {"N": str(strategy.version)}},
+        }
 
     def get(self, user_id: str) -> Strategy:
         """The user's strategy; raises NotFoundError where there is none."""
@@ -127,9 +96,9 @@ class StrategiesTable:
             "version": {"N": str(saved.version)},
             "document": {"S": saved.model_dump_json()},
         }
-        if saved.autopilot_enabled:
+        if saved.is_ticked:
             item["autopilot_shard"] = {"S": shard_of(saved.user_id)}
-        if not holds(
+        if not put_if(
             lambda: self._client.put_item(
                 TableName=self._table,
                 Item=item,
@@ -140,7 +109,7 @@ class StrategiesTable:
             raise ConflictError("strategy_changed", "the strategy was changed meanwhile; read it again and repeat")
         return saved
 
-    def users_on_autopilot(self, threads: int = 8) -> Generator[Enabled]:
+    def users_on_autopilot(self, threads: int = 8) -> Generator[AutopilotUser]:
         """All users whose autopilot is on, in any order: a page of up to 1 MB at a time, as they come.
 
         ``threads`` shards are read at once. At most as many pages are held, and the one that is being handed out.
@@ -168,13 +137,13 @@ class StrategiesTable:
                     asked.add(pool.submit(self._page, queries.pop()))
                 yield from users
 
-    def _page(self, query: dict[str, Any]) -> tuple[list[Enabled], dict[str, Any] | None]:
+    def _page(self, query: dict[str, Any]) -> tuple[list[AutopilotUser], dict[str, Any] | None]:
         """The users of one page, and the query for the rest of the shard if there is one."""
-        with translate_aws_errors(), as_sent():
+        with translate_aws_errors(), raw_items():
             answer = self._client.query(**query)
         last = answer.get("LastEvaluatedKey")
         rest = None if last is None else query | {"ExclusiveStartKey": last}
-        return [Enabled(item["user_id"]["S"], int(item["version"]["N"])) for item in answer["Items"]], rest
+        return [AutopilotUser(item["user_id"]["S"], int(item["version"]["N"])) for item in answer["Items"]], rest
 
 
 def shard_of(user_id: str) -> str:

@@ -2,55 +2,68 @@
 
 from dataclasses import dataclass
 
-from botbalance.accounts.portfolio import evaluate_snapshot
 from botbalance.engine import Evaluation
-from botbalance.errors import ConflictError
-from botbalance.store.orders import Order
-from botbalance.trading.desk import Desk, tick_of
-from botbalance.trading.doubts import note_orders, require_belief
-from botbalance.trading.placement import place_actions
-from botbalance.trading.reconcile import reconcile
+from botbalance.errors import BotBalanceError, ConflictError
+from botbalance.models.decision import tick_of
+from botbalance.models.order import Order, OrderStatus
+from botbalance.trading.context import TradingContext
+from botbalance.trading.placement import NotPlaced
+from botbalance.trading.rebalance import RebalanceResult, rebalance
+from botbalance.trading.session import open_session
 
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """What was decided, and the orders that came of it."""
+    """What was decided, the orders that came of it, and what was not sent. ``canceled`` are client order ids."""
 
     evaluation: Evaluation
     orders: list[Order]
+    not_placed: list[NotPlaced]
+    canceled: dict[str, str]
+    stopped_by: BotBalanceError | None
+
+    @property
+    def nothing_placed_because(self) -> BotBalanceError | None:
+        """What kept every order of the decision from being placed; None where one was, or none was to be."""
+        was_placed = any(order.status is not OrderStatus.REJECTED for order in self.orders)
+        return None if was_placed else self.stopped_by
 
 
-def execute_once(desk: Desk, user_id: str) -> Execution:
-    """Reconcile, look, decide, place. Raises what plan raises, and ConflictError while the autopilot or another run
-    is on.
+def execute_once(context: TradingContext, user_id: str) -> Execution:
+    """Reconcile, look, decide, cancel, place.
 
-    Where the exchange stops it midway, the orders say how far it came.
+    Raises what plan raises, and ConflictError while trading is halted, or the autopilot or another run is on.
     """
-    with desk.lease_of(user_id) as lease:
-        desk.require_no_halt()
-        strategy = desk.strategies.get(user_id)
+    with open_session(context, user_id) as session:
+        context.require_no_halt()
+        strategy = context.strategies.get(user_id)
         if strategy.autopilot_enabled:
             raise ConflictError(
                 "autopilot_enabled", "the autopilot is on and trades by itself; switch it off to execute by hand"
             )
-        account = desk.accounts.of(user_id, strategy.exchange)
-        snapshot = desk.portfolio.snapshot(account, strategy.symbols(), fresh=True)
-        looked = reconcile(desk, lease, account, strategy, snapshot.open_orders)
-        require_belief(lease, strategy, snapshot, looked.spent, desk.clock(), price_jump_pct=desk.price_jump_pct)
-        ts_tick = tick_of(desk.clock())
-        blocked = snapshot.active_symbols() | looked.blocked_symbols() | _traded_in(desk, user_id, ts_tick)
-        evaluation = evaluate_snapshot(snapshot, strategy.target_allocations, strategy.config(), blocked)
-        placed = place_actions(
-            desk, lease, account, strategy, evaluation.actions, snapshot.rules, ts_tick=ts_tick, source="manual"
+        ts_tick = tick_of(context.clock())
+        traded = _traded_in(context, user_id, ts_tick)
+        result = rebalance(
+            session, strategy, ts_tick=ts_tick, source="manual", fresh_prices=True, traded_symbols=traded
         )
-        note_orders(lease, looked.unsettled, placed.orders)
-        return Execution(evaluation, placed.orders)
+    return _execution(result)
 
 
-def _traded_in(desk: Desk, user_id: str, ts_tick: int) -> set[str]:
+def _execution(result: RebalanceResult) -> Execution:
+    ended = {order.client_order_id for order in result.canceled.orders if not order.is_active}
+    return Execution(
+        result.evaluation,
+        result.placed.orders,
+        result.placed.not_placed,
+        {key: reason for key, reason in result.cancels.items() if key in ended},
+        result.placed.stopped_by,
+    )
+
+
+def _traded_in(context: TradingContext, user_id: str, ts_tick: int) -> set[str]:
     """The pairs that got an order in this tick already, whatever became of it: pressing twice trades once."""
     symbols = set()
-    for order in desk.orders.every(user_id):
+    for order in context.orders.iter_all(user_id):
         if order.placed_at < ts_tick:
             break
         if order.ts_tick == ts_tick:

@@ -1,67 +1,138 @@
-"""Orders by hand: list them as they stand, cancel one or all."""
+"""Orders by hand: list them as they stand, cancel one or all, say what became of one that the exchange lost."""
 
-from botbalance.errors import BotBalanceError, RateLimitedError
+from decimal import Decimal
+
+from botbalance.engine.arithmetic import ExactArithmetic
+from botbalance.errors import BotBalanceError, ConflictError, InvalidRequestError
 from botbalance.log import logger
-from botbalance.store.leases import Lease
-from botbalance.store.orders import EVERY_ORDER, Order, OrderFilter, OrderPage
-from botbalance.trading.desk import Desk
-from botbalance.trading.placement import cancel
+from botbalance.models.order import Order, OrderFill, OrderStatus
+from botbalance.store.orders import EVERY_ORDER, OrderFilter, OrderPage
+from botbalance.trading.context import TradingContext
+from botbalance.trading.order_updates import NOT_ON_EXCHANGE, not_on_exchange_error
+from botbalance.trading.placement import CancelResult, cancel_orders
 from botbalance.trading.reconcile import reconcile
+from botbalance.trading.session import AccountSession, open_session
 
-REASON = "canceled_by_user"
+CANCELED_BY_USER = "canceled_by_user"
+RESOLVED_BY_OWNER = "resolved_by_owner"
 
 
 def list_orders(
-    desk: Desk, user_id: str, *, limit: int, cursor: str | None, wanted: OrderFilter = EVERY_ORDER
+    context: TradingContext, user_id: str, *, limit: int, cursor: str | None, wanted: OrderFilter = EVERY_ORDER
 ) -> OrderPage:
     """Those of the user's orders that are ``wanted``, newest first, the first page as up to date as possible."""
     if cursor is None:
-        bring_up_to_date(desk, user_id)
-    return desk.orders.page(user_id, limit=limit, cursor=cursor, wanted=wanted)
+        refresh_orders(context, user_id)
+    return context.orders.page(user_id, limit=limit, cursor=cursor, wanted=wanted)
 
 
-def bring_up_to_date(desk: Desk, user_id: str) -> None:
+def refresh_orders(context: TradingContext, user_id: str) -> None:
     """Ask what became of the orders that rest, where that is possible, while the autopilot, which does so, is off."""
-    strategy = desk.strategies.find(user_id)
-    if strategy is not None and not strategy.autopilot_enabled and desk.orders.watched(user_id):
-        try:
-            with desk.lease_of(user_id) as lease:
-                account = desk.accounts.of(user_id, strategy.exchange)
-                desk.portfolio.load_markets(account, strategy.symbols())
-                reconcile(desk, lease, account, strategy, account.open_orders())
-        except BotBalanceError as error:  # as last known, then; each order says when that was
-            logger.warning("orders not brought up to date", user_id=user_id, reason=str(error))
+    strategy = context.strategies.find(user_id)
+    if strategy is None or strategy.autopilot_enabled or not context.orders.unreconciled(user_id):
+        return
+    try:
+        with open_session(context, user_id) as session:
+            exchange = session.exchange(strategy.exchange, strategy.symbols())
+            reconcile(session, {strategy.exchange: exchange.open_orders()})
+    except BotBalanceError as error:  # as last known, then; each order says when that was
+        logger.warning("orders not brought up to date", user_id=user_id, reason=str(error))
 
 
-def cancel_one(desk: Desk, user_id: str, client_order_id: str) -> Order:
+def cancel_one(context: TradingContext, user_id: str, client_order_id: str) -> Order:
     """Cancel one order; one that has ended already is returned as it is. Raises NotFoundError for an unknown one."""
-    with desk.lease_of(user_id) as lease:
-        order = desk.orders.get(user_id, client_order_id)
-        return _cancel(desk, lease, order) if order.may_trade else order
+    with open_session(context, user_id) as session:
+        order = context.orders.get(user_id, client_order_id)
+        if not order.is_active:
+            return order
+        result = cancel_orders(session, [order], {client_order_id: CANCELED_BY_USER})
+    for error in result.errors.values():
+        raise error
+    return result.orders[0]
 
 
-def cancel_every(desk: Desk, user_id: str) -> list[Order]:
+def cancel_by_hand(context: TradingContext, user_id: str) -> list[Order]:
     """Cancel every order of the user that may still trade; returns them as they then stand.
 
-    One that cannot be cancelled keeps none of the others resting; its trouble is raised after them.
+    One that cannot be cancelled keeps none of the others resting; what it met is raised after them.
     """
-    canceled: list[Order] = []
-    troubles: list[BotBalanceError] = []
-    with desk.lease_of(user_id) as lease:
-        for order in desk.orders.watched(user_id):
-            if order.may_trade:
-                try:
-                    canceled.append(_cancel(desk, lease, order))
-                except RateLimitedError:
-                    raise
-                except BotBalanceError as error:
-                    troubles.append(error)
-    if troubles:
-        raise troubles[0]
-    return canceled
+    with open_session(context, user_id) as session:
+        result = cancel_all(session, CANCELED_BY_USER)
+    for error in result.errors.values():
+        raise error
+    return result.orders
 
 
-def _cancel(desk: Desk, lease: Lease, order: Order) -> Order:
-    account = desk.accounts.of(order.user_id, order.exchange)
-    desk.portfolio.load_markets(account, [order.symbol])
-    return cancel(desk, lease, account, order, REASON)
+def cancel_all(session: AccountSession, reason: str) -> CancelResult:
+    """Cancel every order that may still trade, on whatever exchange; returns them as they then stand."""
+    active = [order for order in session.context.orders.unreconciled(session.user_id) if order.is_active]
+    return cancel_orders(session, active, dict.fromkeys((order.client_order_id for order in active), reason))
+
+
+def resolve_order(
+    context: TradingContext, user_id: str, client_order_id: str, filled_qty: Decimal | None, price: Decimal | None
+) -> Order:
+    """Book its owner's word on an order that the exchange no longer knows; returns it as it then stands.
+
+    ``filled_qty`` is all that was filled of it, in base, at ``price`` (quote per base) as far as it is not booked yet;
+    None: no more than what is booked, the rest was cancelled.
+    Raises NotFoundError for an unknown order, ConflictError for one that the exchange still tells of, and
+    InvalidRequestError for quantities that cannot be.
+    """
+    with open_session(context, user_id) as session:
+        order = context.orders.get(user_id, client_order_id)
+        if not order.is_active or order.reason != NOT_ON_EXCHANGE:
+            raise ConflictError(
+                "order_not_lost",
+                f"order {client_order_id} is {order.status}, expected one that rested and that look-ups no longer find",
+            )
+        now = context.clock()
+        return session.update_order(
+            order, _resolved(order, order.fills_qty if filled_qty is None else filled_qty, price, now)
+        )
+
+
+def _resolved(order: Order, filled_qty: Decimal, price: Decimal | None, now: int) -> Order:
+    if not order.fills_qty <= filled_qty <= order.base_qty:
+        raise InvalidRequestError(
+            "invalid_quantity",
+            f"filled_qty is {filled_qty:f}, expected from {order.fills_qty:f}, which is booked, to {order.base_qty:f}",
+        )
+    fills = order.fills
+    with ExactArithmetic():
+        rest = filled_qty - order.fills_qty
+    if rest:
+        if price is None:
+            raise InvalidRequestError("invalid_price", "price is missing, expected what the rest was filled at")
+        fills += (
+            OrderFill(
+                trade_id=f"{RESOLVED_BY_OWNER}-{now}",
+                price=price,
+                base_qty=rest,
+                fee=Decimal(0),
+                fee_asset=order.quote,
+                traded_at_ms=now * 1000,
+            ),
+        )
+    return order.model_copy(
+        update={
+            "status": OrderStatus.FILLED if filled_qty == order.base_qty else OrderStatus.CANCELED,
+            "filled_qty": filled_qty,
+            "fills": fills,
+            "reason": RESOLVED_BY_OWNER,
+            "resolved_by": order.user_id,
+            "resolved_at": now,
+            "updated_at": now,
+        }
+    )
+
+
+def require_no_active_orders(context: TradingContext, user_id: str, exchange: str) -> None:
+    """Raise ConflictError while an order on ``exchange`` may trade that nobody could look after any more."""
+    active = [order for order in context.orders.unreconciled(user_id) if order.is_active and order.exchange == exchange]
+    for order in active:
+        if order.reason == NOT_ON_EXCHANGE:
+            raise not_on_exchange_error(order)
+    if active:
+        ids = ", ".join(order.client_order_id for order in active)
+        raise ConflictError("orders_resting", f"orders rest on {exchange} ({ids}); DELETE orders/ first")

@@ -14,10 +14,10 @@ from botbalance.engine import Bonus, InvalidInputError, bonus_of, hold_value_fro
 from botbalance.engine.arithmetic import ONE
 from botbalance.errors import BotBalanceError, InvalidRequestError, TransientError
 from botbalance.exchange.adapter import ExchangeAdapter
-from botbalance.store.orders import Order, OrderFill
-from botbalance.store.strategies import Strategy
-from botbalance.trading.desk import Desk
-from botbalance.trading.orders import bring_up_to_date
+from botbalance.models.order import Order, OrderFill
+from botbalance.models.strategy import Strategy
+from botbalance.trading.context import TradingContext
+from botbalance.trading.orders import refresh_orders
 from botbalance.trading.plan import Plan, preview
 
 
@@ -31,29 +31,29 @@ class Performance:
     fills: list[tuple[Order, OrderFill]]
 
 
-def performance(desk: Desk, user_id: str) -> Performance:
+def performance(context: TradingContext, user_id: str) -> Performance:
     """How rebalancing has done so far; raises TransientError or InvalidRequestError where that cannot be known, with
     the reason.
 
     Also NotFoundError without a strategy or a key.
     """
-    strategy = desk.strategies.get(user_id)
-    bring_up_to_date(desk, user_id)
-    plan = preview(desk, user_id)
-    account = desk.accounts.of(user_id, strategy.exchange)
-    orders = [order for order in desk.orders.every(user_id) if order.exchange == strategy.exchange]
+    strategy = context.strategies.get(user_id)
+    refresh_orders(context, user_id)
+    plan = preview(context, user_id)
+    account = context.clients.get(user_id, strategy.exchange)
+    orders = [order for order in context.orders.iter_all(user_id) if order.exchange == strategy.exchange]
     _require_all_booked(account, plan.snapshot, orders)
     newest_first = sorted(
         (
             (order, fill, engine_fill)
             for order in orders
-            for fill, engine_fill in zip(order.fills, order.engine_fills(), strict=True)
+            for fill, engine_fill in zip(order.fills, order.as_engine_fills(), strict=True)
         ),
         key=lambda one: one[1].traded_at_ms,
         reverse=True,
     )
     traded = {asset for _, _, fill in newest_first for asset in (fill.base, fill.quote, fill.fee_asset)}
-    prices = _prices(desk, strategy, plan, traded)
+    prices = _prices(context, strategy, plan, traded)
     try:
         bonus = bonus_of([(day_of(fill), engine_fill) for _, fill, engine_fill in newest_first], prices)
     except InvalidInputError as error:
@@ -71,20 +71,20 @@ def _require_all_booked(account: ExchangeAdapter, snapshot: Snapshot, orders: Co
     resting = {order.client_order_id: order.filled_qty for order in after.values()}
     for order in orders:
         if not order.fills_complete or (
-            order.may_trade and resting.get(account.exchange_client_order_id(order.client_order_id)) != order.filled_qty
+            order.is_active and resting.get(account.exchange_client_order_id(order.client_order_id)) != order.filled_qty
         ):
             message = f"what became of order {order.client_order_id} is not booked yet; ask again after the next tick"
             raise TransientError("trade_under_way", message)
 
 
-def _prices(desk: Desk, strategy: Strategy, plan: Plan, traded: Collection[str]) -> dict[str, Decimal]:
+def _prices(context: TradingContext, strategy: Strategy, plan: Plan, traded: Collection[str]) -> dict[str, Decimal]:
     """The price of every managed and every ``traded`` asset, in the quote asset, the same as the plan's."""
     prices = {row.asset: row.price for row in plan.evaluation.rows if row.price is not None}
     prices[strategy.quote_asset] = ONE
     further = {f"{asset}{strategy.quote_asset}": asset for asset in traded if asset not in prices}
     if further:
         try:
-            found = desk.portfolio.prices(strategy.exchange, list(further))
+            found = context.portfolio.prices(strategy.exchange, list(further))
         except (BotBalanceError, InvalidInputError) as error:
             raise InvalidRequestError("price_unavailable", f"what was traded has no price now: {error}") from error
         prices |= {further[symbol]: price for symbol, price in found.items()}

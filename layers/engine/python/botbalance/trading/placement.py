@@ -1,94 +1,112 @@
-"""Placing and cancelling orders so that none is doubled or lost: intent → send → settle.
+"""Placing and cancelling orders so that none is doubled or lost: intent → send → record.
 
-The intent is written before the request and only where it does not exist yet, so an intent is sent at most
-once. Whatever the exchange answers is settled into it; an order whose fate is unknown is looked up, and
-otherwise left to the next tick's reconciliation. It is never sent again.
+The intent is written before the request and only where it does not exist yet, so an intent is sent at most once.
+Whatever the exchange answers is recorded in it; an order whose fate is unknown is looked up, and otherwise left to the
+next run's reconciliation. It is never sent again.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, assert_never
 
+from botbalance.deadline import OUT_OF_TIME
 from botbalance.engine import Action, MarketRules
 from botbalance.errors import BotBalanceError, ConflictError, CredentialsRejectedError, RateLimitedError, TransientError
-from botbalance.exchange.adapter import (
-    KEY_REFUSED,
-    RATE_LIMITED,
-    ExchangeAdapter,
-    Placed,
-    Placement,
-    Refused,
-    Unknown,
-)
+from botbalance.exchange.adapter import KEY_REFUSED, RATE_LIMITED, Placed, Placement, Refused, Unknown
 from botbalance.exchange.client_order_ids import canonical_client_order_id
 from botbalance.log import logger
-from botbalance.store.leases import LEASE_LOST, Lease
-from botbalance.store.orders import Order, OrderStatus
-from botbalance.store.strategies import Strategy
-from botbalance.trading.desk import Desk
-from botbalance.trading.reconcile import book, book_not_found
+from botbalance.models.order import Order, OrderStatus
+from botbalance.models.strategy import Strategy
+from botbalance.store.accounts import LEASE_LOST
+from botbalance.trading.order_updates import (
+    NOT_ON_EXCHANGE,
+    apply_order_not_found,
+    apply_order_report,
+    not_on_exchange_error,
+)
+from botbalance.trading.session import AccountSession
 
 LOOKUP_DELAYS_S = (0, 1, 2)
 """Waits before the look-ups of an order of unknown fate: at 0, 1 and 3 seconds."""
-SETTLE_DELAYS_S = (1, 2)
-"""Waits before it is tried again to write what became of an order."""
+RECORD_DELAYS_S = (0, 1, 2)
+"""Waits before the attempts to write what became of an order."""
+PRICES_EXPIRED = "prices_expired"
 
 
 @dataclass(frozen=True, slots=True)
-class Placements:
-    """The orders of one decision as they stand, and what kept the rest of its actions from being sent, if anything."""
+class NotPlaced:
+    """An action of a decision that was not sent, and why."""
+
+    action: Action
+    error: BotBalanceError
+
+
+@dataclass(frozen=True, slots=True)
+class PlacementResult:
+    """The orders of one decision as they stand, and what of it was not sent."""
 
     orders: list[Order]
+    not_placed: list[NotPlaced]
     stopped_by: BotBalanceError | None
+    """What kept the rest from being sent, also where nothing was left to be sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class CancelResult:
+    """The orders as they stand after their cancels, and what some of them met, by client order id."""
+
+    orders: list[Order]
+    errors: dict[str, BotBalanceError]
+
+    def not_canceled(self) -> dict[str, BotBalanceError]:
+        """Which of them may still trade, and why, by client order id."""
+        return {
+            order.client_order_id: self.errors.get(order.client_order_id)
+            or TransientError("order_still_active", f"it is {order.status} after its cancel")
+            for order in self.orders
+            if order.is_active
+        }
 
 
 def place_actions(
-    desk: Desk,
-    lease: Lease,
-    account: ExchangeAdapter,
+    session: AccountSession,
     strategy: Strategy,
     actions: Sequence[Action],
     rules: Mapping[str, MarketRules],
     *,
     ts_tick: int,
     source: Literal["autopilot", "manual"],
-) -> Placements:
+    prices_expire_at: int,
+) -> PlacementResult:
     """Place the actions of one decision, one after the other.
 
     An action whose intent exists already is another run's: its order is returned, and nothing is sent. Where an intent
-    is not known to be written, time or the lease runs out, or the exchange refuses the key or limits requests, nothing
-    more is sent.
+    cannot be written as things are, its prices are too old (``prices_expire_at``, in epoch seconds), time runs out, or
+    the exchange refuses the key or limits requests, nothing more is sent.
     """
     orders: list[Order] = []
     for index, action in enumerate(actions):
-        now = desk.clock()
-        market = rules[action.symbol]
-        intent = Order(
-            user_id=strategy.user_id,
-            client_order_id=canonical_client_order_id(strategy.user_id, action.symbol, action.side, ts_tick, index),
-            exchange=strategy.exchange,
-            symbol=action.symbol,
-            base=market.base,
-            quote=market.quote,
-            side=action.side,
-            limit_price=action.limit_price,
-            base_qty=action.base_qty,
-            quote_amount=action.quote_amount,
-            source=source,
+        intent = _intent(
+            strategy,
+            action,
+            rules[action.symbol],
             ts_tick=ts_tick,
             order_index=index,
-            placed_at=now,
-            updated_at=now,
+            source=source,
+            now=session.context.clock(),
         )
         try:
-            lease.require_time(now)
-            if not desk.orders.create(intent, lease):
-                orders.append(desk.orders.get(strategy.user_id, intent.client_order_id))
-                continue
-            lease.require_time(desk.clock())  # the write may have taken long
+            session.require_time_to_send()
+            _require_fresh_prices(prices_expire_at, intent.placed_at)
+            exchange = session.exchange(strategy.exchange, [action.symbol])
+            is_new = session.create_order(intent, strategy)
+            session.require_time_to_send()  # the write may have taken long
         except (TransientError, ConflictError) as error:
-            return Placements(orders, error)
-        placement = account.place_order(
+            return PlacementResult(orders, [NotPlaced(rest, error) for rest in actions[index:]], error)
+        if not is_new:
+            orders.append(session.context.orders.get(strategy.user_id, intent.client_order_id))
+            continue
+        submitted = exchange.place_order(
             action.symbol,
             action.side,
             action.limit_price,
@@ -96,106 +114,152 @@ def place_actions(
             intent.client_order_id,
             post_only=strategy.post_only,
         )
-        order, stopped_by = _settled(desk, lease, account, intent, placement)
+        order, stopped_by = _record_repeatedly(session, intent, submitted)
         orders.append(order)
         if stopped_by is not None:
-            return Placements(orders, stopped_by)
-    return Placements(orders, None)
+            return PlacementResult(orders, [NotPlaced(rest, stopped_by) for rest in actions[index + 1 :]], stopped_by)
+    return PlacementResult(orders, [], None)
 
 
-def settle(desk: Desk, lease: Lease, account: ExchangeAdapter, order: Order, placement: Placement) -> Order:
+def record_submission(session: AccountSession, order: Order, submitted: Placement) -> Order:
     """Write what became of an order that was just sent; looks it up where that is unknown."""
-    match placement:
+    match submitted:
         case Placed(seen):
-            return book(desk, lease, account, order, seen)
+            return apply_order_report(session, order, seen)
         case Refused(code, reason):
-            return desk.orders.update(order.to(OrderStatus.REJECTED, reason=f"{code}: {reason}"), lease)
+            rejected = {"status": OrderStatus.REJECTED, "reason": f"{code}: {reason}"}
+            return session.update_order(order, order.model_copy(update=rejected))
         case Unknown(reason, None):
-            return _look_up(desk, lease, account, order, reason)
-        case Unknown(reason):  # the exchange wants to be left alone, so the next tick asks
-            return desk.orders.update(order.model_copy(update={"reason": reason}), lease)
+            return _look_up(session, order, reason)
+        case Unknown(reason):  # the exchange wants to be left alone, so the next run asks
+            return session.update_order(order, order.model_copy(update={"reason": reason}))
         case _:
-            assert_never(placement)
+            assert_never(submitted)
 
 
-def cancel(desk: Desk, lease: Lease, account: ExchangeAdapter, order: Order, reason: str) -> Order:
-    """Cancel a resting order and book how it really ended: cancelled, or filled before the cancel arrived.
+def cancel_orders(session: AccountSession, orders: Sequence[Order], reasons: Mapping[str, str]) -> CancelResult:
+    """Cancel resting orders, each for its reason (by client order id), and book how they really ended: cancelled, or
+    filled before the cancel arrived.
 
-    The end is the exchange's word, read after the cancel, also where that got no answer: it is sent once, and may have
-    been carried out. Raises TransientError where the order still rests, or cannot be read; it stays watched.
+    All cancels are sent before any order is read back, and whatever one of them meets, the others are sent: exchanges
+    go on taking cancels for longer than they answer reads. A cancel is sent once; its end is the exchange's word, read
+    after it, also where it got no answer. What still rests, or cannot be read, stays unreconciled.
     """
-    lease.require_time(desk.clock())
-    unanswered = None
-    try:
-        account.cancel_order(order.symbol, order.client_order_id)
-    except RateLimitedError:
-        raise
-    except TransientError as error:
-        unanswered = error
-    seen = account.find_order(order.symbol, order.client_order_id)
-    if seen is None:
-        return book_not_found(desk, lease, order)
-    booked = book(desk, lease, account, order, seen, canceled_because=reason)
-    if unanswered is not None and booked.may_trade:
-        raise unanswered
-    return booked
+    errors: dict[str, BotBalanceError] = {}
+    for order in orders:
+        try:
+            exchange = session.exchange(order.exchange, [order.symbol])
+            exchange.cancel_order(order.symbol, order.client_order_id)
+        except BotBalanceError as error:
+            errors[order.client_order_id] = error
+    current = []
+    for order in orders:
+        try:
+            current.append(_read_back(session, order, reasons[order.client_order_id]))
+        except BotBalanceError as error:
+            errors.setdefault(order.client_order_id, error)
+            current.append(order)
+            continue
+        if not current[-1].is_active:
+            errors.pop(order.client_order_id, None)
+        elif current[-1].reason == NOT_ON_EXCHANGE:
+            errors[order.client_order_id] = not_on_exchange_error(order)
+    return CancelResult(current, errors)
 
 
-def _reason_to_stop(placement: Placement) -> BotBalanceError | None:
-    match placement:
+def reason_to_stop(submitted: Placement) -> BotBalanceError | None:
+    """Why nothing more may be sent after that answer; None where more may."""
+    match submitted:
         case Refused(code, reason) if code == KEY_REFUSED:
             return CredentialsRejectedError(KEY_REFUSED, f"the exchange refuses the API key: {reason}")
-        case Refused(code, reason) if code == RATE_LIMITED:  # it was not even sent
-            return TransientError(RATE_LIMITED, reason)
+        case Refused(code, reason) if code in {RATE_LIMITED, OUT_OF_TIME}:  # it was not even sent
+            return TransientError(code, reason)
         case Unknown(_, int(seconds)):
             return RateLimitedError(RATE_LIMITED, f"the exchange limits requests for {seconds} s", seconds)
     return None
 
 
-def _settled(
-    desk: Desk, lease: Lease, account: ExchangeAdapter, intent: Order, placement: Placement
-) -> tuple[Order, BotBalanceError | None]:
-    """The order after :func:`settle`, and why nothing more may be sent, if so.
+def _intent(
+    strategy: Strategy,
+    action: Action,
+    market: MarketRules,
+    *,
+    ts_tick: int,
+    order_index: int,
+    source: Literal["autopilot", "manual"],
+    now: int,
+) -> Order:
+    return Order(
+        user_id=strategy.user_id,
+        client_order_id=canonical_client_order_id(strategy.user_id, action.symbol, action.side, ts_tick, order_index),
+        exchange=strategy.exchange,
+        symbol=action.symbol,
+        base=market.base,
+        quote=market.quote,
+        side=action.side,
+        limit_price=action.limit_price,
+        base_qty=action.base_qty,
+        quote_amount=action.quote_amount,
+        source=source,
+        ts_tick=ts_tick,
+        order_index=order_index,
+        placed_at=now,
+        updated_at=now,
+    )
 
-    Where settling fails it is tried again, but the order never sent again; in the end the order stays as written, and
-    the next tick reconciles it.
+
+def _require_fresh_prices(expire_at: int, now: int) -> None:
+    if now > expire_at:
+        raise TransientError(PRICES_EXPIRED, f"prices expired {now - expire_at} s ago; the next run takes fresh ones")
+
+
+def _record_repeatedly(
+    session: AccountSession, intent: Order, submitted: Placement
+) -> tuple[Order, BotBalanceError | None]:
+    """The order after :func:`record_submission`, and why nothing more may be sent, if so.
+
+    Where recording fails it is tried again, but the order never sent again; in the end the order stays as written, and
+    the next run reconciles it.
     """
     written = intent
-    for delay in (0, *SETTLE_DELAYS_S):
+    for delay in RECORD_DELAYS_S:
         try:
             if delay:
-                desk.sleep(delay)
-                written = desk.orders.get(intent.user_id, intent.client_order_id)
-            return settle(desk, lease, account, written, placement), _reason_to_stop(placement)
+                session.wait(delay)
+                written = session.context.orders.get(intent.user_id, intent.client_order_id)
+            return record_submission(session, written, submitted), reason_to_stop(submitted)
         except RateLimitedError as error:
             return written, error
         except ConflictError as error:
-            return written, error if error.code == LEASE_LOST else None
+            return written, error if error.code == LEASE_LOST else reason_to_stop(submitted)
         except TransientError as error:
             logger.warning(
-                "order not settled yet",
+                "order not recorded yet",
                 user_id=intent.user_id,
                 client_order_id=intent.client_order_id,
                 ts_tick=intent.ts_tick,
                 reason=str(error),
             )
-        if desk.clock() >= lease.ends_at:
-            break
-    return written, _reason_to_stop(placement)
+    return written, reason_to_stop(submitted)
 
 
-def _look_up(desk: Desk, lease: Lease, account: ExchangeAdapter, order: Order, reason: str) -> Order:
-    pending = desk.orders.update(order.model_copy(update={"reason": reason}), lease)
+def _look_up(session: AccountSession, order: Order, reason: str) -> Order:
+    pending = session.update_order(order, order.model_copy(update={"reason": reason}))
     for delay in LOOKUP_DELAYS_S:
-        if desk.clock() + delay >= lease.ends_at:
-            break
-        desk.sleep(delay)
         try:
-            seen = account.find_order(order.symbol, order.client_order_id)
+            session.wait(delay)
+            seen = session.exchange(order.exchange).find_order(order.symbol, order.client_order_id)
         except RateLimitedError:
             raise
         except TransientError:
             continue
         if seen is not None:
-            return book(desk, lease, account, pending, seen)
+            return apply_order_report(session, pending, seen)
     return pending
+
+
+def _read_back(session: AccountSession, order: Order, reason: str) -> Order:
+    seen = session.exchange(order.exchange).find_order(order.symbol, order.client_order_id)
+    if seen is None:
+        return apply_order_not_found(session, order)
+    return apply_order_report(session, order, seen, canceled_because=reason)

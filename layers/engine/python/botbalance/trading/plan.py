@@ -1,39 +1,48 @@
 """Plan: the preview of what execute would do now. Writes nothing and places nothing."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from botbalance.accounts.portfolio import Snapshot, evaluate_snapshot
+from botbalance.deadline import bounded_by
 from botbalance.engine import Evaluation
-from botbalance.store.orders import OrderStatus
-from botbalance.store.strategies import Strategy
-from botbalance.trading.desk import Desk
+from botbalance.models.account_state import RefusedPair
+from botbalance.models.order import OrderStatus
+from botbalance.models.strategy import Strategy
+from botbalance.trading.context import TradingContext
+from botbalance.trading.refusals import waiting_pairs
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """A preview: the decision, and the snapshot and strategy that it is a decision on.
 
-    ``halt`` is why the operator has halted trading for everybody; None where it goes on.
+    ``halt`` is why the operator has halted trading for everybody; None where it goes on. ``waiting`` are the pairs that
+    get no order for a while, because the exchange has refused theirs again and again.
     """
 
     strategy: Strategy
     snapshot: Snapshot
     evaluation: Evaluation
     halt: str | None
+    waiting: Mapping[str, RefusedPair]
 
 
-def preview(desk: Desk, user_id: str) -> Plan:
+def preview(context: TradingContext, user_id: str) -> Plan:
     """What would be traded now. Raises NotFoundError without a strategy or a key."""
-    return preview_of(desk, desk.strategies.get(user_id))
+    return preview_of(context, context.strategies.get(user_id))
 
 
-def preview_of(desk: Desk, strategy: Strategy) -> Plan:
+def preview_of(context: TradingContext, strategy: Strategy) -> Plan:
     """What would be traded now with ``strategy``, stored or not. Raises NotFoundError without a key."""
     user_id = strategy.user_id
-    account = desk.accounts.of(user_id, strategy.exchange)
-    snapshot = desk.portfolio.snapshot(account, strategy.symbols(), fresh=False)
-    # What rests is the exchange's word; of ours only an order of unknown fate counts beside it.
-    unknown = {order.symbol for order in desk.orders.watched(user_id) if order.status is OrderStatus.PENDING}
-    blocked = snapshot.active_symbols() | unknown
-    evaluation = evaluate_snapshot(snapshot, strategy.target_allocations, strategy.config(), blocked)
-    return Plan(strategy, snapshot, evaluation, desk.operator.halt_reason())
+    with bounded_by(context.deadline):
+        exchange = context.clients.get(user_id, strategy.exchange)
+        snapshot = context.portfolio.snapshot(exchange, strategy.symbols(), fresh=False)
+        waiting = waiting_pairs(context.accounts.find_state(user_id).refused_pairs, context.clock())
+        # What rests is the exchange's word; of ours only an order of unknown fate counts beside it.
+        orders = context.orders.unreconciled(user_id)
+        unknown = {order.symbol for order in orders if order.status is OrderStatus.PENDING}
+        blocked = snapshot.active_symbols() | unknown
+        evaluation = evaluate_snapshot(snapshot, strategy.target_allocations, strategy.config(), blocked, waiting)
+        return Plan(strategy, snapshot, evaluation, context.operator.halt_reason(), waiting)

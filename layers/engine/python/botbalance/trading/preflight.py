@@ -7,7 +7,7 @@ from enum import StrEnum
 from botbalance.engine import InvalidInputError, WarningCode
 from botbalance.errors import BotBalanceError, ConflictError
 from botbalance.exchange.adapter import ExchangeAdapter, KeyPermissions
-from botbalance.trading.desk import Desk
+from botbalance.trading.context import TradingContext
 from botbalance.trading.plan import Plan, preview
 
 CLOCK_WARNS_MS = 1_000
@@ -15,7 +15,7 @@ CLOCK_FAILS_MS = 5_000
 """Exchanges refuse a request that is signed this far from their own time, or soon would."""
 
 
-class Verdict(StrEnum):
+class CheckStatus(StrEnum):
     """What an item of the check came to."""
 
     PASS = "pass"  # noqa: S105 - no password
@@ -26,61 +26,63 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class CheckResult:
     """One thing that was checked: what was found, and what to do about it where something should be done."""
 
     name: str
-    verdict: Verdict
+    verdict: CheckStatus
     found: str
     remedy: str | None = None
 
 
-def check_account(desk: Desk, user_id: str) -> list[Item]:
+def check_account(context: TradingContext, user_id: str) -> list[CheckResult]:
     """Every item of the check, in the order of what depends on what.
 
     Where no decision could be made at all, that is the only item, and fails. Raises NotFoundError without a strategy.
     """
-    strategy = desk.strategies.get(user_id)
+    strategy = context.strategies.get(user_id)
     try:
-        plan = preview(desk, user_id)
+        plan = preview(context, user_id)
     except (BotBalanceError, InvalidInputError) as error:
         remedy = f"mend this first; {strategy.exchange} was asked with the stored key and strategy"
-        return [Item("account", Verdict.FAIL, str(error), remedy)]
-    return list(_items(desk, plan))
+        return [CheckResult("account", CheckStatus.FAIL, str(error), remedy)]
+    return list(_items(context, plan))
 
 
-def require_ready(desk: Desk, plan: Plan) -> None:
+def require_ready(context: TradingContext, plan: Plan) -> None:
     """Raise ConflictError, naming each item and its remedy, where the check of the account that ``plan`` is of
     fails."""
-    failing = [item for item in _items(desk, plan) if item.verdict is Verdict.FAIL]
+    failing = [item for item in _items(context, plan) if item.verdict is CheckStatus.FAIL]
     if failing:
         said = "; ".join(f"{item.name}: {item.found}: {item.remedy}" for item in failing)
         raise ConflictError("check_failed", f"the account is not ready: {said}")
 
 
-def _items(desk: Desk, plan: Plan) -> Iterator[Item]:
-    account = desk.accounts.of(plan.strategy.user_id, plan.strategy.exchange)
-    desk.portfolio.load_markets(account, plan.strategy.symbols())
-    yield Item("account", Verdict.PASS, f"{plan.strategy.exchange} accepts the key, and a decision can be made")
-    yield from _asked("key_permissions", lambda: _key_rights(account.key_permissions(), desk.egress_address))
+def _items(context: TradingContext, plan: Plan) -> Iterator[CheckResult]:
+    account = context.clients.get(plan.strategy.user_id, plan.strategy.exchange)
+    context.portfolio.load_markets(account, plan.strategy.symbols())
+    yield CheckResult(
+        "account", CheckStatus.PASS, f"{plan.strategy.exchange} accepts the key, and a decision can be made"
+    )
+    yield from _asked("key_permissions", lambda: _key_rights(account.key_permissions(), context.egress_address))
     yield from _asked("clock", lambda: [_clock(account.clock_offset_ms())])
     yield from _asked("fees", lambda: [_fees(plan, account)])
     yield _orders(plan, account)
     yield _markets(plan)
     yield _sizes(plan)
-    yield _balances(desk, plan, account)
-    yield _egress(desk.egress_address)
+    yield _balances(context, plan, account)
+    yield _egress(context.egress_address)
 
 
-def _asked(name: str, ask: Callable[[], list[Item]]) -> list[Item]:
+def _asked(name: str, ask: Callable[[], list[CheckResult]]) -> list[CheckResult]:
     """What ``ask`` finds; where the exchange does not answer, that."""
     try:
         return ask()
     except BotBalanceError as error:
-        return [Item(name, Verdict.UNKNOWN, str(error), "check again in a while")]
+        return [CheckResult(name, CheckStatus.UNKNOWN, str(error), "check again in a while")]
 
 
-def _key_rights(rights: KeyPermissions, egress_address: str) -> list[Item]:
+def _key_rights(rights: KeyPermissions, egress_address: str) -> list[CheckResult]:
     address = egress_address or "the address from which this runs"
     items = [
         _right("key_trades", told=rights.may_trade, right=True, found="trade spot", remedy="let the key trade spot"),
@@ -89,64 +91,74 @@ def _key_rights(rights: KeyPermissions, egress_address: str) -> list[Item]:
     match rights.bound_to_addresses:
         case None:
             items.append(
-                Item("key_addresses", Verdict.UNKNOWN, "the exchange does not tell whether it is bound to any")
+                CheckResult(
+                    "key_addresses", CheckStatus.UNKNOWN, "the exchange does not tell whether it is bound to any"
+                )
             )
         case True:
-            items.append(Item("key_addresses", Verdict.PASS, "the key works from listed addresses only"))
+            items.append(CheckResult("key_addresses", CheckStatus.PASS, "the key works from listed addresses only"))
         case False:
             found = "the key works from any address: who steals it can use it, and some exchanges delete such keys"
-            items.append(Item("key_addresses", Verdict.WARN, found, f"bind it to {address}"))
+            items.append(CheckResult("key_addresses", CheckStatus.WARN, found, f"bind it to {address}"))
     return items
 
 
-def _right(name: str, *, told: bool | None, right: bool, found: str, remedy: str) -> Item:
+def _right(name: str, *, told: bool | None, right: bool, found: str, remedy: str) -> CheckResult:
     if told is None:
-        return Item(
-            name, Verdict.UNKNOWN, f"the exchange does not tell whether the key may {found}", "look it up there"
+        return CheckResult(
+            name, CheckStatus.UNKNOWN, f"the exchange does not tell whether the key may {found}", "look it up there"
         )
     said = f"the key may {'' if told else 'not '}{found}"
-    return Item(name, Verdict.PASS, said) if told is right else Item(name, Verdict.FAIL, said, remedy)
+    return (
+        CheckResult(name, CheckStatus.PASS, said)
+        if told is right
+        else CheckResult(name, CheckStatus.FAIL, said, remedy)
+    )
 
 
-def _clock(offset_ms: int) -> Item:
+def _clock(offset_ms: int) -> CheckResult:
     found = f"the exchange's clock is {abs(offset_ms)} ms {'ahead of' if offset_ms > 0 else 'behind'} ours"
     if abs(offset_ms) > CLOCK_FAILS_MS:
-        return Item("clock", Verdict.FAIL, found, "set the clock of the machine that this runs on")
-    verdict = Verdict.WARN if abs(offset_ms) > CLOCK_WARNS_MS else Verdict.PASS
-    return Item("clock", verdict, found, "set the clock soon" if verdict is Verdict.WARN else None)
+        return CheckResult("clock", CheckStatus.FAIL, found, "set the clock of the machine that this runs on")
+    verdict = CheckStatus.WARN if abs(offset_ms) > CLOCK_WARNS_MS else CheckStatus.PASS
+    return CheckResult("clock", verdict, found, "set the clock soon" if verdict is CheckStatus.WARN else None)
 
 
-def _fees(plan: Plan, account: ExchangeAdapter) -> Item:
+def _fees(plan: Plan, account: ExchangeAdapter) -> CheckResult:
     targets = {
         symbol: plan.strategy.target_allocations[plan.snapshot.rules[symbol].base] for symbol in plan.snapshot.rules
     }
     if not targets:
-        return Item("fees", Verdict.PASS, "nothing but the quote asset is held, so nothing is paid")
+        return CheckResult("fees", CheckStatus.PASS, "nothing but the quote asset is held, so nothing is paid")
     largest = max(targets, key=lambda symbol: targets[symbol])  # an account's tier is the same for nearly every pair
     fees, step = account.fees(largest), plan.strategy.order_step_pct
     found = f"a resting order in {largest} pays {fees.maker_pct:f} %, one that trades at once {fees.taker_pct:f} %"
     if fees.maker_pct >= step:
         remedy = f"raise order_step_pct, which is {step:f}, above the fee"
-        return Item("fees", Verdict.WARN, f"{found}: a fill costs more than it is away from the market", remedy)
-    return Item("fees", Verdict.PASS, found)
+        return CheckResult(
+            "fees", CheckStatus.WARN, f"{found}: a fill costs more than it is away from the market", remedy
+        )
+    return CheckResult("fees", CheckStatus.PASS, found)
 
 
-def _orders(plan: Plan, account: ExchangeAdapter) -> Item:
+def _orders(plan: Plan, account: ExchangeAdapter) -> CheckResult:
     without = [symbol for symbol in plan.strategy.symbols() if not account.supports_post_only(symbol)]
     if without and plan.strategy.post_only:
         found = f"no post-only orders in {', '.join(without)}"
-        return Item("order_types", Verdict.FAIL, found, "set post_only to false, or drop these assets")
-    return Item("order_types", Verdict.PASS, "limit orders, post-only, and found again by their client id")
+        return CheckResult("order_types", CheckStatus.FAIL, found, "set post_only to false, or drop these assets")
+    return CheckResult("order_types", CheckStatus.PASS, "limit orders, post-only, and found again by their client id")
 
 
-def _markets(plan: Plan) -> Item:
+def _markets(plan: Plan) -> CheckResult:
     closed = [symbol for symbol, rules in plan.snapshot.rules.items() if not rules.trading]
     if closed:
-        return Item("markets", Verdict.WARN, f"not trading now: {', '.join(closed)}", "wait, or drop these assets")
-    return Item("markets", Verdict.PASS, f"{len(plan.snapshot.rules)} markets are trading")
+        return CheckResult(
+            "markets", CheckStatus.WARN, f"not trading now: {', '.join(closed)}", "wait, or drop these assets"
+        )
+    return CheckResult("markets", CheckStatus.PASS, f"{len(plan.snapshot.rules)} markets are trading")
 
 
-def _sizes(plan: Plan) -> Item:
+def _sizes(plan: Plan) -> CheckResult:
     doubts = {
         WarningCode.NEVER_TRADES,
         WarningCode.OUTSIDE_PRICE_LIMITS,
@@ -157,12 +169,14 @@ def _sizes(plan: Plan) -> Item:
     found = [warning.message for warning in plan.evaluation.warnings if warning.code in doubts]
     if found:
         remedy = "change order_size_pct, order_step_pct, min_delta_quote or min_delta_pct"
-        return Item("sizes", Verdict.WARN, "; ".join(found), remedy)
-    return Item("sizes", Verdict.PASS, f"an order of {plan.evaluation.quote_amount:f} passes in every market")
+        return CheckResult("sizes", CheckStatus.WARN, "; ".join(found), remedy)
+    return CheckResult(
+        "sizes", CheckStatus.PASS, f"an order of {plan.evaluation.quote_amount:f} passes in every market"
+    )
 
 
-def _balances(desk: Desk, plan: Plan, account: ExchangeAdapter) -> Item:
-    watched = desk.orders.watched(plan.strategy.user_id)
+def _balances(context: TradingContext, plan: Plan, account: ExchangeAdapter) -> CheckResult:
+    watched = context.orders.unreconciled(plan.strategy.user_id)
     ours = {account.exchange_client_order_id(order.client_order_id) for order in watched}
     strangers = [order.symbol for order in plan.snapshot.open_orders if order.client_order_id not in ours]
     found = []
@@ -172,14 +186,17 @@ def _balances(desk: Desk, plan: Plan, account: ExchangeAdapter) -> Item:
         found.append(f"not in target_allocations, so left alone: {', '.join(plan.evaluation.unmanaged)}")
     if found:
         remedy = "cancel what locks funds or blocks a pair, and name the assets that shall be traded"
-        return Item("balances", Verdict.WARN, "; ".join(found), remedy)
-    return Item("balances", Verdict.PASS, "everything that is held can be traded")
+        return CheckResult("balances", CheckStatus.WARN, "; ".join(found), remedy)
+    return CheckResult("balances", CheckStatus.PASS, "everything that is held can be traded")
 
 
-def _egress(address: str) -> Item:
+def _egress(address: str) -> CheckResult:
     if address:
-        return Item("egress_address", Verdict.PASS, f"exchanges see {address}")
+        return CheckResult("egress_address", CheckStatus.PASS, f"exchanges see {address}")
     found = "exchanges may see this come from any address, so no key can be bound to one"
-    return Item(
-        "egress_address", Verdict.WARN, found, "deploy with FixedEgressIp=true, or run it behind an address of yours"
+    return CheckResult(
+        "egress_address",
+        CheckStatus.WARN,
+        found,
+        "deploy with FixedEgressIp=true, or run it behind an address of yours",
     )

@@ -1,0 +1,65 @@
+"""The log entry of a tick: what was decided, on what, and what came of it."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from botbalance.engine import Balance, MarketRules, RestingOrder, StrategyConfig
+
+TICK_SECONDS = 30
+"""The grid on which ticks lie."""
+
+
+class DecisionInputs(BaseModel):
+    """Everything that the engine was given, under its parameters' names."""
+
+    model_config = ConfigDict(frozen=True)
+
+    current_balances: Mapping[str, Balance]
+    target_allocations: Mapping[str, Decimal]
+    market_prices: Mapping[str, Decimal]
+    strategy_config: StrategyConfig
+    market_rules: Mapping[str, MarketRules]
+    active_symbols: list[str]
+    paused_symbols: list[str] = []
+    open_orders: list[RestingOrder]
+    now: int
+
+
+class Decision(BaseModel):
+    """One tick of one user, complete enough to be computed again bit for bit.
+
+    ``outcome``: ``decided`` (possibly to do nothing), ``skipped`` with the reason why no decision could be made, or
+    ``quiet`` where it was known beforehand that there was nothing to do. ``evaluation`` is what the engine answered.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    schema_version: Literal[1] = 1
+    user_id: str
+    ts_tick: int
+    decided_at: int
+    outcome: Literal["decided", "skipped", "quiet"]
+    reason: str | None = None
+    reason_code: str | None = None
+    """Of a tick that was skipped: the stable word to count it by."""
+    engine_version: str
+    inputs: dict[str, Any] | None = None
+    """:class:`DecisionInputs` in JSON's form: what another version of the engine was given may have had another."""
+    evaluation: dict[str, Any] | None = None
+    canceled: dict[str, str] = {}
+    """Client order id → why its order was given up."""
+    placed: list[dict[str, Any]] = []
+    """The orders of this decision, as they stood when it was logged."""
+
+    @property
+    def is_noop(self) -> bool:
+        """Whether all was well and nothing was placed or cancelled."""
+        return self.outcome != "skipped" and self.reason is None and not (self.canceled or self.placed)
+
+
+def tick_of(now: int) -> int:
+    """``now`` (epoch seconds) rounded down to the tick's grid."""
+    return now - now % TICK_SECONDS

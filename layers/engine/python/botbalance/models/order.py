@@ -1,0 +1,125 @@
+"""An order from intent to end, and its states."""
+
+from decimal import Decimal
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from botbalance.engine import Fill, Side
+from botbalance.engine.arithmetic import ExactArithmetic
+
+
+class OrderStatus(StrEnum):
+    """Where an order is in its life."""
+
+    PENDING = "PENDING"
+    """Sent or about to be; its fate is unknown."""
+    OPEN = "OPEN"
+    PARTIALLY_FILLED = "PARTIALLY_FILLED"
+    FILLED = "FILLED"
+    CANCELED = "CANCELED"
+    REJECTED = "REJECTED"
+    EXPIRED = "EXPIRED"
+
+
+ACTIVE = frozenset({OrderStatus.PENDING, OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED})
+"""The order may still trade, so its pair gets no second one."""
+
+_ENDS = frozenset(OrderStatus) - ACTIVE
+_EXPECTED: dict[OrderStatus, frozenset[OrderStatus]] = {
+    OrderStatus.PENDING: frozenset(OrderStatus),
+    # Bybit acknowledges an order before it looks whether that would take, and rejects it afterwards.
+    OrderStatus.OPEN: frozenset(OrderStatus) - {OrderStatus.PENDING},
+    OrderStatus.PARTIALLY_FILLED: frozenset({OrderStatus.PARTIALLY_FILLED}) | _ENDS - {OrderStatus.REJECTED},
+    OrderStatus.FILLED: frozenset({OrderStatus.FILLED}),
+    # A fill, or the order itself, may turn up after it was given up.
+    OrderStatus.CANCELED: frozenset(OrderStatus) - {OrderStatus.PENDING},
+    OrderStatus.REJECTED: frozenset({OrderStatus.REJECTED}),
+    OrderStatus.EXPIRED: frozenset({OrderStatus.EXPIRED, OrderStatus.FILLED}),
+}
+
+
+class OrderFill(BaseModel):
+    """One trade of an order: quantity in base, price in quote per base, fee in units of ``fee_asset``."""
+
+    model_config = ConfigDict(frozen=True)
+
+    trade_id: str
+    price: Decimal
+    base_qty: Decimal
+    fee: Decimal
+    fee_asset: str
+    traded_at_ms: int
+
+
+class Order(BaseModel):
+    """An order, whole. Times in epoch seconds; ``filled_qty`` is cumulative, in base."""
+
+    model_config = ConfigDict(frozen=True)
+
+    schema_version: Literal[1] = 1
+    user_id: str
+    client_order_id: str
+    exchange: str
+    symbol: str
+    base: str
+    quote: str
+    side: Side
+    limit_price: Decimal
+    base_qty: Decimal
+    quote_amount: Decimal
+    source: Literal["autopilot", "manual"]
+    ts_tick: int
+    order_index: int
+    status: OrderStatus = OrderStatus.PENDING
+    exchange_order_id: str | None = None
+    filled_qty: Decimal = Decimal(0)
+    fills: tuple[OrderFill, ...] = ()
+    reason: str | None = None
+    """Why it was refused, cancelled or given up."""
+    times_not_found: int = 0
+    check_until: int | None = None
+    """Until when an order that has ended or was given up is still looked up."""
+    next_check_at: int = 0
+    """When to look up next an order that has ended or was given up."""
+    resolved_by: str | None = None
+    """Who said what became of it, where the exchange no longer knew."""
+    resolved_at: int | None = None
+    placed_at: int
+    updated_at: int
+    revision: int = 0
+    fencing_token: int = 0
+    """That of the run which wrote it last."""
+
+    @property
+    def is_active(self) -> bool:
+        """Whether it rests on the exchange, or might."""
+        return self.status in ACTIVE
+
+    @property
+    def fills_qty(self) -> Decimal:
+        """What the fills booked add up to, in base."""
+        with ExactArithmetic():
+            return sum((fill.base_qty for fill in self.fills), Decimal(0))
+
+    @property
+    def fills_complete(self) -> bool:
+        """Whether everything that the exchange says was filled is booked."""
+        return self.fills_qty == self.filled_qty
+
+    @property
+    def is_unreconciled(self) -> bool:
+        """Whether something may still become of it: it may trade, a fill is not booked, or it may turn up."""
+        return self.is_active or not self.fills_complete or self.check_until is not None
+
+    def as_engine_fills(self) -> list[Fill]:
+        """Its fills in the engine's form."""
+        return [
+            Fill(self.base, self.quote, self.side, fill.price, fill.base_qty, fill.fee, fill.fee_asset)
+            for fill in self.fills
+        ]
+
+    def expects(self, status: OrderStatus) -> bool:
+        """Whether ``status`` can follow its own; another one is booked, too, but is a surprise."""
+        return status in _EXPECTED[self.status]

@@ -1,0 +1,59 @@
+"""A strategy: what a user wants, and whether the autopilot trades it."""
+
+from decimal import Decimal
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from botbalance.engine import StrategyConfig
+
+
+class Strategy(BaseModel):
+    """What a user wants. Allocations and ``*_pct`` in percent, ``min_delta_quote`` in quote, times in epoch seconds."""
+
+    model_config = ConfigDict(frozen=True)
+
+    schema_version: Literal[1] = 1
+    user_id: str
+    exchange: str
+    quote_asset: str
+    target_allocations: dict[str, Decimal]
+    order_size_pct: Decimal
+    order_step_pct: Decimal
+    min_delta_quote: Decimal
+    min_delta_pct: Decimal | None = None
+    quote_reserve_pct: Decimal = Decimal(0)
+    order_max_age_s: int = 900
+    reprice_tolerance_pct: Decimal | None = None
+    post_only: bool = True
+    autopilot_enabled: bool = False
+    disabled_reason: str | None = None
+    """Why the system switched the autopilot off by itself."""
+    stopping: bool = False
+    """Whether orders are left that a stop could not cancel; ticks go on cancelling until none is."""
+    version: int = 0
+    """Rises with every change, so that an order can be bound to the strategy that it was decided by."""
+    updated_at: int = 0
+
+    @property
+    def is_ticked(self) -> bool:
+        """Whether ticks have something to do for it: to trade, or to finish a stop."""
+        return self.autopilot_enabled or self.stopping
+
+    def config(self) -> StrategyConfig:
+        """The engine's part of it; raises InvalidStrategyError."""
+        return StrategyConfig(
+            quote_asset=self.quote_asset,
+            order_size_pct=self.order_size_pct,
+            order_step_pct=self.order_step_pct,
+            min_delta_quote=self.min_delta_quote,
+            min_delta_pct=self.min_delta_pct,
+            quote_reserve_pct=self.quote_reserve_pct,
+            order_max_age_s=self.order_max_age_s,
+            reprice_tolerance_pct=self.reprice_tolerance_pct,
+            post_only=self.post_only,
+        )
+
+    def symbols(self) -> list[str]:
+        """The pairs it trades."""
+        return [asset + self.quote_asset for asset in self.target_allocations if asset != self.quote_asset]

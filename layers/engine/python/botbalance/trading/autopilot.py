@@ -1,0 +1,100 @@
+"""The autopilot's switch, and the one that stops everything."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from botbalance.errors import BotBalanceError, ConflictError, CredentialsRejectedError, TransientError
+from botbalance.log import alarm, logger
+from botbalance.models.order import Order
+from botbalance.models.strategy import Strategy
+from botbalance.trading.anomaly_guard import observe_account
+from botbalance.trading.context import TradingContext
+from botbalance.trading.orders import cancel_all
+from botbalance.trading.placement import CancelResult
+from botbalance.trading.plan import preview
+from botbalance.trading.preflight import require_ready
+from botbalance.trading.session import open_session
+
+STOPPING = "stopping"
+"""The reason of what is cancelled because its owner has stopped everything."""
+_ATTEMPTS = 3
+"""How often a strategy that others change at the moment is read and written again."""
+
+
+def switch_autopilot(context: TradingContext, user_id: str, *, enabled: bool) -> Strategy:
+    """Switch the autopilot; on only where a decision can be made now and every check passes.
+
+    Otherwise raises what stands in its way. What is seen then is what the first tick compares its own look with.
+    """
+    strategy = context.strategies.get(user_id)
+    if enabled:
+        context.require_no_halt()
+        plan = preview(context, user_id)
+        require_ready(context, plan)
+        try:
+            with open_session(context, user_id) as session:
+                session.remember(last_observation=observe_account(strategy, plan.snapshot, context.clock()))
+        except ConflictError as error:  # the run that works on the account remembers its own look
+            logger.info("look not remembered", user_id=user_id, reason=str(error))
+        return _save(context, strategy, autopilot_enabled=True, disabled_reason=None, stopping=False)
+    return _save(context, strategy, autopilot_enabled=False, disabled_reason=None)
+
+
+def emergency_stop(context: TradingContext, user_id: str) -> CancelResult:
+    """Switch the autopilot off and cancel every resting order of this system; returns these as they then stand.
+
+    The autopilot is off before anything else is tried. A run that works on the account is waited for, as long as there
+    is time to cancel afterwards. What could not be cancelled is named in the result, and cancelled by the next ticks.
+    Safe to repeat.
+    """
+    _save_again(context, user_id, autopilot_enabled=False, stopping=True)
+    try:
+        with open_session(context, user_id, waits=True) as session:
+            result = cancel_all(session, STOPPING)
+    except (ConflictError, TransientError) as error:
+        left = [order for order in context.orders.unreconciled(user_id) if order.is_active]
+        return CancelResult(left, {order.client_order_id: error for order in left})
+    finish_stop(context, user_id, result.orders)
+    return result
+
+
+def finish_stop(context: TradingContext, user_id: str, orders: Iterable[Order]) -> None:
+    """End the ticks that a stop has asked for, once none of ``orders`` may trade any more."""
+    if any(order.is_active for order in orders):
+        return
+    try:
+        _save_again(context, user_id, stopping=False)
+    except BotBalanceError as error:  # the next tick finds nothing to cancel, and tries again
+        logger.warning("stop not finished", user_id=user_id, reason=str(error))
+
+
+def switch_off(context: TradingContext, user_id: str, error: CredentialsRejectedError) -> str:
+    """Switch the autopilot off, with the reason; whatever else of the strategy is changed meanwhile stays.
+
+    Returns what to log. Where it cannot be written now, the next tick meets the same refusal, and tries again.
+    """
+    alarm("autopilot_switched_off", "an exchange refuses a user's key", user_id=user_id, reason=str(error))
+    try:
+        _save_again(context, user_id, autopilot_enabled=False, disabled_reason=str(error))
+    except (ConflictError, TransientError) as trouble:
+        return f"{error}; the autopilot is not switched off yet: {trouble}"
+    return f"autopilot switched off: {error}"
+
+
+def _save_again(context: TradingContext, user_id: str, **changes: Any) -> None:
+    """Change the strategy, if there is one, also where somebody else changes it at the moment."""
+    for attempt in range(1, _ATTEMPTS + 1):
+        strategy = context.strategies.find(user_id)
+        if strategy is None or strategy.model_copy(update=changes) == strategy:
+            return
+        try:
+            _save(context, strategy, **changes)
+        except ConflictError:
+            if attempt == _ATTEMPTS:
+                raise
+        else:
+            return
+
+
+def _save(context: TradingContext, strategy: Strategy, **changes: Any) -> Strategy:
+    return context.strategies.save(strategy.model_copy(update=changes | {"updated_at": context.clock()}))

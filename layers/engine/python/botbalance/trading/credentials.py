@@ -1,0 +1,65 @@
+"""Storing, replacing and deleting a user's exchange key, so that no run loses it half-way."""
+
+from botbalance.errors import ConflictError, InvalidRequestError, NotFoundError
+from botbalance.exchange.adapter import ExchangeAdapter
+from botbalance.models.exchange_key import ExchangeKey, StoredKey
+from botbalance.models.order import OrderStatus
+from botbalance.trading.context import TradingContext
+from botbalance.trading.orders import require_no_active_orders
+from botbalance.trading.session import open_session
+
+
+def store_key(context: TradingContext, user_id: str, exchange: str, key: ExchangeKey) -> StoredKey:
+    """Store ``key`` after a signed read with it has worked; while no run works on the account, else raises
+    ConflictError.
+
+    Raises InvalidRequestError for a key that may withdraw or may not trade, as far as the exchange tells,
+    CredentialsRejectedError for one that it refuses, and ConflictError where orders rest that this key does not reach.
+    """
+    with open_session(context, user_id):
+        with context.clients.temporary(user_id, exchange, key) as client:
+            client.balances()
+            rights = client.key_permissions()
+            if rights.may_withdraw:
+                raise InvalidRequestError(
+                    "key_may_withdraw", "the key may withdraw; expected one that may read and trade, no more"
+                )
+            if rights.may_trade is False:
+                raise InvalidRequestError(
+                    "key_may_not_trade", "the key may only read; expected one that may trade spot too"
+                )
+            _require_same_account(context, user_id, client)
+        return context.clients.save(user_id, exchange, key, context.clock())
+
+
+def delete_key(context: TradingContext, user_id: str, exchange: str) -> StoredKey:
+    """Forget the key; returns what was known of it. Raises ConflictError while it is needed, NotFoundError without
+    one."""
+    with open_session(context, user_id):
+        stored = context.clients.keys_of([(user_id, exchange)]).get((user_id, exchange))
+        if stored is None:
+            raise NotFoundError("exchange_key_not_found", f"no key for {exchange} is stored")
+        strategy = context.strategies.find(user_id)
+        if strategy is not None and strategy.exchange == exchange and strategy.autopilot_enabled:
+            raise ConflictError("autopilot_enabled", "the autopilot trades with this key; switch it off first")
+        require_no_active_orders(context, user_id, exchange)
+        context.clients.forget(user_id, exchange)
+        return stored
+
+
+def _require_same_account(context: TradingContext, user_id: str, client: ExchangeAdapter) -> None:
+    """Raise ConflictError where an order that rests is unknown to the account: with another's key it would be lost."""
+    resting = [
+        order
+        for order in context.orders.unreconciled(user_id)
+        if order.is_active and order.exchange == client.exchange and order.status is not OrderStatus.PENDING
+    ]
+    if not resting:
+        return
+    context.portfolio.load_markets(client, {order.symbol for order in resting})
+    for order in resting:
+        if client.find_order(order.symbol, order.client_order_id) is None:
+            raise ConflictError(
+                "orders_resting",
+                f"order {order.client_order_id} rests in another account than this key's; DELETE orders/ first",
+            )

@@ -1,0 +1,178 @@
+"""What became of our orders: the exchange's word, booked once.
+
+Fills are booked from the trades themselves, by trade id, and quantities from the exchange's cumulative figure, so
+reading the same answer twice changes nothing. Whatever the exchange says of an order's state is booked; what is
+surprising in it is an alarm.
+"""
+
+from decimal import Decimal
+from typing import Any
+
+from botbalance.errors import ConflictError, TransientError
+from botbalance.exchange.adapter import ExchangeAdapter, ExchangeOrder, ExchangeOrderStatus
+from botbalance.log import alarm
+from botbalance.models.order import Order, OrderFill, OrderStatus
+from botbalance.trading.session import AccountSession
+
+NEVER_PLACED_AFTER_S = 120
+"""An order must be older than this before not finding it can mean that it was never placed.
+
+Longer than any function may run and a signed request stays valid: whoever wrote the intent cannot send it any more.
+"""
+NOT_FOUND_BELIEVED_AFTER = 2
+"""So many look-ups that do not find it."""
+NEVER_PLACED = "never_placed"
+"""The reason of an order that was given up because nobody ever saw it."""
+NOT_ON_EXCHANGE = "not_on_exchange"
+"""The reason of an order that rested and that the exchange knows no more."""
+CHECK_GIVEN_UP_S = 86_400
+"""For how long an order that was given up is still looked for, in case it turns up after all."""
+CHECK_ENDED_S = 600
+"""For how long an order that ended unfilled is still looked at, in case a fill is reported late."""
+FIRST_CHECK_AFTER_S = 30
+"""After an order has ended or was given up; each further check takes twenty times as long to come as the one before."""
+
+_STATUS = {
+    ExchangeOrderStatus.OPEN: OrderStatus.OPEN,
+    ExchangeOrderStatus.FILLED: OrderStatus.FILLED,
+    ExchangeOrderStatus.CANCELED: OrderStatus.CANCELED,
+    ExchangeOrderStatus.REJECTED: OrderStatus.REJECTED,
+    ExchangeOrderStatus.EXPIRED: OrderStatus.EXPIRED,
+}
+
+
+def apply_order_report(
+    session: AccountSession, order: Order, seen: ExchangeOrder, *, canceled_because: str | None = None
+) -> Order:
+    """Write what the exchange says of ``order``, its new fills included; returns it as it now stands.
+
+    The cumulative quantity never goes down, whatever a late answer says. Raises TransientError, and books nothing,
+    where more is said to be filled than was ordered. ``canceled_because`` is its reason from now on if it is cancelled.
+    """
+    filled_qty = _filled_qty(order, seen)
+    fills = order.fills
+    if filled_qty > order.fills_qty:
+        fills += _new_fills(session.exchange(order.exchange), order, seen)
+        # The answer may be a lagging copy's: of two cumulative figures the higher one is the later one.
+        filled_qty = max(filled_qty, order.model_copy(update={"fills": fills}).fills_qty)
+    status = _status(order, seen, has_fills=bool(filled_qty))
+    report: dict[str, Any] = {
+        "status": status,
+        "exchange_order_id": seen.exchange_order_id,
+        "filled_qty": filled_qty,
+        "fills": fills,
+        "reason": _reason(order, seen, status, canceled_because),
+        "times_not_found": 0,
+    }
+    current = order.model_copy(update=report)
+    now = session.context.clock()
+    current = current.model_copy(update=_next_check(order, current, now))
+    if current == order:
+        return order
+    return session.update_order(order, current.model_copy(update={"updated_at": now}))
+
+
+def apply_order_not_found(session: AccountSession, order: Order) -> Order:
+    """Write that the exchange knows no such order. Only repeatedly, and after a while, is that believed."""
+    now = session.context.clock()
+    if not order.is_active:
+        checked = _next_check(order, order, now) | {"updated_at": now}
+        return session.update_order(order, order.model_copy(update=checked))
+    if order.reason == NOT_ON_EXCHANGE:
+        return order
+    counted = order.model_copy(update={"times_not_found": order.times_not_found + 1, "updated_at": now})
+    if counted.times_not_found >= NOT_FOUND_BELIEVED_AFTER:
+        if order.status is not OrderStatus.PENDING:
+            # It was there once, so nothing may be assumed: its pair stays blocked until its owner says what became
+            # of it.
+            facts = {"user_id": order.user_id, "client_order_id": order.client_order_id}
+            alarm("not_on_exchange", "an order that rested is not known to the exchange any more", **facts)
+            counted = counted.model_copy(update={"reason": NOT_ON_EXCHANGE})
+        elif now - order.placed_at > NEVER_PLACED_AFTER_S:
+            given_up = counted.model_copy(update={"status": OrderStatus.CANCELED, "reason": NEVER_PLACED})
+            counted = given_up.model_copy(update=_next_check(order, given_up, now))
+    return session.update_order(order, counted)
+
+
+def not_on_exchange_error(order: Order) -> ConflictError:
+    """What is refused because of an order that the exchange no longer knows, and the way out."""
+    return ConflictError(
+        NOT_ON_EXCHANGE,
+        f"order {order.client_order_id} in {order.symbol} rested and is not known to {order.exchange} any more; "
+        f"say what became of it: POST orders/{order.client_order_id}/resolve/",
+    )
+
+
+def _filled_qty(order: Order, seen: ExchangeOrder) -> Decimal:
+    if not order.filled_qty <= seen.filled_qty <= order.base_qty:
+        alarm(
+            "filled_quantity",
+            "the exchange's filled quantity cannot be right",
+            user_id=order.user_id,
+            client_order_id=order.client_order_id,
+            reported=str(seen.filled_qty),
+            known=str(order.filled_qty),
+            ordered=str(order.base_qty),
+        )
+    if seen.filled_qty > order.base_qty:
+        raise TransientError(
+            "doubtful_reply", f"{seen.filled_qty} of {order.base_qty} {order.base} are said to be filled"
+        )
+    return max(order.filled_qty, seen.filled_qty)
+
+
+def _status(order: Order, seen: ExchangeOrder, *, has_fills: bool) -> OrderStatus:
+    """The state to book. What is filled in whole stays so: everything else said of it is from before."""
+    status = _STATUS[seen.status]
+    if status is OrderStatus.OPEN and has_fills:
+        status = OrderStatus.PARTIALLY_FILLED
+    if order.status is OrderStatus.FILLED:
+        return order.status
+    if not order.expects(status):
+        alarm(
+            "order_transition",
+            "an order changed in a way that orders do not change",
+            user_id=order.user_id,
+            client_order_id=order.client_order_id,
+            known=order.status.value,
+            reported=status.value,
+        )
+    return status
+
+
+def _reason(order: Order, seen: ExchangeOrder, status: OrderStatus, canceled_because: str | None) -> str | None:
+    """Why the order is as it is. Why there was a doubt about it is over, now that it is seen."""
+    if status is OrderStatus.REJECTED:
+        return seen.reason or order.reason or "rejected"
+    if status is OrderStatus.CANCELED and canceled_because is not None:
+        return canceled_because
+    return None if order.is_active or order.reason == NEVER_PLACED else order.reason
+
+
+def _new_fills(exchange: ExchangeAdapter, order: Order, seen: ExchangeOrder) -> tuple[OrderFill, ...]:
+    booked = {fill.trade_id for fill in order.fills}
+    return tuple(
+        OrderFill(
+            trade_id=trade.trade_id,
+            price=trade.fill.price,
+            base_qty=trade.fill.base_qty,
+            fee=trade.fill.fee,
+            fee_asset=trade.fill.fee_asset,
+            traded_at_ms=trade.traded_at_ms,
+        )
+        for trade in exchange.trades(order.symbol, seen.exchange_order_id)
+        if trade.trade_id not in booked and trade.exchange_order_id == seen.exchange_order_id
+    )
+
+
+def _next_check(order: Order, current: Order, now: int) -> dict[str, int | None]:
+    """Until when, and from when on, to look up ``current``, which was ``order`` before."""
+    if current.is_active or current.status in {OrderStatus.FILLED, OrderStatus.REJECTED}:
+        return {"check_until": None, "next_check_at": 0}
+    if order.is_active:  # it has just ended
+        check_s = CHECK_ENDED_S if current.exchange_order_id else CHECK_GIVEN_UP_S
+        return {"check_until": now + check_s, "next_check_at": now + FIRST_CHECK_AFTER_S}
+    if order.check_until is None or order.check_until <= now:
+        return {"check_until": None, "next_check_at": 0}
+    next_check_at = min(order.check_until, now + 20 * (now - order.updated_at))
+    return {"check_until": order.check_until, "next_check_at": next_check_at}

@@ -1,0 +1,166 @@
+"""AccountSession: one run on one account, be it a tick, an execution, a stop, a cancel or a change of its keys."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from decimal import Decimal
+from types import MappingProxyType
+from typing import Any
+
+from botbalance.deadline import OUT_OF_TIME, Deadline, bounded_by, seconds_for_exchange
+from botbalance.engine import net_quantities
+from botbalance.errors import ConflictError, InvalidRequestError, TransientError
+from botbalance.exchange.adapter import ExchangeAdapter
+from botbalance.log import logger
+from botbalance.models.account_state import AccountState
+from botbalance.models.exchange_key import StoredKey
+from botbalance.models.order import Order
+from botbalance.models.strategy import Strategy
+from botbalance.store.accounts import Lease
+from botbalance.trading.context import TradingContext
+
+LONGEST_WAIT_S = 30
+"""For so long a run that may wait is patient with another one."""
+SEND_AND_SETTLE_S = 15
+"""What one request to an exchange and the writes around it may take: nothing is sent with less time than that left."""
+
+
+class AccountSession:
+    """The right to work on an account alone, and what this run knows of it.
+
+    ``state`` is what the account remembers. Whatever is there when the session closes is written with the lease's end.
+    """
+
+    def __init__(
+        self, context: TradingContext, lease: Lease, state: AccountState, keys: Mapping[str, StoredKey]
+    ) -> None:
+        """``keys`` are the user's keys as far as they were read already, by exchange."""
+        self.context = context
+        self.lease = lease
+        self.state = state
+        self._keys = keys
+        self._loaded: dict[str, set[str]] = {}
+
+    @property
+    def user_id(self) -> str:
+        return self.lease.user_id
+
+    def exchange(self, name: str, symbols: Collection[str] = ()) -> ExchangeAdapter:
+        """The user's connection to an exchange, on which it knows ``symbols``, as far as they are listed, and more.
+
+        Raises NotFoundError where no key is stored for it.
+        """
+        key = self._keys.get(name)
+        clients = self.context.clients
+        client = clients.get(self.user_id, name) if key is None else clients.get_with_key(self.user_id, name, key)
+        loaded = self._loaded.setdefault(name, set())
+        missing = set(symbols) - loaded
+        if missing:
+            try:
+                self.context.portfolio.load_markets(client, loaded | missing)
+                loaded |= missing
+            except InvalidRequestError:  # one of them is listed no more; the others are
+                self._load_listed(client, loaded, missing)
+        return client
+
+    def _load_listed(self, client: ExchangeAdapter, loaded: set[str], symbols: Collection[str]) -> None:
+        for symbol in symbols:
+            try:
+                self.context.portfolio.load_markets(client, loaded | {symbol})
+            except InvalidRequestError:
+                continue
+            loaded.add(symbol)
+
+    def wait(self, seconds: int) -> None:
+        """Wait so many seconds; raises TransientError where the run has less left for the exchange."""
+        if seconds and seconds_for_exchange(seconds) < seconds:
+            raise TransientError(OUT_OF_TIME, f"less than {seconds} s are left of this run")
+        self.context.sleep(seconds)
+
+    def remember(self, **parts: Any) -> None:
+        """Let the account remember ``parts`` of its state, by their names."""
+        self.state = self.state.model_copy(update=parts)
+
+    def require_time_to_send(self) -> None:
+        """Raise TransientError where too little time is left to send an order and write what became of it."""
+        self.context.deadline.require(SEND_AND_SETTLE_S)
+
+    def create_order(self, intent: Order, strategy: Strategy) -> bool:
+        """Write an intent that ``strategy`` was decided by. False where it exists already.
+
+        Raises ConflictError where the strategy was changed, the autopilot switched or trading halted meanwhile, or
+        the lease
+        is somebody else's by now, and TransientError where it is not known to be written: nothing may be sent then.
+        """
+        self.context.require_no_halt()
+        self.remember(no_unreconciled_orders=False)
+        return self.context.orders.create(intent, self.lease, self.context.strategies.is_unchanged(strategy))
+
+    def update_order(self, before: Order, order: Order) -> Order:
+        """Write ``order`` over ``before``; returns it with its new revision. Fills that are new in it are counted."""
+        fills = order.model_copy(update={"fills": order.fills[len(before.fills) :]}).as_engine_fills()
+        net = self.state.net_quantities
+        if fills:
+            self.remember(net_quantities=None)  # until it is known to be written
+        updated = self.context.orders.update(order, self.lease)
+        if fills and net is not None:
+            added = net_quantities(fills, net.get(order.exchange, {}))
+            self.remember(net_quantities=net | {order.exchange: added})
+        return updated
+
+    def count_fills(self) -> None:
+        """Sum up all fills anew where a run died without counting them, if there is time for that now."""
+        if self.state.net_quantities is not None or self.context.deadline.seconds_left() < SEND_AND_SETTLE_S:
+            return
+        try:
+            totals = net_quantities_of(self.context.orders.iter_all(self.user_id))
+        except TransientError as error:  # the next run tries again
+            logger.warning("fills not counted", user_id=self.user_id, reason=str(error))
+            return
+        self.remember(net_quantities=totals)
+
+
+def net_quantities_of(orders: Iterable[Order]) -> dict[str, dict[str, Decimal]]:
+    """What the fills of ``orders`` have added to and taken from each asset, by exchange."""
+    totals: dict[str, dict[str, Decimal]] = {}
+    for order in orders:
+        if order.fills:
+            totals[order.exchange] = net_quantities(order.as_engine_fills(), totals.get(order.exchange, {}))
+    return totals
+
+
+@contextmanager
+def open_session(
+    context: TradingContext,
+    user_id: str,
+    *,
+    ts_tick: int | None = None,
+    keys: Mapping[str, StoredKey] = MappingProxyType({}),
+    waits: bool = False,
+) -> Iterator[AccountSession]:
+    """Work on the user's account alone, until the context's deadline.
+
+    With ``ts_tick`` that tick is claimed. Raises ConflictError where it has had its run, or another run works on the
+    account; one that ``waits`` is patient as long as it can still act afterwards.
+    """
+    with bounded_by(context.deadline):
+        lease, state = _acquire(context, user_id, ts_tick, waits=waits)
+    deadline = Deadline(min(context.deadline.at, lease.ends_at), context.clock)
+    session = AccountSession(replace(context, deadline=deadline), lease, state, keys)
+    with bounded_by(deadline):
+        try:
+            yield session
+            session.count_fills()
+        finally:
+            context.accounts.release(lease, session.state)
+
+
+def _acquire(context: TradingContext, user_id: str, ts_tick: int | None, *, waits: bool) -> tuple[Lease, AccountState]:
+    for _ in range(LONGEST_WAIT_S if waits else 0):
+        try:
+            return context.accounts.acquire(user_id, context.clock(), ts_tick=ts_tick)
+        except ConflictError:
+            if context.deadline.seconds_left() <= SEND_AND_SETTLE_S:
+                raise
+            context.sleep(1)
+    return context.accounts.acquire(user_id, context.clock(), ts_tick=ts_tick)

@@ -1,0 +1,105 @@
+"""The users of one message at a tick: for whom it is quiet, who has to be looked at, and what is logged together."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from botbalance import engine
+from botbalance.deadline import bounded_by
+from botbalance.errors import TransientError
+from botbalance.log import alarm, logger
+from botbalance.models.decision import Decision
+from botbalance.models.exchange_key import StoredKey
+from botbalance.models.strategy import Strategy
+from botbalance.store.accounts import LastRun
+from botbalance.trading.context import TradingContext
+from botbalance.trading.no_trade_ticks import users_inside_region
+
+
+@dataclass(frozen=True, slots=True)
+class TickJob:
+    """A user to be ticked: what to trade by, and the key to trade with (None where none is stored).
+
+    ``halt`` is why the operator has halted trading for everybody, None where it goes on. While it is halted, users are
+    ticked whose autopilot is off, too: what rests for them is cancelled.
+    """
+
+    strategy: Strategy
+    key: StoredKey | None
+    halt: str | None = None
+
+
+class TickBatch(NamedTuple):
+    """A chunk of users at a tick: who had it by arithmetic, with what is to be logged of it, and who is to be
+    ticked."""
+
+    quiet: list[Decision]
+    jobs: list[TickJob]
+
+
+def partition_users(
+    context: TradingContext, users: Mapping[str, int], ts_tick: int, halt: str | None = None
+) -> TickBatch:
+    """For whom of ``users`` the tick is quiet, and whose account has to be looked at, read in few requests.
+
+    ``users`` are user ids with the version of the strategy, as dispatch found it; ``halt`` is why the operator has
+    halted trading for everybody, None where it goes on. Whoever had the tick already, or has switched the autopilot
+    off, is left out. Also read are the limits that exchanges have set for those who are ticked, and the prices of what
+    they trade, which their ticks then have.
+    """
+    with bounded_by(context.deadline):
+        runs = context.accounts.last_runs(users)
+        left = {user_id: version for user_id, version in users.items() if not already_ran(runs.get(user_id), ts_tick)}
+        quiet = users_inside_region(context, left, runs) if halt is None and context.portfolio_max_age else set()
+        if quiet:
+            logger.info("quiet", ts_tick=ts_tick, users=len(quiet))
+            left = {user_id: version for user_id, version in left.items() if user_id not in quiet}
+        found = context.strategies.find_many(left).values()
+        strategies = [strategy for strategy in found if strategy.is_ticked or halt is not None]
+        keys = context.clients.keys_of([(strategy.user_id, strategy.exchange) for strategy in strategies])
+        for exchange in {strategy.exchange for strategy in strategies}:
+            symbols = {symbol for one in strategies if one.exchange == exchange for symbol in one.symbols()}
+            context.portfolio.prepare_prices(exchange, symbols)
+        now = context.clock()
+        return TickBatch(
+            quiet=[
+                Decision(
+                    user_id=user_id, ts_tick=ts_tick, decided_at=now, outcome="quiet", engine_version=engine.VERSION
+                )
+                for user_id in sorted(quiet)
+            ],
+            jobs=[TickJob(one, keys.get((one.user_id, one.exchange)), halt) for one in strategies],
+        )
+
+
+def already_ran(last: LastRun | None, ts_tick: int) -> bool:
+    """Whether a run for this tick, or a later one, was begun already."""
+    return last is not None and last.last_tick >= ts_tick
+
+
+def log_noops(context: TradingContext, decisions: Sequence[Decision]) -> None:
+    """Log those of ``decisions`` that changed nothing, many at once, where they are to be logged at all.
+
+    A worker that is killed before that loses nothing but these lines of the log.
+    """
+    noops = [decision for decision in decisions if decision.is_noop]
+    if noops and context.log_every_tick:
+        log_decisions(context, noops, lambda: context.decisions.log_noops(noops))
+
+
+def log_decisions(context: TradingContext, decisions: Sequence[Decision], write: Callable[[], object]) -> None:
+    """Log ``decisions`` by ``write``, which is tried again; what cannot be logged is in the alarm."""
+    for delay in (1, 2, None):
+        try:
+            write()
+        except TransientError as error:
+            trouble = error
+        else:
+            return
+        if delay is not None:
+            context.sleep(delay)
+    for decision in decisions:
+        facts = {"user_id": decision.user_id, "ts_tick": decision.ts_tick, "reason": str(trouble)}
+        alarm(
+            "decision_not_logged", "a decision could not be logged", **facts, decision=decision.model_dump(mode="json")
+        )

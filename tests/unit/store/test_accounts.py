@@ -1,0 +1,380 @@
+"""Leases and states: an account has one run at a time, a tick one at most, and who has lost a lease writes nothing."""
+
+import json
+import logging
+import zlib
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from botbalance.engine import NoTradeRegion
+from botbalance.errors import ConflictError, TransientError
+from botbalance.models.account_state import AccountState, LastObservation, NoTradeNote, RefusedPair
+from botbalance.models.order import OrderStatus
+from botbalance.store.accounts import LEASE_S, AccountsTable, Lease
+from botbalance.store.orders import OrdersTable
+
+from tests.unit.store.concurrent_writers import decided, held
+from tests.unit.store.conftest import NOW
+from tests.unit.store.faults import answers_lost, meanwhile, not_reached, refused
+from tests.unit.store.test_orders import an_order, moved
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+TICK = NOW
+EXPIRED = NOW + LEASE_S
+"""The first second at which a lease taken at NOW may be taken over."""
+OBSERVATION = LastObservation(seen_at=NOW, prices={"BTCUSDT": Decimal("0.000000000000000001")}, held={})
+STATE = AccountState(
+    last_observation=OBSERVATION,
+    no_unreconciled_orders=True,
+    refused_pairs={"BTCUSDT": RefusedPair(times=3, retry_at=NOW + 60, reason="пять 😀")},
+    net_quantities={"binance": {"BTC": Decimal("-0.1")}},
+)
+NOTE = NoTradeNote(
+    engine_version="1",
+    strategy_version=7,
+    exchange="binance",
+    looked_at=NOW,
+    look_again_at=NOW + 60,
+    prices={},
+    bounds=NoTradeRegion(Decimal(1), ()),
+)
+
+
+@contextmanager
+def refuses(code: str) -> Iterator[None]:
+    with pytest.raises((ConflictError, TransientError)) as raised:
+        yield
+    assert raised.value.code == code
+
+
+def token_of(accounts: AccountsTable, ts_tick: int, now: int = NOW) -> int | None:
+    """The fencing token of a run for ``ts_tick`` that has ended already, None where there was none."""
+    try:
+        with held(accounts, "alice", now, ts_tick) as lease:
+            return lease.fencing_token
+    except ConflictError:
+        return None
+
+
+def item_of(dynamodb: "DynamoDBClient", accounts_table: str) -> Any:
+    return dynamodb.get_item(TableName=accounts_table, Key={"user_id": {"S": "alice"}}, ConsistentRead=True)["Item"]
+
+
+# one holder
+
+
+def test_a_lease_is_one_run_s_at_a_time(accounts: AccountsTable) -> None:
+    with held(accounts, "alice"):
+        for ts_tick in (None, TICK):
+            with refuses("account_busy"):
+                accounts.acquire("alice", EXPIRED - 1, ts_tick=ts_tick)
+    with held(accounts, "alice") as again:
+        assert again.fencing_token == 2
+
+
+def test_a_lease_is_one_user_s(accounts: AccountsTable) -> None:
+    with held(accounts, "alice") as alices, held(accounts, "bob") as bobs:
+        assert (alices.user_id, alices.fencing_token) == ("alice", 1)
+        assert (bobs.user_id, bobs.fencing_token) == ("bob", 1)
+
+
+@pytest.mark.parametrize(("later", "seconds"), [(0, 90), (60, 30), (89, 1)])
+def test_a_busy_account_says_when_it_is_free_at_the_latest(accounts: AccountsTable, later: int, seconds: int) -> None:
+    with held(accounts, "alice"), pytest.raises(ConflictError, match=f"free again in {seconds} s at the latest"):
+        accounts.acquire("alice", NOW + later)
+
+
+def test_a_lease_whose_holder_is_gone_is_free_when_it_expires(accounts: AccountsTable) -> None:
+    accounts.acquire("alice", NOW)
+    lease, _ = accounts.acquire("alice", EXPIRED)
+    assert (lease.fencing_token, lease.ends_at) == (2, EXPIRED + LEASE_S)
+
+
+def test_a_token_never_comes_twice(accounts: AccountsTable) -> None:
+    """Released or expired, taken by hand or for a tick, in vain in between: each taking raises it by one."""
+    tokens: list[int | None] = []
+    with held(accounts, "alice") as lease:
+        tokens.append(lease.fencing_token)
+    tokens.append(accounts.acquire("alice", NOW)[0].fencing_token)
+    with held(accounts, "alice", NOW + 100) as successor:
+        tokens.append(successor.fencing_token)
+        assert token_of(accounts, TICK, NOW + 100) is None
+    tokens.append(token_of(accounts, TICK, NOW + 101))
+    assert token_of(accounts, TICK, NOW + 102) is None
+    with held(accounts, "alice", NOW) as last:  # a clock that is behind changes nothing
+        tokens.append(last.fencing_token)
+    assert tokens == [1, 2, 3, 4, 5]
+
+
+# taken over
+
+
+def test_who_has_lost_the_lease_writes_nothing(accounts: AccountsTable, orders: OrdersTable) -> None:
+    lost, _ = accounts.acquire("alice", NOW)
+    assert orders.create(an_order(1), lost, decided(lost))
+    with held(accounts, "alice", EXPIRED) as current:
+        with refuses("lease_lost"):
+            orders.create(an_order(2), lost, decided(lost))
+        with refuses("lease_lost"):
+            orders.update(moved(an_order(1), OrderStatus.OPEN), lost)
+        assert orders.find("alice", an_order(2).client_order_id) is None
+        assert orders.get("alice", an_order(1).client_order_id) == an_order(1)
+        # and keeps nobody from writing
+        opened = orders.update(moved(an_order(1), OrderStatus.OPEN), current)
+        assert orders.create(an_order(2), current, decided(current))
+    with refuses("lease_lost"):
+        orders.update(moved(opened, OrderStatus.FILLED), lost)
+    assert orders.get("alice", opened.client_order_id) == opened
+
+
+@pytest.mark.parametrize("update", [False, True], ids=["an intent", "an update"])
+def test_a_lease_that_is_lost_while_a_write_is_on_its_way_stops_that_write(
+    accounts: AccountsTable, orders: OrdersTable, dynamodb: "DynamoDBClient", update: bool
+) -> None:
+    """To read the lease first and to write then would be too late: it is the write itself that has to fail."""
+    lost, _ = accounts.acquire("alice", NOW)
+    orders.create(an_order(1), lost, decided(lost))
+    with meanwhile(dynamodb, "TransactWriteItems", lambda: accounts.acquire("alice", EXPIRED)), refuses("lease_lost"):
+        if update:
+            orders.update(moved(an_order(1), OrderStatus.OPEN), lost)
+        else:
+            orders.create(an_order(2), lost, decided(lost))
+    assert list(orders.iter_all("alice")) == [an_order(1)]
+
+
+def test_a_lost_lease_is_told_from_a_changed_order(accounts: AccountsTable, orders: OrdersTable) -> None:
+    """Where both are so, the run must stop, not go on with its next order."""
+    lost, _ = accounts.acquire("alice", NOW)
+    orders.create(an_order(), lost, decided(lost))
+    with held(accounts, "alice", EXPIRED) as current:
+        orders.update(moved(an_order(), OrderStatus.OPEN), current)
+        with refuses("lease_lost"):
+            orders.update(moved(an_order(), OrderStatus.REJECTED), lost)
+        with refuses("lease_lost"):
+            orders.create(an_order(), lost, decided(lost))
+
+
+def test_an_intent_of_another_strategy_than_the_stored_one_is_not_written(
+    accounts: AccountsTable, orders: OrdersTable
+) -> None:
+    with held(accounts, "alice") as lease:
+        changed = decided(lease) | {"ConditionExpression": "attribute_exists(user_id)"}
+        with refuses("strategy_changed"):
+            orders.create(an_order(), lease, changed)
+        assert orders.find("alice", an_order().client_order_id) is None
+
+
+def test_a_lease_that_has_ended_and_that_nobody_took_still_writes(accounts: AccountsTable, orders: OrdersTable) -> None:
+    """What an exchange did in the last moment is better written late than never."""
+    with held(accounts, "alice") as lease:
+        pass
+    assert orders.create(an_order(), lease, decided(lease))
+
+
+@pytest.mark.parametrize("token", [1, 3], ids=["an older one", "one that was never given"])
+def test_a_lease_with_another_token_writes_nothing(accounts: AccountsTable, orders: OrdersTable, token: int) -> None:
+    with held(accounts, "alice"):
+        pass
+    with held(accounts, "alice") as lease, refuses("lease_lost"):
+        orders.create(an_order(), Lease(lease.table, "alice", token, EXPIRED), decided(lease))
+
+
+def test_releasing_a_lost_lease_takes_nothing_away(
+    accounts: AccountsTable, dynamodb: "DynamoDBClient", accounts_table: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    lost, _ = accounts.acquire("alice", NOW)
+    current, _ = accounts.acquire("alice", EXPIRED)
+    before = item_of(dynamodb, accounts_table)
+    accounts.release(lost, STATE)
+    assert item_of(dynamodb, accounts_table) == before
+    with refuses("account_busy"):
+        accounts.acquire("alice", EXPIRED + 1)
+    accounts.release(current, AccountState())
+    assert [record.getMessage() for record in caplog.records] == ["lease lost before its end"]
+
+
+# the claim of a tick
+
+
+def test_after_a_tick_comes_the_next_and_never_the_same_or_an_earlier_one(accounts: AccountsTable) -> None:
+    ticks = (TICK + 30, TICK, TICK + 29, TICK + 30, TICK + 31, TICK + 60, 0, TICK + 59)
+    assert [token_of(accounts, tick) for tick in ticks] == [1, None, None, None, 2, 3, None, None]
+
+
+def test_a_run_by_hand_claims_no_tick_and_forgets_none(accounts: AccountsTable) -> None:
+    assert token_of(accounts, TICK) == 1
+    with held(accounts, "alice") as by_hand:
+        assert by_hand.fencing_token == 2
+    assert token_of(accounts, TICK) is None
+    assert token_of(accounts, TICK + 30) == 3
+
+
+def test_a_claimed_tick_is_told_from_a_busy_account(accounts: AccountsTable) -> None:
+    with held(accounts, "alice", ts_tick=TICK):
+        for ts_tick in (TICK, TICK - 30):  # busy too, but with nothing left to wait for
+            with refuses("tick_claimed"):
+                accounts.acquire("alice", NOW, ts_tick=ts_tick)
+        with refuses("account_busy"):
+            accounts.acquire("alice", NOW, ts_tick=TICK + 30)
+    with refuses("tick_claimed"):
+        accounts.acquire("alice", NOW, ts_tick=TICK)
+
+
+def test_a_tick_that_found_the_account_busy_is_not_claimed(accounts: AccountsTable) -> None:
+    with held(accounts, "alice"):
+        assert token_of(accounts, TICK) is None
+    assert token_of(accounts, TICK) == 2
+
+
+# the state
+
+
+def test_what_a_run_leaves_the_next_one_finds_to_the_last_digit(accounts: AccountsTable) -> None:
+    lease, found = accounts.acquire("alice", NOW)
+    assert found == AccountState(net_quantities={})
+    accounts.release(lease, STATE)
+    assert accounts.find_state("alice") == STATE
+    assert accounts.acquire("alice", NOW)[1] == STATE
+    assert accounts.find_state("bob") == AccountState(net_quantities={})
+
+
+def test_what_a_run_that_died_may_have_changed_is_unknown_to_the_next_one(accounts: AccountsTable) -> None:
+    lease, _ = accounts.acquire("alice", NOW)
+    accounts.release(lease, STATE)
+    accounts.acquire("alice", NOW)
+    _, found = accounts.acquire("alice", EXPIRED)
+    assert (found.no_unreconciled_orders, found.net_quantities) == (False, None)
+    assert (found.last_observation, found.refused_pairs) == (STATE.last_observation, STATE.refused_pairs)
+    assert accounts.find_state("alice").net_quantities is None
+
+
+def test_the_first_run_of_all_may_have_died_too(accounts: AccountsTable) -> None:
+    accounts.acquire("alice", NOW)
+    assert accounts.acquire("alice", EXPIRED)[1] == AccountState()
+
+
+def test_the_note_for_quiet_ticks_is_there_until_somebody_works_on_the_account(accounts: AccountsTable) -> None:
+    with held(accounts, "alice", ts_tick=TICK):
+        pass
+    assert accounts.last_runs(["alice", "bob"])["alice"].note() is None
+    lease, _ = accounts.acquire("alice", NOW)
+    accounts.release(lease, AccountState(no_trade_note=NOTE))
+    runs = accounts.last_runs(["alice", "bob"])
+    assert runs.keys() == {"alice"}
+    assert (runs["alice"].last_tick, runs["alice"].note()) == (TICK, NOTE)
+    _, found = accounts.acquire("alice", NOW)
+    assert found.no_trade_note is None
+    assert accounts.last_runs(["alice"])["alice"].note() is None
+
+
+def test_a_state_of_another_version_is_none_and_somebody_is_told(
+    accounts: AccountsTable, dynamodb: "DynamoDBClient", accounts_table: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What it is compared with and counts on from is begun anew; nobody is kept from trading for want of it."""
+    lease, _ = accounts.acquire("alice", NOW)
+    accounts.release(lease, AccountState(no_trade_note=NOTE))
+    other: Any = {
+        "account_state": {"B": zlib.compress(json.dumps({"schema_version": 2}).encode())},
+        "no_trade_note": {"B": zlib.compress(json.dumps({"schema_version": 99}).encode())},
+    }
+    dynamodb.put_item(TableName=accounts_table, Item=item_of(dynamodb, accounts_table) | other)
+    assert accounts.last_runs(["alice"])["alice"].note() is None
+    assert accounts.acquire("alice", NOW)[1] == AccountState()
+    [record] = caplog.records
+    assert (record.__dict__["alarm"], record.__dict__["user_id"]) == ("unknown_schema", "alice")
+
+
+# lost answers
+
+
+@pytest.fixture
+def repeated(repeating: "DynamoDBClient", accounts_table: str) -> AccountsTable:
+    return AccountsTable(repeating, accounts_table)
+
+
+@pytest.mark.parametrize("lost", [1, 2])
+def test_a_taking_whose_answer_was_lost_is_one_s_own(
+    accounts: AccountsTable, repeated: AccountsTable, repeating: "DynamoDBClient", lost: int
+) -> None:
+    lease, _ = accounts.acquire("alice", NOW)
+    accounts.release(lease, STATE)
+    with answers_lost(repeating, "UpdateItem", lost) as sent:
+        lease, found = repeated.acquire("alice", NOW, ts_tick=TICK)
+    assert len(sent) == lost + 1
+    assert (lease.fencing_token, lease.ends_at, found) == (2, EXPIRED, STATE)
+    with refuses("account_busy"):
+        accounts.acquire("alice", NOW)
+
+
+def test_another_s_taking_is_not_mistaken_for_one_s_own(
+    accounts: AccountsTable, repeated: AccountsTable, repeating: "DynamoDBClient"
+) -> None:
+    with held(accounts, "alice"), answers_lost(repeating, "UpdateItem") as sent, refuses("account_busy"):
+        repeated.acquire("alice", NOW)
+    assert len(sent) == 2
+
+
+@pytest.mark.parametrize("ts_tick", [None, TICK], ids=["by hand", "for the tick"])
+def test_a_lease_that_is_taken_while_one_s_own_request_for_it_is_on_its_way_is_the_other_s(
+    accounts: AccountsTable, dynamodb: "DynamoDBClient", ts_tick: int | None
+) -> None:
+    with meanwhile(dynamodb, "UpdateItem", lambda: accounts.acquire("alice", NOW, ts_tick=ts_tick)):
+        assert token_of(accounts, TICK) is None
+
+
+def test_a_taking_of_which_nothing_is_known_is_no_leave_to_work(
+    accounts: AccountsTable, repeated: AccountsTable, repeating: "DynamoDBClient"
+) -> None:
+    """It was carried out, though: the account is busy until that lease ends, and the tick has had its run."""
+    with answers_lost(repeating, "UpdateItem", 3) as sent, refuses("storage_unavailable"):
+        repeated.acquire("alice", NOW, ts_tick=TICK)
+    assert len(sent) == 3
+    with refuses("account_busy"):
+        accounts.acquire("alice", EXPIRED - 1)
+    assert token_of(accounts, TICK, EXPIRED) is None
+    assert token_of(accounts, TICK + 30, EXPIRED) == 2
+
+
+@pytest.mark.parametrize("code", ["ProvisionedThroughputExceededException", "TransactionConflictException"])
+def test_a_taking_that_was_refused_leaves_the_account_free(
+    accounts: AccountsTable, dynamodb: "DynamoDBClient", code: str
+) -> None:
+    with refused(dynamodb, "UpdateItem", code), refuses("storage_unavailable"):
+        accounts.acquire("alice", NOW)
+    assert token_of(accounts, TICK) == 1
+
+
+# releasing
+
+
+def test_a_lease_that_cannot_be_released_ends_by_itself(
+    accounts: AccountsTable, dynamodb: "DynamoDBClient", caplog: pytest.LogCaptureFixture
+) -> None:
+    """What the run has done is not undone by that, so it does not fail."""
+    lease, _ = accounts.acquire("alice", NOW)
+    with not_reached(dynamodb, "UpdateItem"):
+        accounts.release(lease, STATE)
+    [record] = caplog.records
+    assert (record.levelno, record.getMessage()) == (logging.WARNING, "lease not released")
+    assert record.__dict__["user_id"] == "alice"
+    assert "ReadTimeoutError" in record.__dict__["reason"]
+    with refuses("account_busy"):
+        accounts.acquire("alice", EXPIRED - 1)
+    assert accounts.acquire("alice", EXPIRED)[0].fencing_token == 2
+
+
+def test_a_release_whose_answer_was_lost_is_a_release(
+    repeated: AccountsTable, repeating: "DynamoDBClient", caplog: pytest.LogCaptureFixture
+) -> None:
+    with ExitStack() as stack:
+        lease, _ = repeated.acquire("alice", NOW)
+        sent = stack.enter_context(answers_lost(repeating, "UpdateItem"))
+        repeated.release(lease, STATE)
+    assert len(sent) == 2
+    assert caplog.records == []
+    assert repeated.acquire("alice", NOW)[1] == STATE
