@@ -35,6 +35,7 @@ HISTORY = {"--candles": "candles", "--strategy": "strategy.json"}
 """Where ``fails`` runs the command there are some."""
 HARMLESS = {
     "autopilot": {"switch": "off", "--url": NOBODY},
+    "login": {"--client-id": "x", "--region": "eu-central-1", "--username": "a", "--cognito": NOBODY},
     "cancel": {"--all": "", "--url": NOBODY},
     "strategy set": {"file": "strategy.json", "--url": NOBODY},
     "local": SHORTEST,
@@ -85,6 +86,10 @@ def bad_values() -> Iterator[tuple[str, str, list[str]]]:
     }
     of_name = {
         "switch": ["", "maybe"],
+        "client_id": [],  # the user pool says which there are
+        "username": [],
+        "region": ["", "no such region"],
+        "cognito": ["nonsense"],
         "client_order_id": [],  # an API says which there are
         "status": ["nothing"],
         "symbol": [""],
@@ -97,6 +102,7 @@ def bad_values() -> Iterator[tuple[str, str, list[str]]]:
         **{name: ["", "x", "-1", "nan", "1e999999999999"] for name in ("fee_pct", "nav")},
         **{name: ["", "x", "0", "1,,2", "-1"] for name in ("size", "step", "band")},
         "rules_of": ["", "nonsense"],
+        "users": ["", "x", "0", "-1", "1,,2", "1000000000"],
         "band_pct": ["", "2"],
         "decision_log": ["", "nothing"],
         "source": ["", "nonsense"],
@@ -127,7 +133,8 @@ def bad_values() -> Iterator[tuple[str, str, list[str]]]:
                 yield command, option, ["maybe"]
                 continue
             if parameter.name in of_name:
-                yield command, option, of_name[parameter.name]
+                searched = command == "optimize" and parameter.name == "band_pct"
+                yield command, option, of_name["band" if searched else parameter.name]
                 continue
             is_url = parameter.name in {"url", "dynamodb", "exchange"}
             kind = "url" if is_url else parameter.type_descriptor.annotation.__name__.lower()

@@ -4,6 +4,7 @@ import json
 import os
 import shlex
 import subprocess
+import sys
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -51,6 +52,23 @@ class Switch(StrEnum):
 
     ON = "on"
     OFF = "off"
+
+
+@app.command()
+def login(
+    client_id: Annotated[str, typer.Option(help="The user pool's client: the stack's output UserPoolClientId.")],
+    region: Annotated[str, typer.Option(help="Where the stack is deployed: eu-central-1.")],
+    username: Annotated[str, typer.Option(help="Whose token it is: an e-mail address.")],
+    cognito: Annotated[str | None, typer.Option(help="Another address of Cognito than AWS's own, by URL.")] = None,
+) -> None:
+    """Ask for the password and print a token of a deployed API: export BOTBALANCE_TOKEN=$(botbalance login ...)."""
+    from workbench.cli.sign_in import id_token  # noqa: PLC0415 - boto3 takes a while to import
+
+    if sys.stdin.isatty():
+        password = typer.prompt("Password", hide_input=True, err=True)
+    else:
+        password = sys.stdin.readline().rstrip("\n")
+    typer.echo(id_token(client_id, region, username, password, cognito))
 
 
 @app.command()

@@ -87,7 +87,7 @@ StartBalances = Annotated[
 ]
 StartNav = Annotated[str, typer.Option(help="What a portfolio that is not given is worth at the start, in quote.")]
 _OF_THE_MARKET = ("seed", "candles", "speed", "strategy", "balances", "freeze_prices")
-_WIDTH_OF_A_PIPE = 120
+_MOST_USERS = 100_000_000
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer's signature of a callback
@@ -309,15 +309,13 @@ def fetch(
                 base_url=base_url,
             )
 
-    for pair in pairs:
+    for pair in [pair for text in pairs for pair in text.split(",")]:
         typer.echo(download(pair))
 
 
 @app.command()
 def cost(
-    users: Annotated[
-        list[int] | None, typer.Option(min=1, max=100_000_000, help="How many; several for a line each.")
-    ] = None,
+    users: Annotated[str, typer.Option(help="How many; several for a column each.")] = "1,1000,100000,1000000",
     band_pct: Annotated[BandPct, typer.Option("--band", help="Their band, in percent of NAV.")] = BandPct.ONE,
     decision_log: Annotated[
         DecisionLog, typer.Option("--log", help="DECISION_LOG, as the functions have it.")
@@ -329,10 +327,7 @@ def cost(
     from workbench.aws.template import read_template  # noqa: PLC0415
 
     template = read_template()
-    costs = [
-        cost_of(number, decision_log.value, ACTIVITY[band_pct], template)
-        for number in users or (1, 1_000, 100_000, 1_000_000)
-    ]
+    costs = [cost_of(_users(text), decision_log.value, ACTIVITY[band_pct], template) for text in users.split(",")]
     lines = [to_jsonable_python(one) | {"total": one.total, "per_user": one.per_user} for one in costs]
     show(to_jsonable_python({"costs": lines, "prices": PRICES}), cost_table, as_json=as_json)
 
@@ -427,6 +422,12 @@ def _without_random_hashes() -> None:
     """Start this process anew where the order of sets depends on chance: a history must not."""
     if os.environ.get("PYTHONHASHSEED") != "0":
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, "PYTHONHASHSEED": "0"})  # noqa: S606
+
+
+def _users(text: str) -> int:
+    if not text.strip().isdecimal() or not 1 <= int(text) <= _MOST_USERS:
+        raise InvalidRequestError("users", f"--users has {text!r}, expected numbers from 1 to {_MOST_USERS}: 1,1000")
+    return int(text)
 
 
 def _progress() -> Progress:

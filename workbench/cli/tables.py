@@ -272,7 +272,7 @@ def _combination(combination: Mapping[str, str | None]) -> list[str]:
 
 def cost_table(found: Mapping[str, Any]) -> RenderableType:
     """What so many users cost in a month, a column each, and the prices."""
-    columns = [f"{cost['users']:,} users" for cost in found["costs"]]
+    columns = [f"{cost['users']:,} {'user' if cost['users'] == 1 else 'users'}" for cost in found["costs"]]
     table = _table("US dollars a month", "", *columns, numbers=tuple(columns))
     for part in found["costs"][0]["parts"]:
         table.add_row(part, *(amount(cost["parts"][part]) for cost in found["costs"]))
