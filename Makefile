@@ -93,6 +93,7 @@ openapi: .venv/.installed ## write docs/openapi.json, from the code
 requirements: .venv/.installed ## write what the vendor layer is made of, from uv.lock
 	$(UV) export --frozen --quiet --no-default-groups --no-emit-project --no-annotate --no-header $(UNUSED:%=--prune %) \
 		--output-file layers/vendor/requirements.txt
+	$(RUN) python -m botbalance.exchange.profiles > layers/vendor/exchanges.txt
 
 build: .venv/.installed ## the SAM application, ready to deploy, for ARCHITECTURE=arm64 or x86_64
 	$(SAM) build --template infra/template.yaml --parameter-overrides Architecture=$(ARCHITECTURE)

@@ -27,6 +27,7 @@ from botbalance.api.resolver import current_user_id, make_handler, new_resolver,
 from botbalance.api.responses import CSV, ETAG, JSON, NEXT_PAGE, answers
 from botbalance.bootstrap import services
 from botbalance.errors import InvalidRequestError, TransientError
+from botbalance.exchange.profiles import DEFAULT_EXCHANGE
 from botbalance.models.exchange_key import ExchangeKey
 from botbalance.models.order import OrderStatus
 from botbalance.models.strategy import Strategy
@@ -227,7 +228,7 @@ def get_credentials() -> CredentialsListView:
 
 
 @app.delete("/api/me/exchange/credentials", responses=answers(CredentialsView, 404, 409))
-def delete_credentials(exchange: ExchangeName = "binance") -> CredentialsView:
+def delete_credentials(exchange: ExchangeName = DEFAULT_EXCHANGE) -> CredentialsView:
     """Forget the key of an exchange; returns what was forgotten. Refused while it is needed."""
     return CredentialsView.model_validate(delete_key(_context(), current_user_id(app), exchange))
 

@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import get_args
 
 import pytest
-from botbalance.api.fields import Exchange as AcceptedExchange
 from botbalance.engine import Balance, Fill
 from botbalance.exchange.adapter import ExchangeOrderStatus, Placed, Trade
 from botbalance.exchange.ccxt_adapter import KRAKEN_TRADES, CcxtAdapter
+from botbalance.exchange.profiles import PROFILES
 
 from tests.integration.exchange.fake_exchanges import CANCELED, CLIENT_ID, NOW, OPEN, OWN_ID, STAND_INS, Door, stood_in
 from tests.integration.exchange.life_cycle_replies import LIVES, PRICES, QUANTITIES, TRADES
@@ -35,7 +34,7 @@ def place(adapter: CcxtAdapter) -> Placed:
 
 
 def test_every_exchange_that_is_accepted_has_its_life_tested() -> None:
-    assert {name.partition(",")[0] for name in LIVES} == set(get_args(AcceptedExchange))
+    assert {name.partition(",")[0] for name in LIVES} == {profile.family for profile in PROFILES.values()}
     assert set(LIVES) == set(STAND_INS)
 
 

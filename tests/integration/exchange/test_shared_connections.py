@@ -17,9 +17,10 @@ from typing import Any
 import pytest
 import requests
 from aiohttp import web
-from botbalance.exchange import ccxt_adapter, http_pool
+from botbalance.exchange import ccxt_client, http_pool
 from botbalance.exchange.ccxt_adapter import CcxtAdapter
 from botbalance.exchange.http_pool import Connections
+from botbalance.exchange.profiles import PROFILES
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -169,7 +170,7 @@ def test_an_adapter_on_its_own_closes_what_it_opened(url: str, api: WatchedApi) 
 def test_clients_share_what_the_exchange_is_and_nothing_that_is_a_user_s(adapters: list[CcxtAdapter]) -> None:
     first, second = vars(adapters[0]._client), vars(adapters[1]._client)
     mutable = {name for name in first.keys() & second.keys() if isinstance(first[name], dict | list)}
-    assert {name for name in mutable if first[name] is second[name]} == ccxt_adapter._SHARED
+    assert {name for name in mutable if first[name] is second[name]} == ccxt_client._SHARED
     assert first["apiKey"] != second["apiKey"]
     assert first["session"] is not second["session"]
     for symbol, market in first["markets"].items():
@@ -186,7 +187,7 @@ def test_a_clock_that_is_off_is_one_client_s_alone(adapters: list[CcxtAdapter]) 
 def test_nothing_that_is_shared_is_ever_changed(adapters: list[CcxtAdapter]) -> None:
     def what_is_shared() -> dict[str, Any]:
         client = vars(adapters[0]._client)
-        return {name: client[name] for name in (*ccxt_adapter._SHARED, "markets", "markets_by_id", "currencies")}
+        return {name: client[name] for name in (*ccxt_client._SHARED, "markets", "markets_by_id", "currencies")}
 
     before = deepcopy(what_is_shared())
     for adapter in adapters[:2]:
@@ -210,10 +211,10 @@ def test_markets_joined_from_single_ones_are_what_ccxt_makes_of_all(adapters: li
     listings = adapters[0].market_listings(PRICES)
     for symbols in (["XRPUSDT", "BTCUSDT"], ["ETHUSDT"], list(PRICES)):
         documents = [json.loads(listings[symbol].document) for symbol in symbols]
-        by_ccxt = ccxt_adapter._new_client("binance")
+        by_ccxt = ccxt_client.new_client(PROFILES["binance"])
         by_ccxt.set_markets({document["symbol"]: document for document in documents})
         adapters[1].load_listings([listings[symbol] for symbol in symbols])
-        for name in ccxt_adapter._parsed("binance", listings["BTCUSDT"].document):
+        for name in ccxt_client.parsed_market("binance", listings["BTCUSDT"].document):
             joined, expected = getattr(adapters[1]._client, name), getattr(by_ccxt, name)
             assert joined == expected, name
             assert type(joined) is type(expected), name

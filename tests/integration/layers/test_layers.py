@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from botbalance.exchange.client_order_ids import _LOOKUPS
+from botbalance.exchange.profiles import ccxt_modules
 from botbalance.settings import Settings
 
 from workbench.aws.build import HANDLERS, ROOT, build_application, find_uv
@@ -20,7 +20,7 @@ LONGEST_S = 120
 LARGEST_BYTES = 60_000_000
 TABLES = {name.upper(): name for name in Settings.model_fields if name.endswith("_table")}
 """The environment without which no function works."""
-EXCHANGES = ("binance", *_LOOKUPS)
+EXCHANGES = tuple(ccxt_modules())
 MACHINE = {"arm64": b"\xb7\x00", "x86_64": b"\x3e\x00"}
 """An ELF file's word for the processor that it is for, by architecture."""
 

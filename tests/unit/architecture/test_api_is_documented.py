@@ -10,7 +10,7 @@ from typing import get_args
 import botbalance.errors
 import pytest
 from botbalance.api.fields import Answer, Exchange
-from botbalance.exchange.client_order_ids import _LOOKUPS
+from botbalance.exchange.profiles import PROFILES
 from botbalance.models.strategy import Strategy
 from openapi.document import openapi_document
 
@@ -90,7 +90,7 @@ def test_no_two_routes_have_one_name() -> None:
 
 
 def test_every_exchange_that_is_accepted_can_look_orders_up() -> None:
-    assert set(get_args(Exchange)) == {"binance", *_LOOKUPS}
+    assert set(get_args(Exchange)) == set(PROFILES)
 
 
 def test_a_patch_can_name_whatever_its_owner_may_set() -> None:

@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, replace
 from decimal import Context, Decimal
+from typing import Any
 
 import pytest
 from botbalance.engine import (
@@ -98,7 +99,9 @@ def scenarios(draw: st.DrawFn) -> Scenario:
         held = (worth / price).quantize(D("1e-8"), context=WIDE)
         locked = held if draw(st.integers(0, 5)) == 3 else held * D(draw(st.integers(0, 10))) / 10
         balances[asset] = Balance(held - locked, locked)
-        multipliers = draw(st.sampled_from([{}, {"bid_multiplier_down": D("0.995"), "ask_multiplier_up": D("1.005")}]))
+        multipliers: dict[str, Any] = draw(
+            st.sampled_from([{}, {"bid_multiplier_down": D("0.995"), "ask_multiplier_up": D("1.005")}])
+        )
         rules[symbol] = MarketRules(
             symbol,
             asset,

@@ -8,8 +8,8 @@ from botbalance.exchange.client_order_ids import (
     canonical_client_order_id,
     client_id_on_exchange,
     client_id_params,
-    lookup_on,
 )
+from botbalance.exchange.profiles import PROFILES
 
 INTENT = ("demo", "BTCUSDT", "buy", 1_700_000_010, 0)
 ACCEPTED = {
@@ -62,36 +62,38 @@ def test_any_other_intent_has_another_id(other: tuple[str, str, str, int, int]) 
 @pytest.mark.parametrize("exchange", ACCEPTED)
 def test_every_exchange_accepts_the_form_it_is_sent(exchange: str) -> None:
     canonical = canonical_client_order_id(*INTENT)
-    assert re.fullmatch(ACCEPTED[exchange], client_id_on_exchange(exchange, canonical))
+    assert re.fullmatch(ACCEPTED[exchange], client_id_on_exchange(PROFILES[exchange], canonical))
 
 
 @pytest.mark.parametrize("exchange", sorted(ACCEPTED.keys() - {"kraken", "gate"}))
 def test_the_canonical_id_is_sent_as_it_is_nearly_everywhere(exchange: str) -> None:
     canonical = canonical_client_order_id(*INTENT)
-    assert client_id_on_exchange(exchange, canonical) == canonical
+    assert client_id_on_exchange(PROFILES[exchange], canonical) == canonical
 
 
 def test_kraken_is_sent_the_first_18_characters_because_it_refuses_20() -> None:
     canonical = canonical_client_order_id(*INTENT)
     assert not re.fullmatch(ACCEPTED["kraken"], canonical)
-    assert client_id_on_exchange("kraken", canonical) == canonical[:18]
+    assert client_id_on_exchange(PROFILES["kraken"], canonical) == canonical[:18]
 
 
 def test_gate_is_sent_the_prefix_that_it_reports_too() -> None:
-    assert client_id_on_exchange("gate", "0123456789abcdef0123") == "t-0123456789abcdef0123"
+    assert client_id_on_exchange(PROFILES["gate"], "0123456789abcdef0123") == "t-0123456789abcdef0123"
 
 
 @pytest.mark.parametrize("exchange", ACCEPTED)
 def test_the_id_travels_under_the_unified_name_except_on_coinbase_where_ccxt_drops_it(exchange: str) -> None:
     canonical = canonical_client_order_id(*INTENT)
     name = "client_order_id" if exchange == "coinbase" else "clientOrderId"
-    assert client_id_params(exchange, canonical) == {name: client_id_on_exchange(exchange, canonical)}
+    assert client_id_params(PROFILES[exchange], canonical) == {
+        name: client_id_on_exchange(PROFILES[exchange], canonical)
+    }
 
 
 def test_every_exchange_is_asked_by_the_id_or_for_lists_that_hold_what_rests_and_what_ended() -> None:
     """Binance alone tells by the id whatever became of an order."""
     for exchange in ACCEPTED:
-        first, *others = lookup_on(exchange).methods
+        first, *others = PROFILES[exchange].lookup.methods
         assert first in {"fetch_order", "fetch_open_orders"}
         assert bool(others) is (exchange != "binance"), exchange
         assert "fetch_open_orders" not in others[1:], "what ends meanwhile is in neither list"

@@ -18,6 +18,7 @@ from botbalance.accounts.rate_limits import RateLimits
 from botbalance.api.request_limits import RequestLimits
 from botbalance.deadline import Deadline
 from botbalance.errors import InvalidRequestError
+from botbalance.exchange.profiles import DEFAULT_EXCHANGE
 from botbalance.market_data.market_rules import MarketRulesService
 from botbalance.market_data.price_service import PriceService
 from botbalance.market_data.traded_ranges import TradedRanges
@@ -53,10 +54,6 @@ CLIENTS: dict[str, Any] = {
     "parameter_validation": False,
 }
 """What every client of AWS is configured with, as botocore names it."""
-
-
-SIMULATED = "binance"
-"""The exchange for which ``EXCHANGE_BASE_URL`` stands in."""
 
 
 class Services:
@@ -156,10 +153,11 @@ class Services:
 
         Also where there is a simulated exchange, and this is another.
         """
-        if self.settings.exchange_base_url is not None and exchange != SIMULATED:
+        simulated = self.settings.simulated_exchange or DEFAULT_EXCHANGE
+        if self.settings.exchange_base_url is not None and exchange != simulated:
             raise InvalidRequestError(
                 "exchange_not_simulated",
-                f"exchange is {exchange}, expected {SIMULATED}: the one that is simulated here",
+                f"exchange is {exchange}, expected {simulated}: the one that is simulated here",
             )
         from botbalance.exchange.ccxt_adapter import CcxtAdapter  # noqa: PLC0415 - imports ccxt, which takes a while
 

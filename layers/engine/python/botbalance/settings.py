@@ -44,7 +44,9 @@ class Settings(BaseModel):
     sqs_endpoint: Host | None = None
     kms_endpoint: Host | None = None
     exchange_base_url: Host | None = None
-    """A simulated exchange's REST address, in place of every exchange's own; https, or on this machine."""
+    """A simulated exchange's REST address, in place of the exchange's own; https, or on this machine."""
+    simulated_exchange: str = ""
+    """The exchange for which that stands in; empty: the one that the simulated exchange here is like."""
     exchange_timeout_s: float = Field(default=10, gt=0, le=10)
     """Seconds that an exchange has for an answer; an order without one is looked up, never sent again."""
 

@@ -16,9 +16,12 @@ from typing import NamedTuple
 from botbalance.accounts.minute_budgets import MinuteBudgets
 from botbalance.errors import RateLimitedError
 from botbalance.exchange.adapter import RATE_LIMITED
+from botbalance.exchange.profiles import PROFILES
 from botbalance.store.cache import CacheTable
 
-WEIGHT_PER_MINUTE = {"binance": 6000}
+WEIGHT_PER_MINUTE = {
+    name: profile.weight_per_minute for name, profile in PROFILES.items() if profile.weight_per_minute is not None
+}
 """What exchanges allow an address in a clock minute; only of those that tell how much of it is used."""
 TAKEN_AT_A_TIME = 100
 """The weight that a process takes from a user's budget at a time: one write of a shared counter for about one plan."""
@@ -96,7 +99,7 @@ def with_purpose(purpose: Purpose) -> Iterator[None]:
 
 
 class WeightBudgets:
-    """Users' budgets, ``budget#binance#person#USER`` of :class:`MinuteBudgets`. Any number of threads may share it."""
+    """Users' budgets, ``budget#EXCHANGE#person#USER`` of :class:`MinuteBudgets`. Any number of threads may share it."""
 
     def __init__(self, cache: CacheTable, clock: Callable[[], int]) -> None:
         self._budgets = MinuteBudgets(cache, clock)

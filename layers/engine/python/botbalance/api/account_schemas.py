@@ -18,6 +18,7 @@ from botbalance.api.fields import (
     number_schema,
 )
 from botbalance.api.portfolio_schemas import WarningView
+from botbalance.exchange.profiles import DEFAULT_EXCHANGE
 from botbalance.trading.preflight import CheckResult, CheckStatus
 from botbalance.trading.strategy import SavedStrategy
 
@@ -94,7 +95,7 @@ class StrategyRequest(Request):
 
     target_allocations: Targets
     quote_asset: Asset = "USDT"
-    exchange: Exchange = "binance"
+    exchange: Exchange = DEFAULT_EXCHANGE
     order_size_pct: OrderSize
     order_step_pct: OrderStep
     min_delta_quote: Band
@@ -124,7 +125,7 @@ class StrategyPatch(Request):
 _STORED: dict[str, Any] = {
     "target_allocations": {"BTC": "40", "ETH": "30", "SOL": "20", "USDT": "10"},
     "quote_asset": "USDT",
-    "exchange": "binance",
+    "exchange": DEFAULT_EXCHANGE,
     "order_size_pct": "1",
     "order_step_pct": "0.4",
     "min_delta_quote": "50",
@@ -204,7 +205,7 @@ class AutopilotRequest(Request):
 class CredentialsRequest(Request):
     """An exchange key; it is encrypted, and never shown again."""
 
-    exchange: Exchange = "binance"
+    exchange: Exchange = DEFAULT_EXCHANGE
     api_key: Annotated[str, StringConstraints(min_length=8, max_length=256, pattern=r"^[\x21-\x7e]+$")]
     secret: Annotated[str, StringConstraints(min_length=8, max_length=2048, pattern=r"^[\x20-\x7e\n]+$")]
     password: Annotated[str, StringConstraints(max_length=256)] = ""
@@ -213,7 +214,7 @@ class CredentialsRequest(Request):
 class CredentialsView(Answer):
     """What may be known of a stored key: its last four characters."""
 
-    model_config = example(exchange="binance", hint="x7Qk")
+    model_config = example(exchange=DEFAULT_EXCHANGE, hint="x7Qk")
 
     exchange: str
     hint: str

@@ -6,7 +6,7 @@ own, so that a function imports no others than its routes'.
 
 import re
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -18,6 +18,8 @@ from pydantic import (
     WithJsonSchema,
 )
 from pydantic_core import PydanticCustomError
+
+from botbalance.exchange.profiles import PROFILES
 
 _PERCENT_PLACES = Decimal("1e-8")
 _TRIGGER_DIGITS = 12
@@ -90,7 +92,10 @@ NoText = BeforeValidator(_no_text)
 Flag = Annotated[bool, Field(strict=True)]
 """true or false, and nothing else that might mean them."""
 Asset = Annotated[str, StringConstraints(min_length=1, max_length=20, pattern=r"^[^\s/:]+$")]
-Exchange = Literal["binance", "okx", "bybit", "kraken", "kucoin", "gate", "coinbase", "bitget", "htx", "mexc"]
+if TYPE_CHECKING:
+    Exchange = str
+else:  # mypy takes no literal that is computed
+    Exchange = Literal[*PROFILES]
 """The exchanges that can be traded on; docs/exchanges.md says what has been verified of each."""
 
 

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from botbalance.api.fields import Answer, Money, Number, Percent, Request, example, number_schema, plain
 from botbalance.api.portfolio_schemas import AssetView, assets_of
 from botbalance.engine import Side
+from botbalance.exchange.profiles import DEFAULT_EXCHANGE
 from botbalance.models.order import Order, OrderStatus
 from botbalance.trading.execute import Execution
 from botbalance.trading.placement import CancelResult, NotPlaced
@@ -41,7 +42,7 @@ class OrderView(Answer):
     model_config = example(
         client_order_id="374dd1cd7e74c79cdbf1",
         exchange_order_id="7000001",
-        exchange="binance",
+        exchange=DEFAULT_EXCHANGE,
         symbol="BTCUSDT",
         side="buy",
         status="OPEN",

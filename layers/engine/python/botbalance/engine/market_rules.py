@@ -67,6 +67,8 @@ class MarketRules:
     ask_multiplier_down: Decimal | None = None
     ask_multiplier_up: Decimal | None = None
     quote_fee_pct: Decimal = ZERO
+    closed_side: Side | None = None
+    """The side on which the market takes no orders while it trades on the other."""
 
     def __post_init__(self) -> None:
         for name in ("tick_size", "lot_size"):
@@ -85,6 +87,10 @@ class MarketRules:
             value = getattr(self, name)
             if value is not None:
                 _require(self.symbol, name, value, above_zero=True)
+
+    def takes(self, side: Side) -> bool:
+        """Whether the market takes orders on that side now."""
+        return self.trading and side != self.closed_side
 
     def round_price(self, side: Side, price: Decimal, market_price: Decimal) -> Decimal | None:
         """Bring ``price`` onto the tick grid, away from the market: a buy down, a sell up.

@@ -202,7 +202,7 @@ def _order(
     config: StrategyConfig,
 ) -> NormalizedOrder | SkipReason:
     """Steps 4 to 8 for a pair that nothing blocks: the order, or what the market or the free balance lacks."""
-    if not market.trading:
+    if not market.takes(side):
         return SkipReason.MARKET_CLOSED
     if limit_price is None:
         return SkipReason.OUTSIDE_PRICE_LIMITS

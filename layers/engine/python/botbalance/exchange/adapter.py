@@ -49,6 +49,8 @@ class ExchangeOrderStatus(StrEnum):
     CANCELED = "canceled"
     REJECTED = "rejected"
     EXPIRED = "expired"
+    UNREADABLE = "unreadable"
+    """It is there, in its market, and nothing else of what is told of it can be understood."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +138,12 @@ WOULD_TAKE = "order_immediately_fillable"
 
 RATE_LIMITED = "exchange_rate_limit"
 """The code where the exchange wants no requests for now; as a refusal: the order was not sent."""
+
+REGION_REFUSED = "exchange_refuses_region"
+"""The code where the exchange serves nobody at the place that this runs at."""
+
+PAIR_NOT_PERMITTED = "pair_not_permitted"
+"""The code of a refusal that every order in this pair will meet: this account may not trade it there."""
 
 type Placement = Placed | Refused | Unknown
 

@@ -44,7 +44,7 @@ def _kraken(client: Any) -> KeyPermissions:
     return KeyPermissions(
         may_trade="modify-trades" in rights or None,
         may_withdraw=any("withdraw" in right for right in rights),
-        bound_to_addresses=None if allowed is None else bool(allowed),
+        bound_to_addresses=None if allowed is None else any(allowed),  # it tells of none as [""]
     )
 
 
@@ -93,7 +93,7 @@ _ASKED: dict[str, Callable[[Any], KeyPermissions]] = {
 """Gate and MEXC tell nothing of a key's rights."""
 
 
-def rights_of_key(exchange: str, client: Any) -> KeyPermissions:
+def key_permissions_of(exchange: str, client: Any) -> KeyPermissions:
     """What ``exchange`` says that the key of ``client``, a ccxt object, may do.
 
     Raises LookupError, TypeError or ValueError for a reply that is not in its documented form.
