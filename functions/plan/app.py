@@ -4,7 +4,7 @@ from botbalance.api.portfolio_schemas import BalancesView, HealthView, PlanView,
 from botbalance.api.resolver import current_user_id, make_handler, new_resolver
 from botbalance.api.responses import answers
 from botbalance.bootstrap import services
-from botbalance.trading.plan import Plan, preview
+from botbalance.trading.plan import Plan, expected_convergence, preview
 
 app = new_resolver()
 
@@ -12,7 +12,8 @@ app = new_resolver()
 @app.get("/api/me/strategies/rebalance/plan", responses=answers(PlanView, 404, 409))
 def get_plan() -> PlanView:
     """What execute would do now."""
-    return PlanView.of(_plan())
+    plan = _plan()
+    return PlanView.of(plan, expected_convergence(services().context, plan))
 
 
 @app.get("/api/me/balances", responses=answers(BalancesView, 404, 409))

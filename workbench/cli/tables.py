@@ -54,7 +54,19 @@ def plan_table(plan: Mapping[str, Any]) -> RenderableType:
             _what_to_do(row),
         )
     warnings = [Text(f"! {warning['message']}", style="yellow") for warning in plan["warnings"]]
-    return Group(table, *warnings)
+    return Group(table, *convergence_line(plan), *warnings)
+
+
+def convergence_line(plan: Mapping[str, Any]) -> list[Text]:
+    """About how long it takes until every asset is within its band; nothing where they all are."""
+    found = plan["convergence"]
+    if found["symbol"] is None:
+        return []
+    bringing = f"Into the band: about {amount(found['fills'])} orders in {found['symbol']}, the farthest off"
+    if found["hours"] is None:
+        return [Text(f"{bringing}; how long each takes depends on how far the price swings in an hour.")]
+    hours, swings = amount(found["hours"]), percent(found["hourly_volatility_pct"])
+    return [Text(f"{bringing}: about {hours} hours, if the price goes on to swing by {swings} an hour.")]
 
 
 def execution_table(execution: Mapping[str, Any]) -> RenderableType:

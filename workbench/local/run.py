@@ -25,6 +25,7 @@ from botbalance.engine import InvalidInputError
 from botbalance.errors import BotBalanceError
 from botbalance.log import logger
 from botbalance.models.order import OrderStatus
+from botbalance.trading.plan import expected_convergence
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
@@ -139,12 +140,13 @@ def _view(stack: Stack, start: PortfolioStatus, ticks: int) -> RenderableType:
     except _NOT_TO_BE_TOLD as error:
         title = Text(f"BotBalance · {_ticks_done(ticks)} · {stack.url} · Ctrl-C ends it", style="bold")
         return Group(title, Text(f"Where the portfolio stands cannot be told: {error}", style="yellow"))
-    page = bootstrap.services().context.decisions.page(DEMO_USER, limit=_LAST_DECISIONS)
+    context = bootstrap.services().context
+    page = context.decisions.page(DEMO_USER, limit=_LAST_DECISIONS)
     return LiveView(
         LiveStatus(
             ticks=ticks,
             url=stack.url,
-            plan=PlanView.of(now.plan).model_dump(mode="json"),
+            plan=PlanView.of(now.plan, expected_convergence(context, now.plan)).model_dump(mode="json"),
             orders=[OrderView.model_validate(order).model_dump(mode="json") for order in now.orders],
             decisions=[DecisionView.of(decision).model_dump(mode="json") for decision in page.decisions],
             start_worth=start.hold_quote,

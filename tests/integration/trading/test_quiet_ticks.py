@@ -12,6 +12,7 @@ from botbalance.engine import RestingOrder, review_resting_orders
 from botbalance.exchange.adapter import Placement
 from botbalance.trading.no_trade_ticks import users_inside_region
 from botbalance.trading.orders import cancel_by_hand
+from botbalance.trading.plan import expected_convergence, preview
 from botbalance.trading.tick import strategy_tick
 
 from tests.integration.trading.harness import FIRST_PRICES, new_harness
@@ -270,3 +271,20 @@ def test_the_note_of_another_version_is_not_believed(no_trade_harness: NoTradeHa
     with harness.session() as session:
         session.remember(no_trade_note=note.model_copy(update={"engine_version": "0"}))
     assert no_trade_harness.tick().outcome == "decided"
+
+
+def test_the_plan_says_how_long_convergence_takes_once_it_knows_an_hour_of_prices(
+    no_trade_harness: NoTradeHarness,
+) -> None:
+    harness = no_trade_harness.harness
+    harness.set_strategy({"BTC": "90", "USDT": "10"})
+    before = expected_convergence(harness.context, preview(harness.context, harness.user))
+    assert (before.symbol is not None, before.hours, before.hourly_volatility_pct) == (True, None, None)
+    for price in ("40000", "40400", "40100", "39900"):
+        no_trade_harness.go_on(1200, BTC=price)
+    after = expected_convergence(harness.context, preview(harness.context, harness.user))
+    assert after.symbol == "BTCUSDT"
+    assert after.hourly_volatility_pct is not None
+    assert D("0.5") < after.hourly_volatility_pct < D("1")  # ln(404 / 399) = 1.25 % over 1.67
+    assert after.hours is not None
+    assert after.hours > 0

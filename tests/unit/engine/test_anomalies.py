@@ -549,6 +549,14 @@ def test_what_was_worth_less_than_the_band_may_vanish(worth: str, believed: bool
     assert account.look(30, holdings={"USDT": "0"}) is believed
 
 
+@pytest.mark.parametrize(("pct", "believed"), [("3.3", True), ("3.2", False)])
+def test_the_band_may_be_a_share_of_what_was_held(pct: str, believed: bool) -> None:
+    # 20,000 in BTC, 10,000 in ETH and 1,000 in USDT: 3.3 % are 1,023, 3.2 % are 992
+    account = Account(STRATEGY.model_copy(update={"min_delta_pct": D(pct)}))
+    account.look(0)
+    assert account.look(30, holdings=HOLDINGS | {"USDT": "0"}) is believed
+
+
 def test_what_the_strategy_has_dropped_may_vanish() -> None:
     account = Account()
     account.look(0)

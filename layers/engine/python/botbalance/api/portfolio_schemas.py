@@ -3,7 +3,7 @@
 from typing import Literal
 
 from botbalance.api.fields import Answer, BuyTrigger, Money, Percent, SellTrigger, example
-from botbalance.engine import Evaluation, Side, SkipReason, WarningCode
+from botbalance.engine import Convergence, Evaluation, Side, SkipReason, WarningCode
 from botbalance.trading.plan import Plan
 
 
@@ -70,6 +70,21 @@ class WarningView(Answer):
     from_nav: Money | None
 
 
+class ConvergenceView(Answer):
+    """About how long it takes until every asset is within its band.
+
+    ``fills`` whole orders bring back ``symbol``, which is farthest off; each takes about 3 · (order_step_pct /
+    ``hourly_volatility_pct``)² hours. ``hours`` is null where the volatility of the last hour is not known.
+    """
+
+    model_config = example(symbol="BTCUSDT", fills="18.5", hourly_volatility_pct="0.6", hours="24.67")
+
+    symbol: str | None
+    fills: Money
+    hourly_volatility_pct: Money | None
+    hours: Money | None
+
+
 class PlanView(Answer):
     """The preview of what execute would do now."""
 
@@ -83,13 +98,14 @@ class PlanView(Answer):
     band_quote: Money
     band_pct: Percent
     drift_pct: Percent
+    convergence: ConvergenceView
     actions: list[ActionView]
     assets: list[AssetView]
     unmanaged: list[UnmanagedView]
     warnings: list[WarningView]
 
     @classmethod
-    def of(cls, plan: Plan) -> "PlanView":
+    def of(cls, plan: Plan, convergence: Convergence) -> "PlanView":
         """A plan as the API shows it."""
         evaluation = plan.evaluation
         return cls(
@@ -103,6 +119,7 @@ class PlanView(Answer):
             band_quote=evaluation.band_quote,
             band_pct=evaluation.band_pct,
             drift_pct=evaluation.drift_pct,
+            convergence=ConvergenceView.model_validate(convergence),
             actions=[ActionView.model_validate(action) for action in evaluation.actions],
             assets=assets_of(evaluation),
             unmanaged=_unmanaged(evaluation),

@@ -3,7 +3,7 @@
 No network, no clock, no randomness, no state, and no import from the rest of the product.
 """
 
-from botbalance.engine.anomalies import Look, jumped_symbols, look_at, missing_balances
+from botbalance.engine.anomalies import Look, jumped_symbols, look_at, missing_balances, observed_nav
 from botbalance.engine.attribution import (
     Bonus,
     bonus_of,
@@ -12,6 +12,12 @@ from botbalance.engine.attribution import (
     hold_value_from_nav,
     net_quantities,
     rebalancing_bonus,
+)
+from botbalance.engine.convergence import (
+    Convergence,
+    estimate_convergence,
+    farthest_symbol,
+    hourly_volatility_pct,
 )
 from botbalance.engine.errors import InvalidInputError, InvalidStrategyError, PriceUnavailableError
 from botbalance.engine.evaluation import AssetRow, Evaluation, StrategyWarning, WarningCode, evaluate
@@ -34,6 +40,7 @@ __all__ = [
     "Balance",
     "Bonus",
     "CancelReason",
+    "Convergence",
     "Evaluation",
     "Fill",
     "InvalidInputError",
@@ -54,15 +61,19 @@ __all__ = [
     "compute_no_trade_region",
     "compute_rebalance_actions",
     "contains",
+    "estimate_convergence",
     "evaluate",
+    "farthest_symbol",
     "fill_contribution",
     "fill_of",
     "hold_value",
     "hold_value_from_nav",
+    "hourly_volatility_pct",
     "jumped_symbols",
     "look_at",
     "missing_balances",
     "net_quantities",
+    "observed_nav",
     "rebalancing_bonus",
     "review_resting_orders",
     "trades_through",

@@ -29,6 +29,12 @@ def look_at(balances: Mapping[str, Balance], prices: Mapping[str, Decimal], asse
         return Look(dict(prices), {asset: _held(balances.get(asset)) for asset in sorted(assets)})
 
 
+def observed_nav(look: Look, quote_asset: str) -> Decimal:
+    """What a look showed to be worth in quote; what had no price counts as nothing."""
+    with ExactArithmetic():
+        return sum((held * _price(asset, look, quote_asset) for asset, held in look.held.items()), ZERO)
+
+
 def jumped_symbols(prices: Mapping[str, Decimal], before: Mapping[str, Decimal], bound_pct: Decimal) -> list[str]:
     """The symbols whose price moved by more than ``bound_pct`` percent of what it was ``before``, sorted."""
     with ExactArithmetic():

@@ -21,6 +21,7 @@ from botbalance.settings import Settings
 from botbalance.store.cache import Cached, CacheTable
 
 MINUTE_S = 60
+HOUR_S = 3_600
 
 
 class Range(NamedTuple):
@@ -87,6 +88,14 @@ class TradedRanges:
         if minute in kept.since:
             return kept.since[minute]
         return next((kept.since[later] for later in sorted(kept.since) if later > minute), None)
+
+    def of_last_hour(self, exchange: str, symbol: str) -> Range | None:
+        """Between which prices ``symbol`` has traded in the last hour; None where not all of it is known."""
+        kept = self._kept.get(_cache_key(exchange, symbol))
+        begins = self._clock() - HOUR_S
+        if kept is None or not kept.since or min(kept.since) > begins + MINUTE_S:
+            return None
+        return self.since(exchange, symbol, begins + MINUTE_S)
 
     def _ask(self, exchange: str, symbols: dict[str, str], now: int) -> None:
         if not symbols:

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from decimal import Decimal
 
 from botbalance.accounts.portfolio import Snapshot
-from botbalance.engine import Look, jumped_symbols, look_at, missing_balances
+from botbalance.engine import Look, band_quote, jumped_symbols, look_at, missing_balances, observed_nav
 from botbalance.engine.arithmetic import HUNDRED, ZERO, ExactArithmetic
 from botbalance.models.account_state import LastObservation
 from botbalance.models.order import Order
@@ -47,11 +47,14 @@ def find_anomalies(
     if last is None:
         return seen, []
     jumped = _jumped(seen.prices, last, now, price_jump_pct)
+    before = Look(last.prices, {asset: quantity for asset, quantity in last.held.items() if asset in seen.held})
+    with ExactArithmetic():
+        band = band_quote(strategy.config(), observed_nav(before, strategy.quote_asset))
     missing = missing_balances(
         snapshot.balances,
-        Look(last.prices, {asset: quantity for asset, quantity in last.held.items() if asset in seen.held}),
+        before,
         quote_asset=strategy.quote_asset,
-        worth_at_least=strategy.min_delta_quote,
+        worth_at_least=band,
         spent=spent,
     )
     since = {asset: last.missing_since.get(asset, now) for asset in missing}

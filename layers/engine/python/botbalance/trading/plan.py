@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from botbalance.accounts.portfolio import Snapshot, evaluate_snapshot
 from botbalance.deadline import bounded_by
-from botbalance.engine import Evaluation
+from botbalance.engine import Convergence, Evaluation, estimate_convergence, farthest_symbol, hourly_volatility_pct
 from botbalance.models.account_state import RefusedPair
 from botbalance.models.order import OrderStatus
 from botbalance.models.strategy import Strategy
@@ -26,6 +26,21 @@ class Plan:
     evaluation: Evaluation
     halt: str | None
     waiting: Mapping[str, RefusedPair]
+
+
+def expected_convergence(context: TradingContext, plan: Plan) -> Convergence:
+    """How long it takes until every asset is within its band, by how much the farthest one's price moved lately.
+
+    At most one public request; where an hour of prices is not at hand, the time is not known.
+    """
+    symbol = farthest_symbol(plan.evaluation)
+    volatility = None
+    if symbol is not None:
+        with bounded_by(context.deadline):
+            context.ranges.prepare(plan.strategy.exchange, [symbol])
+        traded = context.ranges.of_last_hour(plan.strategy.exchange, symbol)
+        volatility = None if traded is None else hourly_volatility_pct(traded.low, traded.high)
+    return estimate_convergence(plan.evaluation, plan.strategy.config(), volatility)
 
 
 def preview(context: TradingContext, user_id: str) -> Plan:
