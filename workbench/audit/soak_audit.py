@@ -58,13 +58,13 @@ class Findings:
     """Ticks without a decision of the engine, each with its reason."""
 
 
-def open_books(environment: dict[str, str]) -> None:
+def init_worker(environment: dict[str, str]) -> None:
     """Make this process one that can judge: with our tables at hand."""
     os.environ |= CREDENTIALS
     bootstrap.use(bootstrap.Services(read_settings(environment)))
 
 
-def judge(truth: GroundTruth) -> Findings:
+def audit_user(truth: GroundTruth) -> Findings:
     """Everything that is wrong with one user's orders, fills and decisions."""
     context = bootstrap.services().context
     ours = list(context.orders.iter_all(truth.user_id))

@@ -55,12 +55,12 @@ class AwsFaults:
     """Strikes the requests of the clients that it watches with what ``injector`` decides.
 
     A request's subject is the user id in its key, item or encryption context; its path is ``dynamodb.PutItem``.
-    ``lifeline`` gets a boundary before and after every attempt of every request.
+    ``crash_points`` gets a boundary before and after every attempt of every request.
     """
 
-    def __init__(self, injector: Injector, lifeline: CrashPoints | None = None) -> None:
+    def __init__(self, injector: Injector, crash_points: CrashPoints | None = None) -> None:
         self._injector = injector
-        self._lifeline = lifeline
+        self._crash_points = crash_points
         self._call = _Call()
 
     def watch(self, client: BaseClient) -> None:
@@ -76,7 +76,7 @@ class AwsFaults:
         where = _OPERATIONS.get(model.name)
         if where is not None:
             path = f"{model.service_model.service_id.hyphenize()}.{model.name}"
-            self._call.fault = self._injector.strike(RequestInfo(where, _user_in(params), path, _tables_in(params)))
+            self._call.fault = self._injector.inject(RequestInfo(where, _user_in(params), path, _tables_in(params)))
 
     def _before_attempt(
         self, client: BaseClient, request: AWSPreparedRequest, event_name: str, **_: object
@@ -100,8 +100,8 @@ class AwsFaults:
         self._boundary("after", event_name)
 
     def _boundary(self, side: str, event_name: str) -> None:
-        if self._lifeline is not None:
-            self._lifeline.boundary(f"{side} {event_name.partition('.')[2]}")
+        if self._crash_points is not None:
+            self._crash_points.boundary(f"{side} {event_name.partition('.')[2]}")
 
     def _carry_out(self, client: BaseClient, request: AWSPreparedRequest, event_name: str) -> None:
         """Send ``request`` and forget the reply; a DynamoDB inside this process gets its turn first, as always."""

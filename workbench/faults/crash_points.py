@@ -14,7 +14,7 @@ class CrashPoints:
     ``on_boundary`` is called with what is about to be sent (``before dynamodb.PutItem``) or was just answered
     (``after POST /api/v3/order``), and may end the worker: by killing its process, or by raising a BaseException that
     is no Exception. The dead do no I/O: once it has raised, every further request raises the same, so that no
-    ``finally`` gives back what the worker held. One lifeline is for all clients of one worker.
+    ``finally`` gives back what the worker held. One crash_points is for all clients of one worker.
     """
 
     def __init__(self, on_boundary: Callable[[str], None]) -> None:
@@ -38,14 +38,14 @@ class CrashPoints:
 
 
 class _Watched(HTTPAdapter):
-    def __init__(self, lifeline: CrashPoints) -> None:
+    def __init__(self, crash_points: CrashPoints) -> None:
         super().__init__()
-        self._lifeline = lifeline
+        self._crash_points = crash_points
 
     def send(self, request: PreparedRequest, *options: Any, **more: Any) -> Response:
         name = f"{request.method} {urlsplit(request.url or '').path}"
-        self._lifeline.boundary(f"before {name}")
+        self._crash_points.boundary(f"before {name}")
         try:
             return super().send(request, *options, **more)
         finally:
-            self._lifeline.boundary(f"after {name}")
+            self._crash_points.boundary(f"after {name}")

@@ -22,7 +22,7 @@ from workbench.faults import corrupted_replies
 from workbench.faults.injector import Fault, Injector, RequestInfo
 from workbench.faults.kinds import FaultKind, Where
 from workbench.simulated_exchange import errors
-from workbench.simulated_exchange.binance_api import BinanceApi, Reply, Request, received, refused, to_send
+from workbench.simulated_exchange.binance_api import BinanceApi, Reply, Request, read_request, refused, to_response
 from workbench.simulated_exchange.errors import ExchangeError
 from workbench.simulated_exchange.matching_engine import MatchingEngine
 
@@ -159,7 +159,7 @@ class FaultyExchange(BinanceApi):
 
     async def serve(self, incoming: web.Request) -> web.StreamResponse:
         """Read a request and deliver what comes of it."""
-        return await _delivered(incoming, self.outcome(await received(incoming)))
+        return await _delivered(incoming, self.outcome(await read_request(incoming)))
 
     def outcome(self, request: Request) -> Outcome:
         """What comes of ``request``: its effect, if it has one, and what is said about it."""
@@ -289,7 +289,7 @@ class _Nothing(web.Response):
 
 async def _delivered(incoming: web.Request, outcome: Outcome) -> web.StreamResponse:
     if outcome.delivery is Delivery.WHOLE:
-        return to_send(outcome.reply)
+        return to_response(outcome.reply)
     if outcome.delivery is Delivery.HALF:
         return await _half(incoming, outcome.reply)
     if outcome.delivery is Delivery.RESET and incoming.transport is not None:

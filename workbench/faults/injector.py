@@ -151,7 +151,7 @@ class Injector:
                 if not line.times:
                     self._script.remove(line)
 
-    def strike(self, occasion: RequestInfo) -> Fault | None:
+    def inject(self, occasion: RequestInfo) -> Fault | None:
         """Choose and record at once, for faults that always find something to do."""
         with self._lock:
             fault = self.choose(occasion)

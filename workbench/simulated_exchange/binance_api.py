@@ -96,7 +96,7 @@ class BinanceApi:
 
     async def serve(self, incoming: web.Request) -> web.StreamResponse:
         """Read a request, have its effect, send its reply."""
-        return to_send(self.answer(await received(incoming)))
+        return to_response(self.answer(await read_request(incoming)))
 
     def answer(self, request: Request) -> Reply:
         """The request's whole effect, and what is to be said about it."""
@@ -376,7 +376,7 @@ class BinanceApi:
         return symbol, order_id, client_order_id
 
 
-async def received(incoming: web.Request) -> Request:
+async def read_request(incoming: web.Request) -> Request:
     """The request, read whole."""
     path, _, query = incoming.raw_path.partition("?")
     body = (await incoming.read()).decode("utf-8", errors="replace")
@@ -384,7 +384,7 @@ async def received(incoming: web.Request) -> Request:
     return Request(incoming.method, path, query, body, headers)
 
 
-def to_send(reply: Reply) -> web.Response:
+def to_response(reply: Reply) -> web.Response:
     """``reply`` as aiohttp sends it."""
     return web.Response(status=reply.status, text=reply.text, content_type=reply.content_type, headers=reply.headers)
 

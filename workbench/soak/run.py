@@ -304,10 +304,10 @@ class Soak:
         dispatched = self._dispatched.setdefault(ts_tick, set())
         for delivery in self._received(sent):
             dispatched |= set(delivery.user_ids)
-            fate = self._fate()
+            fate = self._draw_delivery_fault()
             if fate is DeliveryFault.DELIVERED_LATE:
                 self._faults[fate] += 1
-                self._excuse(delivery.user_ids, ts_tick)
+                self._mark_affected(delivery.user_ids, ts_tick)
                 self._late.append((ts_tick + TICK_SECONDS * self._random.randint(1, 2), delivery))
                 continue
             if fate is DeliveryFault.KILLED:
@@ -316,7 +316,7 @@ class Soak:
                 )
             if fate is DeliveryFault.SHORT_OF_TIME:
                 self._faults[fate] += 1
-                self._excuse(delivery.user_ids, ts_tick)
+                self._mark_affected(delivery.user_ids, ts_tick)
                 delivery.remaining_ms = self._random.randint(10_000, 30_000)
             yield delivery
             if fate in {DeliveryFault.TWO_WORKERS, DeliveryFault.DELIVERED_TWICE}:
@@ -344,7 +344,7 @@ class Soak:
             for message in messages:
                 yield _Delivery(message["Body"], user_ids=_users_in(message["Body"]))
 
-    def _fate(self) -> DeliveryFault | None:
+    def _draw_delivery_fault(self) -> DeliveryFault | None:
         if not self._injector.active:
             return None
         drawn = self._random.random()
@@ -363,7 +363,7 @@ class Soak:
         """Note what became of a delivery; what failed comes again, as the queue would have it."""
         if report is None:
             self._faults[DeliveryFault.KILLED] += 1
-            self._excuse(delivery.user_ids, ts_tick)
+            self._mark_affected(delivery.user_ids, ts_tick)
         else:
             for error in report.errors:
                 if error["alarm"] is not None:
@@ -374,13 +374,13 @@ class Soak:
                 if hit.path in {"dynamodb.BatchGetItem", "dynamodb.BatchWriteItem"}:
                     self._unshared.add(hit.at)
                 self._faults[hit.fault.kind] += 1
-                self._excuse([hit.subject] if hit.subject in self._users else delivery.user_ids, ts_tick)
+                self._mark_affected([hit.subject] if hit.subject in self._users else delivery.user_ids, ts_tick)
             if not report.answer["batchItemFailures"]:
                 return
         if delivery.attempt < 3:
             yield _Delivery(delivery.message, delivery.attempt + 1, user_ids=delivery.user_ids)
 
-    def _excuse(self, user_ids: Iterable[str], ts_tick: int) -> None:
+    def _mark_affected(self, user_ids: Iterable[str], ts_tick: int) -> None:
         """These users may miss this tick and a few after it: something struck them."""
         for user_id in user_ids:
             self._excused[user_id] |= {ts_tick + TICK_SECONDS * later for later in range(_REMEMBERED_TICKS + 1)}
@@ -448,7 +448,7 @@ class Soak:
         by_key = {user.key.api_key: user.user_id for user in self._users.values()}
         for hit in self._injector.hits():
             whole_host = hit.subject is None or hit.fault.kind is FaultKind.BANNED
-            self._excuse(self._users if whole_host else [by_key[str(hit.subject)]], hit.at)
+            self._mark_affected(self._users if whole_host else [by_key[str(hit.subject)]], hit.at)
 
     def _blocked(self, findings: dict[str, Findings]) -> Iterable[str]:
         """Every user-tick that was due, met no fault, and yet had no decision."""

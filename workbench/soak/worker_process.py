@@ -127,7 +127,7 @@ class _Steps:
 class _WatchedServices(bootstrap.Services):
     """The deployed services, each of their requests a step at which the process may be killed."""
 
-    def __init__(self, setup: Setup, clock: Callable[[], int], lifeline: CrashPoints, injector: Injector) -> None:
+    def __init__(self, setup: Setup, clock: Callable[[], int], crash_points: CrashPoints, injector: Injector) -> None:
         super().__init__(read_settings(setup.environment), clock=clock, sleep=lambda _seconds: None)
         if setup.unsigned:  # signing is a tenth of what a request costs, and the embedded services do not look at it
             self.dynamodb = boto3.client(
@@ -135,14 +135,14 @@ class _WatchedServices(bootstrap.Services):
                 endpoint_url=self.settings.dynamodb_endpoint,
                 config=Config(**bootstrap.CLIENTS, signature_version=UNSIGNED),
             )
-        self._lifeline = lifeline
-        faults = AwsFaults(injector, lifeline)
+        self._crash_points = crash_points
+        faults = AwsFaults(injector, crash_points)
         faults.watch(self.dynamodb)
         faults.watch(self.kms)
 
     def connect(self, exchange: str, user_id: str | None = None, key: ExchangeKey | None = None) -> CcxtAdapter:
         connection = super().connect(exchange, user_id, key)
-        self._lifeline.watch(connection._client.session)
+        self._crash_points.watch(connection._client.session)
         return connection
 
 

@@ -7,7 +7,7 @@ from multiprocessing.process import BaseProcess
 from types import TracebackType
 from typing import Any, Self
 
-from workbench.audit.soak_audit import Findings, GroundTruth, judge, open_books
+from workbench.audit.soak_audit import Findings, GroundTruth, audit_user, init_worker
 from workbench.soak.worker_process import Invocation, Report, Setup, run
 
 _CONTEXT = multiprocessing.get_context("forkserver")
@@ -142,6 +142,6 @@ class Workers:
 
 def judge_all(environment: dict[str, str], truths: list[GroundTruth]) -> dict[str, Findings]:
     """What is wrong, by user id, judged in as many processes as there are processors."""
-    with _CONTEXT.Pool(initializer=open_books, initargs=(environment,)) as pool:
-        found = pool.map(judge, truths, chunksize=1)
+    with _CONTEXT.Pool(initializer=init_worker, initargs=(environment,)) as pool:
+        found = pool.map(audit_user, truths, chunksize=1)
     return {truth.user_id: findings for truth, findings in zip(truths, found, strict=True)}

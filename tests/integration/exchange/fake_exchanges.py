@@ -16,7 +16,7 @@ from botbalance.exchange.adapter import MarketListing
 from botbalance.exchange.ccxt_adapter import CcxtAdapter
 
 from tests.integration.exchange.simulated import Exchange
-from workbench.simulated_exchange.binance_api import NOT_FOUND, BinanceApi, Request, received
+from workbench.simulated_exchange.binance_api import NOT_FOUND, BinanceApi, Request, read_request
 from workbench.simulated_exchange.matching_engine import MatchingEngine, epoch_ms
 from workbench.simulated_exchange.server import ExchangeServer
 
@@ -608,7 +608,7 @@ class Door(BinanceApi):
         return [request for asked, request in self.asked if asked == place]
 
     async def serve(self, incoming: web.Request) -> web.StreamResponse:
-        request = await received(incoming)
+        request = await read_request(incoming)
         place = self._place_of(request)
         self.asked.append((place, request))
         broken = self.broken.get(place)

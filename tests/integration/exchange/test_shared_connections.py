@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from workbench.simulated_exchange.binance_api import BinanceApi, Request, received, to_send
+from workbench.simulated_exchange.binance_api import BinanceApi, Request, read_request, to_response
 from workbench.simulated_exchange.market import FrozenPrices, Market
 from workbench.simulated_exchange.matching_engine import MatchingEngine
 from workbench.simulated_exchange.server import ExchangeServer
@@ -52,9 +52,9 @@ class WatchedApi(BinanceApi):
     async def serve(self, incoming: web.Request) -> web.StreamResponse:
         assert incoming.transport is not None
         self.connections.add(incoming.transport.get_extra_info("peername")[1])
-        request = await received(incoming)
+        request = await read_request(incoming)
         self.requests.append(request)
-        response = to_send(self.answer(request))
+        response = to_response(self.answer(request))
         response.set_cookie("whose", request.api_key or "nobody")
         return response
 

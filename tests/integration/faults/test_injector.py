@@ -14,7 +14,7 @@ KINDS = [FaultKind.DB_TIMEOUT, FaultKind.THROTTLED]
 
 
 def met(injector: Injector, occasion: RequestInfo, times: int) -> list[Fault | None]:
-    return [injector.strike(occasion) for _ in range(times)]
+    return [injector.inject(occasion) for _ in range(times)]
 
 
 def test_every_request_of_a_user_is_a_draw_of_its_own() -> None:
@@ -66,7 +66,7 @@ def test_many_threads_are_struck_as_often_as_scripted_and_counted_each() -> None
     injector = Injector(lambda: START)
     injector.script(FaultKind.DB_TIMEOUT, Where.DATABASE_WRITE, times=300)
     with ThreadPoolExecutor(8) as pool:
-        struck = list(pool.map(lambda _: injector.strike(PUT), range(1_000)))
+        struck = list(pool.map(lambda _: injector.inject(PUT), range(1_000)))
     assert sum(fault is not None for fault in struck) == 300
     assert injector.counts() == {FaultKind.DB_TIMEOUT: 300}
     assert injector.unplayed() == []

@@ -8,7 +8,7 @@ import pytest
 from botbalance import bootstrap
 
 from tests.integration.trading.harness import FIRST_PRICES, TEN_THOUSAND_USDT, TradingHarness, new_harness
-from workbench.audit.soak_audit import GroundTruth, judge
+from workbench.audit.soak_audit import GroundTruth, audit_user
 
 HELD = frozenset({("USDT", Decimal(10_000), Decimal(0))})
 LATE_S = 30
@@ -38,7 +38,7 @@ def doubts(harness: TradingHarness, held_at: int, prices_at: int) -> list[str]:
         holdings={held_at: [HELD]},
         prices={prices_at: FIRST_PRICES, 0: FIRST_PRICES},
     )
-    findings = judge(truth)
+    findings = audit_user(truth)
     assert findings.decided == {harness.now - LATE_S}
     assert (findings.orders_lost, findings.overspent, findings.replays_differing) == ([], [], [])
     return findings.doubtful_trades

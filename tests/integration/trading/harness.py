@@ -68,14 +68,14 @@ class Process(Services):
     ) -> None:
         super().__init__(read_settings(environment), clock=clock, sleep=sleep)
         self.on_boundary: Callable[[str], None] = lambda _: None
-        self._lifeline = CrashPoints(self._boundary)
-        faults = AwsFaults(injector, self._lifeline)
+        self._crash_points = CrashPoints(self._boundary)
+        faults = AwsFaults(injector, self._crash_points)
         faults.watch(self.dynamodb)
         faults.watch(self.kms)
 
     def connect(self, exchange: str, user_id: str | None = None, key: ExchangeKey | None = None) -> CcxtAdapter:
         connection = super().connect(exchange, user_id, key)
-        self._lifeline.watch(connection._client.session)
+        self._crash_points.watch(connection._client.session)
         return connection
 
     def _boundary(self, name: str) -> None:

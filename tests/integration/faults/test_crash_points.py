@@ -35,15 +35,15 @@ class Dead(BaseException):
 
 
 class Worker:
-    """A client on a lifeline that ends at the boundary named ``ends_at``."""
+    """A client whose worker ends at the boundary named ``ends_at``."""
 
     def __init__(self, ends_at: str = "") -> None:
         self.boundaries: list[str] = []
         self.ends_at = ends_at
         self.injector = Injector(lambda: 0)
-        self.lifeline = CrashPoints(self.on_boundary)
+        self.crash_points = CrashPoints(self.on_boundary)
         self.dynamodb: DynamoDBClient = boto3.client("dynamodb", **NOBODY)
-        AwsFaults(self.injector, self.lifeline).watch(self.dynamodb)
+        AwsFaults(self.injector, self.crash_points).watch(self.dynamodb)
 
     def on_boundary(self, name: str) -> None:
         self.boundaries.append(name)
@@ -114,10 +114,10 @@ def test_the_dead_write_nothing_any_more(honest: "DynamoDBClient", side: str, do
 
 
 def test_an_exception_of_any_kind_ends_it(honest: "DynamoDBClient") -> None:
-    lifeline = CrashPoints(lambda _: (_ for _ in ()).throw(ConnectTimeoutError(endpoint_url="")))
+    crash_points = CrashPoints(lambda _: (_ for _ in ()).throw(ConnectTimeoutError(endpoint_url="")))
     for _ in range(2):
         with pytest.raises(ConnectTimeoutError):
-            lifeline.boundary("before anything")
+            crash_points.boundary("before anything")
 
 
 @pytest.mark.parametrize(("side", "received"), [("before", 1), ("after", 2)])
@@ -126,7 +126,7 @@ def test_the_dead_ask_no_exchange_either(
 ) -> None:
     url = f"{exchange.url}/api/v3/ticker/24hr"
     with closing(Worker()) as worker, requests.Session() as session:
-        worker.lifeline.watch(session)
+        worker.crash_points.watch(session)
         assert session.get(url, timeout=5).status_code == 200
         assert worker.boundaries == ["before GET /api/v3/ticker/24hr", "after GET /api/v3/ticker/24hr"]
         worker.ends_at = f"{side} GET /api/v3/ticker/24hr"
@@ -143,7 +143,7 @@ def test_the_dead_ask_no_exchange_either(
 def test_a_boundary_is_also_where_a_request_fails(exchange: Exchange, honest: "DynamoDBClient") -> None:
     exchange.injector.script(FaultKind.NOT_RECEIVED, Where.QUOTES)
     with closing(Worker()) as worker, requests.Session() as session:
-        worker.lifeline.watch(session)
+        worker.crash_points.watch(session)
         with pytest.raises(requests.ConnectionError):
             session.get(f"{exchange.url}/api/v3/ticker/24hr", timeout=5)
     assert [name.split()[0] for name in worker.boundaries] == ["before", "after"]
