@@ -22,6 +22,7 @@ from botbalance.api.decision_schemas import DecisionDetailView, DecisionsView, D
 from botbalance.api.etags import etag, require_version
 from botbalance.api.fields import Exchange
 from botbalance.api.order_schemas import OrdersView, OrderView, ResolveRequest, StopView, fills_as_csv
+from botbalance.api.overview_schemas import ActivityPageView, MarketsView, OverviewView
 from botbalance.api.performance_schemas import PerformanceView
 from botbalance.api.resolver import current_user_id, make_handler, new_resolver, remaining_ms
 from botbalance.api.responses import CSV, ETAG, JSON, NEXT_PAGE, answers
@@ -39,6 +40,7 @@ from botbalance.trading.autopilot import emergency_stop, switch_autopilot
 from botbalance.trading.context import TradingContext
 from botbalance.trading.credentials import delete_key, store_key
 from botbalance.trading.orders import cancel_by_hand, cancel_one, list_orders, resolve_order
+from botbalance.trading.overview import overview
 from botbalance.trading.performance import performance
 from botbalance.trading.preflight import check_account
 from botbalance.trading.strategy import SavedStrategy
@@ -58,6 +60,8 @@ OneOrder = Annotated[
 ]
 TsTick = Annotated[int, Path(ge=0, le=MAX_EPOCH_S, description="The tick's time in epoch seconds.")]
 ExchangeName = Annotated[Exchange, Query()]
+OneExchange = Annotated[Exchange | None, Query(description="Whose markets to list; without it, none are.")]
+Quote = Annotated[str, Query(max_length=20, description="What they are priced in.")]
 IfMatch = Annotated[
     str | None,
     Header(alias="If-Match", max_length=400, description="The ETag of the strategy that this changes, or *."),
@@ -237,6 +241,29 @@ def delete_credentials(exchange: ExchangeName = DEFAULT_EXCHANGE) -> Credentials
 def get_check() -> CheckView:
     """Whether the account is ready for the autopilot, item by item, and what to do where it is not."""
     return CheckView.of(check_account(_context(), current_user_id(app)))
+
+
+@app.get("/api/me/overview", responses=answers(OverviewView))
+def get_overview() -> OverviewView:
+    """Where the account stands, from what is known already: no exchange is asked, and every figure has its age."""
+    return OverviewView.of(overview(_context(), current_user_id(app)), services().stand_in)
+
+
+@app.get("/api/me/exchange/markets", responses=answers(MarketsView, 409))
+def get_markets(exchange: OneExchange = None, quote: Quote = "USDT") -> MarketsView:
+    """Which exchanges can be chosen, and what trades on one of them against a quote asset, as an hour ago at most."""
+    current_user_id(app)
+    pairs = [] if exchange is None else _context().portfolio.pairs(exchange)
+    return MarketsView.of(services().stand_in, pairs, quote)
+
+
+@app.get("/api/me/activity", responses=answers(ActivityPageView))
+def get_activity(
+    limit: PageLimit = 50, cursor: Cursor = None, since: Since = 0, until: Until = MAX_EPOCH_S
+) -> ActivityPageView:
+    """What was done to the account and by whom, newest first; pages as those of the orders."""
+    page = _context().activity.page(current_user_id(app), limit=limit, cursor=cursor, occurred=TimeRange(since, until))
+    return ActivityPageView.of(page.activities, page.cursor)
 
 
 lambda_handler = make_handler(app, lambda: services().settings.cors_origin, lambda: services().request_limits)

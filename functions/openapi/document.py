@@ -22,6 +22,8 @@ Paths are taken with and without a trailing slash. Money, prices, quantities and
 decimals; times are epoch seconds, or milliseconds where the name ends in `_ms`. Errors are `application/problem+json`
 (RFC 9457) with a stable `code`; docs/api.md lists them all. Every answer has an `X-Request-Id`.
 """
+_HEADERS = {"if-match": "If-Match", "idempotency-key": "Idempotency-Key"}
+"""Headers as docs/api.md spells them, by the form that the resolver reads them in."""
 _TAGS = {
     "strategies": "strategy",
     "portfolio": "portfolio",
@@ -30,6 +32,8 @@ _TAGS = {
     "fills.csv": "orders",
     "decisions": "decisions",
     "exchange": "exchange",
+    "overview": "portfolio",
+    "activity": "activity",
 }
 
 
@@ -69,6 +73,9 @@ def _complete(operation: dict[str, Any], path: str, method: str, function: Modul
     about_a_user = parts[2] == "me"
     operation["tags"] = [_TAGS[parts[3]] if about_a_user else "service"]
     operation["security"] = [{SECURITY: []}] if about_a_user else []
+    for parameter in operation.get("parameters", ()):
+        if parameter["in"] == "header":
+            parameter["name"] = _HEADERS[parameter["name"]]
     operation["responses"] = dict(sorted(operation["responses"].items()))
     if not about_a_user:
         del operation["responses"]["401"]

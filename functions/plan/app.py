@@ -1,10 +1,15 @@
 """Looks and shows: the plan, the balances, the summary. May not write and may not trade."""
 
+from typing import Annotated
+
+from aws_lambda_powertools.event_handler.openapi.params import Body
+from botbalance.api.account_schemas import StrategyRequest
 from botbalance.api.portfolio_schemas import BalancesView, HealthView, PlanView, SummaryView
 from botbalance.api.resolver import current_user_id, make_handler, new_resolver
 from botbalance.api.responses import answers
 from botbalance.bootstrap import services
 from botbalance.trading.plan import Plan, expected_convergence, preview
+from botbalance.trading.strategy import preview_strategy
 
 app = new_resolver()
 
@@ -13,6 +18,13 @@ app = new_resolver()
 def get_plan() -> PlanView:
     """What execute would do now."""
     plan = _plan()
+    return PlanView.of(plan, expected_convergence(services().context, plan))
+
+
+@app.post("/api/me/strategies/rebalance/preview", responses=answers(PlanView, 400, 404, 409, 413, 415))
+def post_preview(strategy: Annotated[StrategyRequest, Body()]) -> PlanView:
+    """What execute would do now if this were the strategy. It is checked as if it were saved, and not stored."""
+    plan = preview_strategy(services().context, current_user_id(app), strategy.model_dump())
     return PlanView.of(plan, expected_convergence(services().context, plan))
 
 

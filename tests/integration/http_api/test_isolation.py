@@ -105,7 +105,9 @@ def test_the_owner_is_told_what_nobody_else_may_see(scene: Scene) -> None:
     assert len(scene.marks) > 5
     shown = {operation.path: scene.owner.get(operation.path).text for operation in READING}
     silent = {path for path, text in shown.items() if not any(mark in text for mark in scene.marks)}
-    assert silent <= {"/api/me/strategies/rebalance", "/api/me/exchange/check"}
+    not_about_them = {"/api/me/exchange/markets"}
+    no_marks = {"/api/me/strategies/rebalance", "/api/me/exchange/check", "/api/me/activity"}
+    assert silent <= not_about_them | no_marks
     assert len(scene.owner.get(FILLS).text.splitlines()) > 1
     assert scene.owner.get(DECISIONS).json()["decisions"]
     assert len(scene.everything_of_the_owner()["stored"]) > 5

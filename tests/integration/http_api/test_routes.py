@@ -28,8 +28,8 @@ def test_every_route_answers_what_its_function_has_to_say(stack: Stack, route: R
         assert answer.headers["Content-Type"] == ("text/csv" if route.path.endswith(".csv") else "application/json")
         assert answer.headers["X-Request-Id"]
     else:
-        bodies = {"PUT": "invalid_request", "PATCH": "invalid_request"}
-        expected = bodies.get(route.method, "order_not_found decision_not_found")
+        takes_body = route.method in {"PUT", "PATCH"} or route.path.endswith("/preview")
+        expected = "invalid_request" if takes_body else "order_not_found decision_not_found"
         assert answer.json()["code"] in expected.split()
         assert answer.headers["Content-Type"] == "application/problem+json"
     assert answer.headers["Cache-Control"] == "no-store"
@@ -47,7 +47,9 @@ def test_no_header_is_the_demo_user_on_one_machine(stack: Stack) -> None:
     assert anonymous == Client(stack.url, "demo").get("/api/me/strategies/rebalance").json()
 
 
-@pytest.mark.parametrize("path", ["/", "/api", "/api/me", "/api/me/nothing", "/api/me/orders/a/b", "/api/me/plan"])
+@pytest.mark.parametrize(
+    "path", ["/nothing", "/api", "/api/me", "/api/me/nothing", "/api/me/orders/a/b", "/api/me/plan"]
+)
 def test_an_unknown_path_is_a_404(stack: Stack, path: str) -> None:
     problem(newcomer(stack).get(path), 404, "no_such_route")
 

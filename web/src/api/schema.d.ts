@@ -21,6 +21,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/me/activity": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What was done to the account and by whom, newest first; pages as those of the orders */
+        get: operations["get_activity"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/me/balances": {
         parameters: {
             query?: never;
@@ -111,6 +128,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/me/exchange/markets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Which exchanges can be chosen, and what trades on one of them against a quote asset, as an hour ago at most */
+        get: operations["get_markets"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/me/fills.csv": {
         parameters: {
             query?: never;
@@ -161,6 +195,43 @@ export interface paths {
         post?: never;
         /** Cancel one order; returns it as it then stands, which may be filled */
         delete: operations["delete_order"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/me/orders/{client_order_id}/resolve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Say what became of an order that rested and that the exchange no longer knows; returns it as it then stands
+         * @description Refused while a look-up may still tell.
+         */
+        post: operations["post_resolve"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/me/overview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Where the account stands, from what is known already: no exchange is asked, and every figure has its age */
+        get: operations["get_overview"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -274,6 +345,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/me/strategies/rebalance/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** What execute would do now if this were the strategy. It is checked as if it were saved, and not stored */
+        post: operations["post_preview"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/me/strategies/rebalance/stop": {
         parameters: {
             query?: never;
@@ -283,7 +371,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Stop everything: the autopilot goes off and every resting order of this system is cancelled. Safe to repeat */
+        /**
+         * Stop everything: the autopilot goes off and every resting order of this system is cancelled. Safe to repeat
+         * @description What could not be cancelled yet is named, and cancelled by the ticks that follow.
+         */
         post: operations["post_stop"];
         delete?: never;
         options?: never;
@@ -312,6 +403,12 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /**
+         * Action
+         * @description What was done, as ``subject.verb``. A name, once written, keeps its meaning for good.
+         * @enum {string}
+         */
+        Action: "credentials.stored" | "credentials.replaced" | "credentials.deleted" | "credentials.refused" | "strategy.created" | "strategy.changed" | "autopilot.enabled" | "autopilot.disabled" | "trading.stopped" | "trading.halted" | "orders.placed" | "orders.canceled" | "order.resolved";
         /**
          * ActionView
          * @description One order, final.
@@ -362,6 +459,61 @@ export interface components {
             notional: string;
             /** Capped */
             capped: boolean;
+        };
+        /**
+         * ActivityPageView
+         * @description A page of the trail, newest first.
+         */
+        ActivityPageView: {
+            /** Activity */
+            activity: components["schemas"]["ActivityView"][];
+            /** Cursor */
+            cursor: string | null;
+        };
+        /**
+         * ActivityView
+         * @description One thing that was done to the account: by whom, and what it changed.
+         * @example {
+         *       "action": "strategy.changed",
+         *       "activity_id": "1769860830000#0123456789ab",
+         *       "actor": "user",
+         *       "after": {
+         *         "order_size_pct": "1.5"
+         *       },
+         *       "at": 1769860830,
+         *       "before": {
+         *         "order_size_pct": "2"
+         *       },
+         *       "reason": null,
+         *       "request_id": "5f0c3a4e-98a5-4f8e-9f3c-0b8f1f3f2a11",
+         *       "subject": null
+         *     }
+         */
+        ActivityView: {
+            /** Activity Id */
+            activity_id: string;
+            /** At */
+            at: number;
+            /**
+             * Actor
+             * @enum {string}
+             */
+            actor: "user" | "system" | "operator";
+            action: components["schemas"]["Action"];
+            /** Subject */
+            subject: string | null;
+            /** Before */
+            before: {
+                [key: string]: unknown;
+            } | null;
+            /** After */
+            after: {
+                [key: string]: unknown;
+            } | null;
+            /** Reason */
+            reason: string | null;
+            /** Request Id */
+            request_id: string | null;
         };
         /**
          * AllocationView
@@ -544,12 +696,18 @@ export interface components {
         CheckItemView: {
             /** Name */
             name: string;
-            verdict: components["schemas"]["Verdict"];
+            verdict: components["schemas"]["CheckStatus"];
             /** Found */
             found: string;
             /** Remedy */
             remedy: string | null;
         };
+        /**
+         * CheckStatus
+         * @description What an item of the check came to.
+         * @enum {string}
+         */
+        CheckStatus: "pass" | "warn" | "fail" | "unknown";
         /**
          * CheckView
          * @description The check of an account; ready where no item fails.
@@ -582,6 +740,33 @@ export interface components {
             fills: number;
         };
         /**
+         * ConvergenceView
+         * @description About how long it takes until every asset is within its band.
+         *
+         *     ``fills`` whole orders bring back ``symbol``, which is farthest off; each takes about 3 · (order_step_pct /
+         *     ``hourly_volatility_pct``)² hours. ``hours`` is null where the volatility of the last hour is not known.
+         * @example {
+         *       "fills": "18.5",
+         *       "hourly_volatility_pct": "0.6",
+         *       "hours": "24.67",
+         *       "symbol": "BTCUSDT"
+         *     }
+         */
+        ConvergenceView: {
+            /** Symbol */
+            symbol: string | null;
+            /**
+             * Fills
+             * Format: decimal
+             * @description Exact, every digit.
+             */
+            fills: string;
+            /** Hourly Volatility Pct */
+            hourly_volatility_pct: string | null;
+            /** Hours */
+            hours: string | null;
+        };
+        /**
          * CredentialsListView
          * @description Every key that is stored, by exchange.
          */
@@ -599,7 +784,7 @@ export interface components {
              * @default binance
              * @enum {string}
              */
-            exchange: "binance" | "okx" | "bybit" | "kraken" | "kucoin" | "gate" | "coinbase" | "bitget" | "htx" | "mexc";
+            exchange: "binance" | "okx" | "bybit" | "kraken" | "kucoin" | "gate" | "coinbase" | "bitget" | "htx" | "mexc" | "myokx" | "bybiteu" | "gateeu" | "binance-testnet" | "bybit-testnet" | "okx-demo";
             /** Api Key */
             api_key: string;
             /** Secret */
@@ -710,8 +895,33 @@ export interface components {
             cursor: string | null;
         };
         /**
+         * ExchangeChoiceView
+         * @description An exchange that can be chosen; ``password_name`` is what it calls the third part of a key, where it has one.
+         * @example {
+         *       "exchange": "okx",
+         *       "mode": "live",
+         *       "password_name": "passphrase"
+         *     }
+         */
+        ExchangeChoiceView: {
+            /**
+             * Exchange
+             * @enum {string}
+             */
+            exchange: "binance" | "okx" | "bybit" | "kraken" | "kucoin" | "gate" | "coinbase" | "bitget" | "htx" | "mexc" | "myokx" | "bybiteu" | "gateeu" | "binance-testnet" | "bybit-testnet" | "okx-demo";
+            /**
+             * Mode
+             * @enum {string}
+             */
+            mode: "live" | "test" | "simulated";
+            /** Password Name */
+            password_name: string | null;
+        };
+        /**
          * ExecutionView
-         * @description What execute decided on fresh facts, and the orders that came of it.
+         * @description What execute decided on fresh facts, the orders that came of it, and what was not sent.
+         *
+         *     `canceled` are orders that rested away from the market for too long, by client order id, each with the reason.
          */
         ExecutionView: {
             /**
@@ -728,6 +938,12 @@ export interface components {
             drift_pct: string;
             /** Orders */
             orders: components["schemas"]["OrderView"][];
+            /** Not Placed */
+            not_placed: components["schemas"]["NotPlacedView"][];
+            /** Canceled */
+            canceled: {
+                [key: string]: string;
+            };
             /** Assets */
             assets: components["schemas"]["AssetView"][];
         };
@@ -822,6 +1038,57 @@ export interface components {
             status: "ok";
         };
         /**
+         * MarketsView
+         * @description Which exchanges can be chosen, and what trades on the one that was asked about.
+         *
+         *     ``quotes`` are the assets that others trade against there, ``assets`` those that trade against the quote asked for.
+         */
+        MarketsView: {
+            /** Exchanges */
+            exchanges: components["schemas"]["ExchangeChoiceView"][];
+            /** Quotes */
+            quotes: string[];
+            /** Assets */
+            assets: string[];
+        };
+        /**
+         * NotCanceledView
+         * @description An order that could not be cancelled yet, and why; the ticks that follow cancel it.
+         */
+        NotCanceledView: {
+            /** Client Order Id */
+            client_order_id: string;
+            /** Code */
+            code: string;
+            /** Reason */
+            reason: string;
+        };
+        /**
+         * NotPlacedView
+         * @description An action of a decision that was not sent to the exchange, and why.
+         */
+        NotPlacedView: {
+            /** Symbol */
+            symbol: string;
+            side: components["schemas"]["Side"];
+            /**
+             * Limit Price
+             * Format: decimal
+             * @description Exact, every digit.
+             */
+            limit_price: string;
+            /**
+             * Base Qty
+             * Format: decimal
+             * @description Exact, every digit.
+             */
+            base_qty: string;
+            /** Code */
+            code: string;
+            /** Reason */
+            reason: string;
+        };
+        /**
          * OrderStatus
          * @description Where an order is in its life.
          * @enum {string}
@@ -911,6 +1178,55 @@ export interface components {
             cursor: string | null;
         };
         /**
+         * OverviewView
+         * @description Where the account stands at ``now``, from what is known already: no exchange is asked.
+         *
+         *     ``looked_at`` is when the account was last seen, ``priced_at`` how old the oldest of the prices is that it is valued
+         *     by here. Both are null, with every figure, before the first run of the autopilot or an execution. ``incidents`` say
+         *     what keeps the portfolio from being traded.
+         */
+        OverviewView: {
+            /** Now */
+            now: number;
+            /**
+             * Mode
+             * @enum {string}
+             */
+            mode: "live" | "test" | "simulated";
+            /** Exchange */
+            exchange: string | null;
+            /** Quote Asset */
+            quote_asset: string | null;
+            strategy: components["schemas"]["StrategyView"] | null;
+            /** Has Key */
+            has_key: boolean;
+            /** Halted */
+            halted: string | null;
+            /** Looked At */
+            looked_at: number | null;
+            /** Priced At */
+            priced_at: number | null;
+            /** Nav */
+            nav: string | null;
+            /** Quote Amount */
+            quote_amount: string | null;
+            /** Drift Pct */
+            drift_pct: string | null;
+            /** Band Pct */
+            band_pct: string | null;
+            /** Assets */
+            assets: components["schemas"]["AssetView"][];
+            /** Unmanaged */
+            unmanaged: components["schemas"]["UnmanagedView"][];
+            /** Orders */
+            orders: components["schemas"]["OrderView"][];
+            /** Warnings */
+            warnings: components["schemas"]["WarningView"][];
+            last_decision: components["schemas"]["DecisionView"] | null;
+            /** Incidents */
+            incidents: string[];
+        };
+        /**
          * PerformanceView
          * @description The portfolio against what it would be worth had nothing been traded; deposits and withdrawals are in both.
          *
@@ -970,11 +1286,24 @@ export interface components {
              */
             quote_amount: string;
             /**
+             * Band Quote
+             * Format: decimal
+             * @description Exact, every digit.
+             */
+            band_quote: string;
+            /**
+             * Band Pct
+             * Format: decimal
+             * @description Percent, to eight places.
+             */
+            band_pct: string;
+            /**
              * Drift Pct
              * Format: decimal
              * @description Percent, to eight places.
              */
             drift_pct: string;
+            convergence: components["schemas"]["ConvergenceView"];
             /** Actions */
             actions: components["schemas"]["ActionView"][];
             /** Assets */
@@ -1023,6 +1352,25 @@ export interface components {
             errors?: components["schemas"]["WrongField"][] | null;
             /** Retry After S */
             retry_after_s?: number | null;
+            /** Not Placed */
+            not_placed?: components["schemas"]["NotPlacedView"][] | null;
+        };
+        /**
+         * ResolveRequest
+         * @description What became of an order that the exchange no longer knows, by its owner's word.
+         *
+         *     `filled_qty` is all that was filled of it, in base; `price` what was paid for it, in quote per base.
+         */
+        ResolveRequest: {
+            /**
+             * Outcome
+             * @enum {string}
+             */
+            outcome: "canceled" | "filled";
+            /** Filled Qty */
+            filled_qty?: (string | number) | null;
+            /** Price */
+            price?: (string | number) | null;
         };
         /**
          * SavedStrategyView
@@ -1031,13 +1379,15 @@ export interface components {
          *       "autopilot_enabled": false,
          *       "disabled_reason": null,
          *       "exchange": "binance",
-         *       "min_delta_quote": "120",
+         *       "min_delta_pct": "2",
+         *       "min_delta_quote": "50",
          *       "not_checked": null,
          *       "order_max_age_s": 900,
-         *       "order_size_pct": "2",
+         *       "order_size_pct": "1",
          *       "order_step_pct": "0.4",
          *       "post_only": true,
          *       "quote_asset": "USDT",
+         *       "quote_reserve_pct": "0",
          *       "reprice_tolerance_pct": null,
          *       "target_allocations": {
          *         "BTC": "40",
@@ -1052,7 +1402,9 @@ export interface components {
          *             "BTC"
          *           ],
          *           "code": "never_trades",
+         *           "from_nav": null,
          *           "message": "an order of 0.75 USDT is below what BTCUSDT accepts (5.2108236); it takes order_size_pct of 0.06947765 or more",
+         *           "min_delta_pct": null,
          *           "smallest_order_size_pct": "0.06947765"
          *         }
          *       ]
@@ -1085,6 +1437,14 @@ export interface components {
              * @description Exact, every digit.
              */
             min_delta_quote: string;
+            /** Min Delta Pct */
+            min_delta_pct: string | null;
+            /**
+             * Quote Reserve Pct
+             * Format: decimal
+             * @description Exact, every digit.
+             */
+            quote_reserve_pct: string;
             /** Order Max Age S */
             order_max_age_s: number;
             /** Reprice Tolerance Pct */
@@ -1112,7 +1472,7 @@ export interface components {
         SkipReason: "quote_asset" | "within_band" | "paused" | "active_order" | "market_closed" | "outside_price_limits" | "no_free_balance" | "below_min_qty" | "below_min_notional";
         /**
          * StopView
-         * @description That the autopilot is off, and the orders that were cancelled, as they then stand.
+         * @description That the autopilot is off, the orders as they stand, and which of them could not be cancelled yet.
          */
         StopView: {
             /**
@@ -1122,6 +1482,8 @@ export interface components {
             autopilot_enabled: false;
             /** Orders */
             orders: components["schemas"]["OrderView"][];
+            /** Not Canceled */
+            not_canceled: components["schemas"]["NotCanceledView"][];
         };
         /**
          * StrategyPatch
@@ -1145,11 +1507,11 @@ export interface components {
              * Exchange
              * @enum {string}
              */
-            exchange?: "binance" | "okx" | "bybit" | "kraken" | "kucoin" | "gate" | "coinbase" | "bitget" | "htx" | "mexc";
+            exchange?: "binance" | "okx" | "bybit" | "kraken" | "kucoin" | "gate" | "coinbase" | "bitget" | "htx" | "mexc" | "myokx" | "bybiteu" | "gateeu" | "binance-testnet" | "bybit-testnet" | "okx-demo";
             /**
              * Order Size Pct
              * @description What one order is worth, in percent of the portfolio.
-             * @example 2
+             * @example 1
              */
             order_size_pct?: string | number;
             /**
@@ -1161,9 +1523,17 @@ export interface components {
             /**
              * Min Delta Quote
              * @description In quote; an asset nearer to its target than this is left alone.
-             * @example 120
+             * @example 50
              */
             min_delta_quote?: string | number;
+            /** Min Delta Pct */
+            min_delta_pct?: (string | number) | null;
+            /**
+             * Quote Reserve Pct
+             * @description Quote that buys leave untouched, in percent of the portfolio; at most the quote asset's own target.
+             * @example 5
+             */
+            quote_reserve_pct?: string | number;
             /**
              * Order Max Age S
              * @description Seconds that an order rests before it is reviewed.
@@ -1202,11 +1572,11 @@ export interface components {
              * @default binance
              * @enum {string}
              */
-            exchange: "binance" | "okx" | "bybit" | "kraken" | "kucoin" | "gate" | "coinbase" | "bitget" | "htx" | "mexc";
+            exchange: "binance" | "okx" | "bybit" | "kraken" | "kucoin" | "gate" | "coinbase" | "bitget" | "htx" | "mexc" | "myokx" | "bybiteu" | "gateeu" | "binance-testnet" | "bybit-testnet" | "okx-demo";
             /**
              * Order Size Pct
              * @description What one order is worth, in percent of the portfolio.
-             * @example 2
+             * @example 1
              */
             order_size_pct: string | number;
             /**
@@ -1218,9 +1588,18 @@ export interface components {
             /**
              * Min Delta Quote
              * @description In quote; an asset nearer to its target than this is left alone.
-             * @example 120
+             * @example 50
              */
             min_delta_quote: string | number;
+            /** Min Delta Pct */
+            min_delta_pct?: (string | number) | null;
+            /**
+             * Quote Reserve Pct
+             * @description Quote that buys leave untouched, in percent of the portfolio; at most the quote asset's own target.
+             * @default 0
+             * @example 5
+             */
+            quote_reserve_pct: string | number;
             /**
              * Order Max Age S
              * @description Seconds that an order rests before it is reviewed.
@@ -1242,12 +1621,14 @@ export interface components {
          *       "autopilot_enabled": false,
          *       "disabled_reason": null,
          *       "exchange": "binance",
-         *       "min_delta_quote": "120",
+         *       "min_delta_pct": "2",
+         *       "min_delta_quote": "50",
          *       "order_max_age_s": 900,
-         *       "order_size_pct": "2",
+         *       "order_size_pct": "1",
          *       "order_step_pct": "0.4",
          *       "post_only": true,
          *       "quote_asset": "USDT",
+         *       "quote_reserve_pct": "0",
          *       "reprice_tolerance_pct": null,
          *       "target_allocations": {
          *         "BTC": "40",
@@ -1285,6 +1666,14 @@ export interface components {
              * @description Exact, every digit.
              */
             min_delta_quote: string;
+            /** Min Delta Pct */
+            min_delta_pct: string | null;
+            /**
+             * Quote Reserve Pct
+             * Format: decimal
+             * @description Exact, every digit.
+             */
+            quote_reserve_pct: string;
             /** Order Max Age S */
             order_max_age_s: number;
             /** Reprice Tolerance Pct */
@@ -1343,17 +1732,11 @@ export interface components {
             locked: string;
         };
         /**
-         * Verdict
-         * @description What an item of the check came to.
-         * @enum {string}
-         */
-        Verdict: "pass" | "warn" | "fail" | "unknown";
-        /**
          * WarningCode
          * @description What a strategy's owner should know although the decision could be made.
          * @enum {string}
          */
-        WarningCode: "oscillation" | "never_trades" | "market_closed" | "outside_price_limits" | "unmanaged";
+        WarningCode: "oscillation" | "oscillation_ahead" | "never_bought" | "never_trades" | "market_closed" | "outside_price_limits" | "unmanaged";
         /**
          * WarningView
          * @description Something that the owner should know although the decision could be made.
@@ -1366,6 +1749,10 @@ export interface components {
             message: string;
             /** Smallest Order Size Pct */
             smallest_order_size_pct: string | null;
+            /** Min Delta Pct */
+            min_delta_pct: string | null;
+            /** From Nav */
+            from_nav: string | null;
         };
         /**
          * WrongField
@@ -1424,6 +1811,98 @@ export interface operations {
                 headers: {
                     /** @description The name of this request in our logs. */
                     "X-Request-Id"?: string;
+                    /** @description In how many seconds to try again. */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    /** @description In how many seconds to try again. */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+        };
+    };
+    get_activity: {
+        parameters: {
+            query?: {
+                /** @description How many at most. */
+                limit?: number;
+                /** @description From the page before. */
+                cursor?: string | null;
+                /** @description Not before this time, in epoch seconds. */
+                since?: number;
+                /** @description Not after this time, in epoch seconds. */
+                until?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ActivityPageView"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Unprocessable Content */
+            422: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    /** @description In how many seconds to try again. */
+                    "Retry-After"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1525,6 +2004,8 @@ export interface operations {
                 headers: {
                     /** @description The name of this request in our logs. */
                     "X-Request-Id"?: string;
+                    /** @description In how many seconds to try again. */
+                    "Retry-After"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1615,6 +2096,8 @@ export interface operations {
                 headers: {
                     /** @description The name of this request in our logs. */
                     "X-Request-Id"?: string;
+                    /** @description In how many seconds to try again. */
+                    "Retry-After"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1708,6 +2191,8 @@ export interface operations {
                 headers: {
                     /** @description The name of this request in our logs. */
                     "X-Request-Id"?: string;
+                    /** @description In how many seconds to try again. */
+                    "Retry-After"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1798,6 +2283,8 @@ export interface operations {
                 headers: {
                     /** @description The name of this request in our logs. */
                     "X-Request-Id"?: string;
+                    /** @description In how many seconds to try again. */
+                    "Retry-After"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1877,6 +2364,8 @@ export interface operations {
                 headers: {
                     /** @description The name of this request in our logs. */
                     "X-Request-Id"?: string;
+                    /** @description In how many seconds to try again. */
+                    "Retry-After"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2004,6 +2493,8 @@ export interface operations {
                 headers: {
                     /** @description The name of this request in our logs. */
                     "X-Request-Id"?: string;
+                    /** @description In how many seconds to try again. */
+                    "Retry-After"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2039,7 +2530,7 @@ export interface operations {
     delete_credentials: {
         parameters: {
             query?: {
-                exchange?: "binance" | "okx" | "bybit" | "kraken" | "kucoin" | "gate" | "coinbase" | "bitget" | "htx" | "mexc";
+                exchange?: "binance" | "okx" | "bybit" | "kraken" | "kucoin" | "gate" | "coinbase" | "bitget" | "htx" | "mexc" | "myokx" | "bybiteu" | "gateeu" | "binance-testnet" | "bybit-testnet" | "okx-demo";
             };
             header?: never;
             path?: never;
@@ -2107,6 +2598,105 @@ export interface operations {
                 headers: {
                     /** @description The name of this request in our logs. */
                     "X-Request-Id"?: string;
+                    /** @description In how many seconds to try again. */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    /** @description In how many seconds to try again. */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+        };
+    };
+    get_markets: {
+        parameters: {
+            query?: {
+                /** @description Whose markets to list; without it, none are. */
+                exchange?: ("binance" | "okx" | "bybit" | "kraken" | "kucoin" | "gate" | "coinbase" | "bitget" | "htx" | "mexc" | "myokx" | "bybiteu" | "gateeu" | "binance-testnet" | "bybit-testnet" | "okx-demo") | null;
+                /** @description What they are priced in. */
+                quote?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MarketsView"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Unprocessable Content */
+            422: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    /** @description In how many seconds to try again. */
+                    "Retry-After"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2199,6 +2789,8 @@ export interface operations {
                 headers: {
                     /** @description The name of this request in our logs. */
                     "X-Request-Id"?: string;
+                    /** @description In how many seconds to try again. */
+                    "Retry-After"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2293,6 +2885,8 @@ export interface operations {
                 headers: {
                     /** @description The name of this request in our logs. */
                     "X-Request-Id"?: string;
+                    /** @description In how many seconds to try again. */
+                    "Retry-After"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2394,6 +2988,8 @@ export interface operations {
                 headers: {
                     /** @description The name of this request in our logs. */
                     "X-Request-Id"?: string;
+                    /** @description In how many seconds to try again. */
+                    "Retry-After"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2497,6 +3093,231 @@ export interface operations {
                 headers: {
                     /** @description The name of this request in our logs. */
                     "X-Request-Id"?: string;
+                    /** @description In how many seconds to try again. */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    /** @description In how many seconds to try again. */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+        };
+    };
+    post_resolve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                client_order_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ResolveRequest"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OrderView"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Content Too Large */
+            413: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Unprocessable Content */
+            422: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    /** @description In how many seconds to try again. */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    /** @description In how many seconds to try again. */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+        };
+    };
+    get_overview: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OverviewView"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Unprocessable Content */
+            422: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    /** @description In how many seconds to try again. */
+                    "Retry-After"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2598,6 +3419,8 @@ export interface operations {
                 headers: {
                     /** @description The name of this request in our logs. */
                     "X-Request-Id"?: string;
+                    /** @description In how many seconds to try again. */
+                    "Retry-After"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2699,6 +3522,8 @@ export interface operations {
                 headers: {
                     /** @description The name of this request in our logs. */
                     "X-Request-Id"?: string;
+                    /** @description In how many seconds to try again. */
+                    "Retry-After"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2791,6 +3616,8 @@ export interface operations {
                 headers: {
                     /** @description The name of this request in our logs. */
                     "X-Request-Id"?: string;
+                    /** @description In how many seconds to try again. */
+                    "Retry-After"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2828,7 +3655,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The ETag of the strategy that this changes, or *. */
-                "if-match"?: string | null;
+                "If-Match"?: string | null;
             };
             path?: never;
             cookie?: never;
@@ -2945,6 +3772,8 @@ export interface operations {
                 headers: {
                     /** @description The name of this request in our logs. */
                     "X-Request-Id"?: string;
+                    /** @description In how many seconds to try again. */
+                    "Retry-After"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2982,7 +3811,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The ETag of the strategy that this changes, or *. */
-                "if-match"?: string | null;
+                "If-Match"?: string | null;
             };
             path?: never;
             cookie?: never;
@@ -3110,6 +3939,8 @@ export interface operations {
                 headers: {
                     /** @description The name of this request in our logs. */
                     "X-Request-Id"?: string;
+                    /** @description In how many seconds to try again. */
+                    "Retry-After"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3250,6 +4081,8 @@ export interface operations {
                 headers: {
                     /** @description The name of this request in our logs. */
                     "X-Request-Id"?: string;
+                    /** @description In how many seconds to try again. */
+                    "Retry-After"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3287,7 +4120,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description A request that is sent again with the same key within a day is answered as it was before. */
-                "idempotency-key"?: string | null;
+                "Idempotency-Key"?: string | null;
             };
             path?: never;
             cookie?: never;
@@ -3354,6 +4187,8 @@ export interface operations {
                 headers: {
                     /** @description The name of this request in our logs. */
                     "X-Request-Id"?: string;
+                    /** @description In how many seconds to try again. */
+                    "Retry-After"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3455,6 +4290,148 @@ export interface operations {
                 headers: {
                     /** @description The name of this request in our logs. */
                     "X-Request-Id"?: string;
+                    /** @description In how many seconds to try again. */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    /** @description In how many seconds to try again. */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+        };
+    };
+    post_preview: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["StrategyRequest"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PlanView"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Content Too Large */
+            413: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Unprocessable Content */
+            422: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    /** @description In how many seconds to try again. */
+                    "Retry-After"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3556,6 +4533,8 @@ export interface operations {
                 headers: {
                     /** @description The name of this request in our logs. */
                     "X-Request-Id"?: string;
+                    /** @description In how many seconds to try again. */
+                    "Retry-After"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3624,6 +4603,8 @@ export interface operations {
                 headers: {
                     /** @description The name of this request in our logs. */
                     "X-Request-Id"?: string;
+                    /** @description In how many seconds to try again. */
+                    "Retry-After"?: string;
                     [name: string]: unknown;
                 };
                 content: {

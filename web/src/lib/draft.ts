@@ -1,6 +1,7 @@
 /** A strategy while it is edited: text in every field, checked before it is asked about. */
 import type { Schemas } from "../api/client";
 import { add, compare, isDecimal, normalized } from "./money";
+import { wholeSeconds } from "./time";
 
 export type Target = { id: number; asset: string; pct: string };
 export type Draft = {
@@ -135,6 +136,7 @@ export function problemsOf(draft: Draft): Map<string, string> {
   for (const { name, label, required } of PARAMETERS) {
     const value = draft.parameters[name];
     if (value === "" ? required : !isDecimal(value)) problems.set(name, `${label} is a number.`);
+    else if (name === "order_max_age_s" && !/^\d{1,7}$/.test(value)) problems.set(name, `${label} is whole seconds.`);
   }
   return problems;
 }
@@ -151,11 +153,11 @@ export function requestOf(draft: Draft): Schemas["StrategyRequest"] {
     order_step_pct: parameters.order_step_pct,
     min_delta_quote: parameters.min_delta_quote,
     min_delta_pct: optional(parameters.min_delta_pct),
-    quote_reserve_pct: optional(parameters.quote_reserve_pct),
-    order_max_age_s: BigInt(parameters.order_max_age_s).toString() as unknown as number,
+    quote_reserve_pct: parameters.quote_reserve_pct || "0",
+    order_max_age_s: wholeSeconds(parameters.order_max_age_s),
     reprice_tolerance_pct: optional(parameters.reprice_tolerance_pct),
     post_only: draft.postOnly,
-  } as Schemas["StrategyRequest"];
+  };
 }
 
 /** What saving would change, in words: field, before, after. */

@@ -39,3 +39,8 @@ export function duration(seconds: number): string {
 export function ago(then: number, now: number): string {
   return now - then < 2 ? "just now" : `${duration(now - then)} ago`;
 }
+
+/** The number of seconds that `text`, digits alone, stands for. No money: a count that JSON sends as a number. */
+export function wholeSeconds(text: string): number {
+  return Number.parseInt(text, 10);
+}

@@ -63,7 +63,7 @@ function KeyForm({ session }: { session: Session }) {
       exchange,
       api_key: String(fields.get("api_key")),
       secret: String(fields.get("secret")),
-      ...(password ? { password: String(fields.get("password")) } : {}),
+      password: password ? String(fields.get("password")) : "",
     });
     form.reset();
   };

@@ -1,19 +1,14 @@
-import { useQuery } from "@tanstack/react-query";
-import { lazy, Suspense, useState } from "react";
-import { api, unwrap, type Schemas } from "../api/client";
+import { lazy, Suspense, useMemo } from "react";
+import type { Schemas } from "../api/client";
 import { usePerformance } from "../api/queries";
 import { Banner, Empty, Failure, Figure, Signed, Skeleton, Table } from "../components/parts";
-import { amount } from "../lib/money";
+import type { BonusPoint } from "../components/BonusChart";
+import { amount, exact, subtract } from "../lib/money";
 import { dateTime } from "../lib/time";
 
-const HistoryChart = lazy(() => import("../components/HistoryChart"));
+type Fill = Schemas["FillContributionView"];
 
-const RANGES = [
-  { name: "1 day", hours: 24 },
-  { name: "7 days", hours: 7 * 24 },
-  { name: "30 days", hours: 30 * 24 },
-  { name: "1 year", hours: 365 * 24 },
-] as const;
+const BonusChart = lazy(() => import("../components/BonusChart"));
 
 export function PerformancePage() {
   const performance = usePerformance();
@@ -40,56 +35,55 @@ export function PerformancePage() {
           </Figure>
         </dl>
       )}
-      <History quote={quote} />
-      <Contributions title="By asset" parts={data.by_asset} quote={quote} />
-      <Contributions title="By day (UTC)" parts={data.by_day} quote={quote} />
+      {data.available && <Fills fills={data.fills ?? []} total={data.bonus_quote ?? "0"} quote={quote} />}
+      <Contributions title="By asset" parts={data.by_asset ?? []} quote={quote} />
+      <Contributions title="By day (UTC)" parts={data.by_day ?? []} quote={quote} />
     </>
   );
 }
 
-function History({ quote }: { quote: string }) {
-  const [hours, setHours] = useState<number>(RANGES[1].hours);
-  const history = useQuery({
-    queryKey: ["history", hours],
-    queryFn: () => {
-      const until = Math.floor(Date.now() / 1000);
-      const step = hours > 30 * 24 ? 24 : hours > 7 * 24 ? 6 : 1;
-      return unwrap(
-        api.GET("/api/me/portfolio/history", { params: { query: { from: until - hours * 3600, until, step: step * 3600 } } }),
-      );
-    },
-  });
-  const points = history.data?.points ?? [];
+function Fills({ fills, total, quote }: { fills: readonly Fill[]; total: string; quote: string }) {
+  const points = useMemo(() => cumulated(fills, total), [fills, total]);
+  const head = (
+    <tr>
+      <th scope="col">Time</th>
+      <th scope="col">Pair</th>
+      <th scope="col">Side</th>
+      <th scope="col" className="number">Price</th>
+      <th scope="col" className="number">Quantity</th>
+      <th scope="col" className="number">Fee</th>
+      <th scope="col" className="number">Added</th>
+    </tr>
+  );
   return (
-    <section className="card" aria-labelledby="over-time">
-      <h2 id="over-time">Over time</h2>
-      <fieldset className="segments">
-        <legend className="visually-hidden">Range</legend>
-        {RANGES.map((range) => (
-          <label key={range.name}>
-            <input
-              type="radio"
-              name="range"
-              checked={hours === range.hours}
-              onChange={() => setHours(range.hours)}
-            />
-            {range.name}
-          </label>
-        ))}
-      </fieldset>
-      {history.isPending && <Skeleton lines={8} />}
-      {history.isError && <Failure error={history.error} retry={() => void history.refetch()} />}
-      {history.data && points.length === 0 && (
-        <Empty>No point yet. One is kept for each hour in which the account was looked at.</Empty>
-      )}
-      {points.length > 0 && (
+    <section className="card" aria-labelledby="fills">
+      <h2 id="fills">Fill by fill</h2>
+      {fills.length === 0 ? (
+        <Empty>No order has filled yet. What each fill adds is shown here.</Empty>
+      ) : (
         <>
           <Suspense fallback={<Skeleton lines={8} />}>
-            <HistoryChart points={points} quote={quote} />
+            <BonusChart points={points} quote={quote} />
           </Suspense>
           <details>
             <summary>The same as a table</summary>
-            <HistoryTable points={points} quote={quote} />
+            <Table caption={`The newest ${fills.length} fills`} head={head}>
+              {fills.map((fill) => (
+                <tr key={`${fill.client_order_id} ${fill.trade_id}`}>
+                  <th scope="row">{dateTime(Math.floor(fill.traded_at_ms / 1000))}</th>
+                  <td>{fill.symbol}</td>
+                  <td className={fill.side}>{fill.side}</td>
+                  <td className="number">{exact(fill.price)}</td>
+                  <td className="number">{exact(fill.base_qty)}</td>
+                  <td className="number">
+                    {exact(fill.fee)} {fill.fee_asset}
+                  </td>
+                  <td className="number">
+                    <Signed value={fill.bonus_quote} quote={quote} />
+                  </td>
+                </tr>
+              ))}
+            </Table>
           </details>
         </>
       )}
@@ -97,29 +91,17 @@ function History({ quote }: { quote: string }) {
   );
 }
 
-function HistoryTable({ points, quote }: { points: readonly Schemas["HistoryPointView"][]; quote: string }) {
-  const head = (
-    <tr>
-      <th scope="col">Time</th>
-      <th scope="col" className="number">Worth</th>
-      <th scope="col" className="number">Holding</th>
-      <th scope="col" className="number">Added</th>
-    </tr>
-  );
-  return (
-    <Table caption="Worth against holding" head={head}>
-      {points.map((point) => (
-        <tr key={point.ts}>
-          <th scope="row">{dateTime(point.ts)}</th>
-          <td className="number">{amount(point.nav)}</td>
-          <td className="number">{amount(point.hold_quote)}</td>
-          <td>
-            <Signed value={point.bonus_quote} quote={quote} />
-          </td>
-        </tr>
-      ))}
-    </Table>
-  );
+/** The sum up to each moment, the newest fill's being `total`; fills of one second make one point. */
+function cumulated(fills: readonly Fill[], total: string): BonusPoint[] {
+  const newestFirst = [...fills].sort((one, other) => other.traded_at_ms - one.traded_at_ms);
+  const points: BonusPoint[] = [];
+  let sum = total;
+  for (const fill of newestFirst) {
+    const ts = Math.floor(fill.traded_at_ms / 1000);
+    if (points.at(-1)?.ts !== ts) points.push({ ts, bonus: sum });
+    sum = subtract(sum, fill.bonus_quote);
+  }
+  return points.reverse();
 }
 
 function Contributions({ title, parts, quote }: { title: string; parts: readonly Schemas["ContributionView"][]; quote: string }) {

@@ -5,7 +5,6 @@ import { doing } from "../components/AssetBars";
 import { OrderList } from "../components/OrderList";
 import { Banner, Dialog, Empty, Failure, Skeleton, Table } from "../components/parts";
 import { add, amount, exact, percent, signedAmount } from "../lib/money";
-import { inWords } from "../lib/words";
 
 type Plan = Schemas["PlanView"];
 type Overview = Schemas["OverviewView"];
@@ -166,17 +165,35 @@ function Result({ execution, plan }: { execution: Schemas["ExecutionView"]; plan
           Prices had moved: {different.map((order) => order.symbol).join(", ")} differ from the preview.
         </p>
       )}
-      <NotPlaced execution={execution} />
+      <NotPlaced execution={execution} plan={plan} />
     </div>
   );
 }
 
-function NotPlaced({ execution }: { execution: Schemas["ExecutionView"] }) {
-  if (execution.not_placed.length === 0) return null;
+/** What was decided on fresh prices and not sent, and why; and what of the preview was not decided again. */
+function NotPlaced({ execution, plan }: { execution: Schemas["ExecutionView"]; plan: Plan }) {
+  const decided = new Set([...execution.orders, ...execution.not_placed].map((one) => one.symbol));
+  const undecided = plan.actions.filter((action) => !decided.has(action.symbol));
+  if (execution.not_placed.length + undecided.length === 0) return null;
+  const rows = new Map(execution.assets.map((row) => [row.symbol, row]));
   return (
-    <Banner tone="warning">
-      Not placed:{" "}
-      {execution.not_placed.map((one) => `${one.side} ${one.symbol} (${inWords(one.reason)})`).join("; ")}
-    </Banner>
+    <div className="banner warning">
+      <p>Not placed:</p>
+      <ul className="plain">
+        {execution.not_placed.map((one) => (
+          <li key={one.symbol}>
+            {one.side} {one.symbol}: {one.reason}
+          </li>
+        ))}
+        {undecided.map((action) => {
+          const row = rows.get(action.symbol);
+          return (
+            <li key={action.symbol}>
+              {action.side} {action.symbol}: {row ? doing(row, undefined) : "no longer due."}
+            </li>
+          );
+        })}
+      </ul>
+    </div>
   );
 }

@@ -148,13 +148,20 @@ class Services:
         """The context of a function that has ``remaining_ms`` milliseconds left to run."""
         return replace(self.context, deadline=Deadline(self.clock() + remaining_ms // 1000, self.clock))
 
+    @property
+    def stand_in(self) -> str | None:
+        """The exchange for which a simulated one stands in here; None where all are real."""
+        if self.settings.exchange_base_url is None:
+            return None
+        return self.settings.simulated_exchange or DEFAULT_EXCHANGE
+
     def connect(self, exchange: str, user_id: str | None = None, key: ExchangeKey | None = None) -> "CcxtAdapter":
         """A new connection to ``exchange``, with a user's key or public; raises InvalidRequestError for an unknown one.
 
         Also where there is a simulated exchange, and this is another.
         """
-        simulated = self.settings.simulated_exchange or DEFAULT_EXCHANGE
-        if self.settings.exchange_base_url is not None and exchange != simulated:
+        simulated = self.stand_in
+        if simulated is not None and exchange != simulated:
             raise InvalidRequestError(
                 "exchange_not_simulated",
                 f"exchange is {exchange}, expected {simulated}: the one that is simulated here",

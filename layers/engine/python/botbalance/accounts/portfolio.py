@@ -38,6 +38,18 @@ class Snapshot:
         return {order.symbol for order in self.open_orders}
 
 
+@dataclass(frozen=True, slots=True)
+class RecentMarkets:
+    """What is known of markets without asking the exchange, by symbol; what is not known is missing.
+
+    ``priced_at`` is when each price was had, in epoch seconds.
+    """
+
+    prices: Mapping[str, Decimal]
+    priced_at: Mapping[str, int]
+    rules: Mapping[str, MarketRules]
+
+
 class PortfolioService:
     """Takes snapshots of an account."""
 
@@ -83,6 +95,22 @@ class PortfolioService:
     def known_prices(self, exchange: str, symbols: Collection[str]) -> dict[str, Decimal]:
         """What those of ``symbols`` cost that have a usable price now; none where the exchange does not tell."""
         return self._prices.known(exchange, symbols)
+
+    def recent_markets(self, exchange: str, symbols: Collection[str], *, max_age_s: int, now: int) -> RecentMarkets:
+        """What the caches hold of ``symbols`` at ``now`` (epoch seconds), prices up to ``max_age_s`` old.
+
+        Only to be shown: what sizes an order has prices of its own.
+        """
+        recent = self._prices.recent(exchange, symbols, since=now - max_age_s)
+        return RecentMarkets(
+            prices={symbol: price for symbol, (price, _) in recent.items()},
+            priced_at={symbol: priced_at for symbol, (_, priced_at) in recent.items()},
+            rules={symbol: listing.rules for symbol, listing in self._market_rules.cached(exchange, symbols).items()},
+        )
+
+    def pairs(self, exchange: str) -> list[tuple[str, str]]:
+        """Every spot market of ``exchange``, as base and quote."""
+        return self._market_rules.pairs(exchange)
 
     def load_markets(self, account: ExchangeAdapter, symbols: Collection[str]) -> dict[str, MarketRules]:
         """Make the markets of ``symbols`` known to ``account``, so that it can trade them; returns their rules."""

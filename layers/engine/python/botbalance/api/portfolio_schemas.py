@@ -122,7 +122,7 @@ class PlanView(Answer):
             convergence=ConvergenceView.model_validate(convergence),
             actions=[ActionView.model_validate(action) for action in evaluation.actions],
             assets=assets_of(evaluation),
-            unmanaged=_unmanaged(evaluation),
+            unmanaged=unmanaged_of(evaluation),
             warnings=[WarningView.model_validate(warning) for warning in evaluation.warnings],
         )
 
@@ -156,7 +156,7 @@ class BalancesView(Answer):
             quote_asset=plan.strategy.quote_asset,
             nav=plan.evaluation.nav,
             balances=[BalanceView.model_validate(row) for row in plan.evaluation.rows],
-            unmanaged=_unmanaged(plan.evaluation),
+            unmanaged=unmanaged_of(plan.evaluation),
         )
 
 
@@ -202,7 +202,8 @@ def assets_of(evaluation: Evaluation) -> list[AssetView]:
     return [AssetView.model_validate(row) for row in evaluation.rows]
 
 
-def _unmanaged(evaluation: Evaluation) -> list[UnmanagedView]:
+def unmanaged_of(evaluation: Evaluation) -> list[UnmanagedView]:
+    """What an evaluation neither counts nor trades."""
     return [
         UnmanagedView(asset=asset, free=balance.free, locked=balance.locked)
         for asset, balance in evaluation.unmanaged.items()

@@ -57,6 +57,11 @@ class MarketRulesService:
             )
         return found
 
+    def cached(self, exchange: str, symbols: Collection[str]) -> dict[str, MarketListing]:
+        """The listings of those of ``symbols`` that are known already; asks no exchange."""
+        with self._locks[exchange]:
+            return self._kept(exchange, symbols)
+
     def pairs(self, exchange: str) -> list[tuple[str, str]]:
         """Every spot market of ``exchange``, as base and quote, as it was ``MARKET_RULES_TTL`` seconds ago at most."""
         with self._locks[exchange]:

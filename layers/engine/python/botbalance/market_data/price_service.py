@@ -83,6 +83,19 @@ class PriceService:
             logger.warning("prices not known", exchange=exchange, reason=str(error))
             return {}
 
+    def recent(self, exchange: str, symbols: Collection[str], *, since: int) -> dict[str, tuple[Decimal, int]]:
+        """The last price cached of each of ``symbols`` and when it was had, not before ``since`` (epoch seconds).
+
+        Asks no exchange. They are to be shown, with their age: no order is sized by them.
+        """
+        keys = {_cache_key(exchange, symbol): symbol for symbol in symbols}
+        cached = self._cache.get_many(keys, since + self._settings.pricing_ttl)
+        priced = {
+            keys[key]: (self._price(_QUOTES.validate_json(document)), expires_at - self._settings.pricing_ttl)
+            for key, (document, expires_at) in cached.items()
+        }
+        return {symbol: (price, priced_at) for symbol, (price, priced_at) in priced.items() if price is not None}
+
     def prepare(self, exchange: str, symbols: Collection[str]) -> None:
         """Have the prices of ``symbols`` at hand for those who ask next, in one request instead of many.
 

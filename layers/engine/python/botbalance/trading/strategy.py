@@ -9,7 +9,7 @@ from botbalance.errors import BotBalanceError
 from botbalance.models.strategy import Strategy
 from botbalance.trading.context import TradingContext
 from botbalance.trading.orders import require_no_active_orders
-from botbalance.trading.plan import preview_of
+from botbalance.trading.plan import Plan, preview_of
 from botbalance.trading.session import open_session
 
 _SWITCHES = frozenset({"autopilot_enabled", "disabled_reason", "stopping"})
@@ -39,18 +39,22 @@ def save_strategy(
     list and ConflictError for another exchange while orders rest on the old one, or where somebody else was faster.
     """
     kept = stored.model_dump(include={"version", *_SWITCHES}) if stored else {}
-    strategy = Strategy.model_validate({**parameters, **kept, "user_id": user_id, "updated_at": context.clock()})
-    config = strategy.config()
-    if len(strategy.target_allocations) > MOST_ASSETS:
-        raise InvalidStrategyError(
-            "target_allocations", f"{len(strategy.target_allocations)} assets", f"at most {MOST_ASSETS}"
-        )
-    validate_strategy(strategy.target_allocations, config)
+    strategy = _validated(context, user_id, {**parameters, **kept})
     if stored is None or stored.exchange == strategy.exchange:
         return _save(context, strategy)
     with open_session(context, user_id):  # so that no run places an order that the old exchange keeps
         require_no_active_orders(context, user_id, stored.exchange)
         return _save(context, strategy)
+
+
+def preview_strategy(context: TradingContext, user_id: str, parameters: Mapping[str, Any]) -> Plan:
+    """What would be traded now with ``parameters`` as the strategy; stores nothing.
+
+    Raises what :func:`save_strategy` raises for what cannot be, and NotFoundError without a key.
+    """
+    strategy = _validated(context, user_id, parameters)
+    _require_markets(context, strategy)
+    return preview_of(context, strategy)
 
 
 def patch_strategy(
@@ -66,14 +70,31 @@ def patch_strategy(
     return save_strategy(context, user_id, {**parameters, **changes, "target_allocations": kept}, stored)
 
 
-def _save(context: TradingContext, strategy: Strategy) -> SavedStrategy:
-    """Store ``strategy`` where its exchange lists its pairs, with what does not fit about it."""
+def _validated(context: TradingContext, user_id: str, parameters: Mapping[str, Any]) -> Strategy:
+    """The strategy that ``parameters`` describe; raises InvalidStrategyError for numbers that cannot be."""
+    strategy = Strategy.model_validate({**parameters, "user_id": user_id, "updated_at": context.clock()})
+    config = strategy.config()
+    if len(strategy.target_allocations) > MOST_ASSETS:
+        raise InvalidStrategyError(
+            "target_allocations", f"{len(strategy.target_allocations)} assets", f"at most {MOST_ASSETS}"
+        )
+    validate_strategy(strategy.target_allocations, config)
+    return strategy
+
+
+def _require_markets(context: TradingContext, strategy: Strategy) -> None:
+    """Raise InvalidRequestError or InvalidStrategyError where the exchange does not list a pair of the strategy."""
     # For the limits: its markets may have to be asked for.
     context.clients.keys_of([(strategy.user_id, strategy.exchange)])
     rules = context.portfolio.market_rules(strategy.exchange, strategy.symbols())
     for asset in strategy.target_allocations:
         if asset != strategy.quote_asset and rules[asset + strategy.quote_asset].base != asset:
             raise InvalidStrategyError("target_allocations", asset, f"an asset with a market in {strategy.quote_asset}")
+
+
+def _save(context: TradingContext, strategy: Strategy) -> SavedStrategy:
+    """Store ``strategy`` where its exchange lists its pairs, with what does not fit about it."""
+    _require_markets(context, strategy)
     warnings, check_error = preview_warnings(context, strategy)
     return SavedStrategy(context.strategies.save(strategy), warnings, check_error)
 

@@ -1,0 +1,88 @@
+"""Overview: where an account stands, from what is known already. Asks no exchange, so that it may be asked often."""
+
+from dataclasses import dataclass
+
+from botbalance.engine import Evaluation, InvalidInputError, evaluate
+from botbalance.log import logger
+from botbalance.models.decision import Decision
+from botbalance.models.order import Order
+from botbalance.models.strategy import Strategy
+from botbalance.trading.context import TradingContext
+
+QUOTES_SHOWN_S = 600
+"""Prices older than that are not shown as those of now; those of the look are shown instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The holdings as the last run saw them, valued by the newest prices that are known; times in epoch seconds.
+
+    ``priced_at`` is how old the oldest of these prices is.
+    """
+
+    looked_at: int
+    priced_at: int
+    evaluation: Evaluation
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """Where an account stands at ``now`` (epoch seconds), as far as that is known without asking the exchange.
+
+    ``seen`` is None before the first run, or where the markets of the strategy are not known at the moment. ``orders``
+    are those that may still trade, newest first. ``halt`` is why the operator has halted trading for everybody.
+    ``strategy`` is None where none is stored yet; ``has_key`` tells whether a key is, for its exchange or, without
+    one, for any.
+    """
+
+    now: int
+    strategy: Strategy | None
+    has_key: bool
+    seen: Seen | None
+    orders: list[Order]
+    last_decision: Decision | None
+    halt: str | None
+
+
+def overview(context: TradingContext, user_id: str) -> Overview:
+    """Where the user's account stands."""
+    strategy = context.strategies.find(user_id)
+    keys = {key.exchange for key in context.clients.stored_keys(user_id)}
+    orders = [order for order in context.orders.unreconciled(user_id) if order.is_active]
+    orders.sort(key=lambda order: (order.placed_at, order.client_order_id), reverse=True)
+    decisions = context.decisions.page(user_id, limit=1).decisions
+    return Overview(
+        now=context.clock(),
+        strategy=strategy,
+        has_key=bool(keys) if strategy is None else strategy.exchange in keys,
+        seen=None if strategy is None else _seen(context, strategy, orders),
+        orders=orders,
+        last_decision=decisions[0] if decisions else None,
+        halt=context.operator.halt_reason(),
+    )
+
+
+def _seen(context: TradingContext, strategy: Strategy, orders: list[Order]) -> Seen | None:
+    look = context.accounts.find_state(strategy.user_id).last_look
+    symbols = strategy.symbols()
+    if look is None or look.exchange != strategy.exchange or any(symbol not in look.prices for symbol in symbols):
+        return None
+    now = context.clock()
+    markets = context.portfolio.recent_markets(strategy.exchange, symbols, max_age_s=QUOTES_SHOWN_S, now=now)
+    if any(symbol not in markets.rules for symbol in symbols):
+        return None
+    prices = {symbol: markets.prices.get(symbol, look.prices[symbol]) for symbol in symbols}
+    priced_at = min((markets.priced_at.get(symbol, look.at) for symbol in symbols), default=look.at)
+    try:
+        evaluation = evaluate(
+            look.balances,
+            strategy.target_allocations,
+            prices,
+            strategy.config(),
+            market_rules=markets.rules,
+            active_symbols={order.symbol for order in orders},
+        )
+    except InvalidInputError as error:  # a strategy that was changed since, and cannot be decided on as it is
+        logger.info("overview without figures", user_id=strategy.user_id, reason=str(error))
+        return None
+    return Seen(look.at, priced_at, evaluation)

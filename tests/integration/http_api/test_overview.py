@@ -1,0 +1,159 @@
+"""What a dashboard asks for: the overview, a strategy that is not stored, the markets, the trail."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from botbalance import bootstrap
+from botbalance.models.activity import Action, Activity
+
+from tests.integration.http_api.client import (
+    EXECUTE,
+    GOOD_STRATEGY,
+    ORDERS,
+    PLAN,
+    STRATEGY,
+    Client,
+    newcomer,
+    problem,
+    trader,
+)
+from workbench.local.stack import Options, Stack
+from workbench.simulated_exchange.matching_engine import Account
+
+OVERVIEW = "/api/me/overview/"
+PREVIEW = "/api/me/strategies/rebalance/preview/"
+MARKETS = "/api/me/exchange/markets/"
+ACTIVITY = "/api/me/activity/"
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    """The demo portfolio after its first tick, prices standing still."""
+    with Stack(Options(freeze_prices=True)) as running:
+        running.tick()
+        yield running
+
+
+def preview(client: Client, strategy: dict[str, Any]) -> Any:
+    return client.ask("POST", PREVIEW, json.dumps(strategy))
+
+
+def test_a_newcomer_is_told_that_nothing_is_there_yet(stack: Stack) -> None:
+    seen = newcomer(stack).get(OVERVIEW).json()
+    assert (seen["strategy"], seen["has_key"], seen["nav"], seen["assets"], seen["orders"]) == (
+        None,
+        False,
+        None,
+        [],
+        [],
+    )
+    assert seen["mode"] == "simulated"
+
+
+def test_the_overview_agrees_with_the_plan(stack: Stack) -> None:
+    """Prices stand still, so the last look, valued anew, is what the exchange would say."""
+    demo = Client(stack.url, "demo")
+    seen, plan = demo.get(OVERVIEW).json(), demo.get(PLAN).json()
+    assert (seen["nav"], seen["drift_pct"], seen["quote_amount"]) == (
+        plan["nav"],
+        plan["drift_pct"],
+        plan["quote_amount"],
+    )
+    shown = [
+        {name: row[name] for name in ("asset", "held", "weight_pct", "hold", "buy_trigger")} for row in plan["assets"]
+    ]
+    assert [{name: row[name] for name in shown[0]} for row in seen["assets"]] == shown
+    resting = {order["client_order_id"] for order in demo.get(ORDERS).json()["orders"] if order["status"] == "OPEN"}
+    assert {order["client_order_id"] for order in seen["orders"]} == resting != set()
+    assert seen["looked_at"] <= seen["now"]
+    assert seen["priced_at"] <= seen["now"]
+    assert seen["last_decision"]["ts_tick"] <= seen["now"]
+    assert seen["strategy"]["autopilot_enabled"] is True
+
+
+def test_the_overview_asks_the_exchange_nothing(stack: Stack) -> None:
+    demo = Client(stack.url, "demo")
+    find = stack.books.account
+    asked: list[str] = []
+
+    def seen(api_key: str) -> Account | None:
+        asked.append(api_key)
+        return find(api_key)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stack.books, "account", seen)
+        for _ in range(3):
+            assert demo.get(OVERVIEW).ok
+        assert asked == []
+        assert demo.get(PLAN).ok  # what does ask is seen by this test
+        assert asked
+
+
+def test_incidents_say_what_keeps_the_portfolio_from_being_traded(stack: Stack) -> None:
+    user = trader(stack)
+    services = bootstrap.services()
+    stored = services.strategies.get(user.token or "")
+    services.strategies.save(stored.model_copy(update={"disabled_reason": "the key was refused"}))
+    assert user.get(OVERVIEW).json()["incidents"] == ["The autopilot was switched off: the key was refused"]
+
+
+def test_a_strategy_that_is_not_stored_is_previewed_and_stays_unstored(user: Client) -> None:
+    tried = GOOD_STRATEGY | {"target_allocations": {"BTC": "60", "USDT": "40"}}
+    seen = preview(user, tried).json()
+    assert {row["asset"]: row["target_pct"] for row in seen["assets"]} == {"BTC": "60", "USDT": "40"}
+    assert [action["symbol"] for action in seen["actions"]] == ["BTCUSDT"]
+    assert user.get(STRATEGY).json()["target_allocations"] == GOOD_STRATEGY["target_allocations"]
+    assert user.get(ORDERS).json()["orders"] == []
+
+
+def test_a_preview_warns_as_saving_would(user: Client) -> None:
+    tiny = GOOD_STRATEGY | {"order_size_pct": "0.01"}
+    warnings = preview(user, tiny).json()["warnings"]
+    assert warnings == user.put(STRATEGY, tiny).json()["warnings"]
+    assert "never_trades" in {warning["code"] for warning in warnings}
+
+
+def test_a_preview_refuses_what_saving_refuses(user: Client) -> None:
+    off = GOOD_STRATEGY | {"target_allocations": {"BTC": "60", "USDT": "39"}}
+    assert problem(preview(user, off), 422, "invalid_strategy")["field"] == "target_allocations"
+    unknown = GOOD_STRATEGY | {"target_allocations": {"NOSUCHCOIN": "60", "USDT": "40"}}
+    problem(preview(user, unknown), 422, "unknown_market")
+
+
+def test_markets_name_exchanges_and_what_trades_there(stack: Stack) -> None:
+    user = newcomer(stack)
+    choice = {"exchange": "binance", "mode": "simulated", "password_name": None}
+    assert user.get(MARKETS).json() == {"exchanges": [choice], "quotes": [], "assets": []}
+    seen = user.get(f"{MARKETS}?exchange=binance&quote=USDT").json()
+    assert {"BTC", "ETH", "SOL"} <= set(seen["assets"])
+    assert "USDT" in seen["quotes"]
+    assert user.get(f"{MARKETS}?exchange=binance&quote=NONE").json()["assets"] == []
+
+
+def test_the_trail_is_shown_newest_first_and_to_its_owner_only(stack: Stack) -> None:
+    user, other = newcomer(stack), newcomer(stack)
+    table = bootstrap.services().context.activity
+    for at, size in ((1_700_000_000, "1"), (1_700_000_060, "2")):
+        changed = {"order_size_pct": size}
+        table.append(
+            Activity.at(at, user.token or "", Action.STRATEGY_CHANGED, before={}, after=changed, request_id="r")
+        )
+    first = user.get(f"{ACTIVITY}?limit=1").json()
+    [newest] = first["activity"]
+    assert (newest["at"], newest["actor"], newest["action"], newest["after"]) == (
+        1_700_000_060,
+        "user",
+        "strategy.changed",
+        {"order_size_pct": "2"},
+    )
+    rest = user.get(f"{ACTIVITY}?limit=1&cursor={first['cursor']}").json()
+    assert [item["at"] for item in rest["activity"]] == [1_700_000_000]
+    assert user.get(f"{ACTIVITY}?until=1700000030").json()["activity"] == rest["activity"]
+    assert other.get(ACTIVITY).json() == {"activity": [], "cursor": None}
+
+
+def test_an_execution_is_seen_in_the_overview(user: Client) -> None:
+    placed = {order["client_order_id"] for order in user.post(EXECUTE).json()["orders"]}
+    assert {order["client_order_id"] for order in user.get(OVERVIEW).json()["orders"]} == placed != set()
