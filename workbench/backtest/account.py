@@ -11,10 +11,12 @@ from botbalance.engine import (
     Fill,
     MarketRules,
     RestingOrder,
+    book_fill,
     fill_of,
+    lock,
+    release,
     trades_through,
 )
-from botbalance.engine.arithmetic import ZERO
 
 
 @dataclass(slots=True)
@@ -54,7 +56,7 @@ class Account:
             asset, locked = market.quote, market.cost_of_buy(action.notional)
         else:
             asset, locked = market.base, action.base_qty
-        self._move(asset, -locked, locked)
+        self.balances |= lock(self.balances, asset, locked)
         number = len(self.orders)
         resting = RestingOrder(str(number), action.symbol, action.side, action.limit_price, placed_at)
         order = PlacedOrder(number, action, candle, locked, resting)
@@ -64,7 +66,8 @@ class Account:
     def cancel(self, order: PlacedOrder, candle: int, reason: CancelReason) -> None:
         """Give up a resting order at the end of ``candle``: its funds are free again."""
         market = self.market_rules[order.action.symbol]
-        self._move(market.quote if order.action.side == "buy" else market.base, order.locked, -order.locked)
+        spent = market.quote if order.action.side == "buy" else market.base
+        self.balances |= release(self.balances, spent, order.locked)
         self._end(order, candle)
         order.canceled = reason
 
@@ -84,18 +87,10 @@ class Account:
             self.fee_pct,
             fee_in_quote=fee_in_quote,
         )
-        spent, received = (market.quote, market.base) if action.side == "buy" else (market.base, market.quote)
-        paid = action.notional if action.side == "buy" else action.base_qty
-        self._move(spent, order.locked - paid, -order.locked)
-        self._move(received, action.base_qty if action.side == "buy" else action.notional, ZERO)
-        self._move(fill.fee_asset, -fill.fee, ZERO)
+        self.balances |= book_fill(self.balances, fill, unlocked=order.locked)
         self._end(order, candle)
         order.fill = fill
 
     def _end(self, order: PlacedOrder, candle: int) -> None:
         del self.resting[order.action.symbol]
         order.ended_in = candle
-
-    def _move(self, asset: str, free: Decimal, locked: Decimal) -> None:
-        balance = self.balances.get(asset, Balance())
-        self.balances[asset] = Balance(balance.free + free, balance.locked + locked)

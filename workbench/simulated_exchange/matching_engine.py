@@ -13,7 +13,7 @@ from enum import StrEnum
 from itertools import count
 from random import Random
 
-from botbalance.engine import Balance, Side, fill_of, trades_through
+from botbalance.engine import Balance, Side, book_fill, fill_of, lock, release, trades_through, transfer
 from botbalance.engine.arithmetic import ONE, ZERO
 
 from workbench.simulated_exchange import errors
@@ -104,7 +104,7 @@ class Trade:
 
 @dataclass(slots=True)
 class Account:
-    """One API key's account. ``free`` and ``locked`` are in units of the asset.
+    """One API key's account; ``balances`` of every asset that it ever held.
 
     ``open_ids`` are the ids of the open orders by symbol, ``newest_ids`` those of the newest order by symbol and
     client id.
@@ -117,12 +117,14 @@ class Account:
     ip_restricted: bool
     opened: int
     updated: int
-    free: dict[str, Decimal] = field(default_factory=dict)
-    locked: dict[str, Decimal] = field(default_factory=dict)
+    balances: dict[str, Balance] = field(default_factory=dict)
     orders: dict[int, Order] = field(default_factory=dict)
     open_ids: dict[str, set[int]] = field(default_factory=dict)
     newest_ids: dict[tuple[str, str], int] = field(default_factory=dict)
     trades: list[Trade] = field(default_factory=list)
+
+    def free_of(self, asset: str) -> Decimal:
+        return self.balances.get(asset, Balance()).free
 
     def open_in(self, symbol: str) -> list[Order]:
         return [self.orders[order_id] for order_id in sorted(self.open_ids.get(symbol, ()))]
@@ -181,14 +183,14 @@ class MatchingEngine:
             now = self.now_ms()
             account = Account(api_key, secret, can_trade, can_withdraw, ip_restricted, opened=now, updated=now)
             for asset, amount in balances.items():
-                account.free[asset] = _non_negative(asset, amount)
+                account.balances |= transfer(account.balances, asset, _finite(asset, amount))
             self._accounts[api_key] = account
 
     def transfer(self, api_key: str, asset: str, amount: Decimal) -> None:
         """Deposit ``amount`` of ``asset`` from outside, or withdraw it where it is negative."""
         with self.market.exclusive():
             account = self._accounts[api_key]
-            account.free[asset] = _non_negative(asset, account.free.get(asset, ZERO) + amount)
+            account.balances |= transfer(account.balances, asset, _finite(asset, amount))
             account.updated = self.now_ms()
 
     def revoke_key(self, api_key: str) -> None:
@@ -222,9 +224,7 @@ class MatchingEngine:
     def balances(self, api_key: str) -> dict[str, Balance]:
         """What the account holds of every asset that it ever held."""
         with self.market.exclusive():
-            account = self._accounts[api_key]
-            assets = sorted(account.free.keys() | account.locked.keys())
-            return {a: Balance(account.free.get(a, ZERO), account.locked.get(a, ZERO)) for a in assets}
+            return dict(sorted(self._accounts[api_key].balances.items()))
 
     # orders
 
@@ -323,14 +323,9 @@ class MatchingEngine:
         spec = self.market.specs[order.symbol]
         fee_pct = self.maker_fee_pct if is_maker else self.taker_fee_pct
         fill = fill_of(spec.base, spec.quote, order.side, price, qty, fee_pct)
-        quote_qty = price * qty
-        if order.side == "buy":
-            spent, spent_asset, received, received_asset = quote_qty, spec.quote, qty, spec.base
-        else:
-            spent, spent_asset, received, received_asset = qty, spec.base, quote_qty, spec.quote
-        purse = account.locked if is_maker else account.free
-        purse[spent_asset] = purse.get(spent_asset, ZERO) - spent
-        account.free[received_asset] = account.free.get(received_asset, ZERO) + received - fill.fee
+        quote_qty = fill.quote_qty
+        spent = quote_qty if order.side == "buy" else qty
+        account.balances |= book_fill(account.balances, fill, unlocked=spent if is_maker else ZERO)
         now = self.now_ms()
         executed_qty = order.executed_qty + qty
         status = OrderStatus.FILLED if executed_qty == order.qty else OrderStatus.PARTIALLY_FILLED
@@ -383,14 +378,12 @@ class MatchingEngine:
 
     def _lock_funds(self, account: Account, spec: MarketSpec, order: Order) -> None:
         asset, amount = _reserve(spec, order)
-        account.free[asset] = account.free.get(asset, ZERO) - amount
-        account.locked[asset] = account.locked.get(asset, ZERO) + amount
+        account.balances |= lock(account.balances, asset, amount)
         self._resting[order.symbol][order.order_id] = account
 
     def _cancel(self, account: Account, order: Order) -> Order:
         asset, amount = _reserve(self.market.specs[order.symbol], order)
-        account.locked[asset] -= amount
-        account.free[asset] += amount
+        account.balances |= release(account.balances, asset, amount)
         return self._settle(account, replace(order, status=OrderStatus.CANCELED, update_time=self.now_ms()))
 
     def _settle(self, account: Account, order: Order) -> Order:
@@ -441,7 +434,7 @@ class MatchingEngine:
             raise errors.duplicate_order()
         if crosses and wanted.type is OrderType.LIMIT_MAKER:
             raise errors.would_take()
-        if spent > account.free.get(spec.quote if wanted.side == "buy" else spec.base, ZERO):
+        if spent > account.free_of(spec.quote if wanted.side == "buy" else spec.base):
             raise errors.insufficient_balance()
 
     def _find(self, account: Account, symbol: str, order_id: int | None, client_order_id: str | None) -> Order | None:
@@ -455,9 +448,9 @@ class MatchingEngine:
         return order
 
 
-def _non_negative(asset: str, amount: Decimal) -> Decimal:
-    if not amount.is_finite() or amount < ZERO:
-        raise ValueError(f"free {asset} would be {amount}, expected a Decimal >= 0")
+def _finite(asset: str, amount: Decimal) -> Decimal:
+    if not amount.is_finite():
+        raise ValueError(f"{asset} is {amount}, expected a finite Decimal")
     return amount
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from decimal import Decimal
 
+from botbalance.engine import Balance
 from botbalance.engine.arithmetic import HUNDRED, NEAREST, PERCENT, ZERO, ExactArithmetic
 
 from workbench.simulated_exchange.decimal_text import decimal_text, decimals_of, to_grid
@@ -213,10 +214,10 @@ def kline(candle: Candle, candle_ms: int) -> list[object]:
 def account(books: MatchingEngine, owner: Account, *, omit_zero: bool) -> Json:
     assets = {asset for spec in books.market.specs.values() for asset in (spec.base, spec.quote)}
     balances: list[Json] = []
-    for asset in sorted(assets | owner.free.keys()):
-        free, locked = owner.free.get(asset, ZERO), owner.locked.get(asset, ZERO)
-        if free or locked or not omit_zero:
-            balances.append({"asset": asset, "free": decimal_text(free), "locked": decimal_text(locked)})
+    for asset in sorted(assets | owner.balances.keys()):
+        held = owner.balances.get(asset, Balance())
+        if held.free or held.locked or not omit_zero:
+            balances.append({"asset": asset, "free": decimal_text(held.free), "locked": decimal_text(held.locked)})
     return {
         "makerCommission": int(books.maker_fee_pct * HUNDRED),
         "takerCommission": int(books.taker_fee_pct * HUNDRED),

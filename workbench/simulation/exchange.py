@@ -11,7 +11,8 @@ from enum import StrEnum
 from typing import Any
 from urllib.parse import parse_qsl
 
-from botbalance.engine.arithmetic import ZERO, ExactArithmetic
+from botbalance.engine import transfer
+from botbalance.engine.arithmetic import ExactArithmetic
 
 from workbench.faults.exchange import FaultyExchange, Observer
 from workbench.faults.injector import Injector
@@ -63,9 +64,9 @@ class MannerlyBooks(MatchingEngine):
     ) -> tuple[Order, Trade]:
         order, trade = super()._fill(account, order, price, qty, is_maker=is_maker)
         paid = trade.quote_qty / 1_000_000  # what the coin is worth does not matter here
-        if self.fees_in_third_coin and account.free.get(FEE_COIN, ZERO) > paid:
-            account.free[trade.commission_asset] += trade.commission
-            account.free[FEE_COIN] -= paid
+        if self.fees_in_third_coin and account.free_of(FEE_COIN) > paid:
+            account.balances |= transfer(account.balances, trade.commission_asset, trade.commission)
+            account.balances |= transfer(account.balances, FEE_COIN, -paid)
             trade = replace(trade, commission=paid, commission_asset=FEE_COIN)
             account.trades[-1] = trade
         return order, trade
@@ -144,8 +145,9 @@ class MannerlyExchange(FaultyExchange):
                     if account is not None and spec.base == asset:
                         for order in account.open_in(symbol):
                             self.books.cancel(api_key, symbol, order_id=order.order_id)
-                if account is not None and asset in account.free:
-                    account.free[asset] *= factor
+                if account is not None:
+                    more = account.free_of(asset) * (factor - 1)
+                    account.balances |= transfer(account.balances, asset, more)
 
     def redenominate_price(self, symbol: str, factor: int) -> None:
         """The second half: its price is one ``factor``-th."""
@@ -158,12 +160,12 @@ class MannerlyExchange(FaultyExchange):
             if account is None:
                 return False
             wrapped = f"LD{asset}"
-            source, target = (wrapped, asset) if account.free.get(wrapped, ZERO) else (asset, wrapped)
-            amount = account.free.get(source, ZERO)
+            source, target = (wrapped, asset) if account.free_of(wrapped) else (asset, wrapped)
+            amount = account.free_of(source)
             if not amount:
                 return False
-            account.free[source] = ZERO
-            account.free[target] = account.free.get(target, ZERO) + amount
+            account.balances |= transfer(account.balances, source, -amount)
+            account.balances |= transfer(account.balances, target, amount)
             return True
 
     # replies

@@ -262,7 +262,7 @@ class Owners:
         price = Decimal(1) if asset == QUOTE else self._world.market.last_price(asset + QUOTE)
         amount = (Decimal(worth) / price).quantize(Decimal("1e-6"))
         account = self._world.books.account(user.key.api_key)
-        if account is not None and account.free.get(asset, Decimal(0)) + amount >= 0:
+        if account is not None and account.free_of(asset) + amount >= 0:
             self._world.books.transfer(user.key.api_key, asset, amount)
 
     def place_in_app(self, user: User) -> None:
@@ -359,7 +359,7 @@ class Weather:
 
             def back() -> None:
                 account = self._world.books.account(key)
-                if account is not None and account.free.get(f"LD{asset}"):
+                if account is not None and account.free_of(f"LD{asset}"):
                     self._world.exchange.wrap(key, asset)
 
             self._undo.append(back)

@@ -2,6 +2,8 @@
 
 from decimal import Decimal
 
+from botbalance.engine import Balance
+
 from tests.integration.http_api.client import (
     AUTOPILOT,
     EXECUTE,
@@ -24,7 +26,7 @@ def test_a_deposit_is_no_profit(stack: Stack) -> None:
     move(stack, "SOLUSDT", "0.99")
     client.delete(ORDERS)
     before = client.get(PERFORMANCE).json()
-    account_of(stack, client).free["ETH"] = Decimal(2)
+    account_of(stack, client).balances["ETH"] = Balance(Decimal(2))
     after = client.get(PERFORMANCE).json()
     assert after["bonus_quote"] == before["bonus_quote"] != "0"
     deposited = 2 * stack.market.last_price("ETHUSDT")

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from botbalance.engine import lock
 from botbalance.models.order import OrderStatus
 from botbalance.store.accounts import LEASE_S
 from botbalance.trading.order_updates import CHECK_ENDED_S
@@ -243,8 +244,7 @@ def fill_after_all(harness: TradingHarness, order: BookedOrder) -> None:
     with harness.market.exclusive():
         account.orders[order.order_id] = replace(order, status=BookedStatus.NEW)
         account.open_ids[order.symbol].add(order.order_id)
-        account.free["USDT"] -= order.qty * order.price
-        account.locked["USDT"] += order.qty * order.price
+        account.balances |= lock(account.balances, "USDT", order.qty * order.price)
     harness.books.fill_now(harness.key, order.order_id, whole=False)
     harness.books.cancel(harness.key, order.symbol, order_id=order.order_id)
 

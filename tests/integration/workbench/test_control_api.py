@@ -98,7 +98,7 @@ def test_an_account_is_opened_once_and_kept_as_it_is(opened: Open) -> None:
     account = simulation.books.account("a/key?")
     assert account is not None
     assert account.secret == "secret"
-    assert account.free["USDT"] == MONEY["USDT"] - 1000
+    assert account.balances["USDT"].free == MONEY["USDT"] - 1000
 
 
 def test_an_accounts_books_arrive_to_the_last_digit(opened: Open) -> None:

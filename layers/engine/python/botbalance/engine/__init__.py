@@ -21,7 +21,8 @@ from botbalance.engine.convergence import (
 )
 from botbalance.engine.errors import InvalidInputError, InvalidStrategyError, PriceUnavailableError
 from botbalance.engine.evaluation import AssetRow, Evaluation, StrategyWarning, WarningCode, evaluate
-from botbalance.engine.fills import Fill, fill_of, trades_through
+from botbalance.engine.fills import Fill, fill_of, fillable_qty, trades_through
+from botbalance.engine.ledger import InsufficientBalanceError, book_fill, lock, release, transfer
 from botbalance.engine.market_rules import MarketRules, NormalizedOrder, Side, SkipReason
 from botbalance.engine.no_trade_region import AssetBounds, NoTradeRegion, compute_no_trade_region, contains
 from botbalance.engine.rebalance import Action, compute_rebalance_actions
@@ -43,6 +44,7 @@ __all__ = [
     "Convergence",
     "Evaluation",
     "Fill",
+    "InsufficientBalanceError",
     "InvalidInputError",
     "InvalidStrategyError",
     "Look",
@@ -58,6 +60,7 @@ __all__ = [
     "WarningCode",
     "band_quote",
     "bonus_of",
+    "book_fill",
     "compute_no_trade_region",
     "compute_rebalance_actions",
     "contains",
@@ -66,16 +69,20 @@ __all__ = [
     "farthest_symbol",
     "fill_contribution",
     "fill_of",
+    "fillable_qty",
     "hold_value",
     "hold_value_from_nav",
     "hourly_volatility_pct",
     "jumped_symbols",
+    "lock",
     "look_at",
     "missing_balances",
     "net_quantities",
     "observed_nav",
     "rebalancing_bonus",
+    "release",
     "review_resting_orders",
     "trades_through",
+    "transfer",
     "validate_strategy",
 ]

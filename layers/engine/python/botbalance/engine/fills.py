@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from decimal import Decimal
 
-from botbalance.engine.arithmetic import PERCENT, ExactArithmetic
+from botbalance.engine.arithmetic import PERCENT, ZERO, ExactArithmetic
 from botbalance.engine.market_rules import Side
 
 
@@ -33,6 +33,34 @@ def trades_through(side: Side, limit_price: Decimal, low: Decimal, high: Decimal
     equal price does not count.
     """
     return low < limit_price if side == "buy" else high > limit_price
+
+
+def fillable_qty(
+    side: Side,
+    limit_price: Decimal,
+    remaining: Decimal,
+    low: Decimal,
+    high: Decimal,
+    *,
+    volume: Decimal | None = None,
+    max_volume_fraction: Decimal | None = None,
+    lot_size: Decimal | None = None,
+) -> Decimal:
+    """How much of ``remaining`` (base) of a resting order fills in an interval that traded ``low`` … ``high``.
+
+    All of it, unless ``max_volume_fraction`` (0 to 1) says which part of the interval's ``volume`` (base) may be ours:
+    then so many whole lots at most, and the rest goes on resting. Whoever lets several orders fill in one interval
+    hands each what the others have left of ``volume``.
+    """
+    if not trades_through(side, limit_price, low, high):
+        return ZERO
+    if max_volume_fraction is None or volume is None:
+        return remaining
+    with ExactArithmetic():
+        ours = volume * max_volume_fraction
+        if lot_size is not None:
+            ours = ours // lot_size * lot_size
+        return min(remaining, ours)
 
 
 def fill_of(
