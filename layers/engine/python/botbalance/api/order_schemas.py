@@ -82,7 +82,7 @@ class ResolveRequest(Request):
     `filled_qty` is all that was filled of it, in base; `price` what was paid for it, in quote per base.
     """
 
-    outcome: Literal["canceled", "filled"]
+    outcome: Literal["filled", "canceled"]
     filled_qty: Annotated[Number, Field(gt=0), number_schema("In base.", "0.00464", above=0)] | None = None
     price: Annotated[Number, Field(gt=0), number_schema("In quote per base.", "43077.51", above=0)] | None = None
 

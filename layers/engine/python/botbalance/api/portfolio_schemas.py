@@ -85,6 +85,18 @@ class ConvergenceView(Answer):
     hours: Money | None
 
 
+class RefusedPairView(Answer):
+    """A pair whose orders the exchange has refused so often in a row that the next one waits.
+
+    `reason` is the exchange's last word on it, `retry_at` when the pair is tried again, in epoch seconds.
+    """
+
+    symbol: str
+    times: int
+    retry_at: int
+    reason: str
+
+
 class PlanView(Answer):
     """The preview of what execute would do now."""
 
@@ -103,6 +115,7 @@ class PlanView(Answer):
     assets: list[AssetView]
     unmanaged: list[UnmanagedView]
     warnings: list[WarningView]
+    refused: list[RefusedPairView]
 
     @classmethod
     def of(cls, plan: Plan, convergence: Convergence) -> "PlanView":
@@ -124,6 +137,7 @@ class PlanView(Answer):
             assets=assets_of(evaluation),
             unmanaged=unmanaged_of(evaluation),
             warnings=[WarningView.model_validate(warning) for warning in evaluation.warnings],
+            refused=[RefusedPairView(symbol=symbol, **pair.model_dump()) for symbol, pair in plan.waiting.items()],
         )
 
 

@@ -8,6 +8,7 @@ from botbalance.engine import InvalidInputError, WarningCode
 from botbalance.errors import BotBalanceError, ConflictError
 from botbalance.exchange.adapter import ExchangeAdapter, KeyPermissions
 from botbalance.trading.context import TradingContext
+from botbalance.trading.order_updates import NOT_ON_EXCHANGE
 from botbalance.trading.plan import Plan, preview
 
 CLOCK_WARNS_MS = 1_000
@@ -71,6 +72,8 @@ def _items(context: TradingContext, plan: Plan) -> Iterator[CheckResult]:
     yield _markets(plan)
     yield _sizes(plan)
     yield _balances(context, plan, account)
+    yield _lost_orders(context, plan.strategy.user_id)
+    yield _refused_pairs(plan)
     yield _egress(context.egress_address)
 
 
@@ -188,6 +191,25 @@ def _balances(context: TradingContext, plan: Plan, account: ExchangeAdapter) -> 
         remedy = "cancel what locks funds or blocks a pair, and name the assets that shall be traded"
         return CheckResult("balances", CheckStatus.WARN, "; ".join(found), remedy)
     return CheckResult("balances", CheckStatus.PASS, "everything that is held can be traded")
+
+
+def _lost_orders(context: TradingContext, user_id: str) -> CheckResult:
+    orders = context.orders.unreconciled(user_id)
+    lost = [order for order in orders if order.is_active and order.reason == NOT_ON_EXCHANGE]
+    if lost:
+        found = ", ".join(f"{order.client_order_id} in {order.symbol}" for order in lost)
+        calls = ", ".join(f"POST orders/{order.client_order_id}/resolve/" for order in lost)
+        said = f"the exchange no longer knows {found}"
+        return CheckResult("lost_orders", CheckStatus.WARN, said, f"say what became of each: {calls}")
+    return CheckResult("lost_orders", CheckStatus.PASS, "the exchange knows every order that rests")
+
+
+def _refused_pairs(plan: Plan) -> CheckResult:
+    if plan.waiting:
+        found = "; ".join(f"{symbol}: {pair.reason} ({pair.times} times)" for symbol, pair in plan.waiting.items())
+        remedy = "mend what the exchange names; each pair is tried again by itself"
+        return CheckResult("refusals", CheckStatus.WARN, found, remedy)
+    return CheckResult("refusals", CheckStatus.PASS, "no pair's orders are refused again and again")
 
 
 def _egress(address: str) -> CheckResult:

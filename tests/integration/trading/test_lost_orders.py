@@ -1,0 +1,140 @@
+"""Orders of which the exchange says something surprising, or nothing any more."""
+
+import json
+from decimal import Decimal
+
+import pytest
+from botbalance.engine import Action
+from botbalance.errors import ConflictError, InvalidRequestError, NotFoundError
+from botbalance.models.exchange_key import ExchangeKey
+from botbalance.models.order import Order, OrderStatus
+from botbalance.trading.autopilot import emergency_stop
+from botbalance.trading.credentials import delete_key
+from botbalance.trading.orders import cancel_by_hand, cancel_one, list_orders, resolve_order
+from botbalance.trading.placement import place_actions
+from botbalance.trading.preflight import CheckStatus, check_account
+from botbalance.trading.reconcile import reconcile
+from botbalance.trading.session import open_session
+
+from tests.integration.exchange.fake_exchanges import CLIENT_ID, OPEN, _bybit, _bybit_order, stood_in
+from tests.integration.exchange.life_cycle_replies import LIVES
+from tests.integration.exchange.simulated import running_exchange
+from tests.integration.trading.harness import TradingHarness
+
+D = Decimal
+
+
+def test_a_post_only_order_that_bybit_rejects_after_it_acknowledged_it_is_over(
+    harness: TradingHarness, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    strategy = harness.set_strategy({"BTC": "50", "USDT": "50"}, exchange="bybit", autopilot=False)
+    harness.services.credentials.save(harness.user, "bybit", ExchangeKey("key", "secret"), harness.now)
+    with running_exchange() as exchange, stood_in(exchange, "bybit") as (door, adapter):
+        monkeypatch.setattr(harness.context.clients, "get_with_key", lambda *_: adapter)
+        monkeypatch.setattr(harness.context.portfolio, "load_markets", lambda *_: {})
+        life = LIVES["bybit"]
+        door.replies[life.place] = (200, life.placed)
+        action = Action("BTCUSDT", "buy", D(39_000), D("0.01"), D(390), D(39_200), D(390), capped=False)
+        with open_session(harness.context, harness.user) as session:
+            (order,) = place_actions(
+                session,
+                strategy,
+                [action],
+                {"BTCUSDT": adapter._known["BTCUSDT"].rules},
+                ts_tick=harness.now,
+                source="autopilot",
+                prices_expire_at=harness.now,
+            ).orders
+        assert order.status is OrderStatus.OPEN
+        reply = json.loads(json.dumps(_bybit_order(OPEN)).replace(CLIENT_ID, order.client_order_id))
+        rejected = reply | {"orderStatus": "Rejected", "rejectReason": "EC_PostOnlyWillTakeLiquidity"}
+        door.replies["GET /v5/order/realtime"] = (200, _bybit([]))
+        door.replies["GET /v5/order/history"] = (200, _bybit([rejected | {"leavesQty": "0"}]))
+        harness.now += 30
+        with open_session(harness.context, harness.user) as session:
+            looked = reconcile(session, {"bybit": []})
+            assert looked.blocked_symbols() == {"BTCUSDT"}, "it has just changed"
+            assert reconcile(session, {"bybit": []}).blocked_symbols() == set()
+        (booked,) = harness.orders()
+        assert booked.status is OrderStatus.REJECTED
+        assert booked.reason == "order_immediately_fillable: EC_PostOnlyWillTakeLiquidity"
+        assert [record for record in caplog.records if "alarm" in record.__dict__] == []
+        assert cancel_by_hand(harness.context, harness.user) == []
+        delete_key(harness.context, harness.user, "bybit")
+
+
+# an order that rested and that the exchange knows no more
+
+
+@pytest.fixture
+def lost(harness: TradingHarness) -> Order:
+    """One that two look-ups have not found."""
+    harness.set_strategy(autopilot=False)
+    intent = harness.intent("BTCUSDT", limit_price="39840", base_qty="0.00502", ts_tick=harness.now - 30)
+    harness.create(intent, status=OrderStatus.OPEN, exchange_order_id="4711")
+    for _ in range(2):
+        harness.now += 30
+        list_orders(harness.context, harness.user, limit=5, cursor=None)
+    order = harness.order_on("BTCUSDT")
+    assert (order.status, order.reason) == (OrderStatus.OPEN, "not_on_exchange")
+    return order
+
+
+def test_what_is_refused_because_of_a_lost_order_names_it_and_the_way_out(harness: TradingHarness, lost: Order) -> None:
+    way_out = f"POST orders/{lost.client_order_id}/resolve/"
+    with pytest.raises(ConflictError, match=way_out):
+        cancel_one(harness.context, harness.user, lost.client_order_id)
+    with pytest.raises(ConflictError, match=way_out):
+        cancel_by_hand(harness.context, harness.user)
+    with pytest.raises(ConflictError, match=way_out):
+        delete_key(harness.context, harness.user, "binance")
+    stopped = emergency_stop(harness.context, harness.user)
+    assert way_out in str(stopped.not_canceled()[lost.client_order_id])
+
+
+def test_its_owner_s_word_that_it_was_cancelled_ends_it(harness: TradingHarness, lost: Order) -> None:
+    harness.now += 7
+    resolved = resolve_order(harness.context, harness.user, lost.client_order_id, None, None)
+    assert (resolved.status, resolved.reason) == (OrderStatus.CANCELED, "resolved_by_owner")
+    assert (resolved.resolved_by, resolved.resolved_at) == (harness.user, harness.now)
+    assert (resolved.filled_qty, len(resolved.fills)) == (D(0), 0)
+    assert harness.context.orders.unreconciled(harness.user) == []
+    delete_key(harness.context, harness.user, "binance")
+
+
+@pytest.mark.parametrize(("filled", "status"), [("0.00502", "FILLED"), ("0.002", "CANCELED")])
+def test_its_owner_s_word_that_it_was_filled_books_the_fill(
+    harness: TradingHarness, lost: Order, filled: str, status: str
+) -> None:
+    resolved = resolve_order(harness.context, harness.user, lost.client_order_id, D(filled), D("39840.5"))
+    assert resolved.status == status
+    assert resolved.filled_qty == resolved.fills_qty == D(filled)
+    assert [(fill.price, fill.fee) for fill in resolved.fills] == [(D("39840.5"), D(0))]
+    assert harness.context.orders.unreconciled(harness.user) == []
+    assert harness.context.accounts.find_state(harness.user).net_quantities == {
+        "binance": {"BTC": D(filled), "USDT": -D(filled) * D("39840.5")}
+    }
+
+
+@pytest.mark.parametrize("filled", ["0.00503", "-1"])
+def test_a_word_that_cannot_be_is_refused(harness: TradingHarness, lost: Order, filled: str) -> None:
+    with pytest.raises(InvalidRequestError, match=r"from 0, which is booked, to 0\.00502"):
+        resolve_order(harness.context, harness.user, lost.client_order_id, D(filled), D(39_840))
+    assert harness.order_on("BTCUSDT") == lost
+
+
+def test_an_order_that_the_exchange_still_tells_of_is_not_resolved(harness: TradingHarness) -> None:
+    harness.tick()
+    order = harness.order_on("BTCUSDT")
+    with pytest.raises(ConflictError) as raised:
+        resolve_order(harness.context, harness.user, order.client_order_id, None, None)
+    assert raised.value.code == "order_not_lost"
+    with pytest.raises(NotFoundError):
+        resolve_order(harness.context, harness.user, "0" * 20, None, None)
+
+
+def test_a_lost_order_is_an_item_of_the_check(harness: TradingHarness, lost: Order) -> None:
+    found = [item for item in check_account(harness.context, harness.user) if item.name == "lost_orders"]
+    assert [item.verdict for item in found] == [CheckStatus.WARN]
+    assert lost.client_order_id in found[0].found
+    assert f"POST orders/{lost.client_order_id}/resolve/" in (found[0].remedy or "")
