@@ -42,6 +42,7 @@ def make_handler(
     def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         request_id = str(event.get("requestContext", {}).get("requestId", context.aws_request_id))
         logger.append_keys(request_id=request_id)
+        event = _without_base_path(event)
         if "//" in event["path"]:  # orders/$ID/ with an empty ID must not mean all orders
             event = {**event, "path": "/no-such-route"}
         user_id = _subject(event)
@@ -99,6 +100,12 @@ def _headers_of_all(request_id: str, origin: str) -> dict[str, str]:
     if origin != "none":
         headers |= {"Access-Control-Allow-Origin": origin, "Access-Control-Expose-Headers": EXPOSED, "Vary": "Origin"}
     return headers
+
+
+def _without_base_path(event: dict[str, Any]) -> dict[str, Any]:
+    """``event``, its path without what a custom domain maps the API to: ``/bot/api/health`` → ``/api/health``."""
+    before, api, path = str(event["path"]).partition("/api/")
+    return event if not before else {**event, "path": api + path}
 
 
 def _with_content_type_told(event: dict[str, Any]) -> dict[str, Any]:

@@ -54,8 +54,14 @@ def partition_users(
         if quiet:
             logger.info("quiet", ts_tick=ts_tick, users=len(quiet))
             left = {user_id: version for user_id, version in left.items() if user_id not in quiet}
-        found = context.strategies.find_many(left).values()
-        strategies = [strategy for strategy in found if strategy.is_ticked or halt is not None]
+        found = context.strategies.find_many(left)
+        # What was read may be a moment old, and older than what dispatch has seen.
+        stale = [user_id for user_id, strategy in found.items() if strategy.version < left[user_id]]
+        strategies = [
+            strategy
+            for strategy in (found | {user_id: context.strategies.get(user_id) for user_id in stale}).values()
+            if strategy.is_ticked or halt is not None
+        ]
         keys = context.clients.keys_of([(strategy.user_id, strategy.exchange) for strategy in strategies])
         for exchange in {strategy.exchange for strategy in strategies}:
             symbols = {symbol for one in strategies if one.exchange == exchange for symbol in one.symbols()}
