@@ -22,7 +22,7 @@ CONFIG_ENV ?= default
 PARAMETERS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-dynamodb test-sam test-deployed coverage lint format bench docs web openapi requirements build deploy clean
+.PHONY: help run test test-web test-dynamodb test-sam test-deployed coverage lint format bench docs web openapi requirements build deploy clean
 
 help: ## what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -80,6 +80,11 @@ web/node_modules/.installed: web/package-lock.json $(UV)
 	@echo "Bringing Node.js and the dashboard's packages into web/node_modules (this folder only) ..."
 	@cd web && $(NODE) npm ci --no-audit --no-fund --silent
 	@touch $@
+
+test-web: .venv/.installed web/dist/index.html ## the dashboard: types, style, what computes, size, every page in Chromium
+	@cd web && $(NODE) npm run --silent types >/dev/null && git diff --exit-code src/api/schema.d.ts
+	@cd web && $(NODE) npm run --silent check && $(NODE) npm run --silent test && $(NODE) npm run --silent size
+	@cd web && $(NODE) npm run --silent e2e
 
 WEB_SOURCES := $(shell find web/src web/public web/index.html web/vite.config.ts web/package.json -type f 2>/dev/null)
 web/dist/index.html: web/node_modules/.installed $(WEB_SOURCES)

@@ -1,9 +1,9 @@
 import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
+import { App } from "./App";
 import { ApiError } from "./api/client";
 import { openSession } from "./api/session";
-import { App } from "./App";
 import "./styles.css";
 
 const queries = new QueryClient({

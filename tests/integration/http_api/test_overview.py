@@ -20,6 +20,7 @@ from tests.integration.http_api.client import (
     trader,
 )
 from workbench.local.stack import Options, Stack
+from workbench.simulated_exchange.binance_api import BinanceApi, Reply, Request
 from workbench.simulated_exchange.matching_engine import Account
 
 OVERVIEW = "/api/me/overview/"
@@ -89,6 +90,31 @@ def test_the_overview_asks_the_exchange_nothing(stack: Stack) -> None:
         assert asked == []
         assert demo.get(PLAN).ok  # what does ask is seen by this test
         assert asked
+
+
+def test_ten_tabs_cost_the_exchange_nothing(stack: Stack) -> None:
+    """Four ticks, two minutes of them, beside ten tabs that each ask every ten seconds, as without any."""
+    demo = Client(stack.url, "demo")
+    asked: list[str] = []
+    reply = BinanceApi.answer
+
+    def counted(api: BinanceApi, request: Request) -> Reply:
+        asked.append(request.path)
+        return reply(api, request)
+
+    def requests_of_four_ticks(polls: int) -> list[str]:
+        asked.clear()
+        for _ in range(4):
+            stack.tick()
+            for _ in range(polls):
+                assert demo.get(OVERVIEW).ok
+        return sorted(asked)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(BinanceApi, "answer", counted)
+        stack.tick()
+        alone = requests_of_four_ticks(0)
+        assert requests_of_four_ticks(30) == alone != []
 
 
 def test_incidents_say_what_keeps_the_portfolio_from_being_traded(stack: Stack) -> None:

@@ -31,7 +31,7 @@ type TokenSource = () => Promise<string | null>;
 let token: TokenSource = async () => null;
 
 /** From now on requests carry what `source` gives, as a bearer token. */
-export function useToken(source: TokenSource): void {
+export function setTokenSource(source: TokenSource): void {
   token = source;
 }
 

@@ -1,7 +1,7 @@
 /** What the pages read, and how often they ask. */
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useEffect, useState } from "react";
-import { ApiError, api, unwrap, unwrapResponse, type Schemas } from "./client";
+import { ApiError, api, type Schemas, unwrap, unwrapResponse } from "./client";
 
 const POLL_MS = 10_000;
 const IDLE_POLL_MS = 60_000;

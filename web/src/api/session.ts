@@ -1,6 +1,6 @@
 /** Who is signed in: a name on one machine, a user of the pool where it is deployed. `config.json` says which. */
 import { UserManager, WebStorageStateStore } from "oidc-client-ts";
-import { useToken } from "./client";
+import { setTokenSource } from "./client";
 
 export type Config =
   | { mode: "local"; users: string[] }
@@ -26,7 +26,7 @@ export async function openSession(): Promise<Session | null> {
 
 function localSession(config: Config & { mode: "local" }): Session {
   const user = localStorage.getItem(USER_KEY) ?? config.users[0] ?? "demo";
-  useToken(async () => user);
+  setTokenSource(async () => user);
   return {
     config,
     user,
@@ -58,7 +58,7 @@ async function cognitoSession(config: Config & { mode: "cognito" }): Promise<Ses
     await manager.signinRedirect();
     return null;
   }
-  useToken(async () => (await manager.getUser())?.id_token ?? null); // the gateway takes ID tokens
+  setTokenSource(async () => (await manager.getUser())?.id_token ?? null); // the gateway takes ID tokens
   return {
     config,
     user: user.profile.email ?? user.profile.sub,

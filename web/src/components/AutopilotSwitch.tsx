@@ -1,5 +1,5 @@
 import { useState } from "react";
-import { api, unwrap, type Schemas } from "../api/client";
+import { api, type Schemas, unwrap } from "../api/client";
 import { useAction, useCheck } from "../api/queries";
 import { CheckList } from "./CheckList";
 import { Dialog, Failure, Skeleton } from "./parts";

@@ -44,7 +44,12 @@ export default function BonusChart({ points, quote }: { points: readonly BonusPo
   }, [points]);
   return (
     <figure>
-      <div ref={box} className="chart" role="img" aria-label={`What fills have added, one after the other, in ${quote}`} />
+      <div
+        ref={box}
+        className="chart"
+        role="img"
+        aria-label={`What fills have added, one after the other, in ${quote}`}
+      />
       <figcaption className="small">
         What all fills up to a time have added, in {quote} at today's prices. Charts by{" "}
         <a href="https://www.tradingview.com/" rel="noreferrer">

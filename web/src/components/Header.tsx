@@ -43,7 +43,7 @@ function ThemeButton() {
     setTheme(other);
   };
   return (
-    <button type="button" className="quiet" onClick={change} aria-label={`Use the ${other} scheme`}>
+    <button type="button" className="quiet theme" onClick={change} aria-label={`Use the ${other} scheme`}>
       <span aria-hidden="true">{theme === "dark" ? "☀" : "☾"}</span>
     </button>
   );

@@ -1,3 +1,5 @@
+import { useEffect, useRef } from "react";
+
 export const PAGES = [
   { path: "/", name: "Portfolio" },
   { path: "/plan", name: "Plan" },
@@ -10,8 +12,14 @@ export const PAGES = [
 ] as const satisfies readonly { path: string; name: string }[];
 
 export function Navigation({ current }: { current: string }) {
+  const list = useRef<HTMLElement>(null);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: where the list scrolls, the page that is open is in sight
+  useEffect(() => {
+    const link = list.current?.querySelector<HTMLElement>("[aria-current]");
+    if (list.current && link) list.current.scrollLeft = link.offsetLeft - 16;
+  }, [current]);
   return (
-    <nav aria-label="Pages">
+    <nav aria-label="Pages" ref={list}>
       <ul>
         {PAGES.map((page) => (
           <li key={page.path}>

@@ -21,13 +21,27 @@ export function OrderList({ orders, caption, prices, now, action }: Props) {
     <tr>
       <th scope="col">Pair</th>
       <th scope="col">Side</th>
-      <th scope="col" className="number">Price</th>
-      {prices && <th scope="col" className="number">From market</th>}
-      <th scope="col" className="number">Quantity</th>
-      <th scope="col" className="number">Filled</th>
+      <th scope="col" className="number">
+        Price
+      </th>
+      {prices && (
+        <th scope="col" className="number">
+          From market
+        </th>
+      )}
+      <th scope="col" className="number">
+        Quantity
+      </th>
+      <th scope="col" className="number">
+        Filled
+      </th>
       <th scope="col">State</th>
       {now !== undefined && <th scope="col">Placed</th>}
-      {action && <th scope="col"><span className="visually-hidden">Action</span></th>}
+      {action && (
+        <th scope="col">
+          <span className="visually-hidden">Action</span>
+        </th>
+      )}
     </tr>
   );
   return (

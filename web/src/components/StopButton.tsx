@@ -1,8 +1,8 @@
 import { useState } from "react";
-import { api, unwrap, type Schemas } from "../api/client";
+import { api, type Schemas, unwrap } from "../api/client";
 import { useAction } from "../api/queries";
-import { Dialog, Failure } from "./parts";
 import { OrderList } from "./OrderList";
+import { Dialog, Failure } from "./parts";
 
 /** In the header of every page: one confirmation, then what was cancelled. */
 export function StopButton() {

@@ -1,6 +1,6 @@
 import { type ReactNode, useEffect, useId, useRef } from "react";
 import { ApiError } from "../api/client";
-import { isNegative, signedAmount } from "../lib/money";
+import { compare, signedAmount } from "../lib/money";
 
 type Tone = "info" | "warning" | "error" | "good";
 
@@ -46,7 +46,8 @@ export function Empty({ children }: { children: ReactNode }) {
 
 /** A difference in quote: sign and colour say the same. */
 export function Signed({ value, quote }: { value: string; quote: string }) {
-  const tone = isNegative(value) ? "negative" : "positive";
+  const sign = compare(value, "0");
+  const tone = sign < 0 ? "negative" : sign > 0 ? "positive" : "";
   return (
     <span className={`number ${tone}`}>
       {signedAmount(value)} {quote}

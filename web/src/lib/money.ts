@@ -16,11 +16,7 @@ function parse(text: string): Decimal {
 
 function aligned(one: Decimal, other: Decimal): [bigint, bigint, number] {
   const places = Math.max(one.places, other.places);
-  return [
-    one.digits * 10n ** BigInt(places - one.places),
-    other.digits * 10n ** BigInt(places - other.places),
-    places,
-  ];
+  return [one.digits * 10n ** BigInt(places - one.places), other.digits * 10n ** BigInt(places - other.places), places];
 }
 
 function text(digits: bigint, places: number): string {

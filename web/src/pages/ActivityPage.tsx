@@ -1,5 +1,5 @@
 import { useInfiniteQuery } from "@tanstack/react-query";
-import { api, unwrap, type Schemas } from "../api/client";
+import { api, type Schemas, unwrap } from "../api/client";
 import { Empty, Failure, Skeleton } from "../components/parts";
 import { dateTime } from "../lib/time";
 import { inWords } from "../lib/words";
@@ -11,7 +11,8 @@ const ACTORS = { user: "You", system: "BotBalance", operator: "The operator" } a
 export function ActivityPage() {
   const pages = useInfiniteQuery({
     queryKey: ["activity"],
-    queryFn: ({ pageParam }) => unwrap(api.GET("/api/me/activity", { params: { query: { limit: 50, cursor: pageParam } } })),
+    queryFn: ({ pageParam }) =>
+      unwrap(api.GET("/api/me/activity", { params: { query: { limit: 50, cursor: pageParam } } })),
     initialPageParam: null as string | null,
     getNextPageParam: (page) => page.cursor,
   });

@@ -1,6 +1,6 @@
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { useState } from "react";
-import { api, unwrap, type Schemas } from "../api/client";
+import { api, type Schemas, unwrap } from "../api/client";
 import { doing } from "../components/AssetBars";
 import { Empty, Failure, Skeleton } from "../components/parts";
 import { amount, percent } from "../lib/money";
@@ -27,13 +27,15 @@ export function DecisionsPage() {
       <div className="toolbar">
         <p className="small">Every 30 seconds the autopilot decides. Ticks in a row with nothing to do are one line.</p>
         <label>
-          <input type="checkbox" checked={onlySkipped} onChange={(event) => setOnlySkipped(event.target.checked)} /> only
-          ticks without a decision
+          <input type="checkbox" checked={onlySkipped} onChange={(event) => setOnlySkipped(event.target.checked)} />{" "}
+          only ticks without a decision
         </label>
       </div>
       {pages.isPending && <Skeleton lines={12} />}
       {pages.isError && <Failure error={pages.error} retry={() => void pages.refetch()} />}
-      {pages.data && runs.length === 0 && <Empty>Nothing here yet. The autopilot writes this log while it is on.</Empty>}
+      {pages.data && runs.length === 0 && (
+        <Empty>Nothing here yet. The autopilot writes this log while it is on.</Empty>
+      )}
       <ol className="decisions">
         {runs.map((run) => (
           <RunItem key={run.decisions[0]?.ts_tick} run={run} />
@@ -80,7 +82,12 @@ function RunItem({ run }: { run: Run }) {
         <span className="number">{dateTime(newest.ts_tick)}</span>
         <span>
           {run.said}
-          {several && <span className="small"> · {run.decisions.length} ticks, since {dateTime(oldest.ts_tick)}</span>}
+          {several && (
+            <span className="small">
+              {" "}
+              · {run.decisions.length} ticks, since {dateTime(oldest.ts_tick)}
+            </span>
+          )}
         </span>
         {newest.nav && (
           <span className="small number">

@@ -1,5 +1,5 @@
 import { type FormEvent, useState } from "react";
-import { api, unwrap, type Schemas } from "../api/client";
+import { api, type Schemas, unwrap } from "../api/client";
 import { useAction, useCheck, useCredentials, useMarkets } from "../api/queries";
 import type { Session } from "../api/session";
 import { CheckList } from "../components/CheckList";
@@ -33,8 +33,14 @@ export function ExchangePage({ session }: { session: Session }) {
       <KeyForm session={session} />
       <section className="card" aria-labelledby="check">
         <h2 id="check">Check the account</h2>
-        <p className="small">The key's rights, the clocks, fees, markets, order sizes and balances. This asks the exchange.</p>
-        <button type="button" disabled={check.isFetching} onClick={() => (checking ? void check.refetch() : setChecking(true))}>
+        <p className="small">
+          The key's rights, the clocks, fees, markets, order sizes and balances. This asks the exchange.
+        </p>
+        <button
+          type="button"
+          disabled={check.isFetching}
+          onClick={() => (checking ? void check.refetch() : setChecking(true))}
+        >
           {check.isFetching ? "Checking …" : "Check now"}
         </button>
         {check.isError && <Failure error={check.error} />}
@@ -136,7 +142,9 @@ function DeleteDialog({ exchange, onClose }: { exchange: string; onClose: () => 
       {remove.isSuccess ? (
         <p role="status">The key is deleted. Revoke it at the exchange as well.</p>
       ) : (
-        <p>Without it nothing can be traded or cancelled there. It is refused while the autopilot is on or orders rest.</p>
+        <p>
+          Without it nothing can be traded or cancelled there. It is refused while the autopilot is on or orders rest.
+        </p>
       )}
       {remove.isError && <Failure error={remove.error} />}
     </Dialog>

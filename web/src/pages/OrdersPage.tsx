@@ -1,6 +1,6 @@
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { useState } from "react";
-import { api, unwrap, type Schemas } from "../api/client";
+import { api, type Schemas, unwrap } from "../api/client";
 import { useAction } from "../api/queries";
 import { OrderList } from "../components/OrderList";
 import { Dialog, Empty, Failure, Skeleton, Table } from "../components/parts";
@@ -14,7 +14,8 @@ type Overview = Schemas["OverviewView"];
 export function OrdersPage({ overview }: { overview: Overview | null }) {
   const history = useInfiniteQuery({
     queryKey: ["orders"],
-    queryFn: ({ pageParam }) => unwrap(api.GET("/api/me/orders", { params: { query: { limit: 50, cursor: pageParam } } })),
+    queryFn: ({ pageParam }) =>
+      unwrap(api.GET("/api/me/orders", { params: { query: { limit: 50, cursor: pageParam } } })),
     initialPageParam: null as string | null,
     getNextPageParam: (page) => page.cursor,
   });
@@ -59,7 +60,11 @@ function Resting({ orders, overview }: { orders: readonly Order[]; overview: Ove
             prices={prices}
             {...(overview ? { now: overview.now } : {})}
             action={(order) => (
-              <button type="button" onClick={() => setAsking(order)} aria-label={`Cancel ${order.side} ${order.symbol}`}>
+              <button
+                type="button"
+                onClick={() => setAsking(order)}
+                aria-label={`Cancel ${order.side} ${order.symbol}`}
+              >
                 Cancel
               </button>
             )}
@@ -110,9 +115,15 @@ function Fills({ orders }: { orders: readonly Order[] }) {
       <th scope="col">Time</th>
       <th scope="col">Pair</th>
       <th scope="col">Side</th>
-      <th scope="col" className="number">Price</th>
-      <th scope="col" className="number">Quantity</th>
-      <th scope="col" className="number">Fee</th>
+      <th scope="col" className="number">
+        Price
+      </th>
+      <th scope="col" className="number">
+        Quantity
+      </th>
+      <th scope="col" className="number">
+        Fee
+      </th>
     </tr>
   );
   return (

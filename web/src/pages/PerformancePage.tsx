@@ -1,8 +1,8 @@
 import { lazy, Suspense, useMemo } from "react";
 import type { Schemas } from "../api/client";
 import { usePerformance } from "../api/queries";
-import { Banner, Empty, Failure, Figure, Signed, Skeleton, Table } from "../components/parts";
 import type { BonusPoint } from "../components/BonusChart";
+import { Banner, Empty, Failure, Figure, Signed, Skeleton, Table } from "../components/parts";
 import { amount, exact, subtract } from "../lib/money";
 import { dateTime } from "../lib/time";
 
@@ -22,10 +22,14 @@ export function PerformancePage() {
       {data.available && (
         <dl className="figures card">
           <Figure label="Worth">
-            <span className="number">{amount(data.nav ?? "0")} {quote}</span>
+            <span className="number">
+              {amount(data.nav ?? "0")} {quote}
+            </span>
           </Figure>
           <Figure label="Just holding">
-            <span className="number">{amount(data.hold_quote ?? "0")} {quote}</span>
+            <span className="number">
+              {amount(data.hold_quote ?? "0")} {quote}
+            </span>
           </Figure>
           <Figure label="Rebalancing added" note="Can be negative: then holding would have been better">
             <Signed value={data.bonus_quote ?? "0"} quote={quote} />
@@ -49,10 +53,18 @@ function Fills({ fills, total, quote }: { fills: readonly Fill[]; total: string;
       <th scope="col">Time</th>
       <th scope="col">Pair</th>
       <th scope="col">Side</th>
-      <th scope="col" className="number">Price</th>
-      <th scope="col" className="number">Quantity</th>
-      <th scope="col" className="number">Fee</th>
-      <th scope="col" className="number">Added</th>
+      <th scope="col" className="number">
+        Price
+      </th>
+      <th scope="col" className="number">
+        Quantity
+      </th>
+      <th scope="col" className="number">
+        Fee
+      </th>
+      <th scope="col" className="number">
+        Added
+      </th>
     </tr>
   );
   return (
@@ -104,13 +116,25 @@ function cumulated(fills: readonly Fill[], total: string): BonusPoint[] {
   return points.reverse();
 }
 
-function Contributions({ title, parts, quote }: { title: string; parts: readonly Schemas["ContributionView"][]; quote: string }) {
+function Contributions({
+  title,
+  parts,
+  quote,
+}: {
+  title: string;
+  parts: readonly Schemas["ContributionView"][];
+  quote: string;
+}) {
   if (parts.length === 0) return null;
   const head = (
     <tr>
       <th scope="col">{title}</th>
-      <th scope="col" className="number">Fills</th>
-      <th scope="col" className="number">Added</th>
+      <th scope="col" className="number">
+        Fills
+      </th>
+      <th scope="col" className="number">
+        Added
+      </th>
     </tr>
   );
   return (

@@ -1,5 +1,5 @@
 import { useState } from "react";
-import { api, unwrap, type Schemas } from "../api/client";
+import { api, type Schemas, unwrap } from "../api/client";
 import { useAction, usePlan } from "../api/queries";
 import { doing } from "../components/AssetBars";
 import { OrderList } from "../components/OrderList";
@@ -16,8 +16,8 @@ export function PlanPage({ overview }: { overview: Overview | null }) {
     <>
       <div className="toolbar">
         <p className="small">
-          What would be traded now. Nothing is traded or stored by looking. This asks the exchange, so it does not refresh
-          by itself.
+          What would be traded now. Nothing is traded or stored by looking. This asks the exchange, so it does not
+          refresh by itself.
         </p>
         <button type="button" onClick={() => void plan.refetch()} disabled={plan.isFetching}>
           {plan.isFetching ? "Computing …" : "Compute again"}
@@ -46,18 +46,30 @@ function PlanTable({ plan, orders }: { plan: Plan; orders: readonly Schemas["Ord
   const head = (
     <tr>
       <th scope="col">Asset</th>
-      <th scope="col" className="number">Share</th>
-      <th scope="col" className="number">Target</th>
-      <th scope="col" className="number">To target ({plan.quote_asset})</th>
+      <th scope="col" className="number">
+        Share
+      </th>
+      <th scope="col" className="number">
+        Target
+      </th>
+      <th scope="col" className="number">
+        To target ({plan.quote_asset})
+      </th>
       <th scope="col">What would be done</th>
     </tr>
   );
   return (
     <section className="card">
       <p>
-        Worth <strong className="number">{amount(plan.nav)} {plan.quote_asset}</strong>, drift{" "}
-        <strong className="number">{percent(plan.drift_pct)}</strong>. Every order is worth{" "}
-        <span className="number">{amount(plan.quote_amount)} {plan.quote_asset}</span>.
+        Worth{" "}
+        <strong className="number">
+          {amount(plan.nav)} {plan.quote_asset}
+        </strong>
+        , drift <strong className="number">{percent(plan.drift_pct)}</strong>. Every order is worth{" "}
+        <span className="number">
+          {amount(plan.quote_amount)} {plan.quote_asset}
+        </span>
+        .
       </p>
       <Table caption="Plan" head={head}>
         {plan.assets.map((row) => (
@@ -111,7 +123,9 @@ function ExecuteDialog({ plan, onClose }: { plan: Plan; onClose: () => void }) {
   const total = add("0", ...plan.actions.map((action) => action.notional));
   const confirm = (
     <button type="button" className="primary" disabled={execute.isPending} onClick={() => execute.mutate()}>
-      {execute.isPending ? "Placing orders …" : `Place ${plan.actions.length} ${plan.actions.length === 1 ? "order" : "orders"}`}
+      {execute.isPending
+        ? "Placing orders …"
+        : `Place ${plan.actions.length} ${plan.actions.length === 1 ? "order" : "orders"}`}
     </button>
   );
   return (
@@ -120,8 +134,10 @@ function ExecuteDialog({ plan, onClose }: { plan: Plan; onClose: () => void }) {
         <>
           <p>
             {plan.actions.length === 1 ? "One order" : `${plan.actions.length} orders`}, worth{" "}
-            <strong className="number">{amount(total)} {plan.quote_asset}</strong> together. It is computed again on fresh
-            prices before anything is sent, so prices and quantities may differ.
+            <strong className="number">
+              {amount(total)} {plan.quote_asset}
+            </strong>{" "}
+            together. It is computed again on fresh prices before anything is sent, so prices and quantities may differ.
           </p>
           <ActionList plan={plan} />
         </>

@@ -13,7 +13,9 @@ type Overview = Schemas["OverviewView"];
 export function PortfolioPage({ overview, session }: { overview: UseQueryResult<Overview>; session: Session }) {
   if (overview.isPending) return <Skeleton lines={12} />;
   if (!overview.data) {
-    return <Failure error={overview.error ?? new Error("Nothing is known yet.")} retry={() => void overview.refetch()} />;
+    return (
+      <Failure error={overview.error ?? new Error("Nothing is known yet.")} retry={() => void overview.refetch()} />
+    );
   }
   const { data } = overview;
   if (!data.strategy || !data.has_key) return <FirstRun overview={data} session={session} />;
@@ -26,7 +28,9 @@ export function PortfolioPage({ overview, session }: { overview: UseQueryResult<
       ))}
       <Figures overview={data} />
       {data.assets.length === 0 ? (
-        <Banner tone="info">Nobody has looked at this account yet. The first look shows what it holds: open Plan.</Banner>
+        <Banner tone="info">
+          Nobody has looked at this account yet. The first look shows what it holds: open Plan.
+        </Banner>
       ) : (
         <section className="card" aria-labelledby="shares">
           <h2 id="shares">Shares against targets</h2>
@@ -92,7 +96,9 @@ function Unmanaged({ holdings }: { holdings: readonly Schemas["UnmanagedView"][]
   return (
     <section className="card" aria-labelledby="unmanaged">
       <h2 id="unmanaged">Left alone</h2>
-      <p className="small">These are no targets of your strategy: neither counted nor traded. To sell one, set it to 0 %.</p>
+      <p className="small">
+        These are no targets of your strategy: neither counted nor traded. To sell one, set it to 0 %.
+      </p>
       <ul className="plain">
         {holdings.map((holding) => (
           <li key={holding.asset}>

@@ -1,6 +1,6 @@
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useEffect, useState } from "react";
-import { ApiError, api, unwrapResponse, unwrap, type Schemas } from "../api/client";
+import { ApiError, api, type Schemas, unwrap, unwrapResponse } from "../api/client";
 import { readStrategy, useMarkets, useStrategy, type VersionedStrategy } from "../api/queries";
 import { doing } from "../components/AssetBars";
 import { Banner, Dialog, Failure, Skeleton, Table } from "../components/parts";
@@ -46,7 +46,11 @@ function Editor({ stored, exchange }: { stored: VersionedStrategy | null; exchan
         <Targets draft={draft} onChange={setDraft} problem={problems.get("targets")} />
         <Parameters draft={draft} onChange={setDraft} problems={problems} />
         <div className="actions">
-          <button type="submit" className="primary" disabled={problems.size > 0 || (stored !== null && changes.length === 0)}>
+          <button
+            type="submit"
+            className="primary"
+            disabled={problems.size > 0 || (stored !== null && changes.length === 0)}
+          >
             {stored ? "Save …" : "Save the first strategy …"}
           </button>
           <button type="button" disabled={changes.length === 0} onClick={() => setDraft(before)}>
@@ -70,7 +74,9 @@ function Targets({ draft, onChange, problem }: EditorProps & { problem: string |
   return (
     <fieldset>
       <legend>Targets</legend>
-      <p className="small">Percent of the portfolio on {draft.exchange}, priced in {draft.quote}.</p>
+      <p className="small">
+        Percent of the portfolio on {draft.exchange}, priced in {draft.quote}.
+      </p>
       <datalist id="assets">
         {[draft.quote, ...(markets.data?.assets ?? [])].map((asset) => (
           <option key={asset} value={asset} />
@@ -126,7 +132,11 @@ function Parameters({ draft, onChange, problems }: EditorProps & { problems: Map
       {PARAMETERS.map(({ name, label, unit, help, required }) => (
         <label key={name} className="parameter">
           <span>
-            {label} <span className="small">{unit}{required ? "" : ", optional"}</span>
+            {label}{" "}
+            <span className="small">
+              {unit}
+              {required ? "" : ", optional"}
+            </span>
           </span>
           <input
             inputMode="decimal"
@@ -167,7 +177,11 @@ function Preview({ draft, valid }: { draft: Draft; valid: boolean }) {
     queryKey: ["preview", asked],
     enabled: asked !== null,
     queryFn: () =>
-      unwrap(api.POST("/api/me/strategies/rebalance/preview", { body: JSON.parse(asked ?? "{}") as Schemas["StrategyRequest"] })),
+      unwrap(
+        api.POST("/api/me/strategies/rebalance/preview", {
+          body: JSON.parse(asked ?? "{}") as Schemas["StrategyRequest"],
+        }),
+      ),
     staleTime: 30_000,
     placeholderData: (previous) => previous,
   });
@@ -185,8 +199,11 @@ function Preview({ draft, valid }: { draft: Draft; valid: boolean }) {
             </Banner>
           ))}
           <p>
-            Worth <span className="number">{amount(preview.data.nav)} {preview.data.quote_asset}</span>, drift{" "}
-            <span className="number">{percent(preview.data.drift_pct)}</span>; an order is worth{" "}
+            Worth{" "}
+            <span className="number">
+              {amount(preview.data.nav)} {preview.data.quote_asset}
+            </span>
+            , drift <span className="number">{percent(preview.data.drift_pct)}</span>; an order is worth{" "}
             <span className="number">{amount(preview.data.quote_amount)}</span>.
           </p>
           <ul className="plain">
@@ -213,8 +230,9 @@ function SaveDialog({ draft, before, stored, onClose }: SaveProps) {
     mutationFn: async () => {
       const etag = (theirs ?? stored)?.etag;
       const header = etag ? { "If-Match": etag } : {};
-      return (await unwrapResponse(api.PUT("/api/me/strategies/rebalance", { body: requestOf(draft), params: { header } })))
-        .data;
+      return (
+        await unwrapResponse(api.PUT("/api/me/strategies/rebalance", { body: requestOf(draft), params: { header } }))
+      ).data;
     },
     onError: async (error) => {
       if (error instanceof ApiError && error.status === 412) setTheirs(await readStrategy());
@@ -235,8 +253,8 @@ function SaveDialog({ draft, before, stored, onClose }: SaveProps) {
       {save.isSuccess && <Saved saved={save.data} />}
       {!save.isSuccess && theirs && (
         <Banner tone="warning">
-          The strategy was changed meanwhile, in another window or by somebody else. Below is what saving yours would change
-          of that version. Close this to keep theirs.
+          The strategy was changed meanwhile, in another window or by somebody else. Below is what saving yours would
+          change of that version. Close this to keep theirs.
         </Banner>
       )}
       {!save.isSuccess && <Difference before={basis} after={draft} isNew={stored === null} />}
@@ -259,12 +277,17 @@ function Saved({ saved }: { saved: Schemas["SavedStrategyView"] }) {
 }
 
 function Difference({ before, after, isNew }: { before: Draft; after: Draft; isNew: boolean }) {
-  if (isNew) return <p>This is your first strategy. Nothing trades until you execute a plan or switch the autopilot on.</p>;
+  if (isNew)
+    return <p>This is your first strategy. Nothing trades until you execute a plan or switch the autopilot on.</p>;
   const head = (
     <tr>
       <th scope="col">Field</th>
-      <th scope="col" className="number">Before</th>
-      <th scope="col" className="number">After</th>
+      <th scope="col" className="number">
+        Before
+      </th>
+      <th scope="col" className="number">
+        After
+      </th>
     </tr>
   );
   return (
