@@ -11,7 +11,7 @@ import pytest
 import typer
 from botbalance import bootstrap
 
-from tests.e2e.command import only_line
+from tests.e2e.command import only_line, run
 from workbench.aws.template import Route
 from workbench.cli import app as cli
 from workbench.local.api_gateway import ApiGateway
@@ -295,3 +295,9 @@ def test_a_server_that_is_no_exchange_is_one_line(fails: Callable[..., str], oth
 def test_a_server_that_is_no_dynamodb_is_one_line(fails: Callable[..., str], other_servers: str) -> None:
     assert other_servers in fails(*LOCAL, "--dynamodb", other_servers)
     assert bootstrap._services is None
+
+
+def test_opening_the_emulated_services_to_others_needs_a_second_word() -> None:
+    said = only_line(*run("local", "--listen", "0.0.0.0", "--ticks", "1"))
+    assert "--open-to-network" in said
+    assert "decrypt every key" in said

@@ -65,7 +65,7 @@ def running(dynamodb: list[str], tmp_path_factory: pytest.TempPathFactory) -> It
     process = start(
         "local",
         *("--freeze-prices", "--tick-seconds", "3600", "--port", "0"),
-        *("--listen", address_for_containers(), "--sam-environment", str(variables)),
+        *("--listen", address_for_containers(), "--open-to-network", "--sam-environment", str(variables)),
         *dynamodb,
     )
     try:

@@ -127,6 +127,10 @@ def local(
     listen: Annotated[
         str, typer.Option(help="The address at which the exchange and the AWS services listen; not the API.")
     ] = LOOPBACK,
+    open_to_network: Annotated[
+        bool,
+        typer.Option("--open-to-network", help="Let --listen be an address that others reach: nothing there asks who."),
+    ] = False,
     sam_environment: Annotated[
         Path | None,
         typer.Option(help="Write a file for `sam local … --env-vars FILE`, whose functions then work on all of this."),
@@ -142,7 +146,7 @@ def local(
         raise InvalidRequestError("tick_seconds", f"--tick-seconds is {tick_seconds}, expected a number from 0 to 3600")
     if exchange is not None:
         _refuse_market_options(context)
-    _require_address(listen)
+    _require_address(listen, open_to_network=open_to_network)
     options = Options(
         port=port,
         seed=seed,
@@ -399,13 +403,19 @@ def main() -> None:
     sys.exit(status)
 
 
-def _require_address(listen: str) -> None:
+def _require_address(listen: str, *, open_to_network: bool) -> None:
     try:
-        ip_address(listen)
+        is_loopback = ip_address(listen).is_loopback
     except ValueError:
         raise InvalidRequestError(
             "listen", f"--listen is {listen!r}, expected an address of this machine: 127.0.0.1"
         ) from None
+    if is_loopback:
+        return
+    danger = "whoever reaches it can read and write every table and decrypt every key"
+    if not open_to_network:
+        raise InvalidRequestError("listen", f"--listen is {listen}: {danger}; add --open-to-network if you mean it")
+    typer.echo(f"botbalance: DynamoDB, KMS and the exchange are open at {listen}: {danger}", err=True)
 
 
 def _refuse_market_options(context: typer.Context) -> None:

@@ -24,6 +24,7 @@ from botbalance.errors import InvalidRequestError
 from workbench.aws.template import Route
 from workbench.local.dashboard import SECURITY_HEADERS, dashboard_file
 from workbench.local.lambda_runtime import LambdaRuntime
+from workbench.local.same_origin import require_same_origin
 from workbench.local.swagger_ui import local_document, swagger_page
 from workbench.simulated_exchange.recorded_candles import OutOfCandlesError
 
@@ -62,6 +63,7 @@ class ApiGateway:
         self._tick_now = tick_now
         self._port = port
         self._preflight = preflight
+        self._origins = [preflight[ALLOW_ORIGIN]] if ALLOW_ORIGIN in preflight else []
         self._threads = ThreadPoolExecutor(8, thread_name_prefix="gateway")
         self._started = Event()
         self._failure: OSError | None = None
@@ -113,7 +115,11 @@ class ApiGateway:
 
     async def _answer_with_headers(self, request: web.Request) -> web.Response:
         """The answer, with what every answer has, the gateway's own too."""
-        answer = await self._answer(request)
+        try:
+            require_same_origin(request.headers, origins=self._origins)
+            answer = await self._answer(request)
+        except InvalidRequestError as refused:
+            answer = _problem(403, refused.code, str(refused))
         answer.headers.setdefault("Cache-Control", "no-store")
         answer.headers.setdefault("X-Request-Id", str(uuid4()))
         if ALLOW_ORIGIN in self._preflight:

@@ -233,7 +233,9 @@ class Stack:
     def _start_exchange(self) -> str:
         simulation = self._own_simulation()
         server = ExchangeServer(
-            BinanceApi(simulation.books), more=ControlApi(simulation).routes(), host=self._options.listen
+            BinanceApi(simulation.books),
+            more=ControlApi(simulation, self._options.listen).routes(),
+            host=self._options.listen,
         )
         return self._started.enter_context(server).url
 

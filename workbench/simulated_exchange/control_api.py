@@ -13,9 +13,10 @@ from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
 from aiohttp import web
-from botbalance.errors import NotFoundError
+from botbalance.errors import InvalidRequestError, NotFoundError
 from pydantic import BaseModel
 
+from workbench.local.same_origin import LOOPBACK_NAMES, require_json, require_same_origin
 from workbench.simulated_exchange.control_messages import (
     OUT_OF_CANDLES,
     Listing,
@@ -28,25 +29,30 @@ from workbench.simulated_exchange.control_messages import (
     TimeResponse,
 )
 from workbench.simulated_exchange.recorded_candles import OutOfCandlesError
+from workbench.simulated_exchange.server import LOOPBACK
 from workbench.simulated_exchange.simulation import Simulation
 
 type Answer = Callable[[web.Request], Awaitable[BaseModel]]
 
 
 class ControlApi:
-    """Lets whoever runs ``simulation`` look into it and move it on."""
+    """Lets whoever runs ``simulation`` look into it and move it on: programs on this machine, and no web page.
 
-    def __init__(self, simulation: Simulation) -> None:
+    ``host`` is the address at which it is served.
+    """
+
+    def __init__(self, simulation: Simulation, host: str = LOOPBACK) -> None:
         self._simulation = simulation
+        self._names = LOOPBACK_NAMES | {host}
 
     def routes(self) -> list[web.RouteDef]:
         """To be served beside Binance's."""
         return [
-            web.get("/simulator", _answering(self._about)),
-            web.post("/simulator/tick", _answering(self._tick)),
-            web.get("/simulator/pairs", _answering(self._pairs)),
-            web.put("/simulator/accounts/{api_key}", _answering(self._open_account)),
-            web.get("/simulator/accounts/{api_key}", _answering(self._account_books)),
+            web.get("/simulator", _answering(self._about, self._names)),
+            web.post("/simulator/tick", _answering(self._tick, self._names)),
+            web.get("/simulator/pairs", _answering(self._pairs, self._names)),
+            web.put("/simulator/accounts/{api_key}", _answering(self._open_account, self._names)),
+            web.get("/simulator/accounts/{api_key}", _answering(self._account_books, self._names)),
         ]
 
     async def _about(self, _: web.Request) -> SimulationInfo:
@@ -82,12 +88,17 @@ class ControlApi:
         return self._simulation.account_books(request.match_info["api_key"])
 
 
-def _answering(answer: Answer) -> Callable[[web.Request], Awaitable[web.Response]]:
+def _answering(answer: Answer, names: frozenset[str]) -> Callable[[web.Request], Awaitable[web.Response]]:
     """A handler that sends what ``answer`` returns, or a problem in place of what it raises."""
 
     async def handle(request: web.Request) -> web.Response:
         try:
+            require_same_origin(request.headers, names=names)
+            if request.body_exists:
+                require_json(request.headers)
             return _response(HTTPStatus.OK, await answer(request))
+        except InvalidRequestError as refused:
+            return _response(HTTPStatus.FORBIDDEN, Problem(code=refused.code, detail=str(refused)))
         except OutOfCandlesError as ended:
             return _response(HTTPStatus.CONFLICT, Problem(code=OUT_OF_CANDLES, detail=str(ended)))
         except NotFoundError as unknown:

@@ -35,6 +35,7 @@ class ControlClient:
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
         self._session = requests.Session()
+        self._session.headers["Content-Type"] = "application/json"
 
     def close(self) -> None:
         """Close the connections."""

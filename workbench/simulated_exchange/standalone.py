@@ -2,7 +2,7 @@
 
 import signal
 from collections.abc import Callable
-from threading import Event
+from socket import socketpair
 
 from botbalance.errors import InvalidRequestError
 
@@ -17,10 +17,12 @@ _ENDING = (signal.SIGINT, signal.SIGTERM)
 
 def serve(simulation: Simulation, port: int, say: Callable[[str], None]) -> None:
     """Serve until Ctrl-C or a polite kill, having said where; raises InvalidRequestError where the port is in use."""
-    # Handled, not blocked and waited for: libraries have threads of their own, which nothing has been blocked in.
-    ended = Event()
+    ended, told = socketpair()
+    told.setblocking(False)
     for number in _ENDING:
-        signal.signal(number, lambda *_: ended.set())
+        signal.signal(number, lambda *_: None)
+    # Written to by the signal itself, in whichever thread it meets; what Python makes of a signal waits for this one.
+    signal.set_wakeup_fd(told.fileno())
     api = BinanceApi(simulation.books, weight_limit=REQUEST_WEIGHT_LIMIT)
     server = ExchangeServer(api, more=ControlApi(simulation).routes(), port=port)
     try:
@@ -30,6 +32,6 @@ def serve(simulation: Simulation, port: int, say: Callable[[str], None]) -> None
         raise InvalidRequestError("port_unusable", why) from None
     try:
         say(f"The simulated exchange runs at {server.url}. Ctrl-C ends it, and all that it knows.")
-        ended.wait()
+        ended.recv(1)
     finally:
         server.stop()

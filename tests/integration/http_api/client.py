@@ -47,6 +47,8 @@ class Client:
             headers["Authorization"] = f"Bearer {self.token}"
         if isinstance(body, str):
             body = body.encode()
+        if body is not None:
+            headers.setdefault("Content-Type", "application/json")
         return requests.request(method, self.url + path, data=body, headers=headers, timeout=60)
 
     def get(self, path: str) -> requests.Response:

@@ -149,7 +149,18 @@ def test_a_merge_patch_may_be_called_by_its_name(user: Client) -> None:
     assert answer.json()["order_size_pct"] == "3"
 
 
-@pytest.mark.parametrize("content_type", ["text/plain", "multipart/form-data; boundary=x", "application/xml", "x"])
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "text/plain",
+        "multipart/form-data; boundary=x",
+        "application/x-www-form-urlencoded",
+        "application/xml",
+        "application/jsonp",
+        "x",
+        "",
+    ],
+)
 def test_a_body_that_is_called_something_else_is_refused(user: Client, content_type: str) -> None:
     answer = user.ask("PUT", STRATEGY, BODY, **{"Content-Type": content_type, "If-Match": "*"})
     problem(answer, 415, "not_json")
@@ -188,13 +199,18 @@ def test_a_key_that_is_too_long_is_refused(user: Client, key: str) -> None:
 
 def test_no_page_may_call_the_api_unless_it_is_named(stack: Stack) -> None:
     answer = requests.get(f"{stack.url}/api/health", headers={"Origin": ORIGIN}, timeout=60)
+    problem(answer, 403, "wrong_origin")
     assert "Access-Control-Allow-Origin" not in answer.headers
-    assert requests.options(f"{stack.url}/api/me/orders", headers={"Origin": ORIGIN}, timeout=60).status_code == 405
+    assert requests.options(f"{stack.url}/api/me/orders", headers={"Origin": ORIGIN}, timeout=60).status_code == 403
 
 
 @pytest.mark.parametrize("path", ["/api/health", "/api/me/strategies/rebalance", "/api/me/decisions/x", "/nothing"])
 def test_the_page_that_is_named_may_read_every_answer(open_to_a_page: Stack, path: str) -> None:
-    answer = requests.get(open_to_a_page.url + path, headers={"Origin": "https://evil.example"}, timeout=60)
+    assert (
+        requests.get(open_to_a_page.url + path, headers={"Origin": "https://evil.example"}, timeout=60).status_code
+        == 403
+    )
+    answer = requests.get(open_to_a_page.url + path, headers={"Origin": ORIGIN}, timeout=60)
     assert answer.headers["Access-Control-Allow-Origin"] == ORIGIN, "and nobody else's"
     if path.startswith("/api"):
         assert {"ETag", "X-Request-Id"} <= set(answer.headers["Access-Control-Expose-Headers"].split(", "))

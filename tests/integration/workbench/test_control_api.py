@@ -25,6 +25,7 @@ from workbench.simulated_exchange.server import ExchangeServer
 from workbench.simulated_exchange.simulation import Simulation
 
 MONEY = {"USDT": Decimal("10000.000000000000000001"), "BTC": Decimal("1E-18"), "ETH": Decimal(0)}
+JSON = {"Content-Type": "application/json"}
 type Open = Callable[..., tuple[Simulation, ControlClient]]
 
 
@@ -130,7 +131,7 @@ def test_an_unknown_account_has_no_books(opened: Open) -> None:
 def test_what_is_no_tick_moves_nothing(opened: Open, body: str) -> None:
     simulation, client = opened(seed=1)
     before, prices = client.about().now, prices_of(client)
-    answer = requests.post(f"{client.url}/simulator/tick", data=body, timeout=20)
+    answer = requests.post(f"{client.url}/simulator/tick", data=body, headers=JSON, timeout=20)
     assert (answer.status_code, answer.json()["code"]) == (400, "malformed")
     assert (simulation.clock(), prices_of(client)) == (before, prices)
 
@@ -139,7 +140,7 @@ def test_what_is_no_tick_moves_nothing(opened: Open, body: str) -> None:
 def test_an_account_of_less_than_nothing_is_not_opened(opened: Open, balances: Any) -> None:
     simulation, client = opened()
     body = {"secret": "secret", "balances": balances}
-    answer = requests.put(f"{client.url}/simulator/accounts/key", json=body, timeout=20)
+    answer = requests.put(f"{client.url}/simulator/accounts/key", json=body, headers=JSON, timeout=20)
     assert (answer.status_code, answer.json()["code"]) == (400, "malformed")
     assert simulation.books.account("key") is None
 

@@ -18,7 +18,7 @@ from botbalance.log import logger
 MOST_BODY_CHARACTERS = 65_536
 EXPOSED = "ETag, Link, Retry-After, X-Request-Id"
 """The headers that a web page of another origin may read."""
-_TAKEN_FOR_JSON = {"", "application/merge-patch+json", "application/x-www-form-urlencoded"}
+_JSON = {"application/json", "application/merge-patch+json"}
 
 
 def new_resolver() -> APIGatewayRestResolver:
@@ -109,16 +109,15 @@ def _without_base_path(event: dict[str, Any]) -> dict[str, Any]:
 
 
 def _with_content_type_told(event: dict[str, Any]) -> dict[str, Any]:
-    """``event``, its body called JSON where it is called by another name of that, or a form.
+    """``event``, its body called JSON where it is called by another name of that, and something else where it is not.
 
-    This API has no forms, and ``curl -d`` says so of JSON.
+    A web page of another origin can send a form, a text or what has no type at all without asking whether it may; JSON
+    it cannot.
     """
     headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
-    told = str(headers.get("content-type", "application/json")).partition(";")[0].strip().lower()
-    if told in _TAKEN_FOR_JSON:
-        headers["content-type"] = "application/json"
-    elif not told.startswith("application/json"):
-        headers["content-type"] = "not/json"  # what the resolver refuses, instead of reading it as what it is
+    told = str(headers.get("content-type", "")).partition(";")[0].strip().lower()
+    # What is not JSON the resolver refuses, instead of reading it as what it is.
+    headers["content-type"] = "application/json" if told in _JSON or not event.get("body") else "not/json"
     return {**event, "headers": headers, "multiValueHeaders": None}
 
 
