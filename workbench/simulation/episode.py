@@ -11,7 +11,7 @@ from botbalance.models.order import Order
 
 from workbench.simulated_exchange.matching_engine import Order as BookedOrder
 from workbench.simulation.dynamodb import items_of
-from workbench.simulation.exchange import Manner
+from workbench.simulation.exchange import PASSING, Manner
 from workbench.simulation.invariants import Finding, Invariant, decision_of, differences_of
 from workbench.simulation.owners import Act, Owners, Weather
 from workbench.simulation.world import ASSETS, CALM, QUOTE, START, User, World
@@ -114,15 +114,19 @@ class Episode:
                 self.owners.act_at_random()
             if world.choices.happens(0.06):
                 self.weather.change_at_random()
-            if world.choices.happens(0.3):
-                self._move_a_price()
+            for asset in ASSETS:
+                if world.choices.happens(0.5):
+                    self._move_price(asset + QUOTE)
         world.run_until(moment * 1000)
 
-    def _move_a_price(self) -> None:
-        symbol = self.world.choices.one_of(ASSETS) + QUOTE
-        per_mille = self.world.choices.between(-6, 6)
-        price = self.world.market.last_price(symbol)
-        self.world.market.set_price(symbol, price + price * per_mille / 1000)
+    def _move_price(self, symbol: str) -> None:
+        """There and nearly back, so that orders on both sides fill."""
+        market, choices = self.world.market, self.world.choices
+        if not market.is_trading(symbol) or symbol in self.world.exchange.delisted:
+            return
+        price = market.last_price(symbol)
+        for per_mille in (choices.between(0, 5), -choices.between(0, 5), choices.between(-2, 2)):
+            market.set_price(symbol, price + price * per_mille / 1000)
 
     def _tick(self, ts_tick: int) -> None:
         if ts_tick % 60 == 0:
@@ -141,9 +145,7 @@ class Episode:
         """The faults end, everybody who has nothing against it lets the autopilot go on, and ticks pass."""
         world = self.world
         self._be_calm()
-        world.exchange.manners = set()
-        world.exchange.not_permitted = set()
-        world.books.fees_in_third_coin = False
+        world.exchange.manners -= PASSING
         self.weather.clear()
         if world.witness.halted:
             world.end_halt()
@@ -184,11 +186,25 @@ class Episode:
                 if (item := table.items.get((user.user_id.encode(), Decimal(place)))) is not None
             ]
             outcome = found[0]["outcome"]["S"] if found else "none"
+            if outcome == "quiet":
+                self._require_quiet(user, ts_tick)
             if outcome in {"decided", "quiet"}:
                 continue
             decision = decision_of(found[0]) if found else None
             why = "no decision" if decision is None else decision.reason
             self._failed(Invariant.HEALTHY_USER_DECIDES, user.user_id, f"tick {ts_tick - START:+d}: {outcome}: {why}")
+
+    def _require_quiet(self, user: User, ts_tick: int) -> None:
+        """Nothing is to be done at the prices that have stood still since before that tick."""
+        told: list[Any] = []
+        self.world.call(
+            user, "GET", "/api/me/strategies/rebalance/plan", then=lambda status, body: told.append((status, body))
+        )
+        self._until_idle(user)
+        actions = told[0][1].get("actions", []) if told and told[0][0] == 200 else []
+        if actions:
+            what = f"tick {ts_tick - START:+d} was quiet, and there is {actions[0]['symbol']} to {actions[0]['side']}"
+            self._failed(Invariant.QUIET_TICK_HID_NOTHING, user.user_id, what)
 
     # the end
 

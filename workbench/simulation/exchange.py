@@ -54,6 +54,10 @@ class Manner(StrEnum):
     """Tickers are those of a while ago."""
 
 
+PASSING = frozenset({Manner.REJECTS_LATE, Manner.BALANCES_LAG, Manner.STALE_PRICES, Manner.FORGETS, Manner.HALTS})
+"""Manners that end with the faults; the others stay, and nobody may be kept from trading by them."""
+
+
 class MannerlyBooks(MatchingEngine):
     """Books that may take their fees in a third coin."""
 

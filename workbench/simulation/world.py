@@ -34,7 +34,7 @@ from workbench.simulated_exchange.random_walk import RandomWalk
 from workbench.simulation.choices import Choices
 from workbench.simulation.database import Database
 from workbench.simulation.exchange import FEE_COIN, MannerlyBooks, MannerlyExchange
-from workbench.simulation.invariants import Findings, Invariant, Witness
+from workbench.simulation.invariants import Findings, Invariant, Witness, user_of_key
 from workbench.simulation.processes import FunctionProcess, ProcessGlobals, captured_log, without_threads
 from workbench.simulation.scheduler import Run, RunDiedError, Scheduler, VirtualClock, virtual_world
 from workbench.simulation.transport import EXCHANGE_URL
@@ -477,6 +477,14 @@ class World:
 
     def _observe(self, request: Request, said: Reply | None, fault: Fault | None) -> None:
         self.witness.exchange_answered(self.scheduler.current, self.scheduler.steps, request, said)
+        account = self.books.account(request.api_key or "")
+        if request.method == "POST" and account is not None:
+            for symbol in account.open_ids:
+                ours = [order for order in account.open_in(symbol) if not order.client_order_id.startswith("app-")]
+                if len(ours) > 1:
+                    what = f"{symbol}: {', '.join(order.client_order_id for order in ours)}"
+                    user_id = user_of_key(account.api_key)
+                    self.witness.failed(Invariant.ONE_ORDER_A_PAIR, self.scheduler.steps, user_id, what)
 
     def ask_database(
         self, process: FunctionProcess, operation: str, parameters: dict[str, Any], carry_out: Callable[[], Any]
