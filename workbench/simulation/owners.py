@@ -86,7 +86,7 @@ class Owners:
         if not idle:
             return
         user = self._choices.one_of(idle)
-        off = user.user_id in self._world.witness.autopilot_off
+        off = not self._world.autopilot_is_on(user.user_id)
         if not user.has_key:
             act = Act.STORE_KEY
         elif off and self._choices.happens(0.6):
@@ -173,14 +173,12 @@ class Owners:
         """Switch the autopilot."""
 
         def then(status: int, _: Any) -> None:
-            if status != 200:
-                return
-            if enabled:
-                self._world.witness.autopilot_off.discard(user.user_id)
-            else:
+            if status == 200 and not enabled:
                 self._world.witness.autopilot_off.add(user.user_id)
                 self._world.witness.told(user.user_id, self._step, "the autopilot is off")
 
+        if enabled:  # whatever is answered, or not: it may be on from now on
+            self._world.witness.autopilot_off.discard(user.user_id)
         self._world.call(user, "PUT", AUTOPILOT, {"enabled": enabled}, then=then)
 
     def execute(self, user: User) -> None:
