@@ -5,6 +5,10 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
+from botbalance.models.order import Order
+from botbalance.trading.order_updates import NOT_ON_EXCHANGE
+
+from workbench.simulation.dynamodb import items_of
 from workbench.simulation.exchange import Manner
 from workbench.simulation.invariants import Invariant
 from workbench.simulation.world import ASSETS, QUOTE, User, World
@@ -33,6 +37,7 @@ class Act(StrEnum):
     WITHDRAW = "withdraw"
     PLACE_IN_APP = "place_in_app"
     CANCEL_IN_APP = "cancel_in_app"
+    RESOLVE = "resolve"
     LOOK = "look"
 
 
@@ -51,6 +56,7 @@ _WEIGHTS: Mapping[Act, int] = {
     Act.WITHDRAW: 3,
     Act.PLACE_IN_APP: 2,
     Act.CANCEL_IN_APP: 3,
+    Act.RESOLVE: 3,
     Act.LOOK: 4,
 }
 
@@ -77,6 +83,7 @@ class Owners:
             Act.WITHDRAW: self.withdraw,
             Act.PLACE_IN_APP: self.place_in_app,
             Act.CANCEL_IN_APP: self.cancel_in_app,
+            Act.RESOLVE: self.resolve,
             Act.LOOK: self.look,
         }
 
@@ -226,6 +233,20 @@ class Owners:
     def cancel_all(self, user: User) -> None:
         """Cancel whatever rests."""
         self._world.call(user, "DELETE", "/api/me/orders")
+
+    def resolve(self, user: User) -> None:
+        """Say what became of an order that the exchange no longer knows, as the exchange's own app shows it."""
+        ours = (
+            Order.model_validate_json(item["document"]["S"])
+            for item in items_of(self._world.database, self._world.settings.orders_table)
+        )
+        lost = [one for one in ours if one.user_id == user.user_id and one.is_active and one.reason == NOT_ON_EXCHANGE]
+        there = {order.client_order_id: order for order in self._world.books.orders(user.key.api_key)}
+        for order in lost[:1]:
+            booked = there[order.client_order_id]
+            body = {"filled_qty": str(booked.executed_qty), "price": str(booked.price)}
+            path = {"client_order_id": order.client_order_id}
+            self._world.call(user, "POST", "/api/me/orders/{client_order_id}/resolve", body, path=path)
 
     def look(self, user: User) -> None:
         """Look at something."""

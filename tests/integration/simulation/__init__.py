@@ -1,0 +1,1 @@
+"""The simulation finds what is put back wrong, and finds nothing otherwise."""
