@@ -116,8 +116,8 @@ class Owners:
     def open(self, user: User) -> None:
         """Come as a new user: an account on the exchange, a key, a strategy."""
         prices = {asset: self._world.market.last_price(asset + QUOTE) for asset in ASSETS}
-        held = self._choices.some_of(ASSETS, 4)
-        balances = {asset: (Decimal(1500) / prices[asset]).quantize(Decimal("1e-6")) for asset in held}
+        held = self._choices.some_of(ASSETS, 5)
+        balances = {asset: (Decimal(1200) / prices[asset]).quantize(Decimal("1e-6")) for asset in held}
         self._world.books.open_account(
             user.key.api_key, user.key.secret, balances | {QUOTE: Decimal(4000), "BNB": Decimal(2)}
         )
@@ -144,7 +144,7 @@ class Owners:
 
     def new_strategy(self) -> dict[str, Any]:
         """A strategy that trades a lot."""
-        number = self._choices.between(6, len(ASSETS))
+        number = self._choices.between(12, len(ASSETS))
         chosen = self._choices.some_of(ASSETS, number)
         cuts = sorted(self._choices.between(1, 99 - number) for _ in chosen)
         widths = [high - low + 1 for low, high in zip([0, *cuts], [*cuts, 99 - number], strict=True)]

@@ -1,11 +1,10 @@
-"""The way from ccxt's session to the simulated exchange, without a socket."""
+"""The way from ccxt to the simulated exchange, without a socket and without what requests does around one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from botbalance.exchange.http_pool import Connections
-from requests import PreparedRequest, Response
+from requests import Response, Session
 from requests.exceptions import ChunkedEncodingError, ConnectionError, ReadTimeout  # noqa: A004 - as requests names it
 from requests.structures import CaseInsensitiveDict
 
@@ -13,48 +12,58 @@ from workbench.faults.exchange import Delivery, Outcome
 from workbench.simulated_exchange.binance_api import Request
 
 EXCHANGE_URL = "http://127.0.0.1:9"
-"""Where nobody listens: whatever went past this adapter would fail."""
+"""Where nobody listens: whatever went past this would fail."""
 
 
 class InProcessTransport(Connections):
-    """Hands every request to ``answer``, and its outcome back as requests would have met it on the wire."""
+    """Gives sessions that hand every request to ``answer``, and its outcome back as it would have been met on the
+    wire."""
 
     def __init__(self, answer: Callable[[Request], Outcome]) -> None:
         super().__init__(1)
         self._answer = answer
 
-    def send(self, request: PreparedRequest, *_: Any, **__: Any) -> Response:
-        url = urlsplit(request.url or "")
-        body = request.body or ""
-        outcome = self._answer(
-            Request(
-                request.method or "GET",
-                url.path,
-                url.query,
-                body.decode() if isinstance(body, bytes) else body,
-                {name.lower(): str(value) for name, value in request.headers.items()},
-            )
-        )
+    def session(self) -> Session:
+        return _InProcessSession(self._answer)
+
+
+class _InProcessSession(Session):
+    def __init__(self, answer: Callable[[Request], Outcome]) -> None:
+        super().__init__()
+        self._answer = answer
+
+    def request(  # type: ignore[override]
+        self,
+        method: str,
+        url: str,
+        *,
+        data: str | bytes | None = None,
+        headers: Mapping[str, Any] | None = None,
+        **_: Any,
+    ) -> Response:
+        path, _sign, query = url.removeprefix(EXCHANGE_URL).partition("?")
+        body = data.decode() if isinstance(data, bytes) else data or ""
+        lowered = {name.lower(): str(value) for name, value in (headers or {}).items()}
+        outcome = self._answer(Request(method.upper(), path, query, body, lowered))
         match outcome.delivery:
             case Delivery.SILENCE:
-                raise ReadTimeout("Read timed out.", request=request)
+                raise ReadTimeout("Read timed out.")
             case Delivery.RESET:
-                raise ConnectionError("Connection reset by peer", request=request)
+                raise ConnectionError("Connection reset by peer")
             case Delivery.CLOSED:
-                raise ConnectionError("Remote end closed connection without response", request=request)
+                raise ConnectionError("Remote end closed connection without response")
             case Delivery.HALF:
-                raise ChunkedEncodingError("Connection broken: IncompleteRead", request=request)
-        return _response(request, outcome)
+                raise ChunkedEncodingError("Connection broken: IncompleteRead")
+        return _response(url, outcome)
 
 
-def _response(request: PreparedRequest, outcome: Outcome) -> Response:
+def _response(url: str, outcome: Outcome) -> Response:
     reply = outcome.reply
     response = Response()
     response.status_code = reply.status
     response.headers = CaseInsensitiveDict({**reply.headers, "Content-Type": reply.content_type})
     response.encoding = "utf-8"
-    response.url = request.url or ""
-    response.request = request
+    response.url = url
     response.reason = "OK" if reply.status == 200 else "Error"
     vars(response)["_content"] = reply.text.encode()
     return response

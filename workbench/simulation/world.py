@@ -50,6 +50,14 @@ FIRST_PRICES = {
     "LTCUSDT": Decimal("71.33"),
     "ADAUSDT": Decimal("0.4912"),
     "LINKUSDT": Decimal("14.417"),
+    "DOTUSDT": Decimal("7.123"),
+    "AVAXUSDT": Decimal("35.27"),
+    "ATOMUSDT": Decimal("9.871"),
+    "UNIUSDT": Decimal("6.543"),
+    "TRXUSDT": Decimal("0.11642"),
+    "ETCUSDT": Decimal("24.55"),
+    "NEARUSDT": Decimal("3.214"),
+    "FILUSDT": Decimal("5.432"),
 }
 ASSETS = tuple(symbol.removesuffix(QUOTE) for symbol in FIRST_PRICES)
 FUNCTION_MS = 60_000
