@@ -1,0 +1,144 @@
+"""Manners and acts that a test sets itself, in a world without chance."""
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from decimal import Decimal
+from hmac import digest
+from typing import Any
+
+import pytest
+
+from workbench.simulated_exchange.binance_api import Request
+from workbench.simulation.exchange import Manner
+from workbench.simulation.owners import Act, Owners
+from workbench.simulation.world import CALM, User, World
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    world = World("scripted", users=1)
+    world.rates, world.injector.active = CALM, False
+    with world.entered():
+        yield world
+
+
+@pytest.fixture
+def owners(world: World) -> Owners:
+    """Of one user, whose autopilot is on."""
+    owners = Owners(world)
+    owners.open(world.users[0])
+    for act in (Act.STORE_KEY, Act.CHANGE_STRATEGY, Act.AUTOPILOT_ON):
+        do(world, owners, act)
+    return owners
+
+
+@pytest.fixture
+def user(world: World) -> User:
+    return world.users[0]
+
+
+def do(world: World, owners: Owners, act: Act) -> None:
+    """One act, until it is answered."""
+    owners.do(act, world.users[0])
+    settle(world)
+
+
+def settle(world: World) -> None:
+    """Until nobody works any more."""
+    while world.scheduler.runs or any(user.busy for user in world.users):
+        world.run_until(world.clock.now_ms + 1000)
+
+
+def tick(world: World) -> int:
+    """One tick of everybody; returns its time."""
+    ts_tick = world.clock.seconds() // 30 * 30 + 30
+    world.run_until(ts_tick * 1000)
+    world.dispatch(ts_tick)
+    world.run_until((ts_tick + 2) * 1000)
+    settle(world)
+    return ts_tick
+
+
+def ask(world: World, path: str) -> Any:
+    """What the exchange says to the user's signed request, beside all processes."""
+    user = world.users[0]
+    signed = f"timestamp={world.clock.now_ms}"
+    signature = digest(user.key.secret.encode(), signed.encode(), "sha256").hex()
+    request = Request("GET", path, f"{signed}&signature={signature}", headers={"x-mbx-apikey": user.key.api_key})
+    return json.loads(world.exchange.answer(request).text)
+
+
+def test_a_tick_places_orders_and_nothing_is_wrong(world: World, owners: Owners) -> None:
+    tick(world)
+    assert world.witness.intents > 3
+    assert world.findings.found == []
+
+
+def test_whoever_has_just_switched_on_is_ticked_though_the_batch_read_is_stale(world: World, owners: Owners) -> None:
+    do(world, owners, Act.AUTOPILOT_OFF)
+    do(world, owners, Act.AUTOPILOT_ON)
+    world.rates = replace(CALM, stale_read=1)
+    ts_tick = world.clock.seconds() // 30 * 30
+    world.dispatch(ts_tick)
+    settle(world)
+    world.run_until(world.clock.now_ms + 2_000)
+    settle(world)
+    keys = world.database.tables[world.settings.decisions_table].items
+    assert (b"user-0", Decimal(ts_tick)) in keys
+    assert world.findings.found == []
+
+
+def test_negative_dust_of_a_stranger_is_told(world: World, owners: Owners) -> None:
+    world.exchange.manners = {Manner.NEGATIVE_DUST}
+    told = {one["asset"]: one["free"] for one in ask(world, "/api/v3/account")["balances"]}
+    assert told["SHIB2"] == "-0.00000001"
+
+
+def test_a_stop_leaves_nothing_resting(world: World, owners: Owners, user: User) -> None:
+    tick(world)
+    assert world.books.open_orders(user.key.api_key)
+    do(world, owners, Act.STOP)
+    assert world.books.open_orders(user.key.api_key) == []
+    assert user.user_id in world.witness.autopilot_off
+    assert world.findings.found == []
+
+
+def test_a_coin_moves_into_earn_and_back(world: World, owners: Owners, user: User) -> None:
+    account = world.books.account(user.key.api_key)
+    assert account is not None
+    asset = next(asset for asset, free in account.free.items() if free and asset not in {"USDT", "BNB"})
+    held = account.free[asset]
+    assert world.exchange.wrap(user.key.api_key, asset)
+    assert (account.free[asset], account.free[f"LD{asset}"]) == (0, held)
+    assert world.exchange.wrap(user.key.api_key, asset)
+    assert account.free[asset] == held
+
+
+def test_a_redenomination_comes_in_two_halves(world: World, owners: Owners, user: User) -> None:
+    account = world.books.account(user.key.api_key)
+    assert account is not None
+    account.free["XRP"] = Decimal(100)
+    price = world.market.last_price("XRPUSDT")
+    world.exchange.redenominate_balances("XRP", 10)
+    assert account.free["XRP"] == 1000
+    assert world.market.last_price("XRPUSDT") == price
+    world.exchange.redenominate_price("XRPUSDT", 10)
+    assert world.market.last_price("XRPUSDT") == price / 10
+
+
+def test_fees_are_taken_in_a_third_coin(world: World, owners: Owners, user: User) -> None:
+    world.books.fees_in_third_coin = True
+    tick(world)
+    order = world.books.open_orders(user.key.api_key)[0]
+    trade = world.books.fill_now(user.key.api_key, order.order_id, whole=True)
+    assert world.books.trades(user.key.api_key)[-1].commission_asset == "BNB"
+    assert trade.order_id == order.order_id
+
+
+def test_time_is_virtual(world: World) -> None:
+    assert time.time() == world.clock.now_ms / 1000
+    began = time.time()
+    world.run_until(world.clock.now_ms + 60_000)
+    assert time.time() == began + 60
