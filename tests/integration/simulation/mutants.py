@@ -23,7 +23,7 @@ from botbalance.models.strategy import Strategy
 from botbalance.store.accounts import LEASE_S, AccountsTable, Lease
 from botbalance.store.orders import OrdersTable
 from botbalance.store.strategies import StrategiesTable
-from botbalance.trading import no_trade_ticks, order_updates, placement, reconcile, tick_batch
+from botbalance.trading import no_trade_ticks, order_updates, placement, reconcile
 from botbalance.trading import orders as trading_orders
 from botbalance.trading.context import TradingContext
 from botbalance.trading.placement import CancelResult
@@ -155,11 +155,16 @@ def stop_cancels_nothing() -> Sequence[Any]:
 
 def stale_strategy_passes_silently() -> Sequence[Any]:
     """Whoever has just switched the autopilot on is left out of a tick without a trace."""
-    return [
-        patch.object(
-            tick_batch, "_strategies", lambda context, users: list(context.strategies.find_many(users).values())
-        )
-    ]
+    find_many = StrategiesTable.find_many
+
+    def as_if_new(self: StrategiesTable, user_ids: Collection[str]) -> dict[str, Strategy]:
+        found = find_many(self, user_ids)
+        return {
+            user_id: strategy if strategy.is_ticked else strategy.model_copy(update={"version": 10**9})
+            for user_id, strategy in found.items()
+        }
+
+    return [patch.object(StrategiesTable, "find_many", as_if_new)]
 
 
 def quiet_for_ever() -> Sequence[Any]:

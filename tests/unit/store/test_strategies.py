@@ -323,7 +323,6 @@ def test_the_strategies_of_many_users_are_read_at_once(strategies: StrategiesTab
         for user_id in (f"user-{number}" for number in range(203))
     }
     assert strategies.find_many([*saved, "nobody"]) == saved
-    assert strategies.find_many([*saved, "nobody"], consistent=True) == saved
 
 
 def test_a_user_who_is_named_twice_is_read_once(strategies: StrategiesTable) -> None:
