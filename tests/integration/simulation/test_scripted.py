@@ -112,7 +112,7 @@ def test_a_coin_moves_into_earn_and_back(world: World, owners: Owners, user: Use
     asset = next(asset for asset in account.balances if account.free_of(asset) and asset not in {"USDT", "BNB"})
     held = account.free_of(asset)
     assert world.exchange.wrap(user.key.api_key, asset)
-    assert (account.free_of(asset), account.free_of(f"LD{asset}")) == (0, held)
+    assert (account.free_of(asset), account.free_of(f"LD{asset}")) == (Decimal(0), held)
     assert world.exchange.wrap(user.key.api_key, asset)
     assert account.free_of(asset) == held
 
