@@ -11,7 +11,7 @@ from botbalance.engine import SkipReason
 from botbalance.errors import TransientError
 from botbalance.models.decision import Decision
 from botbalance.models.order import OrderStatus
-from botbalance.trading.anomaly_guard import VANISHED_BELIEVED_S
+from botbalance.trading.anomaly_guard import CHANGE_BELIEVED_S
 from botbalance.trading.execute import execute_once
 from botbalance.trading.plan import preview
 
@@ -222,7 +222,7 @@ def test_holdings_that_stay_away_are_believed_gone_in_the_end(balanced: TradingH
     harness = balanced
     harness.tick()
     harness.books.transfer(harness.key, "ETH", D("-1.2"))
-    for _ in range(VANISHED_BELIEVED_S // 30):
+    for _ in range(CHANGE_BELIEVED_S // 30):
         assert harness.tick().outcome == "skipped"
     assert orders_touched(harness) == 0
     decision = harness.tick()
@@ -260,12 +260,14 @@ def test_what_rests_in_orders_counts_as_held_and_is_not_spent_again(harness: Tra
 
 def test_assets_that_are_unknown_or_lent_are_reported_and_neither_counted_nor_traded(newcomer: TradingHarness) -> None:
     harness = newcomer
-    strangers = {"LDBTC": D(1), "LDUSDT": D(5_000), "MYSTERY": D(7)}
-    harness.open_account(harness.user, {"USDT": D(10_000), **strangers})
+    """What is lent of a managed coin counts as held, and cannot be spent."""
+    strangers = {"LDBTC": D("0.01"), "LDUSDT": D(600), "LDDOGE": D(900), "MYSTERY": D(7)}
+    harness.open_account(harness.user, {"USDT": D(9_000), **strangers})
     harness.set_strategy()
     plan = preview(harness.context, harness.user)
     assert plan.evaluation.nav == 10_000
-    assert plan.evaluation.unmanaged.keys() == strangers.keys()
+    assert plan.evaluation.unmanaged.keys() == {"DOGE", "MYSTERY"}
+    assert {row.asset: row.locked for row in plan.evaluation.rows if row.locked} == {"BTC": D("0.01"), "USDT": D(600)}
     harness.tick()
     assert {order.symbol for order in harness.booked()} == {BTC, "ETHUSDT", "XRPUSDT"}
     assert {asset: harness.books.balances(harness.key)[asset].free for asset in strangers} == strangers

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from botbalance.accounts.portfolio import Snapshot
-from botbalance.engine import Balance, Look, jumped_symbols, look_at, missing_balances
+from botbalance.engine import Balance, Look, bound_after, jumped_symbols, look_at, missing_balances
 from botbalance.models.account_state import LastObservation
 from botbalance.models.order import Order
 from botbalance.models.strategy import Strategy
@@ -357,6 +357,7 @@ class Account:
         prices: Mapping[str, str] = {},
         holdings: Mapping[str, str] = {},
         spent: Collection[str] = (),
+        received: Mapping[str, str] = {},
     ) -> bool:
         """Whether the picture at ``T + now``, PICTURE and HOLDINGS but for what is given, is believed."""
         snapshot = Snapshot(
@@ -366,14 +367,16 @@ class Account:
             prices_expire_at=T + now,
             rules={},
         )
-        remembered, doubts = find_anomalies(
+        remembered = find_anomalies(
             self.memory,
             self.strategy,
             snapshot,
-            frozenset(spent),
-            T + now,
+            spent=frozenset(spent),
+            received={asset: D(quantity) for asset, quantity in received.items()},
+            now=T + now,
             price_jump_pct=self.price_jump_pct,
         )
+        doubts = [anomaly.evidence.partition(";")[0] for anomaly in remembered.anomalies.values()]
         self.memory = LastObservation.model_validate_json(remembered.model_dump_json())
         self.doubts += ["; ".join(doubts)] if doubts else []
         return not doubts
@@ -398,8 +401,10 @@ def test_a_first_look_has_nothing_to_be_doubted_by() -> None:
         "prices": PICTURE,
         "held": HOLDINGS,
         "unconfirmed_prices": {},
-        "missing_since": {},
         "committed": {},
+        "receivable": {},
+        "anomalies": {},
+        "accepted": [],
     }
 
 
@@ -451,8 +456,8 @@ def test_each_symbol_is_doubted_by_itself_and_holds_all() -> None:
     assert not account.look(60, prices={"BTCUSDT": "50000", "ETHUSDT": "3000"})
     assert account.look(90, prices={"BTCUSDT": "50000", "ETHUSDT": "3000"})
     assert account.doubts == [
-        "prices jumped by more than 10 %: BTCUSDT from 40000 to 50000",
-        "prices jumped by more than 10 %: ETHUSDT from 2500 to 3000",
+        "BTCUSDT jumped by more than 10 %, from 40000 to 50000",
+        "ETHUSDT jumped by more than 10 %, from 2500 to 3000",
     ]
 
 
@@ -496,7 +501,7 @@ def test_holdings_that_vanish_are_believed_gone_when_they_have_stayed_away_for_f
     assert account.look(0)
     looks = [account.look(now, holdings=NO_BTC) for now in (30, 60, 329, 330, 360)]
     assert looks == [False, False, False, True, True]
-    assert account.doubts == ["holdings vanished: 0.5 BTC; believed after 300 s"] * 3
+    assert account.doubts == ["holdings vanished: 0.5 BTC before, 0 BTC now, and no order of ours explains it"] * 3
     assert account.noted()["held"] == HOLDINGS | NO_BTC
 
 
@@ -505,7 +510,7 @@ def test_holdings_that_were_away_for_a_moment_were_never_gone() -> None:
     account.look(0)
     assert not account.look(30, holdings=NO_BTC)
     assert account.look(60)
-    assert account.noted()["missing_since"] == {}
+    assert account.noted()["anomalies"] == {}
     assert not account.look(400, holdings=NO_BTC)  # it counts from now on
     assert not account.look(699, holdings=NO_BTC)
     assert account.look(700, holdings=NO_BTC)
@@ -532,14 +537,14 @@ def test_what_own_orders_may_have_spent_is_no_doubt() -> None:
     account.look(0)
     assert account.look(30, holdings={"USDT": "0"}, spent=["USDT"])
     assert not account.look(60, holdings={"USDT": "0", "BTC": "0"}, spent=["USDT", "ETH"])
-    assert account.doubts == ["holdings vanished: 0.5 BTC; believed after 300 s"]
+    assert account.doubts == ["holdings vanished: 0.5 BTC before, 0 BTC now, and no order of ours explains it"]
 
 
 def test_an_account_that_comes_back_empty_is_doubted_whole() -> None:
     account = Account()
     account.look(0)
     assert not account.look(30, holdings=dict.fromkeys(HOLDINGS, "0"))
-    assert account.doubts == ["holdings vanished: 0.5 BTC, 4 ETH, 1000 USDT; believed after 300 s"]
+    assert account.noted()["anomalies"].keys() == HOLDINGS.keys()
 
 
 @pytest.mark.parametrize(("worth", "believed"), [("60.01", True), ("60", False)])
@@ -574,14 +579,86 @@ def test_what_the_strategy_does_not_manage_may_vanish() -> None:
 def test_a_sale_by_somebody_else_down_to_a_remainder_is_a_fact() -> None:
     account = Account()
     account.look(0)
-    assert account.look(30, holdings={"BTC": "0.005"})
+    assert account.look(30, holdings={"BTC": "0.0065"})
     assert not account.look(60, holdings={"BTC": "0.00004"})
 
 
-def test_holdings_that_grow_are_a_fact() -> None:
+# holdings that appear, and redenominations
+
+
+def test_holdings_that_grow_by_less_than_what_was_there_are_a_fact() -> None:
+    account = Account()
+    account.look(0)
+    assert account.look(30, holdings={"BTC": "0.99"})
+    assert not account.look(60, holdings={"BTC": "1.98"})
+
+
+@pytest.mark.parametrize("before", ["0", "0.5"])
+def test_holdings_that_come_from_nowhere_are_believed_when_they_have_stayed_for_five_minutes(before: str) -> None:
+    account = Account()
+    account.look(0, holdings={"BTC": before})
+    looks = [account.look(now, holdings={"BTC": "3"}) for now in (30, 60, 329, 330, 360)]
+    assert looks == [False, False, False, True, True]
+
+
+def test_what_own_orders_may_have_brought_has_not_come_from_nowhere() -> None:
     account = Account()
     account.look(0, holdings={"BTC": "0"})
-    assert account.look(30, holdings={"BTC": "100"})
+    assert account.look(30, holdings={"BTC": "0.4"}, received={"BTC": "0.4"})
+    assert not account.look(60, holdings={"BTC": "1.9"}, received={"BTC": "0.5"})
+
+
+def test_what_is_worth_less_than_the_band_may_appear() -> None:
+    account = Account()
+    account.look(0, holdings={"BTC": "0"})
+    assert account.look(30, holdings={"BTC": "0.0014"})
+
+
+@pytest.mark.parametrize("factor", [10, 100, 1000])
+@pytest.mark.parametrize("later", [30, 7_200])
+def test_half_a_redenomination_in_the_price_waits_for_the_other_half(factor: int, later: int) -> None:
+    for up, price in ((True, D(40_000) * factor), (False, D(40_000) / factor)):
+        account = Account()
+        account.look(0)
+        looks = [account.look(later + 30 * tick, prices={"BTCUSDT": str(price)}) for tick in range(40)]
+        assert looks == [False] * 40
+        held = D("0.5") / factor if up else D("0.5") * factor
+        assert account.look(later + 1200, prices={"BTCUSDT": str(price)}, holdings={"BTC": str(held)})
+
+
+def test_half_a_redenomination_in_the_quantity_is_a_deposit_when_it_grew_and_stays() -> None:
+    account = Account()
+    account.look(0)
+    assert [account.look(now, holdings={"BTC": "5"}) for now in (30, 329, 330)] == [False, False, True]
+    account = Account()
+    account.look(0)
+    assert [account.look(now, holdings={"BTC": "0.05"}) for now in (30, 330, 3_000)] == [False] * 3
+
+
+def test_both_halves_at_once_are_a_fact() -> None:
+    account = Account()
+    account.look(0)
+    assert not account.look(30, prices={"BTCUSDT": "400"}, holdings={"BTC": "5"})  # 100 and 10 do not make one
+    account = Account()
+    account.look(0)
+    assert account.look(4_000, prices={"BTCUSDT": "400"}, holdings={"BTC": "50"})
+
+
+def test_its_owner_s_word_ends_a_doubt() -> None:
+    account = Account()
+    account.look(0)
+    assert not account.look(30, prices={"BTCUSDT": "4000"})
+    assert account.memory is not None
+    assert list(account.memory.anomalies) == ["BTCUSDT"]
+    account.memory = account.memory.model_copy(update={"accepted": ("BTCUSDT",)})
+    assert account.look(60, prices={"BTCUSDT": "4000"})
+    assert account.look(90, prices={"BTCUSDT": "4000"})
+
+
+@pytest.mark.parametrize(("seconds", "most"), [(0, "10"), (600, "10"), (2_400, "21.0"), (3_600, "26.29")], ids=str)
+def test_a_price_may_move_farther_the_longer_nobody_looked(seconds: int, most: str) -> None:
+    """1.1 ** sqrt(seconds / 600), worked by hand."""
+    assert abs(bound_after(D(10), seconds) - D(most)) < D("0.01")
 
 
 @pytest.mark.parametrize("btc", ["0", "0.5"], ids=["while another is away", "as another comes back"])
@@ -690,7 +767,8 @@ def test_all_doubts_are_told_at_once() -> None:
     assert not account.look(30, prices={"ETHUSDT": "2000.5"}, holdings=NO_BTC)
     [doubts] = account.doubts
     assert doubts == (
-        "prices jumped by more than 10 %: ETHUSDT from 2500 to 2000.5; holdings vanished: 0.5 BTC; believed after 300 s"
+        "ETHUSDT jumped by more than 10 %, from 2500 to 2000.5; "
+        "holdings vanished: 0.5 BTC before, 0 BTC now, and no order of ours explains it"
     )
 
 

@@ -6,11 +6,14 @@ One snapshot is one consistent set of facts; the engine is asked about it, and n
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from types import MappingProxyType
 
-from botbalance.engine import Balance, Evaluation, MarketRules, StrategyConfig, evaluate
+from botbalance.engine import Balance, Evaluation, MarketRules, PriceUnavailableError, StrategyConfig, evaluate
 from botbalance.exchange.adapter import ExchangeAdapter, ExchangeOrder
 from botbalance.market_data.market_rules import MarketRulesService
 from botbalance.market_data.price_service import PriceService
+
+_NO_PRICES: Mapping[str, Decimal] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +24,8 @@ class AccountReading:
     open_orders: tuple[ExchangeOrder, ...]
     balances: Mapping[str, Balance]
     rules: Mapping[str, MarketRules]
+    gone: frozenset[str] = frozenset()
+    """Those of the markets that the exchange lists no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +62,20 @@ class PortfolioService:
         self._prices = prices
         self._market_rules = market_rules
 
-    def snapshot(self, account: ExchangeAdapter, symbols: Collection[str], *, fresh: bool) -> Snapshot:
-        """The account with the markets of ``symbols``; ``fresh`` takes prices from the exchange, not the cache."""
+    def snapshot(
+        self,
+        account: ExchangeAdapter,
+        symbols: Collection[str],
+        *,
+        fresh: bool,
+        last_prices: Mapping[str, Decimal] = _NO_PRICES,
+    ) -> Snapshot:
+        """The account with the markets of ``symbols``; ``fresh`` takes prices from the exchange, not the cache.
+
+        See :meth:`with_prices` for ``last_prices``.
+        """
         self.load_markets(account, symbols)
-        return self.with_prices(self.read_account(account, symbols), fresh=fresh)
+        return self.with_prices(self.read_account(account, symbols), fresh=fresh, last_prices=last_prices)
 
     def read_account(self, account: ExchangeAdapter, symbols: Collection[str]) -> AccountReading:
         """The account, to which the markets of ``symbols`` are known.
@@ -68,13 +83,26 @@ class PortfolioService:
         Open orders are read before balances: an order that fills in between then still counts as resting, and
         its pair is left alone, whereas the other way round it would seem gone and be placed twice.
         """
-        rules = self.market_rules(account.exchange, symbols)
+        listings = self._market_rules.last_listings(account.exchange, symbols)
+        rules = {symbol: listing.rules for symbol, listing in listings.items()}
+        gone = frozenset(symbols) - self._market_rules.listed(account.exchange, symbols).keys()
         open_orders = tuple(account.open_orders())
-        return AccountReading(account.exchange, open_orders, account.balances(), rules)
+        return AccountReading(account.exchange, open_orders, account.balances(), rules, gone)
 
-    def with_prices(self, reading: AccountReading, *, fresh: bool) -> Snapshot:
-        """``reading`` with the prices of its markets, which are read last: they are what ages fastest."""
-        prices, expire_at = self._prices.prices_and_expiry(reading.exchange, list(reading.rules), fresh=fresh)
+    def with_prices(
+        self, reading: AccountReading, *, fresh: bool, last_prices: Mapping[str, Decimal] = _NO_PRICES
+    ) -> Snapshot:
+        """``reading`` with the prices of its markets, which are read last: they are what ages fastest.
+
+        What is held of an asset whose market is gone counts at its last price, which no order can be sized by: it does
+        not trade. Raises PriceUnavailableError where that is not among ``last_prices``.
+        """
+        lasting = {symbol: last_prices[symbol] for symbol in reading.gone if symbol in last_prices}
+        asked = [symbol for symbol in reading.rules if symbol not in reading.gone]
+        prices, expire_at = self._prices.prices_and_expiry(reading.exchange, asked, fresh=fresh)
+        if len(lasting) < len(reading.gone):
+            raise PriceUnavailableError(sorted(reading.gone - lasting.keys()))
+        prices |= lasting
         return Snapshot(
             open_orders=reading.open_orders,
             balances=reading.balances,
@@ -113,8 +141,11 @@ class PortfolioService:
         return self._market_rules.pairs(exchange)
 
     def load_markets(self, account: ExchangeAdapter, symbols: Collection[str]) -> dict[str, MarketRules]:
-        """Make the markets of ``symbols`` known to ``account``, so that it can trade them; returns their rules."""
-        listings = self._market_rules.listings(account.exchange, symbols)
+        """Make the markets of ``symbols`` known to ``account``, so that it can trade them; returns their rules.
+
+        Of a market that has gone too, so that its orders can be ended.
+        """
+        listings = self._market_rules.last_listings(account.exchange, symbols)
         account.load_listings(list(listings.values()))
         return {symbol: listing.rules for symbol, listing in listings.items()}
 

@@ -3,7 +3,16 @@
 No network, no clock, no randomness, no state, and no import from the rest of the product.
 """
 
-from botbalance.engine.anomalies import Look, jumped_symbols, look_at, missing_balances, observed_nav
+from botbalance.engine.anomalies import (
+    Look,
+    appeared_balances,
+    bound_after,
+    jumped_symbols,
+    look_at,
+    missing_balances,
+    observed_nav,
+    redenominations,
+)
 from botbalance.engine.attribution import (
     Bonus,
     bonus_of,
@@ -58,9 +67,11 @@ __all__ = [
     "StrategyConfig",
     "StrategyWarning",
     "WarningCode",
+    "appeared_balances",
     "band_quote",
     "bonus_of",
     "book_fill",
+    "bound_after",
     "compute_no_trade_region",
     "compute_rebalance_actions",
     "contains",
@@ -80,6 +91,7 @@ __all__ = [
     "net_quantities",
     "observed_nav",
     "rebalancing_bonus",
+    "redenominations",
     "release",
     "review_resting_orders",
     "trades_through",

@@ -6,13 +6,25 @@ without its holdings. Neither is a fact to trade on at once; a second look shows
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Context, Decimal, localcontext
+from typing import Literal
 
-from botbalance.engine.arithmetic import HUNDRED, ZERO, ExactArithmetic
+from botbalance.engine.arithmetic import HUNDRED, ONE, ZERO, ExactArithmetic
 from botbalance.engine.valuation import Balance
 
 _NEXT_TO_NOTHING_PCT = Decimal(1)
 """Of what was held before; less than that counts as vanished."""
+
+CALM_S = 600
+"""Within so many seconds a price may move by the bound that is set, and no further."""
+_ROUND_FACTORS = tuple(factor for ten in (10, 100, 1000) for factor in (Decimal(ten), ONE / ten))
+_NEAR_A_FACTOR_PCT = Decimal(25)
+"""Farther from a round factor than that a change is none, however wide the bound."""
+_LOGARITHMS = Context(prec=28)
+"""A bound is no money: its roots and powers are rounded."""
+
+
+type Redenominated = Literal["price", "quantity", "both"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +54,81 @@ def jumped_symbols(prices: Mapping[str, Decimal], before: Mapping[str, Decimal],
             symbol
             for symbol, price in prices.items()
             if symbol in before and abs(price - before[symbol]) * HUNDRED > before[symbol] * bound_pct
+        )
+
+
+def bound_after(bound_pct: Decimal, seconds: int) -> Decimal:
+    """By how many percent a price may move within so many seconds: ``bound_pct`` within ten minutes, and after that
+    more with the square root of the time, as prices that walk at random do: 26 in an hour where it is 10.
+    """
+    if seconds <= CALM_S:
+        return bound_pct
+    with localcontext(_LOGARITHMS):
+        return ((ONE + bound_pct / HUNDRED) ** (Decimal(seconds) / CALM_S).sqrt() - ONE) * HUNDRED
+
+
+def round_factor(now: Decimal, before: Decimal, bound_pct: Decimal) -> Decimal | None:
+    """The factor of a redenomination that took a number from ``before`` to ``now``, within ``bound_pct`` percent.
+
+    10, 100, 1000, or one over it; None where the change is none of these.
+
+    >>> round_factor(Decimal("5.1"), Decimal("0.5"), Decimal(10))
+    Decimal('10')
+    """
+    if now <= ZERO or before <= ZERO:
+        return None
+    with localcontext(_LOGARITHMS):
+        most = ONE + min(bound_pct, _NEAR_A_FACTOR_PCT) / HUNDRED
+        for factor in _ROUND_FACTORS:
+            if ONE / most <= now / (before * factor) <= most:
+                return factor
+    return None
+
+
+def redenominations(seen: Look, before: Look, *, quote_asset: str, bound_pct: Decimal) -> dict[str, Redenominated]:
+    """The held assets of which the quantity or the price changed by a round factor: what changed, by asset.
+
+    Where it is not ``both``, the exchange may tell the old number of the one beside the new number of the other, and
+    any decision is off by that factor.
+    """
+    found: dict[str, Redenominated] = {}
+    for asset, held in seen.held.items():
+        symbol = asset + quote_asset
+        if asset == quote_asset or symbol not in seen.prices or symbol not in before.prices:
+            continue
+        last_held = before.held.get(asset, ZERO)
+        of_price = round_factor(seen.prices[symbol], before.prices[symbol], bound_pct)
+        of_quantity = round_factor(held, last_held, bound_pct)
+        if not (held or last_held):
+            continue
+        if of_price is not None and of_quantity is not None and of_price * of_quantity == ONE:
+            found[asset] = "both"
+        elif of_price is not None:
+            found[asset] = "price"
+        elif of_quantity is not None:
+            found[asset] = "quantity"
+    return found
+
+
+def appeared_balances(
+    seen: Look,
+    before: Look,
+    *,
+    quote_asset: str,
+    worth_at_least: Decimal,
+    received: Mapping[str, Decimal],
+) -> list[str]:
+    """The assets of which at least twice as much is there as ``before`` and our own orders explain, sorted.
+
+    ``worth_at_least`` in quote: what is worth less now may appear unnoticed. ``received`` is what this system's own
+    orders may have brought since, in units by asset.
+    """
+    with ExactArithmetic():
+        return sorted(
+            asset
+            for asset, held in seen.held.items()
+            if held * _price(asset, seen, quote_asset) >= worth_at_least
+            and held >= 2 * (before.held.get(asset, ZERO) + received.get(asset, ZERO))
         )
 
 

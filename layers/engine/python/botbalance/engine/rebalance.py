@@ -142,7 +142,7 @@ def decide(
                 paused_symbols=paused_symbols,
             )
     except (AttributeError, TypeError, InvalidOperation, Inexact):
-        validate_numbers(balances, targets, prices)
+        validate_numbers(balances, targets, prices, config.quote_asset)
         require_prices(balances, targets, prices, config.quote_asset)
         validate_all_digits(balances, targets, prices, config, rules)
         raise

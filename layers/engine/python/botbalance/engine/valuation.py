@@ -69,23 +69,21 @@ def value_holdings(
         value = held * price
         nav += value
         holdings.append((asset, symbol, balance, held, price, value, target))
-    if not balances.keys() <= targets.keys() and _any_unmanaged_impossible(balances, targets):
+    if not balances.keys() <= targets.keys() and _any_unmanaged_unreadable(balances, targets):
         doubtful = True
     if doubtful or not nav or not nav.is_finite():
-        validate_numbers(balances, targets, prices)
+        validate_numbers(balances, targets, prices, quote_asset)
         require_prices(balances, targets, prices, quote_asset)
     if not nav:
         raise InvalidInputError("current_balances", "worth 0 in managed assets", "a portfolio with a NAV > 0")
     return nav, holdings
 
 
-def _any_unmanaged_impossible(balances: Mapping[str, Balance], targets: Mapping[str, Decimal]) -> bool:
-    """Whether a balance that the loop over ``targets`` did not see is negative or not finite."""
+def _any_unmanaged_unreadable(balances: Mapping[str, Balance], targets: Mapping[str, Decimal]) -> bool:
+    """Whether a balance that the loop over ``targets`` did not see is not finite."""
     for asset, balance in balances.items():
-        if asset not in targets:
-            for amount in (balance.free, balance.locked):
-                if amount.is_signed() or not amount.is_finite():
-                    return True
+        if asset not in targets and not (balance.free.is_finite() and balance.locked.is_finite()):
+            return True
     return False
 
 
@@ -110,9 +108,14 @@ def validate_targets(targets: Mapping[str, Decimal]) -> None:
 
 
 def validate_numbers(
-    balances: Mapping[str, Balance], targets: Mapping[str, Decimal], prices: Mapping[str, Decimal]
+    balances: Mapping[str, Balance],
+    targets: Mapping[str, Decimal],
+    prices: Mapping[str, Decimal],
+    quote_asset: str,
 ) -> None:
     """Raise for the first number that cannot be: not a Decimal, not finite, negative; or for targets that cannot be.
+
+    Balances that are not managed may be below zero, as specks and debts are: nothing is decided on them.
 
     A price that is NaN or negative is a missing price; :func:`require_prices` names it with the others.
     """
@@ -122,7 +125,7 @@ def validate_numbers(
             field = f"current_balances.{asset}.{part}"
             if not isinstance(amount, Decimal) or not amount.is_finite():
                 raise InvalidInputError(field, repr(amount), "a finite Decimal >= 0")
-            if amount < ZERO:
+            if amount < ZERO and (asset in targets or asset == quote_asset):
                 raise InvalidInputError(field, amount, "a balance >= 0")
     for symbol, price in prices.items():
         if not isinstance(price, Decimal) or price.is_infinite():

@@ -17,7 +17,7 @@ from botbalance.errors import InvalidRequestError, TransientError
 from botbalance.exchange.adapter import Allowance
 from botbalance.exchange.ccxt_errors import is_answer, is_revoked_key, limits_requests, malformed_reply, retry_after_s
 from botbalance.exchange.ccxt_import import exchange_class
-from botbalance.exchange.ccxt_parsing import is_content
+from botbalance.exchange.ccxt_parsing import is_content, is_number
 from botbalance.exchange.profiles import PROFILES, ExchangeProfile
 
 _SETTINGS: dict[str, Any] = {
@@ -57,6 +57,7 @@ _GUESSES = ("uta", "unifiedAccount")
 """ccxt's options for what kind of account Bitget's and Gate's is; it guesses them where it could not ask."""
 
 _MINUTE_MS = 60_000
+_AMOUNTS = ("free", "used", "total", "debt")
 
 
 class UnlimitedRateLimiter:
@@ -200,6 +201,13 @@ def _client_class(of: ExchangeProfile) -> type[Any]:
         def filter_by_symbol_since_limit(self, array: Any, *_: Any) -> Any:
             """Unlike ccxt, nothing is left out unseen of what came, for want of a time or of a symbol as expected."""
             return array
+
+        def safe_balance(self, balance: dict[str, Any]) -> Any:
+            """As ccxt, which stumbles over the whole account where one coin's amount is no number: it has none then."""
+            for coin, account in balance.items():
+                if coin != "info" and isinstance(account, dict):
+                    account |= {kind: None for kind in _AMOUNTS if not is_number(account.get(kind))}
+            return super().safe_balance(balance)
 
         def fetch_swap_markets(self, *_: Any) -> Any:
             """None are traded here; MEXC's are on another host."""

@@ -365,6 +365,12 @@ def number_or_none(text: Any) -> Decimal | None:
         return None
 
 
+def is_number(text: Any) -> bool:
+    """Whether ``text`` tells a finite number."""
+    number = number_or_none(text)
+    return number is not None and number.is_finite()
+
+
 def amount(field: str, text: Any) -> Decimal:
     """A finite number from zero on; raises RetryableReadError for anything else."""
     number = number_or_none(text)

@@ -6,7 +6,8 @@ that do not exist: which ones do is known for as long as their rules are.
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Container
+from dataclasses import replace
 from threading import Lock
 
 from pydantic import TypeAdapter
@@ -16,6 +17,8 @@ from botbalance.exchange.adapter import ExchangeAdapter, MarketListing
 from botbalance.settings import Settings
 from botbalance.store.cache import CacheTable
 
+LAST_LISTING_KEPT_S = 90 * 86_400
+"""For how long after a market's last listing its orders can still be named, and be ended."""
 _LISTINGS = TypeAdapter(MarketListing)
 
 
@@ -39,6 +42,22 @@ class MarketRulesService:
 
     def listings(self, exchange: str, symbols: Collection[str]) -> dict[str, MarketListing]:
         """The listing of every one of ``symbols``; raises InvalidRequestError, naming those that are no spot market."""
+        found = self.listed(exchange, symbols)
+        _require_all(exchange, symbols, found)
+        return found
+
+    def last_listings(self, exchange: str, symbols: Collection[str]) -> dict[str, MarketListing]:
+        """As :meth:`listings`, and of a market that has gone its last listing, in which it does not trade."""
+        found = self.listed(exchange, symbols)
+        gone = {_last_key(exchange, symbol): symbol for symbol in symbols if symbol not in found}
+        for key, cached in self._cache.get_many(gone, self._clock()).items() if gone else ():
+            listing = _LISTINGS.validate_json(cached.document)
+            found[gone[key]] = replace(listing, rules=replace(listing.rules, trading=False))
+        _require_all(exchange, symbols, found)
+        return found
+
+    def listed(self, exchange: str, symbols: Collection[str]) -> dict[str, MarketListing]:
+        """The listings of those of ``symbols`` that are spot markets."""
         with self._locks[exchange]:  # users who are ticked together share one request, and the connection
             found = self._kept(exchange, symbols)
             missing = [symbol for symbol in symbols if symbol not in found]
@@ -50,11 +69,6 @@ class MarketRulesService:
                 found |= self._listed(exchange, missing)
                 if pairs is None and any(symbol not in found for symbol in missing):
                     self._download_pairs(exchange)
-        unknown = [symbol for symbol in symbols if symbol not in found]
-        if unknown:
-            raise InvalidRequestError(
-                "unknown_market", f"{', '.join(unknown)}: expected pairs that {exchange} lists as spot markets"
-            )
         return found
 
     def cached(self, exchange: str, symbols: Collection[str]) -> dict[str, MarketListing]:
@@ -108,7 +122,23 @@ class MarketRulesService:
         self._here.update({key: (expires_at, listing) for key, listing in by_key.items()})
         documents = {key: _LISTINGS.dump_json(listing).decode() for key, listing in by_key.items()}
         self._cache.put_many(documents, expires_at)
+        last = {
+            _last_key(exchange, symbol): _LISTINGS.dump_json(listing).decode() for symbol, listing in listed.items()
+        }
+        self._cache.put_many(last, self._clock() + LAST_LISTING_KEPT_S)
         return listed
+
+
+def _require_all(exchange: str, symbols: Collection[str], found: Container[str]) -> None:
+    unknown = [symbol for symbol in symbols if symbol not in found]
+    if unknown:
+        raise InvalidRequestError(
+            "unknown_market", f"{', '.join(unknown)}: expected pairs that {exchange} lists as spot markets"
+        )
+
+
+def _last_key(exchange: str, symbol: str) -> str:
+    return f"last-market#{exchange}#{symbol}"
 
 
 def _pairs_key(exchange: str) -> str:

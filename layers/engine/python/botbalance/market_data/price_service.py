@@ -104,7 +104,7 @@ class PriceService:
         if not self._settings.pricing_use_cache:
             return
         try:
-            self.prices(exchange, symbols)
+            self.prices(exchange, self._market_rules.listed(exchange, symbols))
         except (BotBalanceError, InvalidInputError) as error:
             logger.warning("prices not prepared", exchange=exchange, reason=str(error))
 

@@ -102,10 +102,13 @@ class TradedRanges:
             return
         first = self._first_minute(now)
         adapter = self._public_adapter(exchange)
-        adapter.load_listings(list(self._market_rules.listings(exchange, symbols.values()).values()))
+        listings = self._market_rules.listed(exchange, symbols.values())
+        adapter.load_listings(list(listings.values()))
         expires_at = now + self._settings.pricing_ttl
         documents = {}
         for key, symbol in symbols.items():
+            if symbol not in listings:
+                continue
             minutes = adapter.minute_ranges(symbol, first)
             self._kept[key] = _kept(minutes, expires_at, first)
             texts = [(minute.opens_at, str(minute.low), str(minute.high)) for minute in minutes]

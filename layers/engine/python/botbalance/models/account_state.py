@@ -8,6 +8,15 @@ from pydantic import BaseModel, ConfigDict
 from botbalance.engine import Balance, NoTradeRegion
 
 
+class Anomaly(BaseModel):
+    """What is not believed of one asset or symbol: since when (epoch seconds), and its evidence in words."""
+
+    model_config = ConfigDict(frozen=True)
+
+    since: int
+    evidence: str
+
+
 class LastObservation(BaseModel):
     """What was believed at the last look, and what was not; times in epoch seconds, ``held`` in units by asset."""
 
@@ -17,10 +26,14 @@ class LastObservation(BaseModel):
     prices: dict[str, Decimal]
     held: dict[str, Decimal]
     unconfirmed_prices: dict[str, Decimal] = {}
-    missing_since: dict[str, int] = {}
-    """Since when each asset that is not believed gone has been away."""
     committed: dict[str, Decimal] = {}
     """What this system's own orders could spend after that look, in units by asset."""
+    receivable: dict[str, Decimal] = {}
+    """What they could bring, likewise."""
+    anomalies: dict[str, Anomaly] = {}
+    """What is not believed, by the asset or the symbol that it is about."""
+    accepted: tuple[str, ...] = ()
+    """Those of them that the next look believes, by their owner's word."""
 
 
 class LastLook(BaseModel):

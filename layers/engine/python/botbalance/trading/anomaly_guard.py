@@ -1,7 +1,8 @@
 """Believing a picture of the account, or not yet: nothing is traded on what has just changed beyond belief.
 
 What each run saw is remembered with the account, and the next run compares. A price that jumped holds one tick and is
-believed when it is still there in the next; holdings that vanished are believed once they have stayed away.
+believed when it is still there in the next; holdings that vanished, or that came from nowhere, once they have stayed
+so. A redenomination of which only one half is seen is not believed at all, until its owner says so.
 """
 
 from collections import defaultdict
@@ -9,16 +10,27 @@ from collections.abc import Collection, Iterable, Mapping
 from decimal import Decimal
 
 from botbalance.accounts.portfolio import Snapshot
-from botbalance.engine import Look, band_quote, jumped_symbols, look_at, missing_balances, observed_nav
+from botbalance.engine import (
+    Look,
+    appeared_balances,
+    band_quote,
+    bound_after,
+    jumped_symbols,
+    look_at,
+    missing_balances,
+    observed_nav,
+    redenominations,
+)
+from botbalance.engine.anomalies import Redenominated
 from botbalance.engine.arithmetic import HUNDRED, ZERO, ExactArithmetic
-from botbalance.models.account_state import LastObservation
+from botbalance.models.account_state import Anomaly, LastObservation
 from botbalance.models.order import Order
 from botbalance.models.strategy import Strategy
 
 PRICES_COMPARED_S = 3_900
 """Prices seen longer ago than this say nothing about those of now; quiet ticks may lie between looks for an hour."""
-VANISHED_BELIEVED_S = 300
-"""For so long holdings have to stay away before that counts as a fact: their owner may have moved them."""
+CHANGE_BELIEVED_S = 300
+"""For so long holdings have to stay away, or there, before that counts as a fact: their owner may have moved them."""
 NEARLY_ALL_PCT = Decimal(95)
 """Of what was held: where the fee is paid on top, an order for everything spends that much less."""
 
@@ -33,21 +45,71 @@ def find_anomalies(
     last: LastObservation | None,
     strategy: Strategy,
     snapshot: Snapshot,
-    spent: Collection[str],
-    now: int,
     *,
+    spent: Collection[str],
+    received: Mapping[str, Decimal],
+    now: int,
     price_jump_pct: Decimal,
-) -> tuple[LastObservation, list[str]]:
-    """What is believed of ``snapshot`` at ``now`` (epoch seconds), and what in it is not to be traded on, in words.
+) -> LastObservation:
+    """What is believed of ``snapshot`` at ``now`` (epoch seconds), and what in it is not to be traded on.
 
-    ``orders`` are this system's own, as they were when they were last booked: what they may have spent has not
-    vanished.
+    ``spent`` are the assets of which this system's own orders may have spent nearly everything since the last look:
+    those have not vanished. ``received`` is what they may have brought, in units by asset: that has not come from
+    nowhere.
     """
     seen = observe_account(strategy, snapshot, now)
     if last is None:
-        return seen, []
-    jumped = _jumped(seen.prices, last, now, price_jump_pct)
-    before = Look(last.prices, {asset: quantity for asset, quantity in last.held.items() if asset in seen.held})
+        return seen
+    looks = (
+        Look(seen.prices, seen.held),
+        Look(last.prices, {asset: quantity for asset, quantity in last.held.items() if asset in seen.held}),
+    )
+    redenominated = redenominations(*looks, quote_asset=strategy.quote_asset, bound_pct=price_jump_pct)
+    whole = {asset for asset, what in redenominated.items() if what == "both"}
+    not_doubted = {*last.accepted, *whole, *(asset + strategy.quote_asset for asset in whole)}
+    found = (
+        _price_anomalies(last, seen, now, price_jump_pct)
+        | _holding_anomalies(last, strategy, snapshot, looks, spent, received, now)
+        | _half_redenominations(last, strategy, looks, redenominated, {*spent, *received, *last.committed}, now)
+    )
+    anomalies = {subject: anomaly for subject, anomaly in found.items() if subject not in not_doubted}
+    not_believed = {asset: last.held.get(asset, ZERO) for asset in anomalies if asset in seen.held}
+    return LastObservation(
+        seen_at=now,
+        prices=seen.prices | {symbol: last.prices[symbol] for symbol in anomalies if symbol in seen.prices},
+        held=seen.held | not_believed,
+        unconfirmed_prices={symbol: seen.prices[symbol] for symbol in anomalies if symbol in seen.prices},
+        committed=last.committed if not_believed else {},
+        receivable=last.receivable if not_believed else {},
+        anomalies=anomalies,
+    )
+
+
+def _price_anomalies(
+    last: LastObservation, seen: LastObservation, now: int, price_jump_pct: Decimal
+) -> dict[str, Anomaly]:
+    return {
+        symbol: _anomaly(
+            last,
+            symbol,
+            now,
+            f"{symbol} jumped by more than {price_jump_pct} %, from {last.prices[symbol]} to {seen.prices[symbol]}; "
+            "believed when it is still there at the next look",
+        )
+        for symbol in _jumped(seen.prices, last, now, price_jump_pct)
+    }
+
+
+def _holding_anomalies(
+    last: LastObservation,
+    strategy: Strategy,
+    snapshot: Snapshot,
+    looks: tuple[Look, Look],
+    spent: Collection[str],
+    received: Mapping[str, Decimal],
+    now: int,
+) -> dict[str, Anomaly]:
+    seen, before = looks
     with ExactArithmetic():
         band = band_quote(strategy.config(), observed_nav(before, strategy.quote_asset))
     missing = missing_balances(
@@ -57,24 +119,92 @@ def find_anomalies(
         worth_at_least=band,
         spent=spent,
     )
-    since = {asset: last.missing_since.get(asset, now) for asset in missing}
-    not_believed = {asset: away for asset, away in since.items() if now - away < VANISHED_BELIEVED_S}
-    observation = LastObservation(
-        seen_at=now,
-        prices=seen.prices | {symbol: last.prices[symbol] for symbol in jumped},
-        held=seen.held | {asset: last.held[asset] for asset in not_believed},
-        unconfirmed_prices={symbol: seen.prices[symbol] for symbol in jumped},
-        missing_since=not_believed,
-        committed=last.committed if not_believed else {},
+    appeared = appeared_balances(
+        seen,
+        before,
+        quote_asset=strategy.quote_asset,
+        worth_at_least=band,
+        received=received,
     )
-    doubts = []
-    if jumped:
-        changes = ", ".join(f"{symbol} from {last.prices[symbol]} to {seen.prices[symbol]}" for symbol in jumped)
-        doubts.append(f"prices jumped by more than {price_jump_pct} %: {changes}")
-    if not_believed:
-        gone = ", ".join(f"{last.held[asset]} {asset}" for asset in not_believed)
-        doubts.append(f"holdings vanished: {gone}; believed after {VANISHED_BELIEVED_S} s")
-    return observation, doubts
+    changed = dict.fromkeys(missing, "vanished") | dict.fromkeys(appeared, "appeared")
+    found = {
+        asset: _anomaly(
+            last,
+            asset,
+            now,
+            f"holdings {what}: {before.held.get(asset, ZERO)} {asset} before, {seen.held[asset]} {asset} now, and no "
+            f"order of ours explains it; believed after {CHANGE_BELIEVED_S} s",
+        )
+        for asset, what in changed.items()
+    }
+    return {asset: anomaly for asset, anomaly in found.items() if now - anomaly.since < CHANGE_BELIEVED_S}
+
+
+def _half_redenominations(
+    last: LastObservation,
+    strategy: Strategy,
+    looks: tuple[Look, Look],
+    redenominated: Mapping[str, Redenominated],
+    own_orders: Collection[str],
+    now: int,
+) -> dict[str, Anomaly]:
+    """A quantity that has grown is believed as a deposit once it has stayed so; the others wait for their other half.
+
+    The quantities of ``own_orders``, the assets that our own orders may have moved, prove nothing.
+    """
+    seen, before = looks
+    found = {}
+    for asset, what in redenominated.items():
+        symbol = asset + strategy.quote_asset
+        if what == "both" or (what == "quantity" and asset in own_orders):
+            continue
+        if what == "price":
+            subject, was, now_is = symbol, before.prices[symbol], seen.prices[symbol]
+        else:
+            subject, was, now_is = asset, before.held[asset], seen.held[asset]
+        evidence = f"the {what} of {asset} went from {was} to {now_is}, as in a redenomination of which the other half"
+        anomaly = _anomaly(last, subject, now, f"{evidence} is not seen; believed when it is, or by its owner's word")
+        deposited = what == "quantity" and now_is > was
+        if not deposited or now - anomaly.since < CHANGE_BELIEVED_S:
+            found[subject] = anomaly
+    return found
+
+
+def _anomaly(last: LastObservation, subject: str, now: int, evidence: str) -> Anomaly:
+    """One that goes on keeps its beginning."""
+    known = last.anomalies.get(subject)
+    return Anomaly(since=now if known is None else known.since, evidence=evidence)
+
+
+def receivable_quantities(resting: Iterable[Order], placed: Iterable[Order]) -> dict[str, Decimal]:
+    """What a run's orders can bring between its look and the next one, in units by asset; see
+    :func:`committed_quantities`."""
+    return _to_be_received([*resting, *(order.model_copy(update={"filled_qty": ZERO}) for order in placed)])
+
+
+def quantities_own_orders_may_have_brought(last: LastObservation | None, orders: Iterable[Order]) -> dict[str, Decimal]:
+    """What may have come from ``orders``, as they were when they were last booked, or from those of the last run; in
+    units by asset."""
+    if last is None:
+        return {}
+    of_orders = _to_be_received(orders)
+    return {
+        asset: max(of_orders.get(asset, ZERO), last.receivable.get(asset, ZERO))
+        for asset in of_orders.keys() | last.receivable.keys()
+    }
+
+
+def _to_be_received(orders: Iterable[Order]) -> dict[str, Decimal]:
+    """What is not filled of ``orders`` yet, in units by the asset that it brings."""
+    received: dict[str, Decimal] = defaultdict(Decimal)
+    with ExactArithmetic():
+        for order in orders:
+            unfilled = order.base_qty - order.filled_qty
+            if order.side == "buy":
+                received[order.base] += unfilled
+            else:
+                received[order.quote] += unfilled * order.limit_price
+    return dict(received)
 
 
 def committed_quantities(resting: Iterable[Order], placed: Iterable[Order]) -> dict[str, Decimal]:
@@ -118,6 +248,6 @@ def _jumped(prices: Mapping[str, Decimal], last: LastObservation, now: int, boun
     """The symbols that jumped from the last price believed, and are not where a first doubt saw them either."""
     if now - last.seen_at > PRICES_COMPARED_S:
         return []
-    jumped = jumped_symbols(prices, last.prices, bound_pct)
+    jumped = jumped_symbols(prices, last.prices, bound_after(bound_pct, now - last.seen_at))
     still_jumping = set(jumped_symbols(prices, last.unconfirmed_prices, bound_pct))
     return [symbol for symbol in jumped if symbol in still_jumping or symbol not in last.unconfirmed_prices]

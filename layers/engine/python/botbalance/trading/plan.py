@@ -53,8 +53,10 @@ def preview_of(context: TradingContext, strategy: Strategy) -> Plan:
     user_id = strategy.user_id
     with bounded_by(context.deadline):
         exchange = context.clients.get(user_id, strategy.exchange)
-        snapshot = context.portfolio.snapshot(exchange, strategy.symbols(), fresh=False)
-        waiting = waiting_pairs(context.accounts.find_state(user_id).refused_pairs, context.clock())
+        state = context.accounts.find_state(user_id)
+        last_prices = {} if state.last_observation is None else state.last_observation.prices
+        snapshot = context.portfolio.snapshot(exchange, strategy.symbols(), fresh=False, last_prices=last_prices)
+        waiting = waiting_pairs(state.refused_pairs, context.clock())
         # What rests is the exchange's word; of ours only an order of unknown fate counts beside it.
         orders = context.orders.unreconciled(user_id)
         unknown = {order.symbol for order in orders if order.status is OrderStatus.PENDING}

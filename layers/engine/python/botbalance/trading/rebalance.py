@@ -12,7 +12,13 @@ from botbalance.models.account_state import LastLook, LastObservation
 from botbalance.models.decision import DecisionInputs
 from botbalance.models.order import Order
 from botbalance.models.strategy import Strategy
-from botbalance.trading.anomaly_guard import assets_own_orders_may_have_spent, committed_quantities, find_anomalies
+from botbalance.trading.anomaly_guard import (
+    assets_own_orders_may_have_spent,
+    committed_quantities,
+    find_anomalies,
+    quantities_own_orders_may_have_brought,
+    receivable_quantities,
+)
 from botbalance.trading.no_trade_ticks import no_trade_note, resting_order
 from botbalance.trading.placement import (
     CancelResult,
@@ -62,7 +68,10 @@ def rebalance(
     looked_at = context.clock()
     reading = context.portfolio.read_account(exchange, strategy.symbols())
     reconciliation = reconcile(session, {strategy.exchange: reading.open_orders})
-    snapshot = context.portfolio.with_prices(reading, fresh=fresh_prices)
+    last = session.state.last_observation
+    snapshot = context.portfolio.with_prices(
+        reading, fresh=fresh_prices, last_prices={} if last is None else last.prices
+    )
     now = context.clock()
     _require_no_anomaly(session, strategy, snapshot, reconciliation.found, now)
     refused = count_refusals(session.state.refused_pairs, reconciliation.orders, now)
@@ -115,15 +124,17 @@ def _require_no_anomaly(
 ) -> None:
     """Remember what is believed of ``snapshot``; raise TransientError where it is not to be traded on."""
     last = session.state.last_observation
-    observation, doubts = find_anomalies(
+    observation = find_anomalies(
         last,
         strategy,
         snapshot,
-        assets_own_orders_may_have_spent(last, orders),
-        now,
+        spent=assets_own_orders_may_have_spent(last, orders),
+        received=quantities_own_orders_may_have_brought(last, orders),
+        now=now,
         price_jump_pct=session.context.price_jump_pct,
     )
     session.remember(last_observation=observation)
+    doubts = [anomaly.evidence for anomaly in observation.anomalies.values()]
     if doubts:
         alarm("doubtful_picture", "nothing is traded on a doubtful picture", user_id=strategy.user_id, doubts=doubts)
         raise TransientError(ANOMALY, "; ".join(doubts))
@@ -160,7 +171,12 @@ def _with_committed(
     observation = session.state.last_observation
     if observation is None:
         return None
-    return observation.model_copy(update={"committed": committed_quantities(resting, placed)})
+    return observation.model_copy(
+        update={
+            "committed": committed_quantities(resting, placed),
+            "receivable": receivable_quantities(resting, placed),
+        }
+    )
 
 
 def _last_look(strategy: Strategy, snapshot: Snapshot, evaluation: Evaluation, now: int) -> LastLook:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from botbalance.exchange.adapter import KEY_REFUSED, RATE_LIMITED, WOULD_TAKE
+from botbalance.exchange.adapter import KEY_REFUSED, PAIR_NOT_PERMITTED, RATE_LIMITED, WOULD_TAKE
 from botbalance.log import alarm
 from botbalance.models.account_state import RefusedPair
 from botbalance.models.decision import TICK_SECONDS
@@ -39,9 +39,13 @@ def waiting_pairs(pairs: Mapping[str, RefusedPair], now: int) -> dict[str, Refus
 
 def _refused_again(before: RefusedPair | None, order: Order, reason: str, now: int) -> RefusedPair:
     times = 1 if before is None else before.times + 1
+    if reason.startswith(PAIR_NOT_PERMITTED):  # and every other order will be
+        times = max(times, REFUSALS_BEFORE_WAITING)
     if times < REFUSALS_BEFORE_WAITING:
         return RefusedPair(times=times, retry_at=0, reason=reason)
     ticks = min(2 ** (times - REFUSALS_BEFORE_WAITING + 1), LONGEST_WAIT_TICKS)
+    if reason.startswith(PAIR_NOT_PERMITTED):
+        ticks = LONGEST_WAIT_TICKS
     if times == REFUSALS_BEFORE_WAITING:
         alarm(
             "orders_refused",
