@@ -86,7 +86,7 @@ def test_a_price_that_jumps_for_a_moment_holds_a_tick_and_raises_an_alarm(
     harness.injector.script(K.PRICE_JUMP, Where.QUOTES, variant=variant, times=99)
     decision = harness.tick()
     assert decision.outcome == "skipped"
-    assert f"{BTC} from 40000" in (decision.reason or "")
+    assert f"{BTC} jumped by more than 10 %, from 40000" in (decision.reason or "")
     assert alarms() == [("doubtful_picture", harness.user)]
 
     harness.injector.active = False
