@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -9,9 +10,11 @@ from botbalance import bootstrap
 from botbalance.models.activity import Action, Activity
 
 from tests.integration.http_api.client import (
+    AUTOPILOT,
     EXECUTE,
     GOOD_STRATEGY,
     ORDERS,
+    PERFORMANCE,
     PLAN,
     STRATEGY,
     Client,
@@ -115,6 +118,22 @@ def test_ten_tabs_cost_the_exchange_nothing(stack: Stack) -> None:
         stack.tick()
         alone = requests_of_four_ticks(0)
         assert requests_of_four_ticks(30) == alone != []
+
+
+def test_what_rebalancing_added_is_the_same_as_fill_by_fill(stack: Stack) -> None:
+    user = trader(stack)
+    user.post(EXECUTE)
+    for symbol in ("BTCUSDT", "ETHUSDT"):
+        stack.market.set_price(symbol, stack.market.last_price(symbol) * Decimal("0.97"))  # through their buys
+    assert user.put(AUTOPILOT, {"enabled": True}).ok
+    stack.tick()
+    assert user.put(AUTOPILOT, {"enabled": False}).ok
+    seen, performance = user.get(OVERVIEW).json(), user.get(PERFORMANCE).json()
+    assert performance["fills_count"] > 0
+    assert {name: seen[name] for name in ("nav", "hold_quote", "bonus_quote")} == {
+        name: performance[name] for name in ("nav", "hold_quote", "bonus_quote")
+    }
+    assert Decimal(seen["hold_quote"]) + Decimal(seen["bonus_quote"]) == Decimal(seen["nav"])
 
 
 def test_incidents_say_what_keeps_the_portfolio_from_being_traded(stack: Stack) -> None:

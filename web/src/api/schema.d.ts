@@ -1208,6 +1208,10 @@ export interface components {
             priced_at: number | null;
             /** Nav */
             nav: string | null;
+            /** Hold Quote */
+            hold_quote: string | null;
+            /** Bonus Quote */
+            bonus_quote: string | null;
             /** Quote Amount */
             quote_amount: string | null;
             /** Drift Pct */
@@ -1312,6 +1316,8 @@ export interface components {
             unmanaged: components["schemas"]["UnmanagedView"][];
             /** Warnings */
             warnings: components["schemas"]["WarningView"][];
+            /** Refused */
+            refused: components["schemas"]["RefusedPairView"][];
         };
         /**
          * ProblemView
@@ -1356,6 +1362,22 @@ export interface components {
             not_placed?: components["schemas"]["NotPlacedView"][] | null;
         };
         /**
+         * RefusedPairView
+         * @description A pair whose orders the exchange has refused so often in a row that the next one waits.
+         *
+         *     `reason` is the exchange's last word on it, `retry_at` when the pair is tried again, in epoch seconds.
+         */
+        RefusedPairView: {
+            /** Symbol */
+            symbol: string;
+            /** Times */
+            times: number;
+            /** Retry At */
+            retry_at: number;
+            /** Reason */
+            reason: string;
+        };
+        /**
          * ResolveRequest
          * @description What became of an order that the exchange no longer knows, by its owner's word.
          *
@@ -1366,7 +1388,7 @@ export interface components {
              * Outcome
              * @enum {string}
              */
-            outcome: "canceled" | "filled";
+            outcome: "filled" | "canceled";
             /** Filled Qty */
             filled_qty?: (string | number) | null;
             /** Price */

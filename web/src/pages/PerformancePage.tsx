@@ -18,7 +18,14 @@ export function PerformancePage() {
   const quote = data.quote_asset;
   return (
     <>
-      {!data.available && <Banner tone="warning">{data.unavailable ?? "Not known now."}</Banner>}
+      {!data.available && (
+        <>
+          <Banner tone="warning">Not known at the moment: {data.unavailable ?? "no reason is given"}.</Banner>
+          <button type="button" disabled={performance.isFetching} onClick={() => void performance.refetch()}>
+            {performance.isFetching ? "Asking …" : "Ask again"}
+          </button>
+        </>
+      )}
       {data.available && (
         <dl className="figures card">
           <Figure label="Worth">

@@ -1,6 +1,5 @@
 import type { UseQueryResult } from "@tanstack/react-query";
 import type { Schemas } from "../api/client";
-import { usePerformance } from "../api/queries";
 import type { Session } from "../api/session";
 import { AssetBars } from "../components/AssetBars";
 import { Banner, Failure, Figure, Signed, Skeleton } from "../components/parts";
@@ -53,7 +52,6 @@ export function PortfolioPage({ overview, session }: { overview: UseQueryResult<
 }
 
 function Figures({ overview }: { overview: Overview }) {
-  const performance = usePerformance();
   const quote = overview.quote_asset ?? "";
   const looked = overview.looked_at ? `Looked at ${ago(overview.looked_at, overview.now)}` : "Not looked at yet";
   return (
@@ -63,9 +61,9 @@ function Figures({ overview }: { overview: Overview }) {
           {overview.nav ? amount(overview.nav) : "–"} {quote}
         </span>
       </Figure>
-      <Figure label="Rebalancing added" note={added(performance.data, quote)}>
-        {performance.data?.available && performance.data.bonus_quote ? (
-          <Signed value={performance.data.bonus_quote} quote={quote} />
+      <Figure label="Rebalancing added" note={added(overview, quote)}>
+        {overview.bonus_quote ? (
+          <Signed value={overview.bonus_quote} quote={quote} />
         ) : (
           <span className="number">–</span>
         )}
@@ -80,10 +78,9 @@ function Figures({ overview }: { overview: Overview }) {
   );
 }
 
-function added(performance: Schemas["PerformanceView"] | undefined, quote: string): string {
-  if (!performance) return "Against just holding";
-  if (!performance.available) return performance.unavailable ?? "Not known now";
-  return `Just holding would be worth ${amount(performance.hold_quote ?? "0")} ${quote}`;
+function added(overview: Overview, quote: string): string {
+  if (overview.hold_quote) return `Just holding would be worth ${amount(overview.hold_quote)} ${quote}`;
+  return overview.nav ? "Being counted" : "Against just holding";
 }
 
 function lastDecision(overview: Overview): string {

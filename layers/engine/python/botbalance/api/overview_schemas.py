@@ -35,6 +35,8 @@ class OverviewView(Answer):
     looked_at: int | None
     priced_at: int | None
     nav: Money | None
+    hold_quote: Money | None
+    bonus_quote: Money | None
     quote_amount: Money | None
     drift_pct: Percent | None
     band_pct: Percent | None
@@ -61,6 +63,8 @@ class OverviewView(Answer):
             looked_at=None if seen is None else seen.looked_at,
             priced_at=None if seen is None else seen.priced_at,
             nav=None if evaluation is None else evaluation.nav,
+            hold_quote=None if seen is None else seen.hold_quote,
+            bonus_quote=None if seen is None else seen.bonus_quote,
             quote_amount=None if evaluation is None else evaluation.quote_amount,
             drift_pct=None if evaluation is None else evaluation.drift_pct,
             band_pct=None if evaluation is None else evaluation.band_pct,

@@ -1,8 +1,11 @@
 """Overview: where an account stands, from what is known already. Asks no exchange, so that it may be asked often."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 
-from botbalance.engine import Evaluation, InvalidInputError, evaluate
+from botbalance.engine import Evaluation, InvalidInputError, evaluate, hold_value
+from botbalance.engine.arithmetic import ExactArithmetic
 from botbalance.log import logger
 from botbalance.models.decision import Decision
 from botbalance.models.order import Order
@@ -17,12 +20,21 @@ QUOTES_SHOWN_S = 600
 class Seen:
     """The holdings as the last run saw them, valued by the newest prices that are known; times in epoch seconds.
 
-    ``priced_at`` is how old the oldest of these prices is.
+    ``priced_at`` is how old the oldest of these prices is; ``bonus_quote`` what rebalancing has added, where known.
     """
 
     looked_at: int
     priced_at: int
     evaluation: Evaluation
+    bonus_quote: Decimal | None
+
+    @property
+    def hold_quote(self) -> Decimal | None:
+        """What the portfolio would be worth had nothing been traded; None where that is not known."""
+        if self.bonus_quote is None:
+            return None
+        with ExactArithmetic():
+            return self.evaluation.nav - self.bonus_quote
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +75,8 @@ def overview(context: TradingContext, user_id: str) -> Overview:
 
 
 def _seen(context: TradingContext, strategy: Strategy, orders: list[Order]) -> Seen | None:
-    look = context.accounts.find_state(strategy.user_id).last_look
+    state = context.accounts.find_state(strategy.user_id)
+    look = state.last_look
     symbols = strategy.symbols()
     if look is None or look.exchange != strategy.exchange or any(symbol not in look.prices for symbol in symbols):
         return None
@@ -85,4 +98,13 @@ def _seen(context: TradingContext, strategy: Strategy, orders: list[Order]) -> S
     except InvalidInputError as error:  # a strategy that was changed since, and cannot be decided on as it is
         logger.info("overview without figures", user_id=strategy.user_id, reason=str(error))
         return None
-    return Seen(look.at, priced_at, evaluation)
+    net = None if state.net_quantities is None else state.net_quantities.get(strategy.exchange, {})
+    return Seen(look.at, priced_at, evaluation, _bonus(net, evaluation))
+
+
+def _bonus(net: Mapping[str, Decimal] | None, evaluation: Evaluation) -> Decimal | None:
+    """What all fills have added, Σ nᵢ·Pᵢ; None where it is being counted, or an asset of a fill has no price here."""
+    prices = {row.asset: row.price for row in evaluation.rows if row.price is not None}
+    if net is None or any(quantity and asset not in prices for asset, quantity in net.items()):
+        return None
+    return hold_value(net, prices)
