@@ -25,7 +25,7 @@ RUN_HERE = (
     r"\./botbalance strategy (set my-strategy\.json|show)",
     r"\./botbalance cost .*",
     r"\./botbalance replay --tick THAT_NUMBER",
-    r"\./botbalance backtest --candles (candles|FOLDER) .*",
+    r"\./botbalance backtest --candles (my-candles|candles|FOLDER) .*",
 )
 """In this process, against the product on this machine, beside a strategy and a small recording."""
 RUN_ELSEWHERE = (
@@ -86,7 +86,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with what the documented commands name."""
     [strategy] = re.findall(r"```json\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     (tmp_path / "my-strategy.json").write_text(strategy)
-    for name in ("candles", "FOLDER"):
+    for name in ("my-candles", "candles", "FOLDER"):
         (tmp_path / name).mkdir()
         for symbol in ("BTCUSDT", "ETHUSDT"):
             rows = (f"{1_600_000_020_000 + 60_000 * minute},100,101,99,100,1" for minute in range(300))
