@@ -78,7 +78,7 @@ def random_walk(count: int, seed: int = SEED, candle_ms: int = ONE_CANDLE_MS) ->
     rng = np.random.default_rng(seed)
     step = YEARLY_VOLATILITY / np.sqrt(YEAR * ONE_CANDLE_MS / candle_ms)
     times = START_MS + candle_ms * np.arange(count, dtype=np.int64)
-    findings = Findings(count, int(times[0]), int(times[-1]), *[0] * 8)
+    findings = Findings(count, int(times[0]), int(times[-1]), 0, 0, 0, 0, 0, 0, 0, 0)
     common = COMMON * rng.standard_normal(count)
     recordings = []
     for asset, first, decimals, _ in MARKETS:

@@ -46,7 +46,7 @@ def downloaded(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for _ in range(2):  # the second finds everything there
             status, output, errors = run(*arguments, *window)
             assert (status, errors) == (0, "")
-            assert output.splitlines() == [str(folder / f"{asset}USDT-1m.csv") for asset in assets]
+            assert output.splitlines() == [f"{folder}/{asset}USDT-1m.csv: whole: 500 candles" for asset in assets]
     return folder
 
 

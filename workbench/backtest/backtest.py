@@ -13,6 +13,7 @@ from botbalance.models.strategy import Strategy
 from pydantic_core import to_jsonable_python
 
 from workbench.backtest import inputs
+from workbench.backtest.data_warnings import doubts_within, warnings_of
 from workbench.backtest.metrics import measure
 from workbench.backtest.result import BacktestResult
 from workbench.backtest.simulation import BacktestConfig, simulate
@@ -25,9 +26,9 @@ from workbench.portfolios import demo as demo_portfolio
 class BacktestFiles:
     """Where everything comes from: a folder of candles, a strategy; rules and start where they are given.
 
-    ``start_ms`` and ``end_ms`` cut the candles; ``rules_of`` is an exchange that is asked for its
-    rules where there is no file of them;
-    ``worth`` in quote is what a portfolio is worth that is not given.
+    ``start_ms`` and ``end_ms`` cut the candles; ``timeframe`` (``1h``) chooses among candles of several lengths;
+    ``rules_of`` is an exchange that is asked for its rules where there is no file of them; ``worth`` in quote is what a
+    portfolio is worth that is not given.
     """
 
     candles: Path
@@ -39,17 +40,23 @@ class BacktestFiles:
     balances: Path | None = None
     worth: Decimal = demo_portfolio.WORTH
     fee_pct: Decimal = Decimal("0.1")
+    timeframe: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class BacktestInputs:
-    """Everything read and checked, before anything is tried; ``worth`` in quote is of a start that is not given."""
+    """Everything read and checked, before anything is tried; ``worth`` in quote is of a start that is not given.
+
+    ``warnings`` are what must be known of the data; ``doubted`` the symbols with prices that may not be true.
+    """
 
     strategy: StrategyRequest
     worth: Decimal
     trial: BacktestConfig
     timeline: Timeline
     data: dict[str, Findings]
+    warnings: list[str]
+    doubted: list[str]
     rules_source: str
 
     def on_targets(self, prices: Mapping[str, Decimal]) -> dict[str, Decimal]:
@@ -70,8 +77,9 @@ def prepare(files: BacktestFiles) -> BacktestInputs:
         raise InvalidRequestError("candles", f"--candles is {files.candles}, expected a folder with candle files")
     if not 0 <= files.fee_pct < 100:
         raise InvalidRequestError("fee_pct", f"--fee-pct is {files.fee_pct}, expected a percentage from 0 to under 100")
-    recordings = [read_recording(files.candles, symbol) for symbol in pairs]
+    recordings = [read_recording(files.candles, symbol, files.timeframe) for symbol in pairs]
     timeline = timeline_of(recordings, files.start_ms, files.end_ms)
+    doubts = doubts_within(recordings, int(timeline.times_ms[0]), int(timeline.times_ms[-1]) + timeline.candle_ms)
     first_prices = timeline.closes_at(0)
     rules, source = _rules(files, strategy, first_prices)
     if files.balances is not None:
@@ -91,6 +99,8 @@ def prepare(files: BacktestFiles) -> BacktestInputs:
         trial,
         timeline,
         {recording.symbol: recording.findings for recording in recordings},
+        warnings_of(recordings, timeline, files.end_ms),
+        sorted({doubt.symbol for doubt in doubts}),
         source,
     )
 
@@ -98,7 +108,15 @@ def prepare(files: BacktestFiles) -> BacktestInputs:
 def run(prepared: BacktestInputs, on_progress: Callable[[int], None] = lambda _: None) -> BacktestResult:
     """Try the strategy and measure what came of it."""
     outcome = simulate(prepared.trial, prepared.timeline, on_progress=on_progress)
-    return measure(prepared.trial, prepared.timeline, outcome, data=prepared.data, rules_source=prepared.rules_source)
+    return measure(
+        prepared.trial,
+        prepared.timeline,
+        outcome,
+        data=prepared.data,
+        warnings=prepared.warnings,
+        doubted=prepared.doubted,
+        rules_source=prepared.rules_source,
+    )
 
 
 def as_document(result: BacktestResult) -> dict[str, Any]:

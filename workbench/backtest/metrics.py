@@ -43,7 +43,14 @@ type Quantities = Mapping[str, Decimal]
 
 
 def measure(
-    trial: BacktestConfig, timeline: Timeline, outcome: Outcome, *, data: Mapping[str, Findings], rules_source: str
+    trial: BacktestConfig,
+    timeline: Timeline,
+    outcome: Outcome,
+    *,
+    data: Mapping[str, Findings],
+    rules_source: str,
+    warnings: Sequence[str] = (),
+    doubted: Sequence[str] = (),
 ) -> BacktestResult:
     """The whole account of a run."""
     books = _Books(trial, timeline, outcome)
@@ -89,6 +96,7 @@ def measure(
         market_rules=trial.market_rules,
         rules_source=rules_source,
         data=data,
+        warnings=warnings,
         start_ms=timeline.ends_at_ms(0),
         end_ms=timeline.ends_at_ms(last),
         candle_ms=timeline.candle_ms,
@@ -126,7 +134,7 @@ def measure(
         mean_drift_pct=_of_array(100 * arrays.drift.mean()),
         drawdown=_drawdown(books, arrays.nav),
         volatility_pct=_volatility(timeline, arrays.nav),
-        verdict=_verdict(trial.config.quote_asset, nav_end, hold, buy_once, traded=bool(fills)),
+        verdict=_doubting(doubted) + _verdict(trial.config.quote_asset, nav_end, hold, buy_once, traded=bool(fills)),
         months=_months(books, fills, bonus.by_day),
         fills=fills,
         series=_series(books, arrays.nav),
@@ -380,6 +388,10 @@ def _series(books: _Books, nav: NDArray[np.float64]) -> Series:
         weights_pct=weights_pct | {books.trial.config.quote_asset: (100 - weights.sum(axis=0)).tolist()},
         prices={symbol: row.tolist() for symbol, row in zip(books.timeline.symbols, closes, strict=True)},
     )
+
+
+def _doubting(doubted: Sequence[str]) -> str:
+    return f"Resting on doubtful prices of {' and '.join(doubted)}: " if doubted else ""
 
 
 def _verdict(quote: str, nav_end: Decimal, hold: Decimal, buy_once: Decimal, *, traded: bool) -> str:

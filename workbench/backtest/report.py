@@ -109,7 +109,9 @@ def render_report(result: BacktestResult) -> str:
         price_charts=_price_charts(result),
         damaged=damaged,
         complaints={symbol: _complaints(found) for symbol, found in damaged.items()},
-        finding_names=[(field.name, _FINDING_NAMES[field.name]) for field in fields(Findings)],
+        finding_names=[
+            (field.name, _FINDING_NAMES[field.name]) for field in fields(Findings) if field.name in _FINDING_NAMES
+        ],
         canceled=[(CANCELED_BECAUSE.get(reason, reason), n) for reason, n in _canceled(result)],
         extremes=_extremes(result.fills),
         bars=_Bars(
@@ -132,6 +134,8 @@ _FINDING_NAMES = {
     "duplicates": "Repeated",
     "unsorted": "Out of order",
     "widened": "Outside low … high",
+    "off_grid": "Between two candles",
+    "rounded": "Rounded",
 }
 
 
@@ -179,6 +183,14 @@ def _complaints(found: Findings) -> list[str]:
         said.append(f"{found.unsorted:,} {_plural(found.unsorted, 'row')} out of order, sorted")
     if found.widened:
         said.append(f"{found.widened:,} {_plural(found.widened, 'row')} with an open or close outside low … high")
+    if found.off_grid:
+        said.append(
+            f"{found.off_grid:,} {_plural(found.off_grid, 'row')} between two candles, moved to their beginning"
+        )
+    if found.rounded:
+        said.append(f"{found.rounded:,} {_plural(found.rounded, 'row')} of binary fractions, rounded")
+    if found.doubts:
+        said.append(f"{len(found.doubts):,} doubtful {_plural(len(found.doubts), 'price')}")
     return said
 
 

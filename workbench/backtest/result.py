@@ -144,6 +144,7 @@ class BacktestResult:
     ``hold_quote`` is the starting quantities at the last prices. ``fees_quote`` values each fee at the price of its own
     fill. ``inside_band_pct`` is the share of candles at whose end no asset was further from its target than the band;
     ``mean_drift_pct`` the drift averaged over all candles. ``volatility_pct`` is of daily logarithmic returns, yearly.
+    ``warnings`` are what must be known of the data first.
     """
 
     engine_version: str
@@ -154,6 +155,7 @@ class BacktestResult:
     market_rules: Mapping[str, MarketRules]
     rules_source: str
     data: Mapping[str, Findings]
+    warnings: Sequence[str]
     start_ms: int
     end_ms: int
     candle_ms: int

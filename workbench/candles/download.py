@@ -13,14 +13,19 @@ from urllib.parse import urlsplit, urlunsplit
 from botbalance.errors import InvalidRequestError, TransientError
 from botbalance.exchange.ccxt_import import exchange_class
 
-from workbench.candles.recording import COLUMNS
+from workbench.candles.columns import COLUMNS
 
 REPEATED_AFTER_S = (1, 5, 20, 60)
 """Waits before a request that the network failed is sent again."""
 MOST_ON_A_PAGE = 1000
+LATEST_ONLY = {"kraken": 720}
+"""Exchanges that give only so many candles, the latest, whatever is asked for."""
 _HEADER = ",".join(COLUMNS) + "\n"
 _UNEVEN_UNITS = ("M", "y")
 """Of timeframes whose candles do not all last as long."""
+_EMPTY_PAGES = 3
+"""In a row, before days are asked for to find where candles go on."""
+_DAY_MS = 86_400_000
 _INFINITY = Decimal("Infinity")
 _SETTINGS: dict[str, Any] = {
     "number": str,
@@ -99,18 +104,48 @@ class _Candles:
             )
 
     def pages(self, since: int, end_ms: int) -> Iterator[list[Row]]:
-        """The closed candles from ``since`` to ``end_ms``, oldest first; a page without a new one is the end."""
+        """The closed candles from ``since`` to ``end_ms``, oldest first.
+
+        A page without a new one is a gap: the exchange stood still, or the pair was not listed yet. What comes after is
+        asked for as well; where page after page is empty, days are asked for first, to find where it goes on.
+        """
+        empty = 0
         while since + self.candle_ms <= end_ms:
             page = [row for row in self.page(since) if int(row[0]) <= end_ms - self.candle_ms]
-            if not page:
-                return
-            yield page
-            since = int(page[-1][0]) + self.candle_ms
+            if page:
+                empty = 0
+                yield page
+                since = int(page[-1][0]) // self.candle_ms * self.candle_ms + self.candle_ms
+                continue
+            empty += 1
+            since += self._page_size() * self.candle_ms
+            if empty >= _EMPTY_PAGES and since < end_ms:
+                since = max(since, self._next_day(since, end_ms))
 
-    def page(self, since: int) -> list[Row]:
+    def _next_day(self, since: int, end_ms: int) -> int:
+        """When the first day from ``since`` on begins that has a candle; ``end_ms`` where none has.
+
+        ``since`` itself where the exchange's days are no days of UTC: then they cannot be relied on.
+        """
+        if self.candle_ms >= _DAY_MS or "1d" not in (self._client.timeframes or {}):
+            return since
+        day = since // _DAY_MS * _DAY_MS
+        while day < end_ms:
+            rows = self.page(day, "1d")
+            if any(int(row[0]) % _DAY_MS for row in rows):
+                return since
+            if rows:
+                return int(rows[0][0])
+            day += self._page_size() * _DAY_MS
+        return end_ms
+
+    def _page_size(self) -> int:
+        return int(self._client.feature_value(self._symbol, "fetchOHLCV", "limit") or MOST_ON_A_PAGE)
+
+    def page(self, since: int, timeframe: str | None = None) -> list[Row]:
         """The rows that the exchange gives from ``since`` on, as texts in the order of time, none twice."""
-        most = self._client.feature_value(self._symbol, "fetchOHLCV", "limit") or MOST_ON_A_PAGE
-        candles = self._answer(lambda: self._client.fetch_ohlcv(self._symbol, self._timeframe, since, most))
+        length = timeframe or self._timeframe
+        candles = self._answer(lambda: self._client.fetch_ohlcv(self._symbol, length, since, self._page_size()))
         if not candles and self._client.last_json_response in ({}, None, ""):  # ccxt takes these for no candles
             raise _unavailable(self._client.id, "its reply is empty")
         rows = [_row(self._client.id, candle) for candle in candles]

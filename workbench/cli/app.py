@@ -15,14 +15,13 @@ from botbalance.engine import InvalidInputError
 from botbalance.errors import BotBalanceError, InvalidRequestError, SettingsError
 from pydantic_core import to_jsonable_python
 from rich.console import Console
-from rich.progress import Progress
 
 from workbench.aws.emulator import LOOPBACK
 from workbench.candles.errors import CandleFileError
-from workbench.cli import account_commands
+from workbench.cli import account_commands, candle_commands
 from workbench.cli.account_commands import DEFAULT_PORT, LOCAL_URL, Json, Token, Url
 from workbench.cli.api_client import ApiClient
-from workbench.cli.output import show
+from workbench.cli.output import progress_bar, show
 from workbench.cli.tables import (
     backtest_table,
     cost_table,
@@ -45,9 +44,8 @@ app = typer.Typer(
     help="Keeps a crypto portfolio at its target shares with limit orders.",
 )
 
-candle_files = typer.Typer(no_args_is_help=True, help="Recorded candles.")
 app.add_typer(account_commands.app)
-app.add_typer(candle_files, name="candles")
+app.add_typer(candle_commands.app, name="candles")
 
 
 class BandPct(StrEnum):
@@ -76,6 +74,9 @@ CandlesFolder = Annotated[
     Path, typer.Option("--candles", help="A folder of recorded candles, a file a pair: BTCUSDT.csv, .csv.gz, .parquet.")
 ]
 HistoryStrategy = Annotated[Path, typer.Option("--strategy", help="A JSON file with targets and parameters.")]
+Timeframe = Annotated[
+    str | None, typer.Option(help="Which candles, where a folder has several lengths: 1h; else the shortest.")
+]
 Values = Annotated[str | None, typer.Option(help="Values to try: 0.5,1,2.")]
 Start = Annotated[str | None, typer.Option(help="Leave out what is before: 2018-01-31, or a time, in UTC.")]
 End = Annotated[str | None, typer.Option(help="Leave out what is after.")]
@@ -224,6 +225,7 @@ def backtest(
     rules_of: RulesOf = None,
     balances: StartBalances = None,
     nav: StartNav = "10000",
+    timeframe: Timeframe = None,
     report: Annotated[Path | None, typer.Option(help="Write a report to this HTML file, with pictures.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -233,8 +235,8 @@ def backtest(
 
     if report is not None and not report.absolute().parent.is_dir():  # rather now than after a long run
         raise InvalidRequestError("report", f"--report is {report}, expected a file in a folder that exists")
-    prepared = prepare(_history(candles, strategy, start, end, fee_pct, rules, rules_of, balances, nav))
-    with _progress() as bar:
+    prepared = prepare(_history(candles, strategy, start, end, fee_pct, rules, rules_of, balances, nav, timeframe))
+    with progress_bar() as bar:
         task = bar.add_task("candles", total=len(prepared.timeline))
         result = run(prepared, lambda done: bar.update(task, completed=done))
     if report is not None:
@@ -261,6 +263,7 @@ def optimize(
     rules: Rules = None,
     rules_of: RulesOf = None,
     nav: StartNav = "10000",
+    timeframe: Timeframe = None,
     as_json: Json = False,
 ) -> None:
     """Search order size, step and band on recorded candles, and see whether what was best stays so.
@@ -271,50 +274,15 @@ def optimize(
     """
     from workbench.backtest.optimize import drawn, grid, ranges_for, search  # noqa: PLC0415
 
-    files = _history(candles, strategy, start, end, fee_pct, rules, rules_of, None, nav)
+    files = _history(candles, strategy, start, end, fee_pct, rules, rules_of, None, nav, timeframe)
     ranges = ranges_for(files.strategy, size, step, band, band_pct)
     combinations = grid(ranges) if draws is None else drawn(ranges, draws, seed)
-    with _progress() as bar:
+    with progress_bar() as bar:
         task = bar.add_task("backtests", total=len(combinations) * (folds + 1))
         found = search(
             files, combinations, folds, on_grid=draws is None, on_progress=lambda done: bar.update(task, completed=done)
         )
     show(to_jsonable_python(found), search_table, as_json=as_json)
-
-
-@candle_files.command()
-def fetch(
-    folder: Annotated[Path, typer.Argument(help="Where to put the files, one a pair.")],
-    pairs: Annotated[list[str], typer.Argument(help="BTC/USDT ETH/USDT ...")],
-    start: Annotated[str, typer.Option(help="The first day: 2024-01-01, or a time, in UTC.")],
-    end: Annotated[str | None, typer.Option(help="Not after that; now where not given.")] = None,
-    source: Annotated[str, typer.Option("--exchange", help="Any that ccxt knows.")] = "binance",
-    timeframe: Annotated[str, typer.Option(help="The length of a candle: 1m, 5m, 1h, 1d.")] = "1m",
-    base_url: Annotated[str | None, typer.Option(help="A simulated exchange's address, in place of its own.")] = None,
-) -> None:
-    """Download candles, and go on where an earlier download ended."""
-    from workbench.backtest.inputs import moment  # noqa: PLC0415
-    from workbench.candles.download import fetch_candles  # noqa: PLC0415
-
-    start_ms = moment(start, "--start")
-    end_ms = int(time.time() * 1000) if end is None else moment(end, "--end")
-
-    def download(pair: str) -> Path:
-        with _progress() as bar:
-            task = bar.add_task(pair, total=None)
-            return fetch_candles(
-                source,
-                pair,
-                timeframe,
-                start_ms,
-                end_ms,
-                folder,
-                on_progress=lambda done, total: bar.update(task, completed=done, total=total),
-                base_url=base_url,
-            )
-
-    for pair in [pair for text in pairs for pair in text.split(",")]:
-        typer.echo(download(pair))
 
 
 @app.command()
@@ -350,7 +318,7 @@ def soak(
     from workbench.soak.run import Options, Soak, faults_named  # noqa: PLC0415
 
     options = Options(users, ticks, faults_named(faults), seed, dynamodb, workers)
-    with _progress() as bar:
+    with progress_bar() as bar:
         task = bar.add_task("ticks", total=ticks)
         result = Soak(options).run(lambda done: bar.update(task, completed=done))
     show(result.model_dump(), soak_table, as_json=as_json)
@@ -376,7 +344,7 @@ def simulate(
         typer.echo(story_of(read_failure(replay), typer.echo)[-1])
         raise typer.Exit(1)
     began = time.monotonic()
-    with _progress() as bar:
+    with progress_bar() as bar:
         task = bar.add_task("orders", total=orders)
         result = Campaign(seed, orders, minutes).run(lambda done: bar.update(task, completed=done))
     seconds = time.monotonic() - began
@@ -440,10 +408,6 @@ def _users(text: str) -> int:
     return int(text)
 
 
-def _progress() -> Progress:
-    return Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
-
-
 def _history(
     candles: Path,
     strategy: Path,
@@ -454,6 +418,7 @@ def _history(
     rules_of: str | None,
     balances: Path | None,
     nav: str,
+    timeframe: str | None,
 ) -> "BacktestFiles":
     """Where a trial on history takes everything from, its numbers read."""
     from workbench.backtest.backtest import BacktestFiles  # noqa: PLC0415
@@ -469,6 +434,7 @@ def _history(
         rules_of=rules_of,
         balances=balances,
         worth=number(nav, "--nav"),
+        timeframe=timeframe,
     )
 
 

@@ -1,12 +1,14 @@
 """Prints answers: as a table for a person, as JSON for a program."""
 
 import json
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import typer
 from botbalance.errors import InvalidRequestError
 from rich.console import Console, RenderableType
+from rich.progress import Progress
 
 
 def show(answer: Any, as_table: Callable[[Any], RenderableType], *, as_json: bool) -> None:
@@ -19,3 +21,8 @@ def show(answer: Any, as_table: Callable[[Any], RenderableType], *, as_json: boo
     except (LookupError, TypeError, ValueError, ArithmeticError):
         raise InvalidRequestError("not_an_api", "--url answers, but not as this API does") from None
     Console().print(table)
+
+
+def progress_bar() -> Progress:
+    """A bar for what takes long, on stderr, where that is a terminal."""
+    return Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())

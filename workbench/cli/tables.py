@@ -249,7 +249,8 @@ def backtest_table(result: Mapping[str, Any]) -> RenderableType:
     flaws = [Text(flaw, style="yellow") for flaw in _flaws(result["data"])]
     held_was_better = result["bonus_quote"].startswith("-")
     verdict = Text(result["verdict"], style="bold red" if held_was_better else "bold green")
-    return Group(table, Text("\n".join(facts)), *flaws, verdict)
+    warnings = [Text(f"! {warning}", style="bold yellow") for warning in result["warnings"]]
+    return Group(*warnings, table, Text("\n".join(facts)), *flaws, verdict)
 
 
 def search_table(found: Mapping[str, Any]) -> RenderableType:
@@ -300,7 +301,7 @@ def cost_table(found: Mapping[str, Any]) -> RenderableType:
 def _flaws(data: Mapping[str, Any]) -> Iterable[str]:
     """What is wrong with recordings, a line a symbol."""
     for symbol, found in data.items():
-        names = ("gaps", "missing", "zero_rows", "duplicates", "unsorted", "widened")
+        names = ("gaps", "missing", "zero_rows", "duplicates", "unsorted", "widened", "off_grid", "rounded")
         counts = [f"{found[name]} {name.replace('_', ' ')}" for name in names if found[name]]
         if counts:
             yield f"! {symbol}'s recording has {', '.join(counts)} in {found['rows']:,} rows"

@@ -165,9 +165,9 @@ def test_extremes_are_widened_to_hold_open_and_close(record: Callable[..., Path]
         (f"{EIGHT},1,1,0,1,1\n", r"line 1: a price is 0"),
         (f"{EIGHT},1,1,2,1,1\n", r"line 1: low is 2 and high is 1, expected low <= high"),
         (f"{EIGHT},1,1,1,1\n", r"line 1: fewer than 6 columns, expected timestamp, open"),
-        ("yesterday,1,1,1,1,1\n", r"line 1: the header is yesterday,1,1,1,1,1, expected timestamp,open"),
-        ("1.5,1,1,1,1,1\n", r"line 1: timestamp is '1\.5', expected whole epoch milliseconds"),
-        ("time,close,open,high,low,volume\n", r"line 1: the header is"),
+        ("yesterday,1,1,1,1,1\n", r"line 1: the header is yesterday,1,1,1,1,1, which has no timestamp and no open"),
+        ("1.5,1,1,1,1,1\n", r"line 1: timestamp is 1\.5, expected a time between 2009 and 2100"),
+        ("time,close,open,high,low,amount\n", r"line 1: the header is"),
         (f'{EIGHT},"1,1,1,1,1\n', "cannot be read"),
     ],
 )

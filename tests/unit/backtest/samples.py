@@ -59,6 +59,7 @@ def sample_result(
             for base in bases
         },
         rules_source="Binance, as stated on 2025-11-01",
+        warnings=[],
         data={f"{base}USDT": _findings(days, damaged=i == 1) for i, base in enumerate(bases)},
         start_ms=START_MS,
         end_ms=end_ms,

@@ -2,7 +2,7 @@
 
 import gzip
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from decimal import Decimal, localcontext
 from itertools import accumulate
 from pathlib import Path
@@ -13,11 +13,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from workbench.candles.columns import COLUMNS
 from workbench.candles.errors import CandleFileError
-from workbench.candles.recording import COLUMNS, Findings, Recording, read_recording, recorded_symbols
+from workbench.candles.recording import Findings, Recording, read_recording, recorded_symbols
 
 START = 1_500_000_000_000
 MINUTE = 60_000
@@ -102,6 +103,7 @@ def recordings(draw: st.DrawFn) -> list[Row]:
     return written
 
 
+@settings(deadline=None)
 @given(recordings(), st.sampled_from(["BTCUSDT.csv", "BTCUSDT-1m.csv.gz", "BTCUSDT-x.parquet"]))
 def test_what_was_written_is_read_exactly(written: list[Row], name: str) -> None:
     with folder() as here:
@@ -109,6 +111,7 @@ def test_what_was_written_is_read_exactly(written: list[Row], name: str) -> None
         assert candles(read_recording(here, "BTCUSDT")) == as_numbers(written)
 
 
+@settings(deadline=None)
 @given(recordings(), st.data())
 def test_rows_in_disorder_and_repeated_come_out_as_they_were(written: list[Row], data: st.DataObject) -> None:
     again = data.draw(st.lists(st.sampled_from(written), max_size=10))
@@ -129,6 +132,7 @@ def test_rows_in_disorder_and_repeated_come_out_as_they_were(written: list[Row],
     assert (found.first_ms, found.last_ms) == (written[0][0], written[-1][0])
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(1e-7, 1e9), min_size=1, max_size=20))
 def test_a_float_is_the_shortest_text_that_is_that_float(prices: list[float]) -> None:
     exact = [Decimal(repr(price)) for price in prices]
@@ -137,13 +141,17 @@ def test_a_float_is_the_shortest_text_that_is_that_float(prices: list[float]) ->
     with folder() as here:
         write(here / "BTCUSDT.parquet", written, price_type=pa.float64())
         if finest > 18 or max(exact).scaleb(max(0, finest)) >= 10**18:
-            with pytest.raises(CandleFileError, match="expected all prices within 18 digits"):
-                read_recording(here, "BTCUSDT")
+            with suppress(CandleFileError):  # or so near that only the printing of a binary fraction is lost
+                recording = read_recording(here, "BTCUSDT")
+                assert recording.findings.rounded > 0
+                for units, price in zip(recording.close, exact, strict=True):
+                    assert abs(recording.price(units) - price) <= Decimal(1).scaleb(-recording.decimals)
         else:
             recording = read_recording(here, "BTCUSDT")
             assert [recording.price(units) for units in recording.close] == exact
 
 
+@settings(deadline=None)
 @given(st.integers(1, 10**45 - 1), st.integers(0, 18), st.booleans())
 def test_a_price_is_exact_or_refused_however_many_digits_it_has(digits: int, decimals: int, scientific: bool) -> None:
     with localcontext(prec=60):
@@ -230,7 +238,7 @@ def test_everything_that_is_wrong_is_counted(tmp_path: Path) -> None:
 
 def test_a_recording_without_a_flaw_has_no_findings(tmp_path: Path) -> None:
     found = read(tmp_path, BTCUSDT=HEADER + rows(0, 1, 2)).findings
-    assert found == Findings(3, START, START + 2 * MINUTE, *[0] * 8)
+    assert found == Findings(3, START, START + 2 * MINUTE, 0, 0, 0, 0, 0, 0, 0, 0)
 
 
 def test_one_candle_is_taken_for_a_minutes(tmp_path: Path) -> None:
@@ -279,12 +287,12 @@ SECOND_LINE = [
     (f"{START + MINUTE},1,1,2,1,1\n", "low is 2 and high is 1, expected low <= high"),
     (row(0, "6"), f"timestamp is {START}, which has 5, 5, 5, 5, 1 and 6, 6, 6, 6, 1, expected one candle"),
     (row(0, "5", "2"), f"timestamp is {START}, which has .*, expected one candle of a time"),
-    ("1500000060,5,5,5,5,1\n", "timestamp is 1500000060, which would be seconds, expected epoch milliseconds"),
-    ("1500000060000000,5,5,5,5,1\n", "1500000060000000, which would be microseconds, expected epoch milliseconds"),
-    ("1500000060000000000,5,5,5,5,1\n", "1500000060000000000, which would be nanoseconds, expected epoch"),
-    ("0,5,5,5,5,1\n", "timestamp is 0, expected epoch milliseconds between 2009 and 2100"),
-    ("1500000060000.5,5,5,5,5,1\n", r"timestamp is '1500000060000\.5', expected whole epoch milliseconds"),
-    ("2017-07-14,5,5,5,5,1\n", "timestamp is '2017-07-14', expected whole epoch milliseconds"),
+    ("1500000060,5,5,5,5,1\n", "timestamp is 1500000060, which would be seconds, unlike the first row's 1500000000000"),
+    ("1500000060000000,5,5,5,5,1\n", "1500000060000000, which would be microseconds, unlike the first row's"),
+    ("1500000060000000000,5,5,5,5,1\n", "1500000060000000000, which would be nanoseconds, unlike the first row's"),
+    ("0,5,5,5,5,1\n", "timestamp is 0, unlike the first row's 1500000000000; expected a time between 2009 and 2100"),
+    ("1500000060000.5,5,5,5,5,1\n", r"timestamp is '1500000060000\.5', expected whole milliseconds"),
+    ("2017-07-14,5,5,5,5,1\n", "timestamp is '2017-07-14', expected a number as in the first row"),
     (f"{START + MINUTE},5,5\n", r"3 columns \('1500000060000,5,5'\), expected 6 as in the first line"),
 ]
 
@@ -305,12 +313,27 @@ def test_the_line_is_the_files_own_among_several_and_in_disorder(tmp_path: Path)
         read(tmp_path, BTCUSDT_1=HEADER + rows(5, 6), BTCUSDT_2=f"{HEADER}{row(7)}\n{START},1,1,2,1,1\n{row(2)}")
 
 
-def test_a_candle_between_two_is_refused(tmp_path: Path) -> None:
-    problem = (
-        rf"line 3: timestamp is {START + 90_000}, 30000 ms after the candle before, expected a multiple of 60000 ms"
+def test_a_candle_between_two_is_moved_to_the_one_it_began_in_and_counted(tmp_path: Path) -> None:
+    between = "".join(
+        f"{START + minute * MINUTE + 14_000},{minute},{minute},{minute},{minute},1\n" for minute in (5, 6)
     )
-    with pytest.raises(CandleFileError, match=problem):
-        read(tmp_path, BTCUSDT=rows(0, 1) + f"{START + 90_000},5,5,5,5,1\n" + rows(2, 3, 4, 5))
+    recording = read(tmp_path, BTCUSDT=rows(*range(5)) + between + rows(*range(7, 20)))
+    assert recording.times_ms.tolist() == [START + minute * MINUTE for minute in range(20)]
+    assert recording.close[5:7].tolist() == [5, 6]
+    assert (recording.findings.off_grid, recording.findings.gaps) == (2, 0)
+
+
+def test_of_two_rows_in_one_candle_the_one_off_the_grid_is_left_out(tmp_path: Path) -> None:
+    between = f"{START + 90_000},7,7,7,7,1\n"
+    recording = read(tmp_path, BTCUSDT=rows(0, 1) + between + rows(2, 3, 4, 5))
+    assert recording.close.tolist() == [5] * 6
+    assert recording.findings.off_grid == 1
+
+
+def test_rows_without_a_grid_are_refused(tmp_path: Path) -> None:
+    off = "".join(f"{START + second * 1_000},5,5,5,5,1\n" for second in (307, 411, 523))
+    with pytest.raises(CandleFileError, match=r"expected multiples of 60000 ms: two lengths of candles need names"):
+        read(tmp_path, BTCUSDT=rows(0, 1, 2, 3, 4) + off)
 
 
 def test_prices_that_fit_into_18_digits_only_one_by_one_are_refused(tmp_path: Path) -> None:
@@ -330,12 +353,16 @@ def test_the_first_price_with_too_many_decimals_for_the_others_is_named(tmp_path
         ("BTCUSDT.csv", b"\n\n", "cannot be read"),
         ("BTCUSDT.csv", HEADER.encode(), "has no rows, expected timestamp,open"),
         ("BTCUSDT.csv", b"date,price\n", "line 1: fewer than 6 columns, expected timestamp, open, high"),
-        ("BTCUSDT.csv", b"time,close,open,high,low,volume\n", "line 1: the header is time,close"),
+        (
+            "BTCUSDT.csv",
+            b"time,close,open,high,low,amount\n",
+            "line 1: the header is time,close.*no volume.*candles convert --columns",
+        ),
         ("BTCUSDT.csv", row(0, "0").encode(), "has no candle of BTCUSDT with a price"),
-        ("BTCUSDT.csv", b"\xff\xfe,1,1,1,1,1\n", "cannot be read .*UTF8"),
+        ("BTCUSDT.csv", b"\xff\xfe,1,1,1,1,1\n", "is UTF-16, expected UTF-8"),
         ("BTCUSDT.csv.gz", b"", "cannot be read"),
         ("BTCUSDT.csv.gz", row(0).encode(), "cannot be read"),
-        ("BTCUSDT.csv.gz", gzip.compress(row(0).encode() * 50, mtime=0)[:-8], "cannot be read .*Truncated"),
+        ("BTCUSDT.csv.gz", gzip.compress(row(0).encode() * 50, mtime=0)[:-8], "cannot be read .*end"),
         ("BTCUSDT.parquet", b"", "cannot be read .*expected Parquet"),
         ("BTCUSDT.parquet", row(0).encode(), "cannot be read .*expected Parquet"),
     ],
@@ -363,7 +390,8 @@ GOOD: dict[str, Callable[[], pa.Array]] = dict.fromkeys(COLUMNS, lambda: ints(5,
         ({"low": ints(5, None)}, "row 2: low is missing, expected a number"),
         ({"timestamp": ints(START, None)}, "row 2: timestamp is missing, expected a number"),
         ({"timestamp": ints(START, START // 1000)}, "row 2: timestamp is 1500000000, which would be seconds"),
-        ({"timestamp": pa.array([1.5, 2.5])}, "timestamp is of type double, expected epoch ms"),
+        ({"timestamp": pa.array([1.5, 2.5])}, "row 1: timestamp is 1.5, expected a time between 2009 and 2100"),
+        ({"timestamp": pa.array([True, False])}, "row 1: timestamp is 'true', expected a time"),
         ({"timestamp": ints(START * 1000, START * 1000 + 1).cast(pa.timestamp("us"))}, "row 2: .*expected whole milli"),
         ({"close": pa.array([True, False])}, "close is of type bool, expected numbers"),
     ],
@@ -377,9 +405,12 @@ def test_a_wrong_row_of_parquet_is_named(tmp_path: Path, wrong: dict[str, pa.Arr
 
 @pytest.mark.parametrize(
     ("names", "problem"),
-    [(COLUMNS[:5], "5 columns, expected 6: timestamp, open"), (sorted(COLUMNS), "the header is close,high,low,open")],
+    [
+        (COLUMNS[:5], "5 columns, expected 6: timestamp, open"),
+        (["a", *COLUMNS[2:], "b"], "the header is a,high,low,close,volume,b, which has no timestamp and no open"),
+    ],
 )
 def test_parquet_with_other_columns_is_refused(tmp_path: Path, names: Sequence[str], problem: str) -> None:
-    pq.write_table(pa.table({name: GOOD[name]() for name in names}), tmp_path / "BTCUSDT.parquet")
+    pq.write_table(pa.table({name: ints(5, 5) for name in names}), tmp_path / "BTCUSDT.parquet")
     with pytest.raises(CandleFileError, match=problem):
         read_recording(tmp_path, "BTCUSDT")
