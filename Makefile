@@ -48,6 +48,9 @@ test-sam: .venv/.installed ## every function in the Lambda runtime (needs a Dock
 		--build-dir .aws-sam/x86_64
 	$(RUN) pytest tests/sam_local -rs
 
+test-deployed: .venv/.installed ## the application deployed to an emulated AWS, updated and deleted; five minutes
+	$(RUN) pytest tests/deployed -rs
+
 coverage: .venv/.installed ## all tests, and which lines they reach; fails below the floor in pyproject.toml
 	$(RUN) pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=term
 

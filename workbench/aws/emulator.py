@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO
@@ -24,6 +25,8 @@ _KEPT_VARIABLES = ("HOME", "LANG", "PATH", "TMPDIR")
 class AwsEmulator:
     """DynamoDB, SQS and KMS at ``host``, on any free port; what they hold is gone with the process.
 
+    ``whole`` means all of AWS's services, and every header of their answers.
+
     The process ends with this one, also where this one is killed. It is in a session of its own: a Ctrl-C in the
     terminal is for this process, which needs it until the tick under way has ended.
 
@@ -35,8 +38,9 @@ class AwsEmulator:
         cloud.stop()
     """
 
-    def __init__(self, host: str = LOOPBACK) -> None:
+    def __init__(self, host: str = LOOPBACK, *, whole: bool = False) -> None:
         self._host = host
+        self._whole = whole
         self._process: subprocess.Popen[bytes] | None = None
         self._errors: IO[bytes] | None = None
         self._url = ""
@@ -53,8 +57,8 @@ class AwsEmulator:
                 listening.listen(_WAITING_CONNECTIONS)
                 port = listening.getsockname()[1]
                 self._process = subprocess.Popen(  # noqa: S603 - this Python and a file of ours
-                    [sys.executable, "-P", str(_MAIN), str(listening.fileno())],
-                    env=_environment(self._host, port),
+                    [sys.executable, "-P", str(_MAIN), str(listening.fileno()), *(["--whole"] if self._whole else [])],
+                    env=_environment(self._host, port, () if self._whole else SERVICES),
                     stdin=subprocess.PIPE,
                     stdout=subprocess.DEVNULL,
                     stderr=self._errors,
@@ -88,12 +92,12 @@ class AwsEmulator:
             self._errors = None
 
 
-def _environment(host: str, port: int) -> dict[str, str]:
+def _environment(host: str, port: int, services: Sequence[str]) -> dict[str, str]:
     kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
     return kept | {
         "MINISTACK_HOST": host,
         "GATEWAY_PORT": str(port),
-        "SERVICES": ",".join(SERVICES),
+        "SERVICES": ",".join(services),
         "LOG_LEVEL": "ERROR",
         # Otherwise it opens ports beyond loopback, and removes the containers of other MiniStacks.
         "IOT_MTLS_ENABLED": "0",

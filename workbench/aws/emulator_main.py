@@ -18,11 +18,11 @@ _KEPT_HEADERS = {b"content-type", b"content-length", b"x-amzn-requestid"}
 
 
 def main() -> None:
-    """Serve on the listening socket whose descriptor is the only argument."""
+    """Serve on the listening socket whose descriptor is the first argument; ``--whole`` keeps every header."""
     Thread(target=_end_with_standard_input, daemon=True).start()
     # A third of what the server that MiniStack brings needs for a request.
     uvicorn.run(
-        _with_few_headers,
+        app if "--whole" in sys.argv[2:] else _with_few_headers,
         fd=int(sys.argv[1]),
         http="httptools",
         log_level="critical",

@@ -1,6 +1,7 @@
 """The template as CloudFormation gets it: after SAM's own transform, the code packaged as `sam package` does."""
 
 import copy
+import logging
 from functools import cache
 from typing import Any
 
@@ -10,8 +11,8 @@ from samtranslator.translator.translator import Translator
 
 from workbench.aws.template import TEMPLATE, CloudFormationLoader
 
-ACCOUNT = "123456789012"
-_REGION = "eu-central-1"
+# It warns of features that nobody asked for.
+logging.getLogger("samtranslator").setLevel(logging.ERROR)
 
 
 @cache
@@ -22,7 +23,7 @@ def _source() -> dict[str, Any]:
 
 def transformed(*, engine: str = "engine", functions: str = "functions", **parameters: str) -> dict[str, Any]:
     """The CloudFormation template; ``engine`` and ``functions`` stand for what the code's archives hold."""
-    template = _get_att_as_lists(copy.deepcopy(_source()))
+    template = get_att_as_lists(copy.deepcopy(_source()))
     template["Globals"]["Function"]["CodeUri"] = f"s3://packaged/{functions}"
     for name, layer in template["Resources"].items():
         if layer["Type"] == "AWS::Serverless::LayerVersion":
@@ -35,15 +36,15 @@ def transformed(*, engine: str = "engine", functions: str = "functions", **param
     return result
 
 
-def _get_att_as_lists(value: Any) -> Any:
+def get_att_as_lists(value: Any) -> Any:
     """``!GetAtt A.B`` as ``["A", "B"]``, which is how SAM reads it."""
     if isinstance(value, list):
-        return [_get_att_as_lists(item) for item in value]
+        return [get_att_as_lists(item) for item in value]
     if not isinstance(value, dict):
         return value
     if isinstance(value.get("Fn::GetAtt"), str):
         return {"Fn::GetAtt": value["Fn::GetAtt"].split(".", 1)}
-    return {key: _get_att_as_lists(item) for key, item in value.items()}
+    return {key: get_att_as_lists(item) for key, item in value.items()}
 
 
 def resources(template: dict[str, Any], kind: str) -> dict[str, dict[str, Any]]:
