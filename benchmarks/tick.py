@@ -63,7 +63,7 @@ type Order = tuple[int, dict[str, str]]
 """A time in epoch seconds, and prices by symbol."""
 
 
-class _Minutes:
+class MinutesOfLooks:
     """A candle of each minute in which somebody looks, at the last prices."""
 
     candle_ms = MINUTE_MS
@@ -79,8 +79,16 @@ class _Minutes:
         }
 
 
-class _Distant(BinanceApi):
-    """Answers after a while, as everything far away does."""
+class DistantApi(BinanceApi):
+    """Answers after a while, as everything far away does; ``paths`` are those that it was asked for."""
+
+    def __init__(self, books: MatchingEngine) -> None:
+        super().__init__(books, weight_limit=10**12)
+        self.paths: list[str] = []
+
+    async def serve(self, incoming: web.Request) -> web.StreamResponse:
+        self.paths.append(incoming.path)
+        return await super().serve(incoming)
 
     def application(self) -> web.Application:
         application = super().application()
@@ -98,13 +106,13 @@ async def _take_time(request: web.Request, handler: Handler) -> web.StreamRespon
 
 def exchange(users: int, pipe: "Connection[str, Order | None]") -> None:
     """The exchange's process: serves, tells its address, and goes on to each time and price that it is told."""
-    minutes = _Minutes()
+    minutes = MinutesOfLooks()
     market = Market.with_default_filters({f"{asset}USDT": Decimal(price) for asset, price in PRICES.items()}, minutes)
     books = MatchingEngine(market, clock=lambda: minutes.now * 1000)
     held = {asset: (WORTH * 9 / 100 / Decimal(price)).quantize(Decimal("1e-8")) for asset, price in PRICES.items()}
     for number in range(users):
         books.open_account(f"key-{number:06}", f"secret-{number:06}", held | {"USDT": WORTH / 10})
-    with ExchangeServer(_Distant(books, weight_limit=10**12)) as server:
+    with ExchangeServer(DistantApi(books)) as server:
         pipe.send(server.url)
         while (order := pipe.recv()) is not None:
             minutes.now, moves = order

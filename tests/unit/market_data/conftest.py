@@ -1,4 +1,4 @@
-"""The services that read the market, over a simulated exchange and moto's DynamoDB, with a clock moved by hand."""
+"""The services that read the market, over a simulated exchange and tables in memory, with a clock moved by hand."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -8,24 +8,26 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 from botbalance.accounts.portfolio import PortfolioService
-from botbalance.exchange.adapter import ExchangeAdapter
 from botbalance.market_data.market_rules import MarketRulesService
 from botbalance.market_data.price_service import PriceService
+from botbalance.market_data.public_adapters import PublicAdapters
+from botbalance.market_data.shared_requests import SharedRequests
+from botbalance.market_data.traded_ranges import TradedRanges
 from botbalance.settings import Settings
 from botbalance.store.cache import CacheTable
-from moto import mock_aws
 
 from tests.integration.exchange.simulated import Exchange, running_exchange
 from workbench.aws.template import read_template
+from workbench.simulation.dynamodb import InMemoryDynamoDB
+
+if TYPE_CHECKING:
+    pass
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 CACHE = "cache"
-NAMES: dict[str, Any] = {
-    f"{table}_table": table
-    for table in (name.removesuffix("_table") for name in Settings.model_fields if name.endswith("_table"))
-}
+NAMES: dict[str, Any] = {name: name.removesuffix("_table") for name in Settings.model_fields if name.endswith("_table")}
 
 
 @dataclass
@@ -44,6 +46,7 @@ class Process:
 
     rules: MarketRulesService
     prices: PriceService
+    ranges: TradedRanges
     portfolio: PortfolioService
 
 
@@ -69,10 +72,11 @@ def cache_properties() -> dict[str, Any]:
 
 
 @pytest.fixture
-def cache(client: "DynamoDBClient", cache_properties: dict[str, Any]) -> Iterator[CacheTable]:
-    with mock_aws():
-        client.create_table(TableName=CACHE, **cache_properties)
-        yield CacheTable(client, CACHE)
+def cache(cache_properties: dict[str, Any]) -> CacheTable:
+    """In memory: what several threads do to an item at once is done one after another, as DynamoDB does it."""
+    client: Any = InMemoryDynamoDB()
+    client.create_table(TableName=CACHE, **cache_properties)
+    return CacheTable(client, CACHE)
 
 
 @pytest.fixture
@@ -83,18 +87,16 @@ def exchange() -> Iterator[Exchange]:
 
 @pytest.fixture
 def start_process(exchange: Exchange, cache: CacheTable, clock: Clock) -> StartProcess:
-    """Starts a process with the settings given, by their names."""
+    """Starts a process with the settings given, by their names; ``pause`` is how it waits for others."""
 
-    def start(**settings: Any) -> Process:
+    def start(*, pause: Callable[[float], None] = lambda _: None, **settings: Any) -> Process:
         wanted = Settings.model_validate(NAMES | settings)
-        connections: dict[str, ExchangeAdapter] = {}
-
-        def public_adapter(_: str) -> ExchangeAdapter:
-            return connections.setdefault("binance", exchange.connect("", ""))
-
-        rules = MarketRulesService(wanted, cache, lambda _: exchange.connect("", ""), clock)
-        prices = PriceService(wanted, cache, rules, public_adapter, clock)
-        return Process(rules, prices, PortfolioService(prices, rules))
+        adapters = PublicAdapters(lambda _: exchange.connect("", ""))
+        requests = SharedRequests(cache, clock, pause)
+        rules = MarketRulesService(wanted, cache, adapters, clock)
+        prices = PriceService(wanted, cache, rules, adapters, requests, clock)
+        ranges = TradedRanges(wanted, cache, rules, adapters, requests, clock)
+        return Process(rules, prices, ranges, PortfolioService(prices, rules))
 
     return start
 

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache, cached_property
+from functools import cached_property
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,8 @@ from botbalance.errors import InvalidRequestError
 from botbalance.exchange.profiles import DEFAULT_EXCHANGE
 from botbalance.market_data.market_rules import MarketRulesService
 from botbalance.market_data.price_service import PriceService
+from botbalance.market_data.public_adapters import PublicAdapters
+from botbalance.market_data.shared_requests import SharedRequests
 from botbalance.market_data.traded_ranges import TradedRanges
 from botbalance.models.exchange_key import ExchangeKey
 from botbalance.settings import Settings, settings
@@ -122,9 +124,10 @@ class Services:
     @cached_property
     def context(self) -> TradingContext:
         """A context for as long as it takes."""
-        public = cache(self.connect)
-        market_rules = MarketRulesService(self.settings, self._cache, public, self.clock)
-        prices = PriceService(self.settings, self._cache, market_rules, public, self.clock)
+        adapters = PublicAdapters(self.connect)
+        requests = SharedRequests(self._cache, self.clock, self._sleep)
+        market_rules = MarketRulesService(self.settings, self._cache, adapters, self.clock)
+        prices = PriceService(self.settings, self._cache, market_rules, adapters, requests, self.clock)
         return TradingContext(
             strategies=self.strategies,
             orders=OrdersTable(self.dynamodb, self.settings.orders_table),
@@ -138,7 +141,7 @@ class Services:
             sleep=self._sleep,
             deadline=Deadline(sys.maxsize, self.clock),
             price_jump_pct=self.settings.price_jump_pct,
-            ranges=TradedRanges(self.settings, self._cache, market_rules, public, self.clock),
+            ranges=TradedRanges(self.settings, self._cache, market_rules, adapters, requests, self.clock),
             portfolio_max_age=self.settings.portfolio_max_age,
             log_every_tick=self.settings.decision_log == "every",
             egress_address=self.settings.egress_address,

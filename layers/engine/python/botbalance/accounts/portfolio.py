@@ -113,7 +113,7 @@ class PortfolioService:
 
     def prepare_prices(self, exchange: str, symbols: Collection[str]) -> None:
         """Have the prices of ``symbols`` at hand for the snapshots that follow, in one request instead of many."""
-        self._prices.prepare(exchange, symbols)
+        self._prices.prefetch(exchange, symbols)
 
     def prices(self, exchange: str, symbols: Collection[str]) -> dict[str, Decimal]:
         """What ``symbols`` cost; raises InvalidRequestError for what is no market, PriceUnavailableError where one
@@ -121,8 +121,12 @@ class PortfolioService:
         return self._prices.prices(exchange, symbols)
 
     def known_prices(self, exchange: str, symbols: Collection[str]) -> dict[str, Decimal]:
-        """What those of ``symbols`` cost that have a usable price now; none where the exchange does not tell."""
-        return self._prices.known(exchange, symbols)
+        """What those of ``symbols`` cost that have a usable price now; none where the exchange does not tell.
+
+        All workers of a tick ask together.
+        """
+        self._prices.prefetch(exchange, symbols)
+        return self._prices.prices_or_empty(exchange, symbols)
 
     def recent_markets(self, exchange: str, symbols: Collection[str], *, max_age_s: int, now: int) -> RecentMarkets:
         """What the caches hold of ``symbols`` at ``now`` (epoch seconds), prices up to ``max_age_s`` old.

@@ -13,7 +13,8 @@ from threading import Lock
 from pydantic import TypeAdapter
 
 from botbalance.errors import InvalidRequestError
-from botbalance.exchange.adapter import ExchangeAdapter, MarketListing
+from botbalance.exchange.adapter import MarketListing
+from botbalance.market_data.public_adapters import PublicAdapters
 from botbalance.settings import Settings
 from botbalance.store.cache import CacheTable
 
@@ -29,12 +30,12 @@ class MarketRulesService:
         self,
         settings: Settings,
         cache: CacheTable,
-        public_adapter: Callable[[str], ExchangeAdapter],
+        adapters: PublicAdapters,
         clock: Callable[[], int],
     ) -> None:
         self._settings = settings
         self._cache = cache
-        self._public_adapter = public_adapter
+        self._adapters = adapters
         self._clock = clock
         self._here: dict[str, tuple[int, MarketListing]] = {}
         self._pairs: dict[str, tuple[int, list[tuple[str, str]]]] = {}
@@ -96,7 +97,8 @@ class MarketRulesService:
         return pairs
 
     def _download_pairs(self, exchange: str) -> list[tuple[str, str]]:
-        pairs = self._public_adapter(exchange).spot_pairs()
+        with self._adapters.borrow(exchange) as adapter:
+            pairs = adapter.spot_pairs()
         expires_at = self._clock() + self._settings.market_rules_ttl
         self._pairs[exchange] = expires_at, pairs
         self._cache.put_many({_pairs_key(exchange): json.dumps(pairs, separators=(",", ":"))}, expires_at)
@@ -116,7 +118,8 @@ class MarketRulesService:
         return {keys[key]: listing for key, (_, listing) in here.items()}
 
     def _listed(self, exchange: str, symbols: Collection[str]) -> dict[str, MarketListing]:
-        listed = self._public_adapter(exchange).market_listings(symbols)
+        with self._adapters.borrow(exchange) as adapter:
+            listed = adapter.market_listings(symbols)
         expires_at = self._clock() + self._settings.market_rules_ttl
         by_key = {_cache_key(exchange, symbol): listing for symbol, listing in listed.items()}
         self._here.update({key: (expires_at, listing) for key, listing in by_key.items()})

@@ -11,9 +11,11 @@ from pydantic import TypeAdapter
 from botbalance.engine import InvalidInputError, PriceUnavailableError
 from botbalance.engine.arithmetic import ExactArithmetic
 from botbalance.errors import BotBalanceError, RateLimitedError, TransientError
-from botbalance.exchange.adapter import ExchangeAdapter, Quote
+from botbalance.exchange.adapter import Quote
 from botbalance.log import logger
 from botbalance.market_data.market_rules import MarketRulesService
+from botbalance.market_data.public_adapters import PublicAdapters
+from botbalance.market_data.shared_requests import SharedRequests
 from botbalance.settings import Settings
 from botbalance.store.cache import CacheTable
 
@@ -38,13 +40,15 @@ class PriceService:
         settings: Settings,
         cache: CacheTable,
         market_rules: MarketRulesService,
-        public_adapter: Callable[[str], ExchangeAdapter],
+        adapters: PublicAdapters,
+        requests: SharedRequests,
         clock: Callable[[], int],
     ) -> None:
         self._settings = settings
         self._cache = cache
         self._market_rules = market_rules
-        self._public_adapter = public_adapter
+        self._adapters = adapters
+        self._requests = requests
         self._clock = clock
         self._quotes: dict[str, tuple[int, Quote]] = {}
         self._failures: dict[str, tuple[int, TransientError]] = {}
@@ -69,16 +73,16 @@ class PriceService:
     def _all(
         self, exchange: str, symbols: Collection[str], *, fresh: bool, hold_for_s: int
     ) -> tuple[dict[str, Decimal], int]:
-        prices, expire_at = self._usable(exchange, symbols, fresh=fresh, hold_for_s=hold_for_s)
+        prices, expire_at = self._valid(exchange, symbols, fresh=fresh, hold_for_s=hold_for_s)
         unusable = [symbol for symbol in symbols if symbol not in prices]
         if unusable:
             raise PriceUnavailableError(unusable)
         return prices, expire_at
 
-    def known(self, exchange: str, symbols: Collection[str]) -> dict[str, Decimal]:
+    def prices_or_empty(self, exchange: str, symbols: Collection[str]) -> dict[str, Decimal]:
         """The prices of those of ``symbols`` that have a usable one; none where the exchange does not tell."""
         try:
-            return self._usable(exchange, symbols, fresh=False, hold_for_s=0)[0]
+            return self._valid(exchange, symbols, fresh=False, hold_for_s=0)[0]
         except BotBalanceError as error:
             logger.warning("prices not known", exchange=exchange, reason=str(error))
             return {}
@@ -96,34 +100,40 @@ class PriceService:
         }
         return {symbol: (price, priced_at) for symbol, (price, priced_at) in priced.items() if price is not None}
 
-    def prepare(self, exchange: str, symbols: Collection[str]) -> None:
-        """Have the prices of ``symbols`` at hand for those who ask next, in one request instead of many.
+    def prefetch(self, exchange: str, symbols: Collection[str]) -> None:
+        """Have the prices of ``symbols`` at hand for those who ask next, in one request of all workers together.
 
         Where that cannot be, each asks for its own, and is told what is wrong with those.
         """
         if not self._settings.pricing_use_cache:
             return
         try:
-            self.prices(exchange, self._market_rules.listed(exchange, symbols))
+            with self._locks[exchange]:
+                self._requests.fetch(
+                    f"quote#{exchange}",
+                    self._market_rules.listed(exchange, symbols),
+                    read=lambda wanted: set(wanted) - self._load(exchange, wanted, hold_for_s=0).keys(),
+                    ask=lambda wanted: self._fetch(
+                        exchange, self._market_rules.listed(exchange, wanted), fresh=False
+                    ).keys(),
+                )
         except (BotBalanceError, InvalidInputError) as error:
-            logger.warning("prices not prepared", exchange=exchange, reason=str(error))
+            logger.warning("prices not prefetched", exchange=exchange, reason=str(error))
 
-    def _usable(
+    def _valid(
         self, exchange: str, symbols: Collection[str], *, fresh: bool, hold_for_s: int
     ) -> tuple[dict[str, Decimal], int]:
         with self._locks[exchange]:  # users who are ticked together share one request, and the connection
-            cached = (
-                {} if fresh or not self._settings.pricing_use_cache else self._cached(exchange, symbols, hold_for_s)
-            )
+            cached = {} if fresh or not self._settings.pricing_use_cache else self._load(exchange, symbols, hold_for_s)
             expire_at = min((at for at, _ in cached.values()), default=self._clock() + self._settings.pricing_ttl)
             quotes = {symbol: quote for symbol, (_, quote) in cached.items()}
             if any(symbol not in quotes for symbol in symbols):
-                quotes = self._fetched(exchange, symbols, fresh=fresh)
+                quotes = self._fetch(exchange, symbols, fresh=fresh)
                 expire_at = self._clock() + self._settings.pricing_ttl
         prices = {symbol: self._price(quotes[symbol]) for symbol in symbols if symbol in quotes}
         return {symbol: price for symbol, price in prices.items() if price is not None}, expire_at
 
-    def _cached(self, exchange: str, symbols: Collection[str], hold_for_s: int) -> dict[str, tuple[int, Quote]]:
+    def _load(self, exchange: str, symbols: Collection[str], hold_for_s: int) -> dict[str, tuple[int, Quote]]:
         """Quotes that hold for a while yet, each with the second at which it expires."""
         needed_until = self._clock() + hold_for_s
         keys = {_cache_key(exchange, symbol): symbol for symbol in symbols}
@@ -137,12 +147,12 @@ class PriceService:
         self._quotes.update(shared)
         return {keys[key]: quote for key, quote in shared.items()}
 
-    def _fetched(self, exchange: str, symbols: Collection[str], *, fresh: bool) -> dict[str, Quote]:
+    def _fetch(self, exchange: str, symbols: Collection[str], *, fresh: bool) -> dict[str, Quote]:
         failed_until, failure = self._failures.get(exchange, (0, None))
         if failure is not None and self._clock() < failed_until and not fresh:
             raise failure
         try:
-            quotes = self._asked(exchange, symbols)
+            quotes = self._ask(exchange, symbols)
         except RateLimitedError:  # the asker's own trouble it may be, and no request was sent
             raise
         except TransientError as error:
@@ -158,10 +168,11 @@ class PriceService:
             self._cache.put_many({key: _QUOTES.dump_json(quote).decode() for key, quote in usable.items()}, expires_at)
         return quotes
 
-    def _asked(self, exchange: str, symbols: Collection[str]) -> dict[str, Quote]:
-        adapter = self._public_adapter(exchange)
-        adapter.load_listings(list(self._market_rules.listings(exchange, symbols).values()))
-        return adapter.quotes(symbols)
+    def _ask(self, exchange: str, symbols: Collection[str]) -> dict[str, Quote]:
+        listings = list(self._market_rules.listings(exchange, symbols).values())
+        with self._adapters.borrow(exchange) as adapter:
+            adapter.load_listings(listings)
+            return adapter.quotes(symbols)
 
     def _price(self, quote: Quote) -> Decimal | None:
         """The price that the settings ask for; None where the quote cannot be one."""

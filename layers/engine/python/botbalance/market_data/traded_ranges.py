@@ -7,21 +7,28 @@ between two ticks it may have been there and back.
 import json
 from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from decimal import Decimal
-from itertools import accumulate
+from itertools import accumulate, islice
 from threading import Lock
 from typing import NamedTuple
 
 from botbalance.errors import BotBalanceError
-from botbalance.exchange.adapter import ExchangeAdapter, MinuteRange
+from botbalance.exchange.adapter import MarketListing, MinuteRange
 from botbalance.log import logger
 from botbalance.market_data.market_rules import MarketRulesService
+from botbalance.market_data.public_adapters import PublicAdapters
+from botbalance.market_data.shared_requests import SharedRequests
+from botbalance.models.decision import TICK_SECONDS
 from botbalance.settings import Settings
 from botbalance.store.cache import Cached, CacheTable
 
 MINUTE_S = 60
 HOUR_S = 3_600
+THREADS = 8
+"""Symbols that are asked for at a time: an exchange that answers in 50 ms tells 300 of them in two seconds."""
+MOST_FAILURES = 2
 
 
 class Range(NamedTuple):
@@ -32,7 +39,7 @@ class Range(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
+class _Entry:
     """Of one symbol, for each of the last minutes (epoch seconds) the range from its start until now."""
 
     expires_at: int
@@ -41,9 +48,9 @@ class _Kept:
 
 
 class TradedRanges:
-    """Ranges by exchange and symbol, kept in this process and in the cache table for ``PRICING_TTL`` seconds.
+    """Ranges by exchange and symbol, kept in this process and in the cache table until the tick is over.
 
-    ``clock`` gives epoch seconds. Any number of threads may share it.
+    All workers of a tick ask for each symbol once. ``clock`` gives epoch seconds. Any number of threads may share it.
     """
 
     def __init__(
@@ -51,69 +58,98 @@ class TradedRanges:
         settings: Settings,
         cache: CacheTable,
         market_rules: MarketRulesService,
-        public_adapter: Callable[[str], ExchangeAdapter],
+        adapters: PublicAdapters,
+        requests: SharedRequests,
         clock: Callable[[], int],
     ) -> None:
         self._settings = settings
         self._cache = cache
         self._market_rules = market_rules
-        self._public_adapter = public_adapter
+        self._adapters = adapters
+        self._requests = requests
         self._clock = clock
-        self._kept: dict[str, _Kept] = {}
+        self._entries: dict[str, _Entry] = {}
         self._locks: defaultdict[str, Lock] = defaultdict(Lock)
 
-    def prepare(self, exchange: str, symbols: Collection[str]) -> None:
+    def prefetch(self, exchange: str, symbols: Collection[str]) -> None:
         """Have the ranges of ``symbols`` at hand; of those that cannot be had now, :meth:`since` knows nothing."""
         with self._locks[exchange]:
             now = self._clock()
-            keys = {_cache_key(exchange, symbol): symbol for symbol in symbols}
-            missing = [key for key in keys if key not in self._kept or self._kept[key].expires_at <= now]
-            for key, cached in self._cache.get_many(missing, now).items():
-                self._kept[key] = _read(cached)
-                missing.remove(key)
             try:
-                self._ask(exchange, {key: keys[key] for key in missing}, now)
+                self._requests.fetch(
+                    f"range#{exchange}",
+                    symbols,
+                    read=lambda wanted: self._load(exchange, wanted, now),
+                    ask=lambda wanted: self._fetch(exchange, wanted, now),
+                )
             except BotBalanceError as error:
                 logger.warning("price ranges not known", exchange=exchange, reason=str(error))
 
     def since(self, exchange: str, symbol: str, moment: int) -> Range | None:
         """Between which prices ``symbol`` has traded since the minute of ``moment`` (epoch seconds).
 
-        None where that is not known: not prepared, or without a trade since.
+        None where that is not known: not prefetched, or without a trade since.
         """
-        kept = self._kept.get(_cache_key(exchange, symbol))
+        entry = self._entries.get(_cache_key(exchange, symbol))
         minute = moment - moment % MINUTE_S
-        if kept is None or kept.expires_at <= self._clock() or minute < kept.reaches_back_to:
+        if entry is None or entry.expires_at <= self._clock() or minute < entry.reaches_back_to:
             return None
-        if minute in kept.since:
-            return kept.since[minute]
-        return next((kept.since[later] for later in sorted(kept.since) if later > minute), None)
+        if minute in entry.since:
+            return entry.since[minute]
+        return next((entry.since[later] for later in sorted(entry.since) if later > minute), None)
 
     def of_last_hour(self, exchange: str, symbol: str) -> Range | None:
         """Between which prices ``symbol`` has traded in the last hour; None where not all of it is known."""
-        kept = self._kept.get(_cache_key(exchange, symbol))
+        entry = self._entries.get(_cache_key(exchange, symbol))
         begins = self._clock() - HOUR_S
-        if kept is None or not kept.since or min(kept.since) > begins + MINUTE_S:
+        if entry is None or not entry.since or min(entry.since) > begins + MINUTE_S:
             return None
         return self.since(exchange, symbol, begins + MINUTE_S)
 
-    def _ask(self, exchange: str, symbols: dict[str, str], now: int) -> None:
-        if not symbols:
-            return
+    def _load(self, exchange: str, symbols: Collection[str], now: int) -> set[str]:
+        """Take from the cache what this process has not; returns the symbols that are not there either."""
+        keys = {_cache_key(exchange, symbol): symbol for symbol in symbols}
+        missing = {key for key in keys if key not in self._entries or self._entries[key].expires_at <= now}
+        cached = self._cache.get_many(missing, now)
+        self._entries.update({key: _read(document) for key, document in cached.items()})
+        return {keys[key] for key in missing - cached.keys()}
+
+    def _fetch(self, exchange: str, symbols: Collection[str], now: int) -> list[str]:
+        """Ask the exchange, ``THREADS`` symbols at a time; returns those that it told."""
+        listings = self._market_rules.listed(exchange, symbols)
         first = self._first_minute(now)
-        adapter = self._public_adapter(exchange)
-        listings = self._market_rules.listed(exchange, symbols.values())
-        adapter.load_listings(list(listings.values()))
-        expires_at = now + self._settings.pricing_ttl
+        shares = [dict(islice(listings.items(), start, None, THREADS)) for start in range(min(THREADS, len(listings)))]
+        with ThreadPoolExecutor(THREADS) as pool:
+            asked = pool.map(lambda share: self._fetch_in_turn(exchange, share, first), shares)
+            ranges = {symbol: minutes for share in asked for symbol, minutes in share.items()}
+        expires_at = now - now % TICK_SECONDS + TICK_SECONDS
         documents = {}
-        for key, symbol in symbols.items():
-            if symbol not in listings:
-                continue
-            minutes = adapter.minute_ranges(symbol, first)
-            self._kept[key] = _kept(minutes, expires_at, first)
+        for symbol, minutes in ranges.items():
+            key = _cache_key(exchange, symbol)
+            self._entries[key] = _build(minutes, expires_at, first)
             texts = [(minute.opens_at, str(minute.low), str(minute.high)) for minute in minutes]
-            documents[key] = json.dumps({"from": first, "minutes": texts})
+            documents[key] = json.dumps({"from": first, "minutes": texts}, separators=(",", ":"))
         self._cache.put_many(documents, expires_at)
+        return list(ranges)
+
+    def _fetch_in_turn(
+        self, exchange: str, listings: dict[str, MarketListing], first: int
+    ) -> dict[str, list[MinuteRange]]:
+        """The minutes of one symbol after another; an exchange that fails twice running is asked no further."""
+        ranges: dict[str, list[MinuteRange]] = {}
+        failures = 0
+        with self._adapters.borrow(exchange) as adapter:
+            adapter.load_listings(list(listings.values()))
+            for symbol in listings:
+                try:
+                    ranges[symbol] = adapter.minute_ranges(symbol, first)
+                    failures = 0
+                except BotBalanceError as error:
+                    logger.warning("price range not known", exchange=exchange, symbol=symbol, reason=str(error))
+                    failures += 1
+                    if failures == MOST_FAILURES:
+                        break
+        return ranges
 
     def _first_minute(self, now: int) -> int:
         """The minute in which the oldest look that still counts may have been."""
@@ -121,18 +157,18 @@ class TradedRanges:
         return oldest - oldest % MINUTE_S
 
 
-def _read(cached: Cached) -> _Kept:
+def _read(cached: Cached) -> _Entry:
     document = json.loads(cached.document)
     minutes = [MinuteRange(opens_at, Decimal(low), Decimal(high)) for opens_at, low, high in document["minutes"]]
-    return _kept(minutes, cached.expires_at, document["from"])
+    return _build(minutes, cached.expires_at, document["from"])
 
 
-def _kept(minutes: Sequence[MinuteRange], expires_at: int, reaches_back_to: int) -> _Kept:
+def _build(minutes: Sequence[MinuteRange], expires_at: int, reaches_back_to: int) -> _Entry:
     newest_first = list(reversed(minutes))
     lows = accumulate((minute.low for minute in newest_first), min)
     highs = accumulate((minute.high for minute in newest_first), max)
     since = {minute.opens_at: Range(low, high) for minute, low, high in zip(newest_first, lows, highs, strict=True)}
-    return _Kept(expires_at, reaches_back_to, since)
+    return _Entry(expires_at, reaches_back_to, since)
 
 
 def _cache_key(exchange: str, symbol: str) -> str:

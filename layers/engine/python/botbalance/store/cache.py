@@ -78,6 +78,49 @@ class CacheTable:
             return int(answer["Attributes"]["used"]["N"])
         return None
 
+    def claim(self, key: str, now: int, seconds: int) -> str | None:
+        """Claim ``key`` for so many ``seconds``; None where another has it, else the document beside the claim.
+
+        A table that cannot be reached leaves it to everybody.
+        """
+        with ignore_cache_errors():
+            try:
+                answer = self._client.update_item(
+                    TableName=self._table,
+                    Key={"key": {"S": key}},
+                    UpdateExpression="SET claimed_until = :until, expires_at = :until",
+                    ConditionExpression="attribute_not_exists(claimed_until) OR claimed_until <= :now",
+                    ExpressionAttributeValues={":until": {"N": str(now + seconds)}, ":now": {"N": str(now)}},
+                    ReturnValues="ALL_NEW",
+                )
+            except ClientError as error:
+                if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+                    raise
+                return None
+            return answer["Attributes"].get("document", {"S": ""})["S"]
+        return ""
+
+    def is_claimed(self, key: str, now: int) -> bool:
+        """Whether somebody has ``key`` at ``now`` (epoch seconds)."""
+        with ignore_cache_errors():
+            answer = self._client.get_item(TableName=self._table, Key={"key": {"S": key}}, ConsistentRead=True)
+            return int(answer.get("Item", {}).get("claimed_until", {"N": "0"})["N"]) > now
+        return False
+
+    def release(self, key: str, document: str, expires_at: int) -> None:
+        """Give ``key`` back, with a document for whoever claims it next."""
+        with ignore_cache_errors():
+            self._client.update_item(
+                TableName=self._table,
+                Key={"key": {"S": key}},
+                UpdateExpression="SET claimed_until = :never, document = :document, expires_at = :expires",
+                ExpressionAttributeValues={
+                    ":never": {"N": "0"},
+                    ":document": {"S": document},
+                    ":expires": {"N": str(expires_at)},
+                },
+            )
+
 
 @contextmanager
 def ignore_cache_errors() -> Iterator[None]:

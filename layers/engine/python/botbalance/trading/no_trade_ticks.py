@@ -126,7 +126,7 @@ def _prepare_ranges(context: TradingContext, notes: Iterable[NoTradeNote]) -> No
         symbols.setdefault(note.exchange, set()).update(_symbols_with_orders(note))
     for exchange, wanted in symbols.items():
         if wanted:
-            context.ranges.prepare(exchange, wanted)
+            context.ranges.prefetch(exchange, wanted)
 
 
 def _symbols_with_orders(note: NoTradeNote) -> list[str]:

@@ -37,7 +37,7 @@ def expected_convergence(context: TradingContext, plan: Plan) -> Convergence:
     volatility = None
     if symbol is not None:
         with bounded_by(context.deadline):
-            context.ranges.prepare(plan.strategy.exchange, [symbol])
+            context.ranges.prefetch(plan.strategy.exchange, [symbol])
         traded = context.ranges.of_last_hour(plan.strategy.exchange, symbol)
         volatility = None if traded is None else hourly_volatility_pct(traded.low, traded.high)
     return estimate_convergence(plan.evaluation, plan.strategy.config(), volatility)

@@ -1,0 +1,190 @@
+"""What a tick's workers ask of an exchange: each symbol once, by one of them for all."""
+
+import json
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+from threading import Barrier
+from urllib.parse import parse_qs
+
+import pytest
+from botbalance.errors import InvalidRequestError, TransientError
+from botbalance.market_data.public_adapters import PublicAdapters
+from botbalance.market_data.shared_requests import CLAIM_S, SharedRequests
+from botbalance.store.cache import CacheTable
+
+from tests.integration.exchange.simulated import Exchange, Fault
+from tests.unit.market_data.conftest import Clock, Process, StartProcess
+
+SYMBOLS = ["BTCUSDT", "ETHUSDT", "XRPUSDT"]
+KLINES = ("GET", "/api/v3/klines")
+TICKERS = ("GET", "/api/v3/ticker/24hr")
+WORKERS = 6
+
+
+def asked(exchange: Exchange) -> Counter[str]:
+    """How often the exchange was asked for each symbol's minutes."""
+    return Counter(
+        parse_qs(request.query)["symbol"][0] for request in exchange.api.requests if request.path == KLINES[1]
+    )
+
+
+def all_at_once(workers: list[Process], work: Callable[[Process], None]) -> None:
+    barrier = Barrier(len(workers))
+
+    def one(worker: Process) -> None:
+        barrier.wait()
+        work(worker)
+
+    with ThreadPoolExecutor(len(workers)) as pool:
+        list(pool.map(one, workers))
+
+
+def test_workers_that_begin_together_ask_for_each_symbol_once(
+    start_process: StartProcess, exchange: Exchange, clock: Clock
+) -> None:
+    workers = [start_process(pause=time.sleep) for _ in range(WORKERS)]
+    for tick in (1, 2):
+        all_at_once(workers, lambda worker: worker.ranges.prefetch("binance", SYMBOLS))
+        assert asked(exchange) == dict.fromkeys(SYMBOLS, tick)
+        for worker in workers:
+            assert all(worker.ranges.since("binance", symbol, clock()) is not None for symbol in SYMBOLS)
+        clock.now += 30
+        exchange.market.advance()
+
+
+def test_one_request_prices_everything_for_all_workers(start_process: StartProcess, exchange: Exchange) -> None:
+    workers = [start_process(pause=time.sleep) for _ in range(WORKERS)]
+    all_at_once(workers, lambda worker: worker.prices.prefetch("binance", SYMBOLS))
+    assert exchange.api.count(*TICKERS) == 1
+    for worker in workers:
+        assert len(worker.prices.prices("binance", SYMBOLS)) == len(SYMBOLS)
+    assert exchange.api.count(*TICKERS) == 1
+
+
+def test_whoever_asks_asks_for_what_the_others_needed_lately(
+    start_process: StartProcess, exchange: Exchange, clock: Clock
+) -> None:
+    first, second = start_process(), start_process()
+    first.ranges.prefetch("binance", SYMBOLS[:1])
+    second.ranges.prefetch("binance", SYMBOLS[1:])
+    exchange.api.requests.clear()
+    clock.now += 30
+    first.ranges.prefetch("binance", SYMBOLS[:1])
+    assert asked(exchange) == dict.fromkeys(SYMBOLS, 1)
+    second.ranges.prefetch("binance", SYMBOLS[1:])
+    assert asked(exchange) == dict.fromkeys(SYMBOLS, 1)
+
+
+def test_ranges_live_for_their_tick_and_no_longer(start_process: StartProcess, clock: Clock) -> None:
+    worker = start_process()
+    clock.now -= clock.now % 30 - 5
+    worker.ranges.prefetch("binance", SYMBOLS)
+    clock.now += 24
+    assert worker.ranges.since("binance", "BTCUSDT", clock()) is not None
+    clock.now += 1
+    assert worker.ranges.since("binance", "BTCUSDT", clock()) is None
+
+
+def test_a_symbol_that_cannot_be_had_keeps_no_other_from_being_known(
+    start_process: StartProcess, exchange: Exchange, clock: Clock
+) -> None:
+    exchange.api.faults[KLINES] = Fault.error(400, '{"code": -1121, "msg": "Invalid symbol."}', times=1)
+    worker = start_process()
+    worker.ranges.prefetch("binance", SYMBOLS)
+    known = [symbol for symbol in SYMBOLS if worker.ranges.since("binance", symbol, clock()) is not None]
+    assert len(known) == len(SYMBOLS) - 1
+
+
+def test_a_symbol_that_is_listed_no_more_stops_nobody_else(
+    start_process: StartProcess, cache: CacheTable, clock: Clock
+) -> None:
+    cache.claim("requests#quote#binance", clock(), 1)
+    cache.release("requests#quote#binance", json.dumps({"GONEUSDT": clock() + 3600}), clock() + 3600)
+    worker = start_process()
+    worker.prices.prefetch("binance", SYMBOLS)
+    assert worker.prices.prices("binance", SYMBOLS)["ETHUSDT"] > Decimal(0)
+
+
+# SharedRequests by itself
+
+
+@pytest.fixture
+def told() -> set[str]:
+    """What the exchange told, to whomever."""
+    return set()
+
+
+def test_a_claim_of_a_worker_that_died_is_void_after_a_while(cache: CacheTable, clock: Clock, told: set[str]) -> None:
+    cache.claim("requests#x", clock(), CLAIM_S)
+
+    def pause(_: float) -> None:
+        clock.now += 1
+
+    SharedRequests(cache, clock, pause).fetch("x", ["A"], lambda wanted: set(wanted) - told, told.union)
+    assert cache.claim("requests#x", clock(), 1) == json.dumps({"A": clock() + 3600}, separators=(",", ":"))
+
+
+def test_who_waited_long_enough_asks_alone(cache: CacheTable, clock: Clock) -> None:
+    cache.claim("requests#x", clock(), 1_000)
+    asked_for: list[set[str]] = []
+
+    def ask(wanted: object) -> set[str]:
+        asked_for.append(set(wanted))  # type: ignore[call-overload]
+        return {"A"}
+
+    SharedRequests(cache, clock, lambda _: None).fetch("x", ["A"], set, ask)
+    assert asked_for == [{"A"}]
+
+
+def test_what_another_asked_for_meanwhile_is_not_asked_for_again(cache: CacheTable, clock: Clock) -> None:
+    cache.claim("requests#x", clock(), CLAIM_S)
+    there: set[str] = set()
+
+    def others_are_answered(_: float) -> None:
+        there.add("A")
+        cache.release("requests#x", "{}", clock() + 60)
+
+    def ask(_: object) -> set[str]:
+        raise AssertionError("it was there already")
+
+    SharedRequests(cache, clock, others_are_answered).fetch("x", ["A"], lambda wanted: set(wanted) - there, ask)
+
+
+def test_a_failure_is_told_and_leaves_the_claim_until_it_is_void(cache: CacheTable, clock: Clock) -> None:
+    def ask(_: object) -> set[str]:
+        raise TransientError("exchange_unreachable", "nobody answers")
+
+    with pytest.raises(TransientError):
+        SharedRequests(cache, clock, lambda _: None).fetch("x", ["A"], set, ask)
+    assert cache.is_claimed("requests#x", clock())
+    assert not cache.is_claimed("requests#x", clock() + CLAIM_S)
+
+
+def test_what_nobody_lists_is_no_reason_to_ask_for_the_others_symbols(cache: CacheTable, clock: Clock) -> None:
+    cache.claim("requests#x", clock(), 1)
+    cache.release("requests#x", json.dumps({"GONE": clock() + 60}), clock() + 60)
+    asked_for: list[set[str]] = []
+
+    def ask(wanted: object) -> set[str]:
+        asked_for.append(set(wanted))  # type: ignore[call-overload]
+        if "GONE" in asked_for[-1]:
+            raise InvalidRequestError("unknown_market", "GONE")
+        return asked_for[-1]
+
+    SharedRequests(cache, clock, lambda _: None).fetch("x", ["A"], set, ask)
+    assert asked_for == [{"A", "GONE"}, {"A"}]
+
+
+# PublicAdapters
+
+
+def test_no_adapter_is_used_by_two_threads_at_once(exchange: Exchange) -> None:
+    adapters = PublicAdapters(lambda _: exchange.connect("", ""))
+    with adapters.borrow("binance") as first, adapters.borrow("binance") as second:
+        assert first is not second
+    with adapters.borrow("binance") as again:
+        assert again in (first, second)
+    assert len(exchange.adapters) == 2
