@@ -11,7 +11,7 @@ from zlib import crc32
 
 from botbalance import engine
 from botbalance.accounts.portfolio import Snapshot
-from botbalance.engine import Balance, RestingOrder, compute_no_trade_region, contains, bound_after, jumped_symbols
+from botbalance.engine import Balance, RestingOrder, bound_after, compute_no_trade_region, contains, jumped_symbols
 from botbalance.exchange.adapter import ExchangeAdapter
 from botbalance.models.account_state import NoTradeNote, RefusedPair
 from botbalance.models.order import Order, OrderStatus
