@@ -135,7 +135,7 @@ def get_orders(
 
     Pass `cursor` back for the next page, with the same filters; where it is null, that was the last one.
     """
-    wanted = OrderFilter(status, symbol, TimeRange(since, until), client_order_id)
+    wanted = OrderFilter(status, _upper(symbol), TimeRange(since, until), client_order_id)
     page = list_orders(_context(), current_user_id(app), limit=limit, cursor=cursor, wanted=wanted)
     return OrdersView(orders=[OrderView.model_validate(order) for order in page.orders], cursor=page.cursor)
 
@@ -175,7 +175,7 @@ def get_fills(
     until: Until = MAX_EPOCH_S,
 ) -> Response[str]:
     """The fills as CSV, those of the newest order first; where there are more, the header Link leads to them."""
-    wanted = OrderFilter(None, symbol, TimeRange(since, until))
+    wanted = OrderFilter(None, _upper(symbol), TimeRange(since, until))
     page = list_orders(_context(), current_user_id(app), limit=limit, cursor=cursor, wanted=wanted)
     asked = {"cursor": page.cursor, "limit": limit, "symbol": symbol, "since": since, "until": until}
     following = urlencode({name: value for name, value in asked.items() if value is not None})
@@ -272,6 +272,11 @@ lambda_handler = make_handler(app, lambda: services().settings.cors_origin, lamb
 def _context() -> TradingContext:
     """The context, for as long as this invocation may still run."""
     return services().with_deadline(remaining_ms(app))
+
+
+def _upper(symbol: str | None) -> str | None:
+    """Symbols are spelled in capitals; whoever asks for btcusdt means that one."""
+    return None if symbol is None else symbol.upper()
 
 
 def _saved(saved: SavedStrategy) -> Response[SavedStrategyView]:
