@@ -23,6 +23,7 @@ from botbalance.api.etags import etag, require_version
 from botbalance.api.fields import Exchange
 from botbalance.api.order_schemas import OrdersView, OrderView, ResolveRequest, StopView, fills_as_csv
 from botbalance.api.overview_schemas import ActivityPageView, MarketsView, OverviewView
+from botbalance.api.pause_schemas import PausesView, PauseView
 from botbalance.api.performance_schemas import PerformanceView
 from botbalance.api.resolver import current_user_id, make_handler, new_resolver, remaining_ms
 from botbalance.api.responses import CSV, ETAG, JSON, NEXT_PAGE, answers
@@ -41,6 +42,7 @@ from botbalance.trading.context import TradingContext
 from botbalance.trading.credentials import delete_key, store_key
 from botbalance.trading.orders import cancel_by_hand, cancel_one, list_orders, resolve_order
 from botbalance.trading.overview import overview
+from botbalance.trading.pauses import list_pauses, resume
 from botbalance.trading.performance import performance
 from botbalance.trading.preflight import check_account
 from botbalance.trading.strategy import SavedStrategy
@@ -55,6 +57,7 @@ Symbol = Annotated[str | None, Query(max_length=40, description="Of this pair on
 Status = Annotated[OrderStatus | None, Query(description="In this state only.")]
 Outcome = Annotated[Literal["decided", "skipped", "quiet"] | None, Query(description="Of this kind only.")]
 ClientOrderId = Annotated[str, Path(pattern=r"^[0-9a-f]{20}$")]
+PauseId = Annotated[str, Path(max_length=60, pattern=r"^[a-z]+-[^\s/]+$")]
 OneOrder = Annotated[
     str | None, Query(pattern=r"^[0-9a-f]{20}$", description="The one with this id, whatever else is asked for.")
 ]
@@ -264,6 +267,18 @@ def get_activity(
     """What was done to the account and by whom, newest first; pages as those of the orders."""
     page = _context().activity.page(current_user_id(app), limit=limit, cursor=cursor, occurred=TimeRange(since, until))
     return ActivityPageView.of(page.activities, page.cursor)
+
+
+@app.get("/api/me/pauses", responses=answers(PausesView))
+def get_pauses() -> PausesView:
+    """What of the account is not believed, with its evidence: nothing is traded while anything is."""
+    return PausesView.of(list_pauses(_context(), current_user_id(app)))
+
+
+@app.post("/api/me/pauses/<pause_id>/resume", responses=answers(PauseView, 404, 409))
+def post_resume(pause_id: PauseId) -> PauseView:
+    """Believe it, by its owner's word, from the next look on; returns what was doubted."""
+    return PauseView.model_validate(resume(_context(), current_user_id(app), pause_id))
 
 
 lambda_handler = make_handler(app, lambda: services().settings.cors_origin, lambda: services().request_limits)
