@@ -174,8 +174,19 @@ class Episode:
                 continue
             if not user.has_key:
                 self.owners.store_key(user)
+            elif number > CALM_TICKS // 4 and self.owners.resolve(user):
+                continue
             elif not self.world.autopilot_is_on(user.user_id):
                 self.owners.switch(user, enabled=True)
+            elif number == CALM_TICKS // 2 and "owner's word" in self._last_reason(user):
+                self.owners.switch(user, enabled=False)  # and on again: what is seen then is believed
+
+    def _last_reason(self, user: User) -> str:
+        """Why the user's last tick was as it was."""
+        table = self.world.database.tables[self.world.settings.decisions_table]
+        places = [key for key in table.items if key[0] == user.user_id.encode()]
+        decision = decision_of(table.items[max(places)]) if places else None
+        return "" if decision is None else decision.reason or ""
 
     def _require_decisions(self, ts_tick: int) -> None:
         table = self.world.database.tables[self.world.settings.decisions_table]

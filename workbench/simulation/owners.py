@@ -234,8 +234,8 @@ class Owners:
         """Cancel whatever rests."""
         self._world.call(user, "DELETE", "/api/me/orders")
 
-    def resolve(self, user: User) -> None:
-        """Say what became of an order that the exchange no longer knows, as the exchange's own app shows it."""
+    def resolve(self, user: User) -> bool:
+        """Say what became of an order that the exchange no longer knows, as its own app shows it; False without one."""
         ours = (
             Order.model_validate_json(item["document"]["S"])
             for item in items_of(self._world.database, self._world.settings.orders_table)
@@ -247,6 +247,7 @@ class Owners:
             body = {"filled_qty": str(booked.executed_qty), "price": str(booked.price)}
             path = {"client_order_id": order.client_order_id}
             self._world.call(user, "POST", "/api/me/orders/{client_order_id}/resolve", body, path=path)
+        return bool(lost)
 
     def look(self, user: User) -> None:
         """Look at something."""

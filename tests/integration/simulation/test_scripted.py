@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 from botbalance.engine import Balance
+from botbalance.models.order import Order
+from botbalance.trading.order_updates import NOT_ON_EXCHANGE
 
 from workbench.simulated_exchange.binance_api import Request
 from workbench.simulation.exchange import Manner
@@ -143,3 +145,19 @@ def test_time_is_virtual(world: World) -> None:
     began = time.time()
     world.run_until(world.clock.now_ms + 60_000)
     assert time.time() == began + 60
+
+
+def test_the_order_in_a_market_that_is_gone_is_named_and_the_others_go_on(
+    world: World, owners: Owners, user: User
+) -> None:
+    tick(world)
+    gone = world.books.open_orders(user.key.api_key)[0]
+    world.exchange.delist(gone.symbol)
+    for _ in range(4):
+        tick(world)
+    items = world.database.tables[world.settings.orders_table].items.values()
+    orders = [Order.model_validate_json(item["document"]["S"]) for item in items]
+    (named,) = [order for order in orders if order.client_order_id == gone.client_order_id]
+    assert named.reason == NOT_ON_EXCHANGE
+    last = max(key for key in world.database.tables[world.settings.decisions_table].items)
+    assert world.database.tables[world.settings.decisions_table].items[last]["outcome"]["S"] != "skipped"

@@ -100,3 +100,31 @@ def test_the_pairs_of_an_exchange_are_downloaded_once_for_all(start_process: Sta
     for _ in range(3):
         assert start_process().rules.pairs("binance") == expected
     assert exchange.api.count(*INFO) == 1
+
+
+def test_a_market_that_is_gone_is_found_out_by_its_price_and_keeps_no_other_from_having_one(
+    start_process: StartProcess, exchange: Exchange, clock: Clock
+) -> None:
+    process, another = start_process(), start_process()
+    process.prices.prices("binance", ["BTCUSDT", "ETHUSDT"])
+    another.rules.listings("binance", ["ETHUSDT"])
+    clock.now += 11
+    del exchange.market.specs["BTCUSDT"]
+    with pytest.raises(TransientError, match="lists one of BTCUSDT, ETHUSDT no more"):
+        process.prices.prices("binance", ["BTCUSDT", "ETHUSDT"])
+    assert process.rules.listed("binance", ["BTCUSDT", "ETHUSDT"]).keys() == {"ETHUSDT"}
+    assert start_process().rules.listed("binance", ["BTCUSDT", "ETHUSDT"]).keys() == {"ETHUSDT"}
+    clock.now += 3
+    assert process.prices.prices("binance", ["ETHUSDT"]).keys() == {"ETHUSDT"}
+
+
+def test_listings_are_not_downloaded_at_every_price_that_is_refused(
+    process: Process, exchange: Exchange, clock: Clock
+) -> None:
+    process.rules.listings("binance", ["BTCUSDT"])
+    for _ in range(3):
+        process.rules.recheck("binance", ["BTCUSDT"])
+    downloaded = exchange.api.count(*INFO)
+    clock.now += 60
+    process.rules.recheck("binance", ["BTCUSDT"])
+    assert exchange.api.count(*INFO) > downloaded

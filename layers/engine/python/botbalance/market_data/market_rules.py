@@ -20,6 +20,7 @@ from botbalance.store.cache import CacheTable
 
 LAST_LISTING_KEPT_S = 90 * 86_400
 """For how long after a market's last listing its orders can still be named, and be ended."""
+RECHECKED_EVERY_S = 60
 _LISTINGS = TypeAdapter(MarketListing)
 
 
@@ -39,6 +40,7 @@ class MarketRulesService:
         self._clock = clock
         self._here: dict[str, tuple[int, MarketListing]] = {}
         self._pairs: dict[str, tuple[int, list[tuple[str, str]]]] = {}
+        self._rechecked: dict[str, int] = {}
         self._locks: defaultdict[str, Lock] = defaultdict(Lock)
 
     def listings(self, exchange: str, symbols: Collection[str]) -> dict[str, MarketListing]:
@@ -71,6 +73,24 @@ class MarketRulesService:
                 if pairs is None and any(symbol not in found for symbol in missing):
                     self._download_pairs(exchange)
         return found
+
+    def recheck(self, exchange: str, symbols: Collection[str]) -> None:
+        """Have listings anew: the exchange has just said that it knows one of ``symbols`` no more.
+
+        Once in ``RECHECKED_EVERY_S`` at most, however often it says so.
+        """
+        with self._locks[exchange]:
+            now = self._clock()
+            if now < self._rechecked.get(exchange, 0) + RECHECKED_EVERY_S:
+                return
+            self._rechecked[exchange] = now
+            kept = self._kept(exchange, symbols)
+            gone = kept.keys() - self._listed(exchange, symbols).keys()
+            for symbol in gone:
+                del self._here[_cache_key(exchange, symbol)]
+            expired = {_cache_key(exchange, symbol): _LISTINGS.dump_json(kept[symbol]).decode() for symbol in gone}
+            self._cache.put_many(expired, now)
+            self._download_pairs(exchange)
 
     def cached(self, exchange: str, symbols: Collection[str]) -> dict[str, MarketListing]:
         """The listings of those of ``symbols`` that are known already; asks no exchange."""

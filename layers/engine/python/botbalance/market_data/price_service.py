@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 
 from botbalance.engine import InvalidInputError, PriceUnavailableError
 from botbalance.engine.arithmetic import ExactArithmetic
-from botbalance.errors import BotBalanceError, RateLimitedError, TransientError
+from botbalance.errors import BotBalanceError, InvalidRequestError, RateLimitedError, TransientError
 from botbalance.exchange.adapter import Quote
 from botbalance.log import logger
 from botbalance.market_data.market_rules import MarketRulesService
@@ -170,9 +170,13 @@ class PriceService:
 
     def _ask(self, exchange: str, symbols: Collection[str]) -> dict[str, Quote]:
         listings = list(self._market_rules.listings(exchange, symbols).values())
-        with self._adapters.borrow(exchange) as adapter:
-            adapter.load_listings(listings)
-            return adapter.quotes(symbols)
+        try:
+            with self._adapters.borrow(exchange) as adapter:
+                adapter.load_listings(listings)
+                return adapter.quotes(symbols)
+        except InvalidRequestError as error:  # one that was listed a while ago is no more, and fails the others
+            self._market_rules.recheck(exchange, symbols)
+            raise TransientError("market_gone", f"{exchange} lists one of {', '.join(symbols)} no more") from error
 
     def _price(self, quote: Quote) -> Decimal | None:
         """The price that the settings ask for; None where the quote cannot be one."""
