@@ -51,12 +51,12 @@ class Counts:
 NOTHING = Counts(*[Decimal(0)] * 6)
 COUNTS: Mapping[str, Counts] = {
     # read units, write units, requests, KMS, weight, bytes of log
-    "QUIET": Counts(*map(Decimal, ("610", "1000", "90", "0", "0", "11360"))),
-    "QUIET_UNLOGGED": Counts(*map(Decimal, ("610", "0", "50", "0", "0", "11360"))),
+    "QUIET": Counts(*map(Decimal, ("560", "1000", "80", "0", "0", "11360"))),
+    "QUIET_UNLOGGED": Counts(*map(Decimal, ("560", "0", "40", "0", "0", "11360"))),
     "LOOK": Counts(*map(Decimal, ("3800", "6000", "3225", "1000", "100000", "434125"))),
     "LOOK_UNLOGGED": Counts(*map(Decimal, ("3800", "3000", "3175", "1000", "100000", "434125"))),
     "BUSY": Counts(*map(Decimal, ("4800", "24000", "7175", "1000", "101000", "456125"))),
-    "PRICES": Counts(*map(Decimal, ("15.89", "12", "7.95", "0", "2", "756.64"))),
+    "PRICES": Counts(*map(Decimal, ("20.94", "12", "8.96", "0", "2", "756.64"))),
 }
 """Of a thousand user-ticks of users with ten assets, in messages of 100 that are quiet or 40 that are not.
 

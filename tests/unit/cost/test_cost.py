@@ -31,10 +31,10 @@ def test_a_thousand_users_by_hand() -> None:
     """A band of 1 % has 1,027 looks and 45 orders a month, so 85,328 of the 86,400 ticks are quiet."""
     cost = cost_of(1_000, "changes", ACTIVITY["1"], read_template())
     quiet, looks, busy = 85_328, 1_027, 45
-    reads = D("0.61") * quiet + D("3.8") * looks + D("4.8") * busy + D("0.0085") * 86_400  # these are dispatch's
+    reads = D("0.56") * quiet + D("3.8") * looks + D("4.8") * busy + D("0.0085") * 86_400  # these are dispatch's
     writes = 3 * looks + 24 * busy
     prices = 86_400  # of everybody's, in thousandths of a tick's
-    assert cost.parts["DynamoDB reads"] == (reads * 1_000 + D("15.89") * prices) * D("0.000000125")
+    assert cost.parts["DynamoDB reads"] == (reads * 1_000 + D("20.94") * prices) * D("0.000000125")
     assert cost.parts["DynamoDB writes"] == (D(writes) * 1_000 + 12 * prices) * D("0.000000625")
     assert cost.parts["KMS"] == 1 + (looks + busy) * 1_000 * D("0.000003")
     # each of 86,400 ticks: five messages of 200 users in one request, and each received and deleted;

@@ -109,6 +109,8 @@ class PriceService:
             return
         try:
             with self._locks[exchange]:
+                if self._load(exchange, symbols, hold_for_s=0).keys() >= set(symbols):
+                    return
                 self._requests.fetch(
                     f"quote#{exchange}",
                     self._market_rules.listed(exchange, symbols),
