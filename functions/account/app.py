@@ -26,6 +26,7 @@ from botbalance.api.overview_schemas import ActivityPageView, MarketsView, Overv
 from botbalance.api.performance_schemas import PerformanceView
 from botbalance.api.resolver import current_user_id, make_handler, new_resolver, remaining_ms
 from botbalance.api.responses import CSV, ETAG, JSON, NEXT_PAGE, answers
+from botbalance.api.tax_exports import NOT_INCLUDED, TaxTool, export_csv
 from botbalance.bootstrap import services
 from botbalance.errors import InvalidRequestError, TransientError
 from botbalance.exchange.profiles import DEFAULT_EXCHANGE
@@ -39,7 +40,7 @@ from botbalance.trading import strategy as strategies
 from botbalance.trading.autopilot import emergency_stop, switch_autopilot
 from botbalance.trading.context import TradingContext
 from botbalance.trading.credentials import delete_key, store_key
-from botbalance.trading.orders import cancel_by_hand, cancel_one, list_orders, resolve_order
+from botbalance.trading.orders import cancel_by_hand, cancel_one, list_fills, list_orders, resolve_order
 from botbalance.trading.overview import overview
 from botbalance.trading.performance import performance
 from botbalance.trading.preflight import check_account
@@ -181,6 +182,44 @@ def get_fills(
     following = urlencode({name: value for name, value in asked.items() if value is not None})
     more = {"Link": f'<?{following}>; rel="next"'} if page.cursor else {}
     return Response(HTTPStatus.OK, CSV, fills_as_csv(page.orders), headers=more)
+
+
+ExportYear = Annotated[int | None, Query(ge=2009, le=2100, description="Of this year (UTC) only.")]
+_EXPORT = answers(CSV, 409, headers=NEXT_PAGE | {"X-Not-Included": "What the tool must be given besides."})
+
+
+@app.get("/api/me/exports/koinly.csv", responses=_EXPORT)
+def get_koinly_export(year: ExportYear = None, cursor: Cursor = None) -> Response[str]:
+    """The fills as Koinly's universal CSV, oldest first; where there are more, the header Link leads to them."""
+    return _export("koinly", year, cursor)
+
+
+@app.get("/api/me/exports/cointracking.csv", responses=_EXPORT)
+def get_cointracking_export(year: ExportYear = None, cursor: Cursor = None) -> Response[str]:
+    """The fills as CoinTracking's CSV, amounts net of fees, oldest first; pages as Koinly's."""
+    return _export("cointracking", year, cursor)
+
+
+@app.get("/api/me/exports/coinledger.csv", responses=_EXPORT)
+def get_coinledger_export(year: ExportYear = None, cursor: Cursor = None) -> Response[str]:
+    """The fills as CoinLedger's universal CSV, oldest first; pages as Koinly's."""
+    return _export("coinledger", year, cursor)
+
+
+@app.get("/api/me/exports/rotki.csv", responses=_EXPORT)
+def get_rotki_export(year: ExportYear = None, cursor: Cursor = None) -> Response[str]:
+    """The fills as rotki's generic trades, oldest first; pages as Koinly's."""
+    return _export("rotki", year, cursor)
+
+
+def _export(tool: TaxTool, year: int | None, cursor: str | None) -> Response[str]:
+    """A page of an export; only the first has a header line."""
+    page = list_fills(_context(), current_user_id(app), year=year, cursor=cursor)
+    asked = {"cursor": page.cursor, "year": year}
+    following = urlencode({name: value for name, value in asked.items() if value is not None})
+    more = {"Link": f'<?{following}>; rel="next"'} if page.cursor else {}
+    text = export_csv(tool, page.orders, year, header=cursor is None)
+    return Response(HTTPStatus.OK, CSV, text, headers={"X-Not-Included": NOT_INCLUDED, **more})
 
 
 @app.get("/api/me/portfolio/performance", responses=answers(PerformanceView, 404, 409))

@@ -30,6 +30,7 @@ _TAGS = {
     "balances": "portfolio",
     "orders": "orders",
     "fills.csv": "orders",
+    "exports": "orders",
     "decisions": "decisions",
     "exchange": "exchange",
     "overview": "portfolio",

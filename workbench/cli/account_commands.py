@@ -71,6 +71,15 @@ def login(
     typer.echo(id_token(client_id, region, username, password, cognito))
 
 
+class TaxTool(StrEnum):
+    """Tools whose form of CSV is known."""
+
+    KOINLY = "koinly"
+    COINTRACKING = "cointracking"
+    COINLEDGER = "coinledger"
+    ROTKI = "rotki"
+
+
 @app.command()
 def plan(url: Url = LOCAL_URL, token: Token = None, as_json: Json = False) -> None:
     """Show what would be traded now; nothing is."""
@@ -149,6 +158,24 @@ def decisions(limit: Limit = 20, url: Url = LOCAL_URL, token: Token = None, as_j
     """List the autopilot's decisions, the newest first."""
     answer = ApiClient(url, token).get(f"/api/me/decisions/{_query(limit=limit)}")
     show(answer, lambda found: decisions_table(found["decisions"]), as_json=as_json)
+
+
+@app.command()
+def export(
+    tool: Annotated[TaxTool, typer.Argument(help="koinly, cointracking, coinledger or rotki.")],
+    year: Annotated[int | None, typer.Argument(min=2009, max=2100, help="Of this year (UTC) only.")] = None,
+    output: Annotated[Path | None, typer.Option(help="The file to write; else it is printed.")] = None,
+    url: Url = LOCAL_URL,
+    token: Token = None,
+) -> None:
+    """Write the fills as a CSV that a tax tool imports, oldest first. Deposits and withdrawals are not in it."""
+    pages = ApiClient(url, token).pages(f"/api/me/exports/{tool.value}.csv", _query(year=year))
+    text = "".join(pages)
+    if output is None:
+        typer.echo(text, nl=False)
+    else:
+        output.write_text(text, "utf-8", newline="")
+    typer.echo("Deposits and withdrawals are not in it: take those from the exchange.", err=True)
 
 
 @app.command()

@@ -1,5 +1,6 @@
 """Asks a running API, as curl would; a problem document becomes one line."""
 
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import requests
@@ -32,13 +33,33 @@ class ApiClient:
 
     def ask(self, method: str, path: str, body: Any = None, *, if_match: str | None = None) -> Versioned:
         """The answer to any request, with its version; ``body`` goes as JSON. Raises like :meth:`get`."""
-        headers = self._headers | ({"If-Match": if_match} if if_match else {})
+        answer = self._send(method, path, body, {"If-Match": if_match} if if_match else {})
+        document = self._document(answer)
+        if not answer.ok:
+            raise _problem(answer, document)
+        return Versioned(document, answer.headers.get("ETag"))
+
+    def pages(self, path: str, query: str = "") -> Iterator[str]:
+        """The texts of a list and of every page after it, as their headers Link lead on; raises like :meth:`get`."""
+        following: str | None = query
+        while following is not None:
+            answer = self._send("GET", f"{path}{following}", None, {})
+            if not answer.ok:
+                raise _problem(answer, self._document(answer))
+            yield answer.content.decode("utf-8")
+            following = answer.links["next"]["url"] if "next" in answer.links else None
+
+    def _send(self, method: str, path: str, body: Any, headers: Mapping[str, str]) -> requests.Response:
         try:
-            answer = requests.request(method, f"{self._url}{path}", headers=headers, json=body, timeout=TIMEOUT_S)
+            return requests.request(
+                method, f"{self._url}{path}", headers={**self._headers, **headers}, json=body, timeout=TIMEOUT_S
+            )
         except requests.RequestException as error:
             raise TransientError("api_unreachable", f"--url is {self._url}: {_reason(error)}") from None
         except ValueError:  # of http.client, for what no header may hold
             raise InvalidRequestError("token", "--token has a character that no token has") from None
+
+    def _document(self, answer: requests.Response) -> dict[str, Any]:
         try:
             document = answer.json()
         except requests.JSONDecodeError:
@@ -49,11 +70,11 @@ class ApiClient:
             raise TransientError(
                 "not_an_api", f"--url is {self._url}: it answered {answer.status_code} with other JSON"
             )
-        if not answer.ok:
-            raise InvalidRequestError(
-                str(document.get("code", answer.status_code)), str(document.get("detail", document))
-            )
-        return Versioned(document, answer.headers.get("ETag"))
+        return document
+
+
+def _problem(answer: requests.Response, document: Mapping[str, Any]) -> InvalidRequestError:
+    return InvalidRequestError(str(document.get("code", answer.status_code)), str(document.get("detail", document)))
 
 
 def _reason(error: requests.RequestException) -> str:

@@ -6,6 +6,7 @@ from io import StringIO
 from typing import Any
 
 import pytest
+from botbalance.trading import orders as trading_orders
 
 from tests.integration.http_api.client import (
     AUTOPILOT,
@@ -20,6 +21,7 @@ from tests.integration.http_api.client import (
     problem,
     trader,
 )
+from workbench.cli.api_client import ApiClient
 from workbench.local.stack import Stack
 
 TEN_THOUSAND = Decimal(10_000)
@@ -205,6 +207,31 @@ def test_the_file_goes_on_with_the_same_filters(busy: Client) -> None:
 
 def test_nothing_filled_is_a_file_with_a_header(stack: Stack) -> None:
     assert newcomer(stack).get(FILLS).text.startswith("traded_at,symbol,side,price,base_qty,")
+
+
+@pytest.mark.parametrize("tool", ["koinly", "cointracking", "coinledger", "rotki"])
+def test_an_export_joined_from_its_pages_has_every_fill_once(
+    stack: Stack, busy: Client, tool: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trading_orders, "_EXPORTED_ORDERS", 1)
+    pages = list(ApiClient(stack.url, busy.token).pages(f"/api/me/exports/{tool}.csv"))
+    assert len(pages) > 1
+    _, *rows = csv.reader(StringIO("".join(pages)))
+    booked = stack.books.trades(key_of(busy)["api_key"])
+    assert sorted(row[-2].split()[-1] if tool == "rotki" else row[-1] for row in rows) == sorted(
+        str(trade.trade_id) for trade in booked
+    )
+
+
+def test_the_export_of_another_year_has_no_fill_and_says_what_is_not_in_it(busy: Client) -> None:
+    answer = busy.get("/api/me/exports/koinly.csv?year=2010")
+    assert answer.headers["Content-Type"].startswith("text/csv")
+    assert answer.text.splitlines() == [
+        "Date,Sent Amount,Sent Currency,Received Amount,Received Currency,Fee Amount,Fee Currency,Net Worth Amount,"
+        "Net Worth Currency,Label,Description,TxHash"
+    ]
+    assert "deposits and withdrawals" in answer.headers["X-Not-Included"]
+    assert len(busy.get("/api/me/exports/koinly.csv").text.splitlines()) == 3
 
 
 # what they earned

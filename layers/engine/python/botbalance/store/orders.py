@@ -46,6 +46,7 @@ class OrderFilter:
     symbol: str | None = None
     placed: TimeRange = ALWAYS
     client_order_id: str | None = None
+    oldest_first: bool = False
 
 
 EVERY_ORDER = OrderFilter()
@@ -144,7 +145,9 @@ class OrdersTable:
         wanted: OrderFilter = EVERY_ORDER,
         consistent: bool = False,
     ) -> OrderPage:
-        """The user's orders, newest first; raises InvalidRequestError for a cursor that is not one of ours.
+        """The user's orders, newest first unless the oldest are wanted first.
+
+        Raises InvalidRequestError for a cursor that is not one of ours.
 
         A page may hold fewer than ``limit`` of the ``wanted`` ones, and still not be the last.
         """
@@ -214,7 +217,7 @@ def _query_of(wanted: OrderFilter) -> dict[str, Any]:
         "IndexName": PLACED_INDEX,
         "KeyConditionExpression": "user_id = :user AND placed BETWEEN :first AND :last",
         "ExpressionAttributeValues": values,
-        "ScanIndexForward": False,
+        "ScanIndexForward": wanted.oldest_first,
     }
     if conditions:
         query["FilterExpression"] = " AND ".join(conditions)

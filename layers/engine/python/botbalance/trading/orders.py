@@ -1,5 +1,6 @@
 """Orders by hand: list them as they stand, cancel one or all, say what became of one that the exchange lost."""
 
+from datetime import UTC, datetime
 from decimal import Decimal
 
 from botbalance.engine.arithmetic import ExactArithmetic
@@ -7,6 +8,7 @@ from botbalance.errors import BotBalanceError, ConflictError, InvalidRequestErro
 from botbalance.log import logger
 from botbalance.models.order import Order, OrderFill, OrderStatus
 from botbalance.store.orders import EVERY_ORDER, OrderFilter, OrderPage
+from botbalance.store.pagination import MAX_EPOCH_S, TimeRange
 from botbalance.trading.context import TradingContext
 from botbalance.trading.order_updates import NOT_ON_EXCHANGE, not_on_exchange_error
 from botbalance.trading.placement import CancelResult, cancel_orders
@@ -15,6 +17,8 @@ from botbalance.trading.session import AccountSession, open_session
 
 CANCELED_BY_USER = "canceled_by_user"
 RESOLVED_BY_OWNER = "resolved_by_owner"
+_EXPORTED_ORDERS = 500
+"""On a page: with all their fills they stay well under what a function may answer."""
 
 
 def list_orders(
@@ -24,6 +28,22 @@ def list_orders(
     if cursor is None:
         refresh_orders(context, user_id)
     return context.orders.page(user_id, limit=limit, cursor=cursor, wanted=wanted)
+
+
+def list_fills(context: TradingContext, user_id: str, *, year: int | None, cursor: str | None) -> OrderPage:
+    """A page of the orders that may have fills in ``year`` (UTC; None: any), oldest first.
+
+    An order may fill long after it was placed, so those of the years before are among them. Raises ConflictError where
+    the account is a paper account: its trades never happened.
+    """
+    if cursor is None:
+        refresh_orders(context, user_id)
+        strategy = context.strategies.find(user_id)
+        if strategy is not None and strategy.exchange == "paper":
+            raise ConflictError("paper_account", "exchange is paper, whose trades never happened, expected another one")
+    until = MAX_EPOCH_S if year is None else int(datetime(year + 1, 1, 1, tzinfo=UTC).timestamp()) - 1
+    wanted = OrderFilter(placed=TimeRange(0, until), oldest_first=True)
+    return context.orders.page(user_id, limit=_EXPORTED_ORDERS, cursor=cursor, wanted=wanted)
 
 
 def refresh_orders(context: TradingContext, user_id: str) -> None:
