@@ -23,6 +23,7 @@ from botbalance.api.etags import etag, require_version
 from botbalance.api.fields import Exchange
 from botbalance.api.order_schemas import OrdersView, OrderView, ResolveRequest, StopView, fills_as_csv
 from botbalance.api.overview_schemas import ActivityPageView, MarketsView, OverviewView
+from botbalance.api.pause_schemas import PausesView, PauseView
 from botbalance.api.performance_schemas import PerformanceView
 from botbalance.api.resolver import current_user_id, make_handler, new_resolver, remaining_ms
 from botbalance.api.responses import CSV, ETAG, JSON, NEXT_PAGE, answers
@@ -42,6 +43,7 @@ from botbalance.trading.context import TradingContext
 from botbalance.trading.credentials import delete_key, store_key
 from botbalance.trading.orders import cancel_by_hand, cancel_one, list_fills, list_orders, resolve_order
 from botbalance.trading.overview import overview
+from botbalance.trading.pauses import list_pauses, resume
 from botbalance.trading.performance import performance
 from botbalance.trading.preflight import check_account
 from botbalance.trading.strategy import SavedStrategy
@@ -56,6 +58,7 @@ Symbol = Annotated[str | None, Query(max_length=40, description="Of this pair on
 Status = Annotated[OrderStatus | None, Query(description="In this state only.")]
 Outcome = Annotated[Literal["decided", "skipped", "quiet"] | None, Query(description="Of this kind only.")]
 ClientOrderId = Annotated[str, Path(pattern=r"^[0-9a-f]{20}$")]
+PauseId = Annotated[str, Path(max_length=60, pattern=r"^[a-z]+-[^\s/]+$")]
 OneOrder = Annotated[
     str | None, Query(pattern=r"^[0-9a-f]{20}$", description="The one with this id, whatever else is asked for.")
 ]
@@ -136,7 +139,7 @@ def get_orders(
 
     Pass `cursor` back for the next page, with the same filters; where it is null, that was the last one.
     """
-    wanted = OrderFilter(status, symbol, TimeRange(since, until), client_order_id)
+    wanted = OrderFilter(status, _upper(symbol), TimeRange(since, until), client_order_id)
     page = list_orders(_context(), current_user_id(app), limit=limit, cursor=cursor, wanted=wanted)
     return OrdersView(orders=[OrderView.model_validate(order) for order in page.orders], cursor=page.cursor)
 
@@ -176,7 +179,7 @@ def get_fills(
     until: Until = MAX_EPOCH_S,
 ) -> Response[str]:
     """The fills as CSV, those of the newest order first; where there are more, the header Link leads to them."""
-    wanted = OrderFilter(None, symbol, TimeRange(since, until))
+    wanted = OrderFilter(None, _upper(symbol), TimeRange(since, until))
     page = list_orders(_context(), current_user_id(app), limit=limit, cursor=cursor, wanted=wanted)
     asked = {"cursor": page.cursor, "limit": limit, "symbol": symbol, "since": since, "until": until}
     following = urlencode({name: value for name, value in asked.items() if value is not None})
@@ -305,12 +308,29 @@ def get_activity(
     return ActivityPageView.of(page.activities, page.cursor)
 
 
+@app.get("/api/me/pauses", responses=answers(PausesView))
+def get_pauses() -> PausesView:
+    """What of the account is not believed, with its evidence: nothing is traded while anything is."""
+    return PausesView.of(list_pauses(_context(), current_user_id(app)))
+
+
+@app.post("/api/me/pauses/<pause_id>/resume", responses=answers(PauseView, 404, 409))
+def post_resume(pause_id: PauseId) -> PauseView:
+    """Believe it, by its owner's word, from the next look on; returns what was doubted."""
+    return PauseView.model_validate(resume(_context(), current_user_id(app), pause_id))
+
+
 lambda_handler = make_handler(app, lambda: services().settings.cors_origin, lambda: services().request_limits)
 
 
 def _context() -> TradingContext:
     """The context, for as long as this invocation may still run."""
     return services().with_deadline(remaining_ms(app))
+
+
+def _upper(symbol: str | None) -> str | None:
+    """Symbols are spelled in capitals; whoever asks for btcusdt means that one."""
+    return None if symbol is None else symbol.upper()
 
 
 def _saved(saved: SavedStrategy) -> Response[SavedStrategyView]:

@@ -27,6 +27,7 @@ _HEADERS = {"if-match": "If-Match", "idempotency-key": "Idempotency-Key"}
 _TAGS = {
     "strategies": "strategy",
     "portfolio": "portfolio",
+    "pauses": "orders",
     "balances": "portfolio",
     "orders": "orders",
     "fills.csv": "orders",

@@ -32,7 +32,7 @@ RUN_ELSEWHERE = (
     r"curl .*",  # docs/api.md: tests/e2e/test_api.py
     r"export API=.*",
     r"make (run|test)( .*)?",  # whoever runs this has run the one; the other is test_local_run.py's
-    r"(aws|sam|ask|out\(\)|TOKEN=|API=|STACK=|OPERATOR_TABLE=|eval|read|for|do|done|while|\[) ?.*",  # docs/deploy.md
+    r"(aws|sam|ask|out\(\)|TOKEN=|API=|STACK=|RULE=|OPERATOR_TABLE=|eval|read|for|do|done|while|\[) ?.*",  # deploy.md
 )
 """By other tests, or on a deployment."""
 WORDS_CHECKED = (

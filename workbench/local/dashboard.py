@@ -1,4 +1,4 @@
-"""The built dashboard, as CloudFront serves it where it is deployed: the same files, the same headers."""
+"""The built dashboard, served beside the API of one machine: static files, under a policy of their own."""
 
 import json
 from mimetypes import guess_type
@@ -16,7 +16,7 @@ SECURITY_HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
-"""infra/web.yaml has the same; a test compares them. Deployed, connect-src also names the sign-in domain."""
+"""Sent with every file. Nothing inline runs, and the page asks its own origin alone."""
 _NOT_BUILT = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>BotBalance</title>
 <h1>The dashboard is not built</h1>

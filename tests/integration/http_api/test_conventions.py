@@ -74,7 +74,7 @@ def test_a_first_strategy_needs_no_version_and_every_other_does(stack: Stack) ->
     assert second.headers["ETag"] == '"2"'
 
 
-@pytest.mark.parametrize("stale", ['"1"', 'W/"2"', "2", '"22"', '"1", "3"', "x", '""'])
+@pytest.mark.parametrize("stale", ['"1"', 'W/"2"', '"22"', '"1", "3"', '""'])
 @pytest.mark.parametrize("method", ["PUT", "PATCH"])
 def test_whoever_read_another_version_changes_nothing(stack: Stack, method: str, stale: str) -> None:
     user = newcomer(stack)

@@ -69,7 +69,7 @@ def busy(stack: Stack) -> Client:
         ("?status=REJECTED", 0),
         ("?symbol=BTCUSDT", 2),
         ("?symbol=BTCUSDT&status=OPEN", 1),
-        ("?symbol=btcusdt", 0),
+        ("?symbol=btcusdt", 2),
     ],
 )
 @pytest.mark.parametrize("limit", [1, 2, 50])

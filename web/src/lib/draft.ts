@@ -88,7 +88,7 @@ export function newDraft(exchange: Draft["exchange"]): Draft {
     parameters: {
       order_size_pct: "1",
       min_delta_pct: "2",
-      min_delta_quote: "10",
+      min_delta_quote: "50",
       order_step_pct: "0.4",
       quote_reserve_pct: "",
       order_max_age_s: "900",

@@ -80,7 +80,7 @@ class OverviewView(Answer):
 class ExchangeChoiceView(Answer):
     """An exchange that can be chosen; ``password_name`` is what it calls the third part of a key, where it has one."""
 
-    model_config = example(exchange="okx", mode="live", password_name="passphrase")  # noqa: S106 - a name of a field
+    model_config = example(exchange=DEFAULT_EXCHANGE, mode="live", password_name=None)
 
     exchange: Exchange
     mode: Mode

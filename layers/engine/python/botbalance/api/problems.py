@@ -5,6 +5,7 @@ what would be right. Nothing of the inside (traces, class names, tables) ever le
 """
 
 import json
+from collections import defaultdict
 from collections.abc import Mapping
 from decimal import Decimal
 from http import HTTPStatus
@@ -103,7 +104,24 @@ _EXPECTED_OF_TYPE = {
     "missing": "it to be there",
     "extra_forbidden": "no such field",
     "json_invalid": "valid JSON",
+    "string_type": "text",
+    "string_pattern_mismatch": "text that matches {pattern}",
+    "string_too_short": "at least {min_length} characters",
+    "string_too_long": "at most {max_length} characters",
+    "too_short": "at least {min_length} entries",
+    "too_long": "at most {max_length} entries",
+    "dict_type": "an object",
+    "model_attributes_type": "an object",
+    "model_type": "an object",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "decimal_type": "a number",
+    "decimal_parsing": "a number",
+    "decimal_max_digits": "at most {max_digits} digits",
+    "bool_type": "true or false",
 }
+"""What would be right, in our words, by the kind of error; what is not here, the validator says well itself."""
 
 _NEVER_REPEATED = {"api_key", "secret", "password"}
 """Fields whose values appear in no answer."""
@@ -149,17 +167,31 @@ def _of_our_own(error: BotBalanceError | InvalidInputError) -> Response[str]:
     return problem(status, code, str(error), **more)
 
 
+def invalid_request(wrong: list[dict[str, str]]) -> Response[str]:
+    """The problem of a request whose fields ``wrong`` cannot be as they are: all of them at once."""
+    more: dict[str, Any] = {"errors": wrong}
+    if len(wrong) == 1:
+        more = wrong[0] | more
+    detail = "; ".join(map(_sentence, wrong))
+    return problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_request", detail, **more)
+
+
 def _of_request(error: RequestValidationError) -> Response[str]:
+    if any(found["type"].startswith("json_") for found in error.errors()):
+        return problem(HTTPStatus.BAD_REQUEST, "invalid_json", "the body is not valid JSON")
     wrong = []
     for found in error.errors():
         place = [str(part) for part in found["loc"] if part not in {"body", "query", "path", "header"}]
-        expected = _EXPECTED_OF_TYPE.get(found["type"], str(found["msg"]).removeprefix("Input should be "))
-        entry = {"field": ".".join(place) or "body", "expected": expected}
+        entry = {"field": ".".join(place) or "body", "expected": _expected(found)}
         wrong.append(entry | _value_of(found, place))
-    if any(found["type"].startswith("json_") for found in error.errors()):
-        return problem(HTTPStatus.BAD_REQUEST, "invalid_json", "the body is not valid JSON")
-    detail = "; ".join(map(_sentence, wrong))
-    return problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_request", detail, errors=wrong)
+    return invalid_request(wrong)
+
+
+def _expected(found: Mapping[str, Any]) -> str:
+    ours = _EXPECTED_OF_TYPE.get(found["type"])
+    if ours is None:
+        return str(found["msg"]).removeprefix("Input should be ")
+    return ours.format_map(defaultdict(str, found.get("ctx") or {}))
 
 
 def _value_of(found: Mapping[str, Any], place: list[str]) -> dict[str, str]:

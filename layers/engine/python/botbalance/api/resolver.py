@@ -10,7 +10,7 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from botbalance.accounts.weight_budgets import on_behalf_of
-from botbalance.api.problems import BodyTooLargeError, InvalidJsonError, problem, to_problem
+from botbalance.api.problems import BodyTooLargeError, InvalidJsonError, invalid_request, problem, to_problem
 from botbalance.api.request_limits import RequestLimits
 from botbalance.errors import RateLimitedError, UnauthenticatedError
 from botbalance.log import logger
@@ -26,6 +26,7 @@ def new_resolver() -> APIGatewayRestResolver:
     app = APIGatewayRestResolver(enable_validation=True, json_body_deserializer=read_json)
     app.exception_handler(Exception)(to_problem)
     app.not_found(_no_such_route)
+    app.use([_refuse_unknown_parameters])
     return app
 
 
@@ -149,6 +150,17 @@ def _object_of(members: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = next(name for name in names if names.count(name) > 1)
         raise InvalidJsonError("invalid_json", f"{twice[:100]} is there twice, expected every name once")
     return found
+
+
+def _refuse_unknown_parameters(app: APIGatewayRestResolver, following: Callable[..., Response[Any]]) -> Response[Any]:
+    """Refuse a query parameter that the route does not have: one that is misspelled would silently filter nothing."""
+    known = {parameter.alias or parameter.name for parameter in app.context["_route"].dependant.query_params}
+    unknown = sorted(set(app.current_event.query_string_parameters or {}) - known)
+    if unknown:
+        expected = f"one of {', '.join(sorted(known))}" if known else "no parameter"
+        wrong = [{"field": name[:100], "expected": expected} for name in unknown]
+        return invalid_request(wrong)
+    return following(app)
 
 
 def _no_such_route(_: Exception) -> Response[str]:

@@ -152,10 +152,10 @@ def translate_ccxt_error(what: str, error: Exception, client: Any) -> BotBalance
 
 def _refusal_of_all(error: Exception, client: Any) -> BotBalanceError | None:
     """Why the exchange refuses whatever is asked now: the key, the place, or how much is asked; None: it does not."""
-    if is_revoked_key(error, client.profile):
-        return CredentialsRejectedError(KEY_REFUSED, f"the exchange refuses the API key: {redacted_message(error)}")
     if is_region_refused(error, client.profile, client.http_status):
         return TransientError(REGION_REFUSED, _refused_here(client.profile.name, error))
+    if is_revoked_key(error, client.profile):
+        return CredentialsRejectedError(KEY_REFUSED, f"the exchange refuses the API key: {redacted_message(error)}")
     if limits_requests(error, client):
         wait = retry_after_s(client)
         return RateLimitedError(RATE_LIMITED, f"the exchange limits requests for {wait} s", wait)

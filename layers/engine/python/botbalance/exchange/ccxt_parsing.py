@@ -144,7 +144,11 @@ def balances_of(profile: ExchangeProfile, account: Mapping[str, Any], managed: C
                 balance = Balance(locked=balance.free + balance.locked)
         if balance.free or balance.locked:
             parts.setdefault(coin, []).append(balance)
-    return {coin: _together(balances) for coin, balances in parts.items()} | unreadable
+    held = {coin: _together(balances) for coin, balances in parts.items()}
+    for coin in managed:
+        if coin in held and held[coin].free < 0:
+            raise malformed_reply(f"balance of {coin}", held[coin])
+    return held | unreadable
 
 
 def _balance(profile: ExchangeProfile, account: Mapping[str, Any], name: str) -> Balance:
@@ -177,7 +181,7 @@ def _is_readable(profile: ExchangeProfile, balance: Balance) -> bool:
 def _together(balances: Sequence[Balance]) -> Balance:
     with ExactArithmetic():
         total = sum((balance.free + balance.locked for balance in balances), ZERO)
-        locked = min(sum((balance.locked for balance in balances), ZERO), total)
+        locked = max(ZERO, min(sum((balance.locked for balance in balances), ZERO), total))
         return Balance(total - locked, locked)
 
 

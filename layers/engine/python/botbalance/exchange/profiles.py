@@ -318,7 +318,7 @@ _HTX = ExchangeProfile(
     lookup=OrderLookup(
         methods=("fetch_order", "fetch_open_orders", "fetch_orders"), days=2, canceled_by=None, fills_by=None
     ),
-    open_orders=Paging(size=500, parameter="from", last_id="id", more={"direct": "next"}),
+    open_orders=Paging(size=100, parameter="from", last_id="id", more={"direct": "next"}),
     order_states=dict.fromkeys(("pre-submitted", "submitting"), "open"),
     envelope=frozenset({"status", "code"}),
     market_states=(

@@ -152,8 +152,8 @@ class TradedRanges:
         return ranges
 
     def _first_minute(self, now: int) -> int:
-        """The minute in which the oldest look that still counts may have been."""
-        oldest = now - self._settings.portfolio_max_age
+        """The minute in which the oldest look that still counts may have been, by a clock that is ahead of ours."""
+        oldest = now - self._settings.portfolio_max_age - MINUTE_S
         return oldest - oldest % MINUTE_S
 
 

@@ -11,13 +11,16 @@ from zlib import crc32
 
 from botbalance import engine
 from botbalance.accounts.portfolio import Snapshot
-from botbalance.engine import Balance, RestingOrder, compute_no_trade_region, contains, jumped_symbols
+from botbalance.engine import Balance, RestingOrder, bound_after, compute_no_trade_region, contains, jumped_symbols
 from botbalance.exchange.adapter import ExchangeAdapter
 from botbalance.models.account_state import NoTradeNote, RefusedPair
 from botbalance.models.order import Order, OrderStatus
 from botbalance.models.strategy import Strategy
 from botbalance.store.accounts import LastRun
 from botbalance.trading.context import TradingContext
+
+CLOCK_MARGIN_S = 5
+"""By so much our clock may be ahead of an exchange's: trades of its minute before the look's count, too."""
 
 
 def no_trade_note(
@@ -93,7 +96,9 @@ def users_inside_region(context: TradingContext, users: Mapping[str, int], runs:
     calm = {
         user_id: note
         for user_id, note in noted.items()
-        if not jumped_symbols(prices[note.exchange], note.prices, context.price_jump_pct)
+        if not jumped_symbols(
+            prices[note.exchange], note.prices, bound_after(context.price_jump_pct, now - note.looked_at)
+        )
     }
     _prepare_ranges(context, calm.values())
     return {user_id for user_id, note in calm.items() if _still_inside(context, note, prices[note.exchange], now)}
@@ -137,7 +142,8 @@ def _symbols_with_orders(note: NoTradeNote) -> list[str]:
 
 def _still_inside(context: TradingContext, note: NoTradeNote, prices: Mapping[str, Decimal], now: int) -> bool:
     ranges = {
-        symbol: context.ranges.since(note.exchange, symbol, note.looked_at) for symbol in _symbols_with_orders(note)
+        symbol: context.ranges.since(note.exchange, symbol, note.looked_at - CLOCK_MARGIN_S)
+        for symbol in _symbols_with_orders(note)
     }
     known = {symbol: found for symbol, found in ranges.items() if found is not None}
     if len(known) < len(ranges):
