@@ -244,7 +244,9 @@ class Owners:
         there = {order.client_order_id: order for order in self._world.books.orders(user.key.api_key)}
         for order in lost[:1]:
             booked = there[order.client_order_id]
-            body = {"filled_qty": str(booked.executed_qty), "price": str(booked.price)}
+            body = {"outcome": "canceled"}
+            if booked.executed_qty:
+                body = {"outcome": "filled", "filled_qty": str(booked.executed_qty), "price": str(booked.price)}
             path = {"client_order_id": order.client_order_id}
             self._world.call(user, "POST", "/api/me/orders/{client_order_id}/resolve", body, path=path)
         return bool(lost)
