@@ -64,6 +64,17 @@ def test_every_file_names_the_page_that_documents_it() -> None:
         assert json.loads(path.read_text())["documented_at"].startswith("https://"), path
 
 
+def test_the_documentation_counts_them() -> None:
+    document = (FIXTURES.parents[2] / "docs/exchanges.md").read_text()
+    columns = ("balances", "open_orders", "order", "fills", "refusals", "markets")
+    total = 0
+    for name in sorted(FAMILIES):
+        counts = [len(json.loads((FIXTURES / name / f"{method}.json").read_text())["cases"]) for method in columns]
+        total += sum(counts)
+        assert f"| {name} | {' | '.join(map(str, [*counts, sum(counts)]))} |" in document
+    assert f"{total} cases in all" in document
+
+
 @pytest.mark.parametrize(("name", "case"), cases("balances"))
 def test_balances(exchange: Exchange, name: str, case: dict[str, Any]) -> None:
     with replying(exchange, name, case["replies"]) as (_, adapter):

@@ -33,6 +33,7 @@ from botbalance.exchange.adapter import (
 from botbalance.exchange.ccxt_client import (
     UnlimitedRateLimiter,
     joined_markets,
+    mended_secret,
     new_client,
     parsed_market,
     profile_of,
@@ -115,7 +116,11 @@ class CcxtAdapter:
         self._own_connections = None if connections else Connections(1)
         self._profile = profile_of(exchange)
         self._client = new_client(self._profile)
-        self._client.apiKey, self._client.secret, self._client.password = api_key, secret, password
+        self._client.apiKey, self._client.secret, self._client.password = (
+            api_key.strip(),
+            mended_secret(secret),
+            password.strip(),
+        )
         self._client.longest_timeout_s = timeout_s
         self._client.session = (connections or self._own_connections or Connections(1)).session()
         self._client.rerouted_to = base_url

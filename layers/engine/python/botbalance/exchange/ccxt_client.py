@@ -13,9 +13,16 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from botbalance.deadline import seconds_for_exchange
-from botbalance.errors import InvalidRequestError, TransientError
-from botbalance.exchange.adapter import Allowance
-from botbalance.exchange.ccxt_errors import is_answer, is_revoked_key, limits_requests, malformed_reply, retry_after_s
+from botbalance.errors import CredentialsRejectedError, InvalidRequestError, TransientError
+from botbalance.exchange.adapter import KEY_REFUSED, Allowance
+from botbalance.exchange.ccxt_errors import (
+    class_names,
+    is_answer,
+    is_revoked_key,
+    limits_requests,
+    malformed_reply,
+    retry_after_s,
+)
 from botbalance.exchange.ccxt_import import exchange_class
 from botbalance.exchange.ccxt_parsing import is_content, is_number
 from botbalance.exchange.profiles import PROFILES, ExchangeProfile
@@ -141,6 +148,17 @@ def _client_class(of: ExchangeProfile) -> type[Any]:
         failure: Exception | None = None
         request_weight = 1
 
+        def sign(self, *request: Any, **more: Any) -> Any:
+            """As ccxt, but a secret that no request can be signed with is the key's fault, not the exchange's."""
+            try:
+                return super().sign(*request, **more)
+            except Exception as error:
+                if "BaseError" in class_names(error):
+                    raise
+                raise CredentialsRejectedError(
+                    KEY_REFUSED, f"the secret cannot be read ({type(error).__name__}): expected it as {of.name} gave it"
+                ) from None
+
         def fetch2(
             self, path: str, api: Any = "public", method: str = "GET", params: Any = None, config: Any = None
         ) -> Any:
@@ -222,6 +240,18 @@ def _client_class(of: ExchangeProfile) -> type[Any]:
 
     Client.__name__ = original.__name__
     return Client
+
+
+def mended_secret(secret: str) -> str:
+    """``secret`` as the exchange gave it: without the blanks around it, a PEM with its line breaks as such.
+
+    >>> mended_secret(" -----BEGIN EC PRIVATE KEY-----\\\\nMHc\\\\n-----END EC PRIVATE KEY-----\\n")
+    '-----BEGIN EC PRIVATE KEY-----\\nMHc\\n-----END EC PRIVATE KEY-----'
+    """
+    text = secret.strip()
+    if not text.startswith("-----BEGIN"):
+        return text
+    return text.replace("\\n", "\n").replace("\r", "")
 
 
 def _weight_of(client: Any, path: str, api: Any, method: str, params: Any, config: Any) -> int:
