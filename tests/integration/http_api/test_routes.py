@@ -7,7 +7,7 @@ from workbench.aws.template import Route, read_template
 from workbench.local.stack import Stack
 
 ROUTES = sorted(read_template().routes(), key=lambda route: (route.path, route.method))
-SAMPLE = {"client_order_id": "0123456789abcdef0123", "ts_tick": "1700000010"}
+SAMPLE = {"client_order_id": "0123456789abcdef0123", "ts_tick": "1700000010", "pause_id": "doubt-BTCUSDT"}
 
 
 def sample_path(route: Route) -> str:

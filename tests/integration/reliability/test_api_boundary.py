@@ -16,7 +16,7 @@ from workbench.aws.template import Route, read_template
 from workbench.faults.kinds import KINDS, FaultKind
 from workbench.local.lambda_runtime import LambdaRuntime
 
-SAMPLE = {"client_order_id": "0123456789abcdef0123", "ts_tick": "1700000010"}
+SAMPLE = {"client_order_id": "0123456789abcdef0123", "ts_tick": "1700000010", "pause_id": "doubt-BTCUSDT"}
 BODIES: Mapping[str, Any] = {
     "/api/me/strategies/rebalance/preview": GOOD_STRATEGY | {"target_allocations": {"BTC": "80", "USDT": "20"}},
     "/api/me/orders/{client_order_id}/resolve": {"outcome": "canceled"},
