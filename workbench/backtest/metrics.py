@@ -33,6 +33,8 @@ from workbench.backtest.timeline import Timeline
 from workbench.candles.recording import Findings
 
 _DAY_MS = 86_400_000
+_DAYS_A_YEAR = 365
+_LEAST_DAYS = 30
 _PICTURED = 1_000
 _PLACES = Decimal("1e-6")
 _EQUAL = 1e-9
@@ -84,6 +86,8 @@ def measure(
     waits = [(fill.filled_at_ms - fill.placed_at_ms) // 1000 for fill in fills]
     ended = len(filled) + sum(canceled.values())
     arrays = books.arrays()
+    returns = _daily_returns(timeline, arrays.nav)
+    largest_asset, largest = _largest_alone(books)
     with ExactArithmetic():
         turnover = sum((fill.quote_qty for fill in fills), ZERO)
         fees = sum((_fee_quote(fill) for _, fill in books.fills), ZERO)
@@ -133,7 +137,14 @@ def measure(
         inside_band_pct=_of_array(100 * arrays.inside_band.mean()),
         mean_drift_pct=_of_array(100 * arrays.drift.mean()),
         drawdown=_drawdown(books, arrays.nav),
-        volatility_pct=_volatility(timeline, arrays.nav),
+        volatility_pct=_volatility(returns),
+        return_a_year_pct=_return_a_year(timeline, nav_start, nav_end),
+        sharpe=_sharpe(returns),
+        sortino=_sortino(returns),
+        turnover_of_nav=_rounded(NEAREST.divide(turnover, nav_start)),
+        fees_of_nav_pct=_rounded(NEAREST.divide(fees, nav_start) * HUNDRED),
+        largest_asset=largest_asset,
+        largest=largest,
         verdict=_doubting(doubted) + _verdict(trial.config.quote_asset, nav_end, hold, buy_once, traded=bool(fills)),
         months=_months(books, fills, bonus.by_day),
         fills=fills,
@@ -329,14 +340,53 @@ def _drawdown(books: _Books, nav: NDArray[np.float64]) -> Drawdown:
     return Drawdown(fall, books.timeline.ends_at_ms(peak), books.timeline.ends_at_ms(trough))
 
 
-def _volatility(timeline: Timeline, nav: NDArray[np.float64]) -> Decimal | None:
-    """Of daily logarithmic returns, yearly, in percent; None with fewer than two of them."""
+def _daily_returns(timeline: Timeline, nav: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Logarithmic, from day's end to day's end (UTC)."""
     days = (timeline.times_ms + timeline.candle_ms - 1) // _DAY_MS
     ends = np.flatnonzero(np.diff(days, append=days[-1] + 1))
-    returns = np.diff(np.log(nav[ends]))
+    returns: NDArray[np.float64] = np.diff(np.log(nav[ends]))
+    return returns
+
+
+def _volatility(returns: NDArray[np.float64]) -> Decimal | None:
+    """Of daily returns, yearly, in percent; None with fewer than two of them."""
     if len(returns) < 2:
         return None
-    return _of_array(100 * returns.std(ddof=1) * np.sqrt(365))
+    return _of_array(100 * returns.std(ddof=1) * np.sqrt(_DAYS_A_YEAR))
+
+
+def _sharpe(returns: NDArray[np.float64]) -> Decimal | None:
+    """Mean over standard deviation of daily returns, yearly, without a riskless rate; None where nothing varied."""
+    if len(returns) < _LEAST_DAYS or not returns.std(ddof=1):
+        return None
+    return _of_array(returns.mean() / returns.std(ddof=1) * np.sqrt(_DAYS_A_YEAR))
+
+
+def _sortino(returns: NDArray[np.float64]) -> Decimal | None:
+    """As :func:`_sharpe`, over the deviation of the losing days alone: the root of their mean square over all days."""
+    losses = np.sqrt(np.mean(np.minimum(returns, 0) ** 2)) if len(returns) >= _LEAST_DAYS else 0.0
+    return _of_array(returns.mean() / losses * np.sqrt(_DAYS_A_YEAR)) if losses else None
+
+
+def _return_a_year(timeline: Timeline, nav_start: Decimal, nav_end: Decimal) -> Decimal | None:
+    """Compounded, in percent; None for less than ``_LEAST_DAYS``, of which a year says nothing."""
+    days = Decimal(timeline.ends_at_ms(len(timeline) - 1) - timeline.ends_at_ms(0)) / _DAY_MS
+    if days < _LEAST_DAYS:
+        return None
+    growth = NEAREST.power(NEAREST.divide(nav_end, nav_start), NEAREST.divide(Decimal(_DAYS_A_YEAR), days))
+    return _rounded(growth * HUNDRED - HUNDRED)
+
+
+def _largest_alone(books: _Books) -> tuple[str, Benchmark]:
+    """The asset with the largest target, and what all of the start would be worth in it, its purchase's fee paid."""
+    trial, last = books.trial, len(books.timeline) - 1
+    assets = [asset for asset in trial.target_allocations if asset != trial.config.quote_asset]
+    asset = max(assets, key=trial.target_allocations.__getitem__)
+    nav = books.nav(0)
+    with ExactArithmetic():
+        spent = nav * (HUNDRED - trial.fee_pct) * PERCENT * books.prices_at(last)[asset]
+    worth = NEAREST.divide(spent, books.prices_at(0)[asset])
+    return asset, Benchmark(worth, _change_pct(nav, worth))
 
 
 def _months(books: _Books, fills: Sequence[FilledOrder], bonus: Mapping[str, Decimal]) -> list[Month]:

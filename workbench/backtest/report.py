@@ -117,7 +117,7 @@ def render_report(result: BacktestResult) -> str:
         bars=_Bars(
             by_asset=_largest(result.bonus_by_asset.values()),
             by_month=_largest(month.bonus_quote for month in result.months),
-            worth=_largest((result.nav_end, result.hold.nav_end, result.buy_once.nav_end)),
+            worth=_largest((result.nav_end, result.hold.nav_end, result.buy_once.nav_end, result.largest.nav_end)),
         ),
     )
 

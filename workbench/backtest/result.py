@@ -144,6 +144,9 @@ class BacktestResult:
     ``hold_quote`` is the starting quantities at the last prices. ``fees_quote`` values each fee at the price of its own
     fill. ``inside_band_pct`` is the share of candles at whose end no asset was further from its target than the band;
     ``mean_drift_pct`` the drift averaged over all candles. ``volatility_pct`` is of daily logarithmic returns, yearly.
+    ``return_a_year_pct`` is compounded; ``sharpe`` and ``sortino`` are of the same daily returns, yearly, without a
+    riskless rate; all three are None for less than thirty days. ``turnover_of_nav`` and ``fees_of_nav_pct`` are in
+    terms of ``nav_start``. ``largest`` is all of it in ``largest_asset``, that with the largest target.
     ``warnings`` are what must be known of the data first.
     """
 
@@ -185,6 +188,13 @@ class BacktestResult:
     mean_drift_pct: Decimal
     drawdown: Drawdown
     volatility_pct: Decimal | None
+    return_a_year_pct: Decimal | None
+    sharpe: Decimal | None
+    sortino: Decimal | None
+    turnover_of_nav: Decimal
+    fees_of_nav_pct: Decimal
+    largest_asset: str
+    largest: Benchmark
     verdict: str
     months: Sequence[Month]
     fills: Sequence[FilledOrder]

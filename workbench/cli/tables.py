@@ -224,6 +224,7 @@ def backtest_table(result: Mapping[str, Any]) -> RenderableType:
         ("rebalanced", result["nav_end"], result["return_pct"]),
         ("starting quantities held", result["hold_quote"], result["hold"]["return_pct"]),
         ("targets bought once and held", result["buy_once"]["nav_end"], result["buy_once"]["return_pct"]),
+        (f"all in {result['largest_asset']}", result["largest"]["nav_end"], result["largest"]["return_pct"]),
     ):
         table.add_row(name, amount(worth), percent(pct))
     table.add_row("rebalancing bonus", amount(result["bonus_quote"]), "")
@@ -237,7 +238,9 @@ def backtest_table(result: Mapping[str, Any]) -> RenderableType:
         f"dispersion {percent(growth['dispersion_pct'])} = {percent(growth['rebalancing_return_pct'])}.",
         f"{orders['placed']} orders: {orders['filled']} filled, cancelled {canceled or 'none'}, "
         f"{orders['resting']} resting.",
-        f"Turnover {amount(result['turnover_quote'])}, fees {amount(result['fees_quote'])} {quote}.",
+        f"Turnover {amount(result['turnover_quote'])}, fees {amount(result['fees_quote'])} {quote}: "
+        f"{amount(result['turnover_of_nav'])} times and {percent(result['fees_of_nav_pct'])} of the start.",
+        *_yearly(result),
         f"The band: {amount(start['quote'])} {quote} ({percent(start['pct'])} of NAV) at the start, "
         f"{amount(end['quote'])} ({percent(end['pct'])}) at the end. An order was worth more than it at "
         f"{percent(oversized['candles_pct'])} of candles; {oversized['fills']:,} fills of such orders paid "
@@ -251,6 +254,14 @@ def backtest_table(result: Mapping[str, Any]) -> RenderableType:
     verdict = Text(result["verdict"], style="bold red" if held_was_better else "bold green")
     warnings = [Text(f"! {warning}", style="bold yellow") for warning in result["warnings"]]
     return Group(*warnings, table, Text("\n".join(facts)), *flaws, verdict)
+
+
+def _yearly(result: Mapping[str, Any]) -> list[str]:
+    """Return and risk a year; nothing where the time was too short to tell."""
+    if result["return_a_year_pct"] is None:
+        return []
+    ratios = [f"{name} {amount(result[name.lower()])}" for name in ("Sharpe", "Sortino") if result[name.lower()]]
+    return [f"{percent(result['return_a_year_pct'])} a year; {', '.join(ratios) or 'no ratios'} (no riskless rate)."]
 
 
 def search_table(found: Mapping[str, Any]) -> RenderableType:

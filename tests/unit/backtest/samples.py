@@ -101,6 +101,13 @@ def sample_result(
         mean_drift_pct=Decimal("1.9173"),
         drawdown=Drawdown(Decimal("74.22"), times[points // 4], times[points // 2]),
         volatility_pct=Decimal("68.4"),
+        return_a_year_pct=Decimal("12.3"),
+        sharpe=Decimal("0.84"),
+        sortino=Decimal("1.21"),
+        turnover_of_nav=Decimal("3.5"),
+        fees_of_nav_pct=Decimal("0.35"),
+        largest_asset=bases[0],
+        largest=Benchmark(Decimal("11234.5"), Decimal("12.345")),
         verdict="Rebalancing made 1,843.27 USDT more than holding what it started with."
         if Decimal(bonus) >= 0
         else "Holding was better: rebalancing cost 912.40 USDT against the starting quantities.",
@@ -124,6 +131,9 @@ def quiet_result() -> BacktestResult:
         bonus_by_asset={},
         bonus_by_month={},
         volatility_pct=None,
+        return_a_year_pct=None,
+        sharpe=None,
+        sortino=None,
         drawdown=Drawdown(Decimal(0), None, None),
     )
 

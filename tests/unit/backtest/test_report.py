@@ -240,13 +240,14 @@ def test_what_was_worse_than_holding_is_said_with_a_sign_and_in_words() -> None:
     assert "Behind" in [text.text for text in page.by_id("time").all("text")]
 
 
-def test_both_yardsticks_are_beside_the_result(sample: BacktestResult, page: Page) -> None:
+def test_all_yardsticks_are_beside_the_result(sample: BacktestResult, page: Page) -> None:
     assert [row[1:3] for row in page.table("worth-c")] == [
         [money(nav), spaced(signed_percent(earned))]
         for nav, earned in (
             (sample.nav_end, sample.return_pct),
             (sample.hold.nav_end, sample.hold.return_pct),
             (sample.buy_once.nav_end, sample.buy_once.return_pct),
+            (sample.largest.nav_end, sample.largest.return_pct),
         )
     ]
 
