@@ -36,7 +36,7 @@ def test_a_key_that_works_is_stored_and_masked(stack: Stack) -> None:
 
 def test_a_key_that_the_exchange_refuses_is_not_stored(stack: Stack) -> None:
     user = newcomer(stack)
-    document = problem(user.put(CREDENTIALS, {"api_key": "k" * 64, "secret": "s" * 64}), 409, "exchange_key_refused")
+    document = problem(user.put(CREDENTIALS, {"api_key": "k" * 64, "secret": "s" * 64}), 422, "exchange_key_refused")
     assert "API key" in document["detail"]
     assert user.get(CREDENTIALS).json() == NO_KEYS
 
@@ -45,7 +45,7 @@ def test_a_wrong_secret_leaves_the_key_that_was_stored(stack: Stack) -> None:
     user = trader(stack)
     wrong = key_of(user) | {"secret": "another secret"}
     answer = user.put(CREDENTIALS, wrong)
-    problem(answer, 409, "exchange_key_refused")
+    problem(answer, 422, "exchange_key_refused")
     assert wrong["secret"] not in answer.text
     assert user.get(BALANCES).status_code == 200
 

@@ -93,7 +93,7 @@ def test_what_one_purpose_uses_up_another_still_has(budgets: WeightBudgets) -> N
 
 
 def test_ticks_are_counted_for_nobody(budgets: WeightBudgets) -> None:
-    assert caller() == (None, Purpose.TICK)
+    assert (caller().user_id, caller().purpose) == (None, Purpose.TICK)
     for _ in range(LIMIT):
         budgets.spend("binance", HEAVIEST_READ)
     with with_purpose(Purpose.PERSON):  # what a tick comes by remains a tick's

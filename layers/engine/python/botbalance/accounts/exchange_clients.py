@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Lock
+from typing import TYPE_CHECKING
 
 from botbalance.accounts.rate_limits import RateLimits
 from botbalance.accounts.weight_budgets import Purpose, with_purpose
@@ -12,6 +13,9 @@ from botbalance.errors import NotFoundError
 from botbalance.exchange.adapter import ExchangeAdapter
 from botbalance.models.exchange_key import ExchangeKey, StoredKey
 from botbalance.store.credentials import CredentialsTable
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
 KEPT_S = 300
 """For how many seconds a process keeps a key in the clear, from when it was decrypted, and its connection with it."""
@@ -72,15 +76,17 @@ class ExchangeClients:
         finally:
             client.close()
 
-    def save(self, user_id: str, exchange: str, key: ExchangeKey, now: int) -> StoredKey:
-        """Store the key in place of the one that was there; ``now`` in epoch seconds."""
-        stored = self._credentials.save(user_id, exchange, key, now)
+    def save(
+        self, user_id: str, exchange: str, key: ExchangeKey, now: int, *also: "TransactWriteItemTypeDef"
+    ) -> StoredKey:
+        """Store the key in place of the one that was there, and ``also`` with it; ``now`` in epoch seconds."""
+        stored = self._credentials.save(user_id, exchange, key, now, *also)
         self._drop(lambda kept: (kept.user_id, kept.exchange) == (user_id, exchange))
         return stored
 
-    def forget(self, user_id: str, exchange: str) -> None:
-        """Delete the key, and what this process still has of it."""
-        self._credentials.delete(user_id, exchange)
+    def forget(self, user_id: str, exchange: str, *also: "TransactWriteItemTypeDef") -> None:
+        """Delete the key, and what this process still has of it; ``also`` is written with that."""
+        self._credentials.delete(user_id, exchange, *also)
         self._drop(lambda kept: (kept.user_id, kept.exchange) == (user_id, exchange))
 
     def get(self, user_id: str, exchange: str) -> ExchangeAdapter:

@@ -62,10 +62,11 @@ BOUNDS = {
 
 
 class Caller(NamedTuple):
-    """On whose behalf requests are made, None: nobody's, the system's own; and what for."""
+    """On whose behalf requests are made, None: nobody's, the system's own; what for; and by which API request."""
 
     user_id: str | None
     purpose: Purpose
+    request_id: str | None = None
 
 
 _THE_SYSTEM = Caller(None, Purpose.TICK)
@@ -78,9 +79,9 @@ def caller() -> Caller:
 
 
 @contextmanager
-def on_behalf_of(user_id: str, purpose: Purpose = Purpose.PERSON) -> Iterator[None]:
+def on_behalf_of(user_id: str, purpose: Purpose = Purpose.PERSON, *, request_id: str | None = None) -> Iterator[None]:
     """Count the requests made within, in this thread, as the user's."""
-    token = _CALLER.set(Caller(user_id, purpose))
+    token = _CALLER.set(Caller(user_id, purpose, request_id))
     try:
         yield
     finally:
@@ -90,11 +91,11 @@ def on_behalf_of(user_id: str, purpose: Purpose = Purpose.PERSON) -> Iterator[No
 @contextmanager
 def with_purpose(purpose: Purpose) -> Iterator[None]:
     """Count the requests made within as made for ``purpose``, by whoever makes them; a tick's remain a tick's."""
-    user_id = caller().user_id
-    if user_id is None:
+    who = caller()
+    if who.user_id is None:
         yield
         return
-    with on_behalf_of(user_id, purpose):
+    with on_behalf_of(who.user_id, purpose, request_id=who.request_id):
         yield
 
 
@@ -106,7 +107,7 @@ class WeightBudgets:
 
     def spend(self, exchange: str, weight: int) -> None:
         """Take ``weight`` from the caller's budget; raises RateLimitedError where not that much of it is left."""
-        user_id, purpose = caller()
+        user_id, purpose, _ = caller()
         share = BOUNDS[purpose].user_pct
         allowed = WEIGHT_PER_MINUTE.get(exchange)
         if user_id is None or share is None or allowed is None:

@@ -53,7 +53,7 @@ def make_handler(
         except RateLimitedError as error:
             answer = _as_answer(to_problem(error))
         else:
-            with on_behalf_of(user_id):
+            with on_behalf_of(user_id, request_id=request_id):
                 answer = app.resolve(_with_content_type_told(event), context)
         answer["multiValueHeaders"] |= {
             name: [value] for name, value in _headers_of_all(request_id, cors_origin()).items()

@@ -156,7 +156,7 @@ def _client_class(of: ExchangeProfile) -> type[Any]:
                 if "BaseError" in class_names(error):
                     raise
                 raise CredentialsRejectedError(
-                    KEY_REFUSED, f"the secret cannot be read ({type(error).__name__}): expected it as {of.name} gave it"
+                    KEY_REFUSED, f"the secret cannot be read: expected it as {of.name} gave it"
                 ) from None
 
         def fetch2(

@@ -155,7 +155,7 @@ def _refusal_of_all(error: Exception, client: Any) -> BotBalanceError | None:
     if is_region_refused(error, client.profile, client.http_status):
         return TransientError(REGION_REFUSED, _refused_here(client.profile.name, error))
     if is_revoked_key(error, client.profile):
-        return CredentialsRejectedError(KEY_REFUSED, f"the exchange refuses the API key: {redacted_message(error)}")
+        return CredentialsRejectedError(KEY_REFUSED, f"the exchange refuses the API key: {_exchange_words(error)}")
     if limits_requests(error, client):
         wait = retry_after_s(client)
         return RateLimitedError(RATE_LIMITED, f"the exchange limits requests for {wait} s", wait)
@@ -229,7 +229,12 @@ def retry_after_s(client: Any) -> int:
 
 def redacted_message(error: Exception) -> str:
     """The error's class and words, without the address of the request, which is signed."""
-    return re.sub(r"https?://\S+", "…", f"{type(error).__name__}: {error}")[:300]
+    return f"{type(error).__name__}: {_exchange_words(error)}"[:300]
+
+
+def _exchange_words(error: Exception) -> str:
+    """The error's words alone, without addresses."""
+    return re.sub(r"https?://\S+", "…", str(error))[:300]
 
 
 def malformed_reply(what: str, found: object) -> RetryableReadError:

@@ -15,6 +15,7 @@ from botbalance.store.dynamodb import parse_document, put_if, read_batches, read
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
     from mypy_boto3_kms import KMSClient
 
 
@@ -27,8 +28,13 @@ class CredentialsTable:
         self._kms = kms
         self._key_id = key_id
 
-    def save(self, user_id: str, exchange: str, key: ExchangeKey, now: int) -> StoredKey:
-        """Encrypt and store ``key``; ``now`` (epoch seconds) becomes its version where there was none."""
+    def save(
+        self, user_id: str, exchange: str, key: ExchangeKey, now: int, *also: "TransactWriteItemTypeDef"
+    ) -> StoredKey:
+        """Encrypt and store ``key``; ``now`` (epoch seconds) becomes its version where there was none.
+
+        ``also`` is written in the same transaction.
+        """
         existing = self.find(user_id, exchange)
         stored = StoredKey(
             user_id=user_id,
@@ -38,15 +44,15 @@ class CredentialsTable:
         )
         # In one ciphertext, because each request to decrypt one is charged, and every look at an account needs all.
         ciphertext = self._encrypt(user_id, exchange, json.dumps([key.api_key, key.secret, key.password]))
-        with translate_aws_errors():
-            self._client.put_item(
-                TableName=self._table,
-                Item={
-                    **_key(user_id, exchange),
-                    "document": {"S": stored.model_dump_json()},
-                    "ciphertext": {"B": ciphertext},
-                },
-            )
+        put: Any = {
+            "TableName": self._table,
+            "Item": {
+                **_key(user_id, exchange),
+                "document": {"S": stored.model_dump_json()},
+                "ciphertext": {"B": ciphertext},
+            },
+        }
+        put_if(lambda: self._client.transact_write_items(TransactItems=[{"Put": put}, *also]))
         return stored
 
     def find(self, user_id: str, exchange: str) -> StoredKey | None:
@@ -86,15 +92,14 @@ class CredentialsTable:
             raise NotFoundError("exchange_key_not_found", f"no key for {exchange} is stored; PUT one first")
         return ExchangeKey(*json.loads(self._decrypt_text(user_id, exchange, item["ciphertext"]["B"])))
 
-    def delete(self, user_id: str, exchange: str) -> bool:
-        """Forget the key; False where there was none."""
-        return put_if(
-            lambda: self._client.delete_item(
-                TableName=self._table,
-                Key=_key(user_id, exchange),
-                ConditionExpression="attribute_exists(user_id)",
-            )
-        )
+    def delete(self, user_id: str, exchange: str, *also: "TransactWriteItemTypeDef") -> bool:
+        """Forget the key, and write ``also`` in the same transaction; False, and nothing done, where there was none."""
+        delete: Any = {
+            "TableName": self._table,
+            "Key": _key(user_id, exchange),
+            "ConditionExpression": "attribute_exists(user_id)",
+        }
+        return put_if(lambda: self._client.transact_write_items(TransactItems=[{"Delete": delete}, *also]))
 
     def _item(self, user_id: str, exchange: str) -> Any:
         with translate_aws_errors():

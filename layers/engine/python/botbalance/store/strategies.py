@@ -19,6 +19,7 @@ from botbalance.store.dynamodb import (
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
 AUTOPILOT_INDEX = "autopilot"
 AUTOPILOT_SHARDS = 32
@@ -84,8 +85,10 @@ class StrategiesTable:
             raise NotFoundError("strategy_not_found", "no strategy is set; PUT one to strategies/rebalance/ first")
         return strategy
 
-    def save(self, strategy: Strategy) -> Strategy:
+    def save(self, strategy: Strategy, *also: "TransactWriteItemTypeDef") -> Strategy:
         """Write ``strategy`` over the version it was read as (0 for a new one); returns it with its new version.
+
+        ``also`` is written in the same transaction.
 
         Raises ConflictError where somebody else wrote meanwhile; a write of our own that timed out and was repeated is
         no such thing, so the strategy is read again before that is said.
@@ -98,12 +101,17 @@ class StrategiesTable:
         }
         if saved.is_ticked:
             item["autopilot_shard"] = {"S": shard_of(saved.user_id)}
+        put: Any = {
+            "TableName": self._table,
+            "Item": item,
+            "ConditionExpression": "attribute_not_exists(user_id) OR version = :read",
+            "ExpressionAttributeValues": {":read": {"N": str(strategy.version)}},
+        }
         if not put_if(
-            lambda: self._client.put_item(
-                TableName=self._table,
-                Item=item,
-                ConditionExpression="attribute_not_exists(user_id) OR version = :read",
-                ExpressionAttributeValues={":read": {"N": str(strategy.version)}},
+            lambda: (
+                self._client.transact_write_items(TransactItems=[{"Put": put}, *also])
+                if also
+                else self._client.put_item(**put)
             )
         ) and saved != self.find(strategy.user_id):
             raise ConflictError("strategy_changed", "the strategy was changed meanwhile; read it again and repeat")

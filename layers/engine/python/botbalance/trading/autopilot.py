@@ -5,6 +5,7 @@ from typing import Any
 
 from botbalance.errors import BotBalanceError, ConflictError, CredentialsRejectedError, TransientError
 from botbalance.log import alarm, logger
+from botbalance.models.activity import Action
 from botbalance.models.order import Order
 from botbalance.models.strategy import Strategy
 from botbalance.trading.anomaly_guard import observe_account
@@ -14,6 +15,7 @@ from botbalance.trading.placement import CancelResult
 from botbalance.trading.plan import preview
 from botbalance.trading.preflight import require_ready
 from botbalance.trading.session import open_session
+from botbalance.trading.trail import strategy_change
 
 STOPPING = "stopping"
 """The reason of what is cancelled because its owner has stopped everything."""
@@ -97,4 +99,16 @@ def _save_again(context: TradingContext, user_id: str, **changes: Any) -> None:
 
 
 def _save(context: TradingContext, strategy: Strategy, **changes: Any) -> Strategy:
-    return context.strategies.save(strategy.model_copy(update=changes | {"updated_at": context.clock()}))
+    changed = strategy.model_copy(update=changes | {"updated_at": context.clock()})
+    action = _action(strategy, changed)
+    told = [] if action is None else [context.activity.write_of(strategy_change(context, action, strategy, changed))]
+    return context.strategies.save(changed, *told)
+
+
+def _action(before: Strategy, after: Strategy) -> Action | None:
+    """What is told of the change; None for what only ends a stop that was told."""
+    if after.stopping and not before.stopping:
+        return Action.TRADING_STOPPED
+    if after.autopilot_enabled != before.autopilot_enabled:
+        return Action.AUTOPILOT_ENABLED if after.autopilot_enabled else Action.AUTOPILOT_DISABLED
+    return None

@@ -1,35 +1,60 @@
 """Storing, replacing and deleting a user's exchange key, so that no run loses it half-way."""
 
-from botbalance.errors import ConflictError, InvalidRequestError, NotFoundError
+from botbalance.errors import ConflictError, CredentialsRejectedError, InvalidRequestError, NotFoundError
 from botbalance.exchange.adapter import ExchangeAdapter
+from botbalance.models.activity import Action
 from botbalance.models.exchange_key import ExchangeKey, StoredKey
 from botbalance.models.order import OrderStatus
 from botbalance.trading.context import TradingContext
 from botbalance.trading.orders import require_no_active_orders
 from botbalance.trading.session import open_session
+from botbalance.trading.trail import activity_of, tell
 
 
 def store_key(context: TradingContext, user_id: str, exchange: str, key: ExchangeKey) -> StoredKey:
     """Store ``key`` after a signed read with it has worked; while no run works on the account, else raises
     ConflictError.
 
-    Raises InvalidRequestError for a key that may withdraw or may not trade, as far as the exchange tells,
-    CredentialsRejectedError for one that it refuses, and ConflictError where orders rest that this key does not reach.
+    Raises InvalidRequestError for a key that the exchange refuses, and for one that may withdraw or may not trade, as
+    far as it tells; and ConflictError where orders rest that this key does not reach.
     """
     with open_session(context, user_id):
-        with context.clients.temporary(user_id, exchange, key) as client:
+        try:
+            _require_usable(context, user_id, exchange, key)
+        except (InvalidRequestError, CredentialsRejectedError) as error:
+            refused = activity_of(
+                context, user_id, Action.CREDENTIALS_REFUSED, subject=exchange, reason=f"{error.code}: {error}"
+            )
+            tell(context, refused)
+            raise
+        existing = context.clients.keys_of([(user_id, exchange)]).get((user_id, exchange))
+        action = Action.CREDENTIALS_STORED if existing is None else Action.CREDENTIALS_REPLACED
+        told = activity_of(
+            context,
+            user_id,
+            action,
+            subject=exchange,
+            before=None if existing is None else {"hint": existing.hint},
+            after={"hint": key.api_key[-4:]},
+        )
+        return context.clients.save(user_id, exchange, key, context.clock(), context.activity.write_of(told))
+
+
+def _require_usable(context: TradingContext, user_id: str, exchange: str, key: ExchangeKey) -> None:
+    """Raise what keeps the key from being stored, after a signed read with it."""
+    with context.clients.temporary(user_id, exchange, key) as client:
+        try:
             client.balances()
-            rights = client.key_permissions()
-            if rights.may_withdraw:
-                raise InvalidRequestError(
-                    "key_may_withdraw", "the key may withdraw; expected one that may read and trade, no more"
-                )
-            if rights.may_trade is False:
-                raise InvalidRequestError(
-                    "key_may_not_trade", "the key may only read; expected one that may trade spot too"
-                )
-            _require_same_account(context, user_id, client)
-        return context.clients.save(user_id, exchange, key, context.clock())
+        except CredentialsRejectedError as error:  # it was never anything else than what was sent here
+            raise InvalidRequestError(error.code, str(error)) from None
+        rights = client.key_permissions()
+        if rights.may_withdraw:
+            raise InvalidRequestError(
+                "key_may_withdraw", "the key may withdraw; expected one that may read and trade, no more"
+            )
+        if rights.may_trade is False:
+            raise InvalidRequestError("key_may_not_trade", "the key may only read; expected one that may trade, too")
+        _require_same_account(context, user_id, client)
 
 
 def delete_key(context: TradingContext, user_id: str, exchange: str) -> StoredKey:
@@ -43,7 +68,8 @@ def delete_key(context: TradingContext, user_id: str, exchange: str) -> StoredKe
         if strategy is not None and strategy.exchange == exchange and strategy.autopilot_enabled:
             raise ConflictError("autopilot_enabled", "the autopilot trades with this key; switch it off first")
         require_no_active_orders(context, user_id, exchange)
-        context.clients.forget(user_id, exchange)
+        told = activity_of(context, user_id, Action.CREDENTIALS_DELETED, subject=exchange, before={"hint": stored.hint})
+        context.clients.forget(user_id, exchange, context.activity.write_of(told))
         return stored
 
 

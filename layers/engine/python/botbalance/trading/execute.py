@@ -4,12 +4,14 @@ from dataclasses import dataclass
 
 from botbalance.engine import Evaluation
 from botbalance.errors import BotBalanceError, ConflictError
+from botbalance.models.activity import Action
 from botbalance.models.decision import tick_of
 from botbalance.models.order import Order, OrderStatus
 from botbalance.trading.context import TradingContext
 from botbalance.trading.placement import NotPlaced
 from botbalance.trading.rebalance import RebalanceResult, rebalance
 from botbalance.trading.session import open_session
+from botbalance.trading.trail import activity_of, tell
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,9 @@ def execute_once(context: TradingContext, user_id: str) -> Execution:
         result = rebalance(
             session, strategy, ts_tick=ts_tick, source="manual", fresh_prices=True, traded_symbols=traded
         )
+        if result.placed.orders:
+            after = {order.client_order_id: str(order.status) for order in result.placed.orders}
+            tell(context, activity_of(context, user_id, Action.ORDERS_PLACED, after=after))
     return _execution(result)
 
 

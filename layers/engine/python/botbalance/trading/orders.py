@@ -6,6 +6,7 @@ from decimal import Decimal
 from botbalance.engine.arithmetic import ExactArithmetic
 from botbalance.errors import BotBalanceError, ConflictError, InvalidRequestError
 from botbalance.log import logger
+from botbalance.models.activity import Action
 from botbalance.models.order import Order, OrderFill, OrderStatus
 from botbalance.store.orders import EVERY_ORDER, OrderFilter, OrderPage
 from botbalance.store.pagination import MAX_EPOCH_S, TimeRange
@@ -14,6 +15,7 @@ from botbalance.trading.order_updates import NOT_ON_EXCHANGE, not_on_exchange_er
 from botbalance.trading.placement import CancelResult, cancel_orders
 from botbalance.trading.reconcile import reconcile
 from botbalance.trading.session import AccountSession, open_session
+from botbalance.trading.trail import activity_of, tell
 
 CANCELED_BY_USER = "canceled_by_user"
 RESOLVED_BY_OWNER = "resolved_by_owner"
@@ -66,6 +68,7 @@ def cancel_one(context: TradingContext, user_id: str, client_order_id: str) -> O
         if not order.is_active:
             return order
         result = cancel_orders(session, [order], {client_order_id: CANCELED_BY_USER})
+        _tell_of_cancels(context, user_id, result)
     for error in result.errors.values():
         raise error
     return result.orders[0]
@@ -78,9 +81,16 @@ def cancel_by_hand(context: TradingContext, user_id: str) -> list[Order]:
     """
     with open_session(context, user_id) as session:
         result = cancel_all(session, CANCELED_BY_USER)
+        _tell_of_cancels(context, user_id, result)
     for error in result.errors.values():
         raise error
     return result.orders
+
+
+def _tell_of_cancels(context: TradingContext, user_id: str, result: CancelResult) -> None:
+    if result.orders:
+        after = {order.client_order_id: str(order.status) for order in result.orders}
+        tell(context, activity_of(context, user_id, Action.ORDERS_CANCELED, after=after))
 
 
 def cancel_all(session: AccountSession, reason: str) -> CancelResult:
@@ -107,9 +117,19 @@ def resolve_order(
                 f"order {client_order_id} is {order.status}, expected one that rested and that look-ups no longer find",
             )
         now = context.clock()
-        return session.update_order(
+        resolved = session.update_order(
             order, _resolved(order, order.fills_qty if filled_qty is None else filled_qty, price, now)
         )
+        told = activity_of(
+            context,
+            user_id,
+            Action.ORDER_RESOLVED,
+            subject=client_order_id,
+            before={"status": str(order.status), "filled_qty": f"{order.fills_qty:f}"},
+            after={"status": str(resolved.status), "filled_qty": f"{resolved.fills_qty:f}"},
+        )
+        tell(context, told)
+        return resolved
 
 
 def _resolved(order: Order, filled_qty: Decimal, price: Decimal | None, now: int) -> Order:

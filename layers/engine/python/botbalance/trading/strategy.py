@@ -6,11 +6,13 @@ from typing import Any
 
 from botbalance.engine import InvalidInputError, InvalidStrategyError, StrategyWarning, validate_strategy
 from botbalance.errors import BotBalanceError
+from botbalance.models.activity import Action
 from botbalance.models.strategy import Strategy
 from botbalance.trading.context import TradingContext
 from botbalance.trading.orders import require_no_active_orders
 from botbalance.trading.plan import Plan, preview_of
 from botbalance.trading.session import open_session
+from botbalance.trading.trail import strategy_change
 
 _SWITCHES = frozenset({"autopilot_enabled", "disabled_reason", "stopping"})
 """What of a strategy is none of its parameters."""
@@ -41,10 +43,10 @@ def save_strategy(
     kept = stored.model_dump(include={"version", *_SWITCHES}) if stored else {}
     strategy = _validated(context, user_id, {**parameters, **kept})
     if stored is None or stored.exchange == strategy.exchange:
-        return _save(context, strategy)
+        return _save(context, strategy, stored)
     with open_session(context, user_id):  # so that no run places an order that the old exchange keeps
         require_no_active_orders(context, user_id, stored.exchange)
-        return _save(context, strategy)
+        return _save(context, strategy, stored)
 
 
 def preview_strategy(context: TradingContext, user_id: str, parameters: Mapping[str, Any]) -> Plan:
@@ -92,11 +94,13 @@ def _require_markets(context: TradingContext, strategy: Strategy) -> None:
             raise InvalidStrategyError("target_allocations", asset, f"an asset with a market in {strategy.quote_asset}")
 
 
-def _save(context: TradingContext, strategy: Strategy) -> SavedStrategy:
+def _save(context: TradingContext, strategy: Strategy, stored: Strategy | None) -> SavedStrategy:
     """Store ``strategy`` where its exchange lists its pairs, with what does not fit about it."""
     _require_markets(context, strategy)
     warnings, check_error = preview_warnings(context, strategy)
-    return SavedStrategy(context.strategies.save(strategy), warnings, check_error)
+    action = Action.STRATEGY_CREATED if stored is None else Action.STRATEGY_CHANGED
+    told = context.activity.write_of(strategy_change(context, action, stored, strategy))
+    return SavedStrategy(context.strategies.save(strategy, told), warnings, check_error)
 
 
 def preview_warnings(context: TradingContext, strategy: Strategy) -> tuple[tuple[StrategyWarning, ...], str | None]:

@@ -1,0 +1,58 @@
+"""The trail: what is told of a change, by whom it was made, and as which request."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from botbalance.accounts.weight_budgets import caller
+from botbalance.errors import TransientError
+from botbalance.log import logger
+from botbalance.models.activity import Action, Activity
+from botbalance.models.strategy import Strategy
+from botbalance.trading.context import TradingContext
+
+_NOT_TOLD = {"schema_version", "user_id", "version", "updated_at"}
+
+
+def activity_of(
+    context: TradingContext,
+    user_id: str,
+    action: Action,
+    *,
+    subject: str | None = None,
+    before: Mapping[str, Any] | None = None,
+    after: Mapping[str, Any] | None = None,
+    reason: str | None = None,
+) -> Activity:
+    """What happens now, done by the user whose request this is, or by the system where it is nobody's."""
+    who = caller()
+    return Activity.at(
+        context.clock(),
+        user_id,
+        action,
+        actor="system" if who.user_id is None else "user",
+        subject=subject,
+        before=before,
+        after=after,
+        reason=reason,
+        request_id=who.request_id,
+    )
+
+
+def strategy_change(context: TradingContext, action: Action, before: Strategy | None, after: Strategy) -> Activity:
+    """What changes of a strategy; ``before`` is None for the first one."""
+    return activity_of(
+        context,
+        after.user_id,
+        action,
+        before=None if before is None else before.model_dump(mode="json", exclude=_NOT_TOLD),
+        after=after.model_dump(mode="json", exclude=_NOT_TOLD),
+        reason=after.disabled_reason,
+    )
+
+
+def tell(context: TradingContext, activity: Activity) -> None:
+    """Append what has no write of its own that it could be told with; what was done stays done without it, too."""
+    try:
+        context.activity.append(activity)
+    except TransientError as error:
+        logger.warning("activity not told", user_id=activity.user_id, action=activity.action, reason=str(error))
