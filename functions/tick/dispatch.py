@@ -33,7 +33,7 @@ class _Message(NamedTuple):
     body: str
 
 
-@logger.inject_lambda_context(clear_state=True)
+@logger.inject_lambda_context(clear_state=True, log_event=False)
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     """Entry point for the state machine: ``{"tick_at": "2026-01-31T12:00:30Z"}`` → users and messages sent.
 

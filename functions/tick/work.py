@@ -58,7 +58,7 @@ def tick_users(record: SQSRecord, lambda_context: LambdaContext) -> None:
         raise
 
 
-@logger.inject_lambda_context(clear_state=True)
+@logger.inject_lambda_context(clear_state=True, log_event=False)
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> Any:
     """Entry point for the queue; reports the messages that failed, so that only they come back."""
     return process_partial_response(event=event, record_handler=tick_users, processor=processor, context=context)

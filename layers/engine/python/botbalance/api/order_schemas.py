@@ -198,6 +198,11 @@ FILL_COLUMNS = (
 )
 
 
+def _cell(text: str) -> str:
+    """A text of an exchange's, as a spreadsheet takes it for a text too: not for a formula."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+
+
 def fills_as_csv(orders: list[Order]) -> str:
     """The fills of ``orders`` (RFC 4180), oldest first in each; times in ISO 8601 (UTC), amounts exact."""
     text = StringIO()
@@ -216,11 +221,11 @@ def fills_as_csv(orders: list[Order]) -> str:
                     "base_qty": plain(fill.base_qty),
                     "quote_qty": plain(engine_fill.quote_qty),
                     "fee": plain(fill.fee),
-                    "fee_asset": fill.fee_asset,
+                    "fee_asset": _cell(fill.fee_asset),
                     "source": order.source,
                     "client_order_id": order.client_order_id,
-                    "exchange_order_id": order.exchange_order_id,
-                    "trade_id": fill.trade_id,
+                    "exchange_order_id": _cell(order.exchange_order_id or ""),
+                    "trade_id": _cell(fill.trade_id),
                     "exchange": order.exchange,
                 }
             )

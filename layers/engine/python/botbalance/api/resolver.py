@@ -39,7 +39,7 @@ def make_handler(
     where nothing is any user's. Whatever is asked of an exchange is asked on behalf of the user who calls.
     """
 
-    @logger.inject_lambda_context(clear_state=True)
+    @logger.inject_lambda_context(clear_state=True, log_event=False)
     def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         request_id = str(event.get("requestContext", {}).get("requestId", context.aws_request_id))
         logger.append_keys(request_id=request_id)
