@@ -13,7 +13,6 @@ NOWHERE = "http://127.0.0.1:1"
 @pytest.mark.parametrize(
     ("name", "request_to_sign", "secret"),
     [
-        ("kraken", ("Balance", ["private"], "POST"), "no base64!"),
         ("kraken", ("Balance", ["private"], "POST"), "abc"),
         (
             "coinbase",
