@@ -98,6 +98,18 @@ def convert(
     typer.echo(f"{written}: {count:,} candles")
 
 
+@app.command()
+def sample(
+    folder: Annotated[Path, typer.Argument(help="Where to put the files, one a pair.")],
+    seed: Annotated[int, typer.Option(help="Of the random prices.")] = 0,
+) -> None:
+    """Make up 90 days of hourly candles of BTC, ETH and SOL in USDT, for a first backtest without a download."""
+    from workbench.candles.sample import write_sample  # noqa: PLC0415
+
+    for path in write_sample(folder, seed):
+        typer.echo(path)
+
+
 def _in_words(found: "Coverage") -> str:
     if found.is_whole:
         return f"whole: {found.there:,} candles"

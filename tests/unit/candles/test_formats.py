@@ -15,6 +15,7 @@ import pytest
 from workbench.candles.errors import CandleFileError
 from workbench.candles.files import Conventions
 from workbench.candles.recording import Recording, read_candles, read_recording, recorded_symbols
+from workbench.candles.sample import write_sample
 
 HOUR = 3_600_000
 START = 1_735_430_400_000  # 2024-12-29
@@ -244,3 +245,12 @@ def test_what_could_be_read_in_two_ways_is_refused_with_what_to_do(tmp_path: Pat
 def test_what_its_owner_says_about_a_file_lets_it_be_read(tmp_path: Path, kind: str, conventions: Conventions) -> None:
     (tmp_path / "theirs.csv").write_bytes(REFUSED[kind][0])
     assert_read(read_candles(tmp_path / "theirs.csv", "BTCUSDT", conventions))
+
+
+def test_the_sample_is_the_same_every_time_and_without_a_flaw(tmp_path: Path) -> None:
+    first, second = write_sample(tmp_path / "one"), write_sample(tmp_path / "two")
+    for path, again in zip(first, second, strict=True):
+        assert path.read_bytes() == again.read_bytes()
+        recording = read_recording(tmp_path / "one", path.name.partition("-")[0])
+        found = recording.findings
+        assert (found.rows, found.gaps, found.duplicates, found.widened, found.doubts) == (90 * 24, 0, 0, 0, ())
