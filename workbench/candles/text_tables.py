@@ -83,7 +83,9 @@ def _layout(path: Path, base: str, columns: Sequence[str] | None) -> Layout:
         raise CandleFileError(path, None, "cannot be read (Empty file), expected candles")
     if lines[0].startswith(_UTF16) or b"\0" in lines[0]:
         raise CandleFileError(
-            path, None, "is UTF-16, expected UTF-8: save it as that, or use botbalance candles convert"
+            path,
+            None,
+            "is UTF-16, expected UTF-8: save it as that, or use botbalance candles convert --encoding utf-16",
         )
     texts = [line.removeprefix(_BOM).decode("utf-8").strip("\r\n") for line in lines]
     number = next(
