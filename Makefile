@@ -22,7 +22,7 @@ CONFIG_ENV ?= default
 PARAMETERS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-web test-dynamodb test-sam test-deployed coverage lint format bench docs web openapi requirements build deploy clean
+.PHONY: help run test test-web test-dynamodb test-sam test-deployed coverage lint audit format bench docs web openapi requirements build deploy clean
 
 help: ## what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -62,6 +62,15 @@ lint: .venv/.installed ## style, types, the direction of imports, the template
 	$(RUN) cfn-lint infra/template.yaml infra/egress.yaml
 	$(SAM) validate --lint --template infra/template.yaml
 	$(CHECKOV) --config-file .checkov.yaml
+
+audit: .venv/.installed ## what bandit and zizmor find, and known vulnerabilities of what is deployed
+	$(UV) tool run --from 'bandit>=1.8,<2' bandit -q -c .bandit.yaml -r layers/engine/python functions workbench
+	$(UV) tool run --from 'zizmor>=1.20,<2' zizmor --offline .github/workflows
+	@report=$$($(UV) tool run --from 'pip-audit>=2.9,<3' pip-audit --disable-pip --require-hashes --progress-spinner off \
+		--requirement layers/vendor/requirements.txt 2>&1) || { echo "$$report"; exit 1; }; \
+	if echo "$$report" | grep -q "could not be audited"; then \
+		echo "Known vulnerabilities were NOT looked up: no advisory source is within reach."; \
+	else echo "$$report"; fi
 
 format: .venv/.installed ## put the code into the one style
 	$(RUN) ruff format .
