@@ -28,6 +28,7 @@ def commands(of: Any, name: str = "") -> Iterator[tuple[str, Any]]:
 
 
 COMMANDS: dict[str, Any] = dict(commands(typer.main.get_command(cli.app)))
+del COMMANDS["simulate"]  # it starts itself anew, which would end this process: tests/integration/simulation
 NOBODY = "http://127.0.0.1:9"
 SHORTEST = {"--port": "0", "--ticks": "1", "--tick-seconds": "0"}
 """So that a run that should have been refused ends by itself."""
@@ -35,6 +36,9 @@ HISTORY = {"--candles": "candles", "--strategy": "strategy.json"}
 """Where ``fails`` runs the command there are some."""
 HARMLESS = {
     "autopilot": {"switch": "off", "--url": NOBODY},
+    "export": {"tool": "koinly", "--url": NOBODY},
+    "candles convert": {"source": "candles/BTCUSDT.csv", "folder": "out", "--symbol": "BTCUSDT"},
+    "candles sample": {"folder": "out"},
     "login": {"--client-id": "x", "--region": "eu-central-1", "--username": "a", "--cognito": NOBODY},
     "cancel": {"--all": "", "--url": NOBODY},
     "strategy set": {"file": "strategy.json", "--url": NOBODY},
@@ -86,6 +90,11 @@ def bad_values() -> Iterator[tuple[str, str, list[str]]]:
     }
     of_name = {
         "switch": ["", "maybe"],
+        "tool": ["", "excel"],
+        "year": ["x", "1999"],
+        "columns": ["", "nonsense"],
+        "encoding": ["nothing"],
+        "dates": [],
         "client_id": [],  # the user pool says which there are
         "username": [],
         "region": ["", "no such region"],
@@ -256,7 +265,6 @@ CANDLE_FILES: dict[str, dict[str, bytes]] = {
     "negative": {"BTCUSDT.csv": b"1500000000000,-1,2,1,1,1\n"},
     "zeros": {"BTCUSDT.csv": b"1500000000000,0,0,0,0,0\n"},
     "two truths": {"BTCUSDT.csv": (ROW + ROW.replace(",2,", ",3,")).encode()},
-    "seconds": {"BTCUSDT.csv": b"1500000000,1,2,1,1,1\n"},
     "not Parquet": {"BTCUSDT.parquet": ROW.encode()},
     "binary": {"BTCUSDT.csv": bytes(range(256))},
     "not gzip": {"BTCUSDT.csv.gz": ROW.encode()},

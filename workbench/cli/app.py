@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 import sys
 import time
 from enum import StrEnum
@@ -424,6 +425,8 @@ def _history(
     from workbench.backtest.backtest import BacktestFiles  # noqa: PLC0415
     from workbench.backtest.inputs import moment, number  # noqa: PLC0415
 
+    if timeframe is not None and not re.fullmatch(r"[1-9][0-9]*[mhdw]", timeframe):
+        raise InvalidRequestError("timeframe", f"--timeframe is {timeframe!r}, expected a candle's length: 1m, 1h, 1d")
     return BacktestFiles(
         candles=candles,
         strategy=strategy,

@@ -93,6 +93,8 @@ def convert(
 
     if not source.is_file():
         raise InvalidRequestError("file", f"IN is {source}, expected a file")
+    if not (symbol.isalnum() and symbol.isascii()):
+        raise InvalidRequestError("symbol", f"--symbol is {symbol!r}, expected a pair: BTCUSDT")
     named = None if columns is None else tuple(name.strip() for name in columns.split(","))
     written, count = convert_file(source, folder, symbol.upper(), Conventions(named, dates, decimal_comma), encoding)
     typer.echo(f"{written}: {count:,} candles")

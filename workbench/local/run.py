@@ -72,7 +72,7 @@ def run(options: Options, pace: RunLimits, console: Console, *, as_json: bool) -
             with Live(console=console, auto_refresh=False, screen=False) if live else _no_view() as view:
                 shown_at = -math.inf
                 for ticks in _ticks(stack, pace, stopped):
-                    if as_json or time.monotonic() - shown_at < _BETWEEN_VIEWS_S:
+                    if as_json or (view is not None and time.monotonic() - shown_at < _BETWEEN_VIEWS_S):
                         continue
                     shown_at = time.monotonic()
                     if view is not None:

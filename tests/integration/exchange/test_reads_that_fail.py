@@ -273,8 +273,11 @@ def test_a_read_that_is_answered_is_not_sent_again(
 ) -> None:
     path, read = READS[name]
     exchange.api.faults["GET", path] = fault
-    with pytest.raises(failure):
-        read(trader)
+    if name == "find_order" and failure is InvalidRequestError:  # a market that is gone knows no order any more
+        assert read(trader) is None
+    else:
+        with pytest.raises(failure):
+            read(trader)
     assert exchange.api.count("GET", path) == 1
     assert exchange.slept == []
 

@@ -19,6 +19,7 @@ type Said = tuple[int, Body]
 
 FUNDS, INVALID, SYMBOL, NONCE = "insufficient_funds", "invalid_order", "bad_symbol", "invalid_nonce"
 BARE = "exchange_error"
+WOULD_TAKE = "order_immediately_fillable"
 """The code of a refusal that ccxt has no class for."""
 DOUBTFUL, LIMITED = "doubtful", "limited"
 
@@ -117,7 +118,7 @@ SAID: dict[str, list[tuple[Said, str]]] = {
         (kraken("EGeneral:Invalid arguments:volume minimum not met"), INVALID),
         (kraken("EOrder:Order minimum not met"), INVALID),
         (kraken("EOrder:Cost minimum not met"), BARE),
-        (kraken("EOrder:Post only order"), BARE),
+        (kraken("EOrder:Post only order"), WOULD_TAKE),
         (kraken("EQuery:Unknown asset pair"), BARE),
         (kraken("EOrder:Duplicate cl_ord_id"), DOUBTFUL),
         (kraken("EOrder:Something new"), DOUBTFUL),
@@ -154,7 +155,7 @@ SAID: dict[str, list[tuple[Said, str]]] = {
     "coinbase": [
         (coinbase("INSUFFICIENT_FUND"), FUNDS),
         (coinbase("PREVIEW_INVALID_BASE_SIZE_TOO_SMALL"), BARE),
-        (coinbase("INVALID_LIMIT_PRICE_POST_ONLY"), BARE),
+        (coinbase("INVALID_LIMIT_PRICE_POST_ONLY"), WOULD_TAKE),
         (coinbase("UNKNOWN_PRODUCT"), BARE),
         (coinbase("DUPLICATE_CLIENT_ORDER_ID"), DOUBTFUL),
         (coinbase("UNKNOWN_FAILURE_REASON"), DOUBTFUL),

@@ -63,6 +63,8 @@ def test_an_account_in_order_is_ready(user: Client) -> None:
         "markets",
         "sizes",
         "balances",
+        "lost_orders",
+        "refusals",
         "egress_address",
     ]
     assert {name for name, item in items.items() if item["verdict"] == "pass"} >= {

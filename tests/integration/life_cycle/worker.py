@@ -139,7 +139,7 @@ class Worker(Services):
     def _transaction_answered(self, response_dict: Any, context: dict[str, Any], **_: object) -> None:
         if response_dict is not None and response_dict["status_code"] == 200:
             for item in context["transaction"]["TransactItems"]:
-                if "Put" in item:
+                if "Put" in item and item["Put"]["TableName"] == self.settings.orders_table:
                     self._on_written(Order.model_validate(json.loads(item["Put"]["Item"]["document"]["S"])))
 
 

@@ -78,9 +78,10 @@ def round_factor(now: Decimal, before: Decimal, bound_pct: Decimal) -> Decimal |
     if now <= ZERO or before <= ZERO:
         return None
     with localcontext(_LOGARITHMS):
-        most = ONE + min(bound_pct, _NEAR_A_FACTOR_PCT) / HUNDRED
+        most_pct = HUNDRED + min(bound_pct, _NEAR_A_FACTOR_PCT)
         for factor in _ROUND_FACTORS:
-            if ONE / most <= now / (before * factor) <= most:
+            expected = before * factor
+            if expected * HUNDRED <= now * most_pct and now * HUNDRED <= expected * most_pct:
                 return factor
     return None
 
