@@ -17,7 +17,7 @@ _NEXT_TO_NOTHING_PCT = Decimal(1)
 
 CALM_S = 600
 """Within so many seconds a price may move by the bound that is set, and no further."""
-_ROUND_FACTORS = tuple(factor for ten in (10, 100, 1000) for factor in (Decimal(ten), ONE / ten))
+_ROUND_FACTORS = tuple(Decimal(factor) for factor in ("10", "0.1", "100", "0.01", "1000", "0.001"))
 _NEAR_A_FACTOR_PCT = Decimal(25)
 """Farther from a round factor than that a change is none, however wide the bound."""
 _LOGARITHMS = Context(prec=28)
@@ -63,8 +63,9 @@ def bound_after(bound_pct: Decimal, seconds: int) -> Decimal:
     """
     if seconds <= CALM_S:
         return bound_pct
-    with localcontext(_LOGARITHMS):
-        return ((ONE + bound_pct / HUNDRED) ** (Decimal(seconds) / CALM_S).sqrt() - ONE) * HUNDRED
+    with localcontext(_LOGARITHMS) as rounded:
+        growth = ONE + rounded.divide(bound_pct, HUNDRED)
+        return (growth ** rounded.divide(Decimal(seconds), Decimal(CALM_S)).sqrt() - ONE) * HUNDRED
 
 
 def round_factor(now: Decimal, before: Decimal, bound_pct: Decimal) -> Decimal | None:
