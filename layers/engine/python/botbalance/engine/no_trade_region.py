@@ -18,7 +18,7 @@ from botbalance.engine.valuation import Balance
 
 @dataclass(frozen=True, slots=True)
 class AssetBounds:
-    """What of one asset keeps it quiet; None is no bound, and a bound itself is outside unless said otherwise.
+    """Conditions under which an asset needs no action. Bounds are exclusive unless said otherwise; None is no bound.
 
     ``held`` in base and ``target_pct`` in percent make its ``delta_quote``, which stays over ``delta_over`` and under
     ``delta_under``: each is the band in quote, with the sign of its side. The market price stays from ``price_from`` to

@@ -18,7 +18,10 @@ class Anomaly(BaseModel):
 
 
 class LastObservation(BaseModel):
-    """What was believed at the last look, and what was not; times in epoch seconds, ``held`` in units by asset."""
+    """What was believed at the last look, and what was not: the anomaly guard compares the next look with it.
+
+    Times in epoch seconds, ``held`` in units by asset.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -27,13 +30,13 @@ class LastObservation(BaseModel):
     held: dict[str, Decimal]
     unconfirmed_prices: dict[str, Decimal] = {}
     committed: dict[str, Decimal] = {}
-    """What this system's own orders could spend after that look, in units by asset."""
+    """The most that this system's own orders could spend after that look, in units by asset."""
     receivable: dict[str, Decimal] = {}
-    """What they could bring, likewise."""
+    """The most that they could bring, in units by asset."""
     anomalies: dict[str, Anomaly] = {}
     """What is not believed, by the asset or the symbol that it is about."""
     accepted: tuple[str, ...] = ()
-    """Those of them that the next look believes, by their owner's word."""
+    """The anomalies that the account's owner has confirmed: the next look believes them."""
 
 
 class LastLook(BaseModel):
@@ -85,10 +88,10 @@ class RefusedPair(BaseModel):
 
 
 class AccountState(BaseModel):
-    """One account's memory. Every field has a default: an account without a run before has none of it.
+    """One account's memory, written as one JSON document. A new account starts with the defaults.
 
-    ``net_quantities`` are what all fills ever booked have added to and taken from each asset, by exchange: None where
-    a run died between booking a fill and counting it; then they are summed up anew from the orders.
+    ``net_quantities`` are what all fills ever booked have added to and taken from each asset, by exchange. None means
+    that they have to be summed up from the orders: for a new account, or after a run died while it counted a fill.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -98,6 +101,6 @@ class AccountState(BaseModel):
     last_look: LastLook | None = None
     no_trade_note: NoTradeNote | None = None
     no_unreconciled_orders: bool = False
-    """Whether the last run left no order whose end is not known."""
+    """Whether every order that the last run knew had ended."""
     refused_pairs: dict[str, RefusedPair] = {}
     net_quantities: dict[str, dict[str, Decimal]] | None = None

@@ -62,10 +62,9 @@ class OrdersTable:
     def create(self, order: Order, lease: Lease, decided_by: Any) -> bool:
         """Write the intent to send ``order``. False where that intent exists already: then nothing may be sent.
 
-        ``decided_by`` is the condition that the strategy is the one which it was decided by. Raises ConflictError
-        where that
-        is another by now, or the lease somebody else's, and TransientError where the intent is not known to be written:
-        nothing may be sent then either.
+        ``decided_by`` is a ConditionCheck: the strategy is still the version that decided this, so its autopilot is as
+        it was. Raises ConflictError where it is another by now, or the lease somebody else's. Raises TransientError
+        where the intent is not known to be written. Nothing may be sent then either.
         """
         intent = order.model_copy(update={"fencing_token": lease.fencing_token})
         put = self._put(intent, "attribute_not_exists(client_order_id)")

@@ -20,15 +20,15 @@ from botbalance.store.accounts import Lease
 from botbalance.trading.context import TradingContext
 
 LONGEST_WAIT_S = 30
-"""For so long a run that may wait is patient with another one."""
+"""How often a run that may wait tries again for the lease, a second apart."""
 SEND_AND_SETTLE_S = 15
 """What one request to an exchange and the writes around it may take: nothing is sent with less time than that left."""
 
 
 class AccountSession:
-    """The right to work on an account alone, and what this run knows of it.
+    """One run's exclusive hold on an account, and what this run knows of it.
 
-    ``state`` is what the account remembers. Whatever is there when the session closes is written with the lease's end.
+    ``state`` is what the account remembers. It is saved, even after an error, in the write that ends the lease.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class AccountSession:
         return self.lease.user_id
 
     def exchange(self, name: str, symbols: Collection[str] = ()) -> ExchangeAdapter:
-        """The user's connection to an exchange, on which it knows ``symbols``, as far as they are listed, and more.
+        """The user's connection to an exchange, with the markets of ``symbols`` loaded; those that ended are skipped.
 
         Raises NotFoundError where no key is stored for it.
         """
@@ -86,22 +86,22 @@ class AccountSession:
         self.context.deadline.require(SEND_AND_SETTLE_S)
 
     def create_order(self, intent: Order, strategy: Strategy) -> bool:
-        """Write an intent that ``strategy`` was decided by. False where it exists already.
+        """Write an intent that was decided by ``strategy``. False where it exists already.
 
-        Raises ConflictError where the strategy was changed, the autopilot switched or trading halted meanwhile, or
-        the lease
-        is somebody else's by now, and TransientError where it is not known to be written: nothing may be sent then.
+        Raises ConflictError where the strategy was changed, the autopilot switched or trading halted meanwhile, or the
+        lease is somebody else's by now. Raises TransientError where the intent is not known to be written. Nothing may
+        be sent then.
         """
         self.context.require_no_halt()
         self.remember(no_unreconciled_orders=False)
         return self.context.orders.create(intent, self.lease, self.context.strategies.is_unchanged(strategy))
 
     def update_order(self, before: Order, order: Order) -> Order:
-        """Write ``order`` over ``before``; returns it with its new revision. Fills that are new in it are counted."""
+        """Write ``order`` over ``before``; returns it with its new revision. Its new fills go into net_quantities."""
         fills = order.model_copy(update={"fills": order.fills[len(before.fills) :]}).as_engine_fills()
         net = self.state.net_quantities
         if fills:
-            self.remember(net_quantities=None)  # until it is known to be written
+            self.remember(net_quantities=None)  # should the write fail, all fills are summed up anew
         updated = self.context.orders.update(order, self.lease)
         if fills and net is not None:
             added = net_quantities(fills, net.get(order.exchange, {}))
