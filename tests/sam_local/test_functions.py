@@ -117,5 +117,5 @@ def test_every_sample_event_is_answered(local: LocalRun, name: str) -> None:
 
 
 def test_there_is_a_sample_event_for_every_function() -> None:
-    handlers = {"account", "dispatch", "execute", "plan", "openapi", "work"}
+    handlers = {"account", "dispatch", "execute", "plan", "reference", "work"}
     assert {Path(path).stem for path in (ROOT / "events").glob("*.json")} == handlers

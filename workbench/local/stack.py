@@ -207,7 +207,9 @@ class Stack:
         aws = EmbeddedAws(self._template, run=about.id, dynamodb=self._options.dynamodb, host=self._options.listen)
         started.callback(aws.stop)
         environment = aws.start() | LOCAL_SETTINGS | {"EXCHANGE_BASE_URL": exchange_url} | _own_settings()
-        services = bootstrap.Services(read_settings(environment), clock=self.clock)
+        # Beyond loopback the exchange is this machine's still, as it is for functions that SAM runs here.
+        opened = {} if self._options.listen == LOOPBACK else {"AWS_SAM_LOCAL": "true"}
+        services = bootstrap.Services(read_settings(environment | opened), clock=self.clock)
         if self._options.replays_in_this_process:
             services.dynamodb = in_memory_dynamodb(self._template, about.id)  # type: ignore[assignment]
         started.callback(services.close)
