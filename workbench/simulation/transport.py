@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from botbalance.exchange.http_pool import Connections
+from botbalance.exchange.http_pool import HttpPool
 from requests import Response, Session
 from requests.exceptions import ChunkedEncodingError, ConnectionError, ReadTimeout  # noqa: A004 - as requests names it
 from requests.structures import CaseInsensitiveDict
@@ -15,7 +15,7 @@ EXCHANGE_URL = "http://127.0.0.1:9"
 """Where nobody listens: whatever went past this would fail."""
 
 
-class InProcessTransport(Connections):
+class InProcessTransport(HttpPool):
     """Gives sessions that hand every request to ``answer``, and its outcome back as it would have been met on the
     wire."""
 

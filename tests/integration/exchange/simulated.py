@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Self
 
 from aiohttp import web
-from botbalance.exchange.adapter import Allowance
+from botbalance.exchange.adapter import RateLimiter
 from botbalance.exchange.ccxt_adapter import CcxtAdapter
 
 from workbench.simulated_exchange.binance_api import BinanceApi, Reply, Request
@@ -112,7 +112,7 @@ class Exchange:
         secret: str = SECRET,
         *,
         name: str = "binance",
-        allowance: Allowance | None = None,
+        rate_limiter: RateLimiter | None = None,
         timeout_s: float = 10,
     ) -> CcxtAdapter:
         """An adapter with that key; of another exchange's class where ``name`` says so."""
@@ -122,7 +122,7 @@ class Exchange:
             secret=secret,
             password="a password",
             base_url=self.url,
-            allowance=allowance,
+            rate_limiter=rate_limiter,
             timeout_s=timeout_s,
             sleep=self.slept.append,
         )
@@ -130,10 +130,15 @@ class Exchange:
         return adapter
 
     def trader(
-        self, api_key: str = KEY, secret: str = SECRET, *, allowance: Allowance | None = None, timeout_s: float = 10
+        self,
+        api_key: str = KEY,
+        secret: str = SECRET,
+        *,
+        rate_limiter: RateLimiter | None = None,
+        timeout_s: float = 10,
     ) -> CcxtAdapter:
         """An adapter that knows the markets already; the requests for that are not counted."""
-        adapter = self.connect(api_key, secret, allowance=allowance, timeout_s=timeout_s)
+        adapter = self.connect(api_key, secret, rate_limiter=rate_limiter, timeout_s=timeout_s)
         adapter.load_listings(list(adapter.market_listings(self.market.specs).values()))
         self.api.requests.clear()
         return adapter

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from botbalance.errors import BotBalanceError
-from botbalance.exchange.adapter import Refused
+from botbalance.exchange.adapter import OrderRejected
 from botbalance.exchange.ccxt_adapter import CcxtAdapter
 from botbalance.exchange.profiles import PROFILES
 
@@ -126,7 +126,7 @@ def test_refusals(exchange: Exchange, name: str, case: dict[str, Any]) -> None:
                 assert "another AWS region" in str(raised.value)
         else:
             sent = adapter.place_order("BTCUSDT", "buy", Decimal(39_000), Decimal("0.01"), CLIENT_ID, post_only=True)
-            assert isinstance(sent, Refused), sent
+            assert isinstance(sent, OrderRejected), sent
             assert sent.code == case["expected"]["place"], sent
 
 

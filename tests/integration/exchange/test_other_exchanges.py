@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 from botbalance.errors import TransientError
-from botbalance.exchange.adapter import Refused, Unknown
+from botbalance.exchange.adapter import OrderRejected, OrderUnknown
 from botbalance.exchange.ccxt_adapter import CcxtAdapter
 
 from tests.integration.exchange.simulated import Exchange, Fault
@@ -79,4 +79,4 @@ def test_an_order_that_was_sent_and_answered_with_garbage_is_unknown(
     times_sent = sum(request.method == "POST" for request in exchange.api.requests)
     assert times_sent <= 1
     # kucoin first asks what kind of account this is: where that fails nothing was sent
-    assert isinstance(placement, Unknown if times_sent else Refused), placement
+    assert isinstance(placement, OrderUnknown if times_sent else OrderRejected), placement

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from botbalance.errors import CredentialsRejectedError, InvalidRequestError, RateLimitedError, TransientError
-from botbalance.exchange.adapter import ExchangeOrderStatus, Unknown
+from botbalance.exchange.adapter import ExchangeOrderStatus, OrderUnknown
 from botbalance.exchange.ccxt_adapter import CcxtAdapter
 
 from tests.integration.exchange.simulated import KEY, Exchange, Fault
@@ -333,7 +333,7 @@ def test_an_order_that_ran_into_its_timeout_is_unknown_and_not_sent_again(exchan
         adapter = replace(exchange, url=url).connect(timeout_s=0.05)
         adapter.load_listings(listings)
         placement = adapter.place_order("BTCUSDT", "buy", Decimal(39_000), Decimal("0.01"), CLIENT_ID, post_only=True)
-        assert isinstance(placement, Unknown)
+        assert isinstance(placement, OrderUnknown)
         assert placement.retry_after_s is None
         assert connections_to(host) == 1
     assert exchange.slept == []

@@ -10,7 +10,7 @@ from typing import Any, get_args
 import pytest
 from botbalance.api.fields import Exchange
 from botbalance.errors import BotBalanceError, TransientError
-from botbalance.exchange.adapter import Unknown
+from botbalance.exchange.adapter import OrderUnknown
 from botbalance.exchange.ccxt_adapter import CcxtAdapter
 
 from tests.integration.exchange.simulated import running_exchange
@@ -116,7 +116,7 @@ def test_an_order_that_was_redirected_is_unknown_and_was_sent_once(elsewhere: El
     with closing(adapter_of("binance", elsewhere.url)) as adapter:
         adapter.load_listings(listed)
         sent = adapter.place_order("BTCUSDT", "buy", Decimal(39_000), Decimal("0.01"), "0" * 20, post_only=True)
-        assert isinstance(sent, Unknown)
+        assert isinstance(sent, OrderUnknown)
         with pytest.raises(TransientError, match="another address"):
             adapter.cancel_order("BTCUSDT", "0" * 20)
     assert [request.split("?")[0] for request in elsewhere.asked] == ["POST /api/v3/order", "DELETE /api/v3/order"]

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pytest
 from botbalance.errors import CredentialsRejectedError, TransientError
-from botbalance.exchange.adapter import KEY_REFUSED, Placement, Refused, Unknown
+from botbalance.exchange.adapter import KEY_REFUSED, OrderRejected, OrderUnknown, SubmitResult
 from botbalance.exchange.ccxt_adapter import CcxtAdapter
 
 from tests.integration.exchange.fake_exchanges import CLIENT_ID, NOW, Body, Door, stood_in
@@ -211,7 +211,7 @@ def refusing(exchange: Exchange, name: str) -> Iterator[tuple[Door, CcxtAdapter]
         yield door, adapter
 
 
-def place(adapter: CcxtAdapter) -> Placement:
+def place(adapter: CcxtAdapter) -> SubmitResult:
     return adapter.place_order("BTCUSDT", "buy", Decimal(39_000), Decimal("0.01"), CLIENT_ID, post_only=True)
 
 
@@ -223,10 +223,10 @@ def test_what_a_refusal_means_for_the_order(
     door.replies[LIVES[name].place] = said
     placement = place(adapter)
     if expected in {DOUBTFUL, LIMITED}:
-        assert isinstance(placement, Unknown), placement
+        assert isinstance(placement, OrderUnknown), placement
         assert (placement.retry_after_s is not None) is (expected == LIMITED)
     else:
-        assert isinstance(placement, Refused), placement
+        assert isinstance(placement, OrderRejected), placement
         assert placement.code == expected
     assert len(door.requests_to(LIVES[name].place)) == 1, "an order is sent once, whatever comes back"
 

@@ -19,7 +19,7 @@ import requests
 from aiohttp import web
 from botbalance.exchange import ccxt_client, http_pool
 from botbalance.exchange.ccxt_adapter import CcxtAdapter
-from botbalance.exchange.http_pool import Connections
+from botbalance.exchange.http_pool import HttpPool
 from botbalance.exchange.profiles import PROFILES
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -74,14 +74,14 @@ def url(api: WatchedApi) -> Iterator[str]:
 
 
 @pytest.fixture
-def shared() -> Iterator[Connections]:
-    connections = Connections(MOST)
+def shared() -> Iterator[HttpPool]:
+    connections = HttpPool(MOST)
     yield connections
     connections.close_all()
 
 
 @pytest.fixture
-def adapters(url: str, shared: Connections) -> list[CcxtAdapter]:
+def adapters(url: str, shared: HttpPool) -> list[CcxtAdapter]:
     """One a user, who know the markets."""
     made = [
         CcxtAdapter("binance", api_key=key_of(user), secret=f"secret of {user}", base_url=url, connections=shared)
@@ -132,7 +132,7 @@ def test_every_request_is_signed_with_its_own_user_s_key(adapters: list[CcxtAdap
     assert len(api.connections) <= MOST
 
 
-def test_a_cookie_stays_with_the_session_that_got_it(shared: Connections, url: str, api: WatchedApi) -> None:
+def test_a_cookie_stays_with_the_session_that_got_it(shared: HttpPool, url: str, api: WatchedApi) -> None:
     first, second = shared.session(), shared.session()
     for session in (first, second, first):
         session.get(f"{url}/api/v3/ping", timeout=5)
@@ -141,7 +141,7 @@ def test_a_cookie_stays_with_the_session_that_got_it(shared: Connections, url: s
 
 
 def test_closing_one_closes_nobody_else_s_connection(
-    adapters: list[CcxtAdapter], api: WatchedApi, shared: Connections
+    adapters: list[CcxtAdapter], api: WatchedApi, shared: HttpPool
 ) -> None:
     adapters[0].balances()
     adapters[0].close()
@@ -284,7 +284,7 @@ def stranger(certificate: Path) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("verify", [True, False])
-def test_a_certificate_that_nobody_vouches_for_is_refused(shared: Connections, stranger: str, verify: bool) -> None:
+def test_a_certificate_that_nobody_vouches_for_is_refused(shared: HttpPool, stranger: str, verify: bool) -> None:
     with pytest.raises(requests.exceptions.SSLError, match="CERTIFICATE_VERIFY_FAILED"):
         shared.session().get(stranger, timeout=5, verify=verify)
 
@@ -300,7 +300,7 @@ def test_one_context_serves_every_connection(stranger: str, certificate: Path, m
     trusting = Context(ssl.PROTOCOL_TLS_CLIENT)
     trusting.load_verify_locations(certificate)
     monkeypatch.setattr(http_pool, "_ssl_context", lambda: trusting)
-    with closing(Connections(1)) as shared:
+    with closing(HttpPool(1)) as shared:
         for _ in range(3):
             assert shared.session().get(stranger, timeout=5).status_code == 200
         assert len(Hello.ports) == 1

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from botbalance.engine import Balance, MarketRules
 from botbalance.errors import CredentialsRejectedError, InvalidRequestError, TransientError
-from botbalance.exchange.adapter import ExchangeOrder, ExchangeOrderStatus, Placed, Quote
+from botbalance.exchange.adapter import ExchangeOrder, ExchangeOrderStatus, OrderAccepted, Quote
 from botbalance.exchange.ccxt_adapter import CcxtAdapter
 
 from tests.integration.exchange.simulated import KEY, SECRET, Exchange, Fault, running_exchange
@@ -43,7 +43,7 @@ def placed(trader: CcxtAdapter, client_order_id: str = CLIENT_ID, price: int = 3
     placement = trader.place_order(
         "BTCUSDT", "buy", Decimal(price), Decimal("0.01"), client_order_id, post_only=price < 40_000
     )
-    assert isinstance(placement, Placed)
+    assert isinstance(placement, OrderAccepted)
     return placement.order
 
 

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 from botbalance.errors import TransientError
-from botbalance.exchange.adapter import KEY_REFUSED, ExchangeOrderStatus, Placed, Refused, Unknown
+from botbalance.exchange.adapter import KEY_REFUSED, ExchangeOrderStatus, OrderAccepted, OrderRejected, OrderUnknown
 from botbalance.exchange.ccxt_adapter import CcxtAdapter
 
 from tests.integration.faults.conftest import CLIENT_ID, KEY, OTHER_KEY, Exchange, place
@@ -31,26 +31,26 @@ def each(kind: FaultKind, orders: int, answer: type, code: str | None = None) ->
 
 K = FaultKind
 CASES = [
-    *each(K.NOT_RECEIVED, NONE, Unknown),
-    *each(K.RESET_AFTER, ONE, Unknown),
-    *each(K.TRUNCATED, ONE, Unknown),
-    *each(K.GARBAGE, ONE, Unknown),
-    *each(K.SERVER_ERROR, NONE, Unknown),
-    *each(K.SERVER_ERROR_AFTER, ONE, Unknown),
-    Case(K.MAINTENANCE, "page", NONE, Unknown),
-    Case(K.MAINTENANCE, "message", NONE, Unknown),
-    Case(K.MAINTENANCE, "shut_down", NONE, Refused, "bad_request"),
-    *each(K.LIMITED, NONE, Unknown),
-    *each(K.BANNED, NONE, Unknown),
-    *each(K.CLOCK_SKEW, NONE, Refused, "invalid_nonce"),
-    *each(K.REVOKED, NONE, Refused, KEY_REFUSED),
-    *each(K.NO_PERMISSION, NONE, Refused, KEY_REFUSED),
-    *each(K.DUPLICATE, ONE, Unknown),
-    *each(K.INSUFFICIENT_BALANCE, NONE, Refused, "insufficient_funds"),
-    *each(K.PRICE_BAND, NONE, Refused, "invalid_order"),
-    *each(K.TOO_MANY_ORDERS, NONE, Refused, "invalid_order"),
-    *each(K.WOULD_TAKE, NONE, Refused, "order_immediately_fillable"),
-    *each(K.LATE_FILL, ONE, Placed),
+    *each(K.NOT_RECEIVED, NONE, OrderUnknown),
+    *each(K.RESET_AFTER, ONE, OrderUnknown),
+    *each(K.TRUNCATED, ONE, OrderUnknown),
+    *each(K.GARBAGE, ONE, OrderUnknown),
+    *each(K.SERVER_ERROR, NONE, OrderUnknown),
+    *each(K.SERVER_ERROR_AFTER, ONE, OrderUnknown),
+    Case(K.MAINTENANCE, "page", NONE, OrderUnknown),
+    Case(K.MAINTENANCE, "message", NONE, OrderUnknown),
+    Case(K.MAINTENANCE, "shut_down", NONE, OrderRejected, "bad_request"),
+    *each(K.LIMITED, NONE, OrderUnknown),
+    *each(K.BANNED, NONE, OrderUnknown),
+    *each(K.CLOCK_SKEW, NONE, OrderRejected, "invalid_nonce"),
+    *each(K.REVOKED, NONE, OrderRejected, KEY_REFUSED),
+    *each(K.NO_PERMISSION, NONE, OrderRejected, KEY_REFUSED),
+    *each(K.DUPLICATE, ONE, OrderUnknown),
+    *each(K.INSUFFICIENT_BALANCE, NONE, OrderRejected, "insufficient_funds"),
+    *each(K.PRICE_BAND, NONE, OrderRejected, "invalid_order"),
+    *each(K.TOO_MANY_ORDERS, NONE, OrderRejected, "invalid_order"),
+    *each(K.WOULD_TAKE, NONE, OrderRejected, "order_immediately_fillable"),
+    *each(K.LATE_FILL, ONE, OrderAccepted),
 ]
 
 
@@ -77,7 +77,7 @@ def test_silence_after_the_effect_lasts_until_the_client_gives_up(exchange: Exch
     trader = exchange.connect(timeout_s=0.3)
     exchange.injector.script(K.TIMEOUT_AFTER, Where.PLACE_ORDER)
     answer = place(trader)
-    assert isinstance(answer, Unknown)
+    assert isinstance(answer, OrderUnknown)
     assert "RequestTimeout" in answer.reason
     assert len(exchange.orders()) == 1
 
@@ -85,18 +85,18 @@ def test_silence_after_the_effect_lasts_until_the_client_gives_up(exchange: Exch
 def test_a_limit_says_for_how_long(exchange: Exchange, trader: CcxtAdapter) -> None:
     exchange.injector.script(K.LIMITED, Where.PLACE_ORDER)
     answer = place(trader)
-    assert isinstance(answer, Unknown)
+    assert isinstance(answer, OrderUnknown)
     assert answer.retry_after_s == 60
 
 
 def test_only_the_order_that_the_script_names_is_struck(exchange: Exchange, trader: CcxtAdapter) -> None:
     other = exchange.connect(OTHER_KEY)
     exchange.injector.script(K.RESET_AFTER, Where.PLACE_ORDER, of=KEY, about="BTCUSDT")
-    assert isinstance(place(other), Placed)
-    assert isinstance(place(trader, "e" * 20, "ETHUSDT"), Placed)
+    assert isinstance(place(other), OrderAccepted)
+    assert isinstance(place(trader, "e" * 20, "ETHUSDT"), OrderAccepted)
     assert exchange.injector.unplayed() == [K.RESET_AFTER]
-    assert isinstance(place(trader), Unknown)
-    assert isinstance(place(trader, "f" * 20), Placed)
+    assert isinstance(place(trader), OrderUnknown)
+    assert isinstance(place(trader, "f" * 20), OrderAccepted)
     assert len(exchange.orders()) == 3
     assert len(exchange.orders(OTHER_KEY)) == 1
 
@@ -104,13 +104,13 @@ def test_only_the_order_that_the_script_names_is_struck(exchange: Exchange, trad
 def test_a_line_of_the_script_strikes_as_often_as_it_says(exchange: Exchange, trader: CcxtAdapter) -> None:
     exchange.injector.script(K.WOULD_TAKE, Where.PLACE_ORDER, times=2)
     answers = [place(trader, letter * 20) for letter in "abc"]
-    assert [type(answer) for answer in answers] == [Refused, Refused, Placed]
+    assert [type(answer) for answer in answers] == [OrderRejected, OrderRejected, OrderAccepted]
 
 
 def test_nothing_is_a_duplicate_that_was_refused(exchange: Exchange, trader: CcxtAdapter) -> None:
     exchange.injector.script(K.DUPLICATE, Where.PLACE_ORDER)
     answer = trader.place_order("BTCUSDT", "buy", Decimal(39_000), Decimal(1), CLIENT_ID, post_only=True)
-    assert isinstance(answer, Refused)
+    assert isinstance(answer, OrderRejected)
     assert answer.code == "insufficient_funds"
     assert exchange.injector.unplayed() == [K.DUPLICATE]
     assert exchange.observed[-1].fault is None
@@ -123,7 +123,7 @@ def test_an_order_fills_right_after_it_was_accepted(
     place(trader, "a" * 20)
     exchange.injector.script(K.LATE_FILL, Where.PLACE_ORDER, variant=variant)
     answer = place(trader)
-    assert isinstance(answer, Placed)
+    assert isinstance(answer, OrderAccepted)
     assert (answer.order.status, answer.order.filled_qty) == (ExchangeOrderStatus.OPEN, Decimal(0))
     (trade,) = exchange.books.trades(KEY)
     assert (trade.price, trade.qty, trade.is_maker) == (Decimal(39_000), Decimal(filled), True)

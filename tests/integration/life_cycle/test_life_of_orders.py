@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 from botbalance.engine import Side
-from botbalance.exchange.adapter import Placement, Unknown
+from botbalance.exchange.adapter import OrderUnknown, SubmitResult
 from botbalance.exchange.ccxt_adapter import CcxtAdapter
 from botbalance.store.orders import OrdersTable
 from hypothesis import HealthCheck, Phase, settings
@@ -65,9 +65,9 @@ def test_orders_that_are_sent_again_when_their_fate_is_unknown_are_found(
         client_order_id: str,
         *,
         post_only: bool,
-    ) -> Placement:
+    ) -> SubmitResult:
         placement = place_order(account, symbol, side, limit_price, base_qty, client_order_id, post_only=post_only)
-        if not isinstance(placement, Unknown):
+        if not isinstance(placement, OrderUnknown):
             return placement
         another_id = client_order_id[::-1]
         return place_order(account, symbol, side, limit_price, base_qty, another_id, post_only=post_only)

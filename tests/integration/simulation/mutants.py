@@ -15,7 +15,7 @@ from unittest.mock import patch
 from botbalance.engine import Balance
 from botbalance.errors import ConflictError, TransientError
 from botbalance.exchange import ccxt_adapter
-from botbalance.exchange.adapter import ExchangeOrder, ExchangeOrderStatus, Placement, Unknown
+from botbalance.exchange.adapter import ExchangeOrder, ExchangeOrderStatus, OrderUnknown, SubmitResult
 from botbalance.exchange.ccxt_adapter import CcxtAdapter
 from botbalance.exchange.ccxt_errors import SubmitStatus
 from botbalance.models.order import Order, OrderStatus
@@ -42,9 +42,9 @@ def resend() -> Sequence[Any]:
     """An order of unknown fate is sent again."""
     place_order = CcxtAdapter.place_order
 
-    def place_twice(self: CcxtAdapter, *order: Any, **more: Any) -> Placement:
+    def place_twice(self: CcxtAdapter, *order: Any, **more: Any) -> SubmitResult:
         submitted = place_order(self, *order, **more)
-        if isinstance(submitted, Unknown) and submitted.retry_after_s is None:
+        if isinstance(submitted, OrderUnknown) and submitted.retry_after_s is None:
             return place_order(self, *order, **more)
         return submitted
 

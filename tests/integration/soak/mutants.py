@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 from botbalance.engine import Side
-from botbalance.exchange.adapter import Placement, Unknown
+from botbalance.exchange.adapter import OrderUnknown, SubmitResult
 from botbalance.exchange.ccxt_adapter import CcxtAdapter
 from botbalance.models.order import Order
 from botbalance.store.accounts import Lease
@@ -49,9 +49,9 @@ def resend_what_is_unknown() -> None:
         client_order_id: str,
         *,
         post_only: bool,
-    ) -> Placement:
+    ) -> SubmitResult:
         placement = place_order(self, symbol, side, limit_price, base_qty, client_order_id, post_only=post_only)
-        if isinstance(placement, Unknown) and placement.retry_after_s is None:
+        if isinstance(placement, OrderUnknown) and placement.retry_after_s is None:
             again = client_order_id[::-1]
             return place_order(self, symbol, side, limit_price, base_qty, again, post_only=post_only)
         return placement

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 from botbalance.errors import TransientError
-from botbalance.exchange.adapter import Placed
+from botbalance.exchange.adapter import OrderAccepted
 from botbalance.models.order import Order, OrderStatus
 from botbalance.trading.orders import cancel_one
 from botbalance.trading.plan import preview
@@ -285,4 +285,4 @@ def place_on_exchange(harness: TradingHarness, order: Order) -> None:
         order.symbol, order.side, order.limit_price, order.base_qty, order.client_order_id, post_only=True
     )
     account.close()
-    assert isinstance(placement, Placed)
+    assert isinstance(placement, OrderAccepted)

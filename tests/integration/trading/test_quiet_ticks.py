@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 from botbalance.accounts.portfolio import evaluate_snapshot
 from botbalance.engine import RestingOrder, review_resting_orders
-from botbalance.exchange.adapter import Placement
+from botbalance.exchange.adapter import SubmitResult
 from botbalance.trading.no_trade_ticks import users_inside_region
 from botbalance.trading.orders import cancel_by_hand
 from botbalance.trading.plan import expected_convergence, preview
@@ -137,7 +137,7 @@ def test_a_price_that_jumped_is_looked_at_and_held_for_a_tick(no_trade_harness: 
 def test_beside_somebody_elses_order_nothing_is_quiet(no_trade_harness: NoTradeHarness) -> None:
     account = no_trade_harness.harness.context.clients.get(no_trade_harness.harness.user, "binance")
     no_trade_harness.harness.context.portfolio.load_markets(account, ["ETHUSDT"])
-    placed: Placement = account.place_order("ETHUSDT", "buy", D(2000), D("0.1"), "somebody-else", post_only=True)
+    placed: SubmitResult = account.place_order("ETHUSDT", "buy", D(2000), D("0.1"), "somebody-else", post_only=True)
     assert placed
     assert [no_trade_harness.tick().outcome for _ in range(3)] == ["decided"] * 3
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botbalance.accounts.rate_limits import RateLimits
 from botbalance.errors import CredentialsRejectedError, RateLimitedError
-from botbalance.exchange.adapter import Allowance, Refused, Unknown
+from botbalance.exchange.adapter import OrderRejected, OrderUnknown, RateLimiter
 from botbalance.exchange.ccxt_adapter import CcxtAdapter
 from botbalance.store.cache import Cached, CacheTable
 
@@ -24,10 +24,10 @@ ORDER = ("POST", "/api/v3/order")
 LIMITED = {429: Fault.error(429, "{}", retry_after="17"), 418: Fault.error(418, "{}", retry_after="17")}
 
 
-def seconds_left(allowance: Allowance) -> int:
+def seconds_left(rate_limiter: RateLimiter) -> int:
     """What is left of a limit; 0 where there is none."""
     try:
-        allowance.require()
+        rate_limiter.require()
     except RateLimitedError as wait:
         return wait.retry_after_s
     return 0
@@ -35,18 +35,18 @@ def seconds_left(allowance: Allowance) -> int:
 
 @pytest.fixture
 def trader(exchange: Exchange, limits: RateLimits) -> CcxtAdapter:
-    return exchange.trader(allowance=limits.of("binance", "ann"))
+    return exchange.trader(rate_limiter=limits.of("binance", "ann"))
 
 
 @pytest.fixture
 def other(exchange: Exchange, limits: RateLimits) -> CcxtAdapter:
     exchange.books.open_account("o" * 64, "secret of bob", BALANCES)
-    return exchange.trader("o" * 64, "secret of bob", allowance=limits.of("binance", "bob"))
+    return exchange.trader("o" * 64, "secret of bob", rate_limiter=limits.of("binance", "bob"))
 
 
 @pytest.fixture
 def public(exchange: Exchange, limits: RateLimits) -> CcxtAdapter:
-    return exchange.trader("", "", allowance=limits.of("binance", None))
+    return exchange.trader("", "", rate_limiter=limits.of("binance", None))
 
 
 def limit(exchange: Exchange, trader: CcxtAdapter, status: int) -> None:
@@ -176,12 +176,12 @@ def place(trader: CcxtAdapter) -> Any:
 def test_an_order_that_may_not_be_sent_does_not_exist(trader: CcxtAdapter, exchange: Exchange, clock: Clock) -> None:
     limit(exchange, trader, 429)
     placement = place(trader)
-    assert isinstance(placement, Refused)
+    assert isinstance(placement, OrderRejected)
     assert placement.code == "exchange_rate_limit"
     assert "17 s" in placement.reason
     assert exchange.api.requests == []
     clock.now += 17
-    assert not isinstance(place(trader), Refused)
+    assert not isinstance(place(trader), OrderRejected)
 
 
 @pytest.mark.parametrize(("status", "stops_others"), [(429, False), (418, True)])
@@ -190,12 +190,12 @@ def test_an_order_that_was_answered_with_a_limit_is_unknown_and_the_limit_holds(
 ) -> None:
     exchange.api.faults[ORDER] = LIMITED[status]
     placement = place(trader)
-    assert isinstance(placement, Unknown)
+    assert isinstance(placement, OrderUnknown)
     assert placement.retry_after_s == 17
     exchange.api.faults.clear()
     with pytest.raises(RateLimitedError):
         trader.find_order("BTCUSDT", CLIENT_ID)
-    assert isinstance(place(other), Refused) is stops_others
+    assert isinstance(place(other), OrderRejected) is stops_others
     assert exchange.api.count(*ORDER) == 1 + (not stops_others)
 
 
@@ -249,37 +249,37 @@ def test_the_table_holds_a_limit_until_its_second(limits: RateLimits, cache: Cac
 
 
 def test_a_limit_is_never_shortened(limits: RateLimits, cache: CacheTable, clock: Clock) -> None:
-    allowance = limits.of("binance", "ann")
-    allowance.limited(90, whole_host=False)
-    allowance.limited(17, whole_host=False)
-    assert seconds_left(allowance) == 90
+    rate_limiter = limits.of("binance", "ann")
+    rate_limiter.limited(90, whole_host=False)
+    rate_limiter.limited(17, whole_host=False)
+    assert seconds_left(rate_limiter) == 90
     elsewhere = RateLimits(cache, clock)
     elsewhere.refresh("binance", ["ann"])
     assert seconds_left(elsewhere.of("binance", "ann")) == 90
     cache.put_many({"limit#binance#ann": "{}"}, clock.now + 5)
     limits.refresh("binance", ["ann"])
-    assert seconds_left(allowance) == 90
+    assert seconds_left(rate_limiter) == 90
 
 
 def test_the_longer_of_two_limits_is_the_one_that_is_told(limits: RateLimits) -> None:
-    allowance = limits.of("binance", "ann")
-    allowance.limited(30, whole_host=True)
+    rate_limiter = limits.of("binance", "ann")
+    rate_limiter.limited(30, whole_host=True)
     with pytest.raises(RateLimitedError, match="this host for 30 s"):
-        allowance.require()
-    allowance.limited(40, whole_host=False)
+        rate_limiter.require()
+    rate_limiter.limited(40, whole_host=False)
     with pytest.raises(RateLimitedError, match="this key for 40 s") as raised:
-        allowance.require()
+        rate_limiter.require()
     assert raised.value.code == "exchange_rate_limit"
 
 
 def test_a_table_that_cannot_be_reached_leaves_the_memory(limits: RateLimits, cache: CacheTable, clock: Clock) -> None:
     cache._table = "no-such-table"
-    allowance = limits.of("binance", "ann")
-    allowance.limited(17, whole_host=True)
+    rate_limiter = limits.of("binance", "ann")
+    rate_limiter.limited(17, whole_host=True)
     limits.refresh("binance", ["ann"])
-    assert seconds_left(allowance) == 17
+    assert seconds_left(rate_limiter) == 17
     clock.now += 17
-    assert seconds_left(allowance) == 0
+    assert seconds_left(rate_limiter) == 0
 
 
 def test_refreshing_is_one_read_for_any_number_of_users(limits: RateLimits, client: "DynamoDBClient") -> None:

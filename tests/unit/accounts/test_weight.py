@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botbalance.accounts.rate_limits import HEAVIEST_READ, SHARED_EVERY, RateLimits
 from botbalance.errors import RateLimitedError
-from botbalance.exchange.adapter import Allowance, Placed, Refused
+from botbalance.exchange.adapter import OrderAccepted, OrderRejected, RateLimiter
 from botbalance.exchange.ccxt_adapter import CcxtAdapter
 from botbalance.store.cache import Cached, CacheTable
 
@@ -48,7 +48,7 @@ def elsewhere(cache: CacheTable, clock: Clock) -> RateLimits:
 
 @pytest.fixture
 def trader(exchange: Exchange, limits: RateLimits) -> CcxtAdapter:
-    return exchange.trader(allowance=limits.of("binance", "ann"))
+    return exchange.trader(rate_limiter=limits.of("binance", "ann"))
 
 
 def use_up(exchange: Exchange, weight: int) -> None:
@@ -72,15 +72,15 @@ def place(trader: CcxtAdapter, client_id: str = "0123456789abcdef0123") -> Any:
     return trader.place_order("BTCUSDT", "buy", Decimal(39_000), Decimal("0.01"), client_id, post_only=True)
 
 
-def tell(allowance: Allowance, weight: int) -> None:
+def tell(rate_limiter: RateLimiter, weight: int) -> None:
     """Let the exchange tell that much in its reply to a cancel."""
-    with allowance.request(sends=True, weight=1):
-        allowance.used(weight)
+    with rate_limiter.request(sends=True, weight=1):
+        rate_limiter.used(weight)
 
 
-def may_read(allowance: Allowance) -> bool:
+def may_read(rate_limiter: RateLimiter) -> bool:
     try:
-        with allowance.request(sends=False, weight=80):
+        with rate_limiter.request(sends=False, weight=80):
             return True
     except RateLimitedError:
         return False
@@ -124,7 +124,7 @@ def test_reads_stop_at_their_share_until_the_next_minute(trader: CcxtAdapter, ex
 
 def test_orders_and_cancels_go_on_when_reads_have_stopped(trader: CcxtAdapter, exchange: Exchange) -> None:
     read_until_stopped(trader)
-    assert isinstance(place(trader), Placed)
+    assert isinstance(place(trader), OrderAccepted)
     trader.cancel_order("BTCUSDT", "0123456789abcdef0123")
     with pytest.raises(RateLimitedError):
         trader.find_order("BTCUSDT", "0123456789abcdef0123")
@@ -133,17 +133,17 @@ def test_orders_and_cancels_go_on_when_reads_have_stopped(trader: CcxtAdapter, e
 def test_sending_stops_before_the_exchange_refuses_it(trader: CcxtAdapter, exchange: Exchange, clock: Clock) -> None:
     trader.balances()
     use_up(exchange, SENDING_STOPS - 1)
-    assert isinstance(place(trader), Placed)  # here it is learned what others have used
+    assert isinstance(place(trader), OrderAccepted)  # here it is learned what others have used
     exchange.api.requests.clear()
     refused = place(trader, "another")
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, OrderRejected)
     assert refused.code == "exchange_rate_limit"
     assert f"no requests for {LEFT_S} s" in refused.reason
     with pytest.raises(RateLimitedError, match="no requests"):
         trader.cancel_order("BTCUSDT", "0123456789abcdef0123")
     assert exchange.api.requests == []
     clock.now += LEFT_S
-    assert isinstance(place(trader, "another"), Placed)
+    assert isinstance(place(trader, "another"), OrderAccepted)
 
 
 def test_what_is_under_way_counts(limits: RateLimits) -> None:
@@ -191,45 +191,45 @@ def test_a_refusal_tells_too(trader: CcxtAdapter, exchange: Exchange) -> None:
 
 @pytest.mark.parametrize("exchange_name", ["okx", "kraken"])
 def test_an_exchange_that_tells_nothing_has_no_budget(limits: RateLimits, exchange_name: str) -> None:
-    allowance = limits.of(exchange_name, "ann")
-    tell(allowance, 10 * LIMIT)
-    assert may_read(allowance)
-    allowance.require()
+    rate_limiter = limits.of(exchange_name, "ann")
+    tell(rate_limiter, 10 * LIMIT)
+    assert may_read(rate_limiter)
+    rate_limiter.require()
 
 
 def test_what_was_told_of_the_minute_before_is_not_this_minute_s(limits: RateLimits, clock: Clock) -> None:
-    allowance = limits.of("binance", "ann")
-    with allowance.request(sends=False, weight=80):
+    rate_limiter = limits.of("binance", "ann")
+    with rate_limiter.request(sends=False, weight=80):
         clock.now += LEFT_S
-        allowance.used(READS_STOP)  # sent before the minute was over
-    assert may_read(allowance)
+        rate_limiter.used(READS_STOP)  # sent before the minute was over
+    assert may_read(rate_limiter)
 
 
 def test_an_exchange_whose_clock_is_behind_does_not_stop_a_whole_minute(limits: RateLimits, clock: Clock) -> None:
-    allowance = limits.of("binance", "ann")
-    tell(allowance, READS_STOP)
+    rate_limiter = limits.of("binance", "ann")
+    tell(rate_limiter, READS_STOP)
     clock.now += LEFT_S
-    tell(allowance, READS_STOP + 1)  # still the exchange's minute before
-    assert may_read(allowance)
-    tell(allowance, 1)  # a new one
-    tell(allowance, READS_STOP + 1)
-    assert not may_read(allowance)
+    tell(rate_limiter, READS_STOP + 1)  # still the exchange's minute before
+    assert may_read(rate_limiter)
+    tell(rate_limiter, 1)  # a new one
+    tell(rate_limiter, READS_STOP + 1)
+    assert not may_read(rate_limiter)
 
 
 def test_much_use_in_the_first_second_counts_where_the_minute_before_was_quiet(
     limits: RateLimits, clock: Clock
 ) -> None:
     clock.now += LEFT_S
-    allowance = limits.of("binance", "ann")
-    tell(allowance, READS_STOP)
-    assert not may_read(allowance)
+    rate_limiter = limits.of("binance", "ann")
+    tell(rate_limiter, READS_STOP)
+    assert not may_read(rate_limiter)
 
 
 def test_a_reply_that_was_overtaken_does_not_lower_what_is_used(cache: CacheTable, clock: Clock) -> None:
-    allowance = RateLimits(cache, clock).of("binance", "ann")
-    tell(allowance, READS_STOP)
-    tell(allowance, READS_STOP - 2 * HEAVIEST_READ)
-    assert not may_read(allowance)
+    rate_limiter = RateLimits(cache, clock).of("binance", "ann")
+    tell(rate_limiter, READS_STOP)
+    tell(rate_limiter, READS_STOP - 2 * HEAVIEST_READ)
+    assert not may_read(rate_limiter)
 
 
 # several processes
@@ -239,12 +239,12 @@ def test_another_process_stops_by_what_is_in_the_table(
     trader: CcxtAdapter, exchange: Exchange, elsewhere: RateLimits, cache: CacheTable, clock: Clock
 ) -> None:
     use_up(exchange, READS_STOP)
-    assert isinstance(place(trader), Placed)
+    assert isinstance(place(trader), OrderAccepted)
     used = exchange.api.weight_used_total
     assert cache.get_many([WEIGHT_KEY], clock.now) == {
         WEIGHT_KEY: Cached(f'{{"used": {used}}}', (START // 60 + 1) * 60),
     }
-    other = exchange.connect(allowance=elsewhere.of("binance", "bob"))
+    other = exchange.connect(rate_limiter=elsewhere.of("binance", "bob"))
     elsewhere.refresh("binance", ["bob"])
     with pytest.raises(RateLimitedError, match=f"{used} of the 6000"):
         other.balances()
@@ -256,7 +256,7 @@ def test_another_process_stops_by_what_is_in_the_table(
 def test_two_processes_in_turn_stay_together_within_one_read(
     trader: CcxtAdapter, exchange: Exchange, elsewhere: RateLimits
 ) -> None:
-    other = exchange.trader(allowance=elsewhere.of("binance", "bob"))
+    other = exchange.trader(rate_limiter=elsewhere.of("binance", "bob"))
     read_until_stopped(trader, other)
     for each in (trader, other):
         read_until_stopped(each)
@@ -268,7 +268,7 @@ def test_two_processes_at_once_go_beyond_it_by_what_the_other_has_under_way_at_m
 ) -> None:
     threads_each = 3
     processes = [limits, elsewhere]
-    traders = [exchange.trader(allowance=of.of("binance", "ann")) for of in processes for _ in range(threads_each)]
+    traders = [exchange.trader(rate_limiter=of.of("binance", "ann")) for of in processes for _ in range(threads_each)]
     with ThreadPoolExecutor(len(traders)) as pool:
         stopped = list(pool.map(read_until_stopped, traders))
     assert len(stopped) == len(traders)
@@ -279,20 +279,20 @@ def test_two_processes_at_once_go_beyond_it_by_what_the_other_has_under_way_at_m
 def test_a_quiet_minute_writes_nothing_and_a_busy_one_now_and_then(
     limits: RateLimits, client: "DynamoDBClient", clock: Clock
 ) -> None:
-    allowance = limits.of("binance", "ann")
+    rate_limiter = limits.of("binance", "ann")
     with noted(client, "BatchWriteItem") as writes:
         for used in range(0, SHARED_EVERY, 20):
-            tell(allowance, used)
+            tell(rate_limiter, used)
         assert writes == []
         for used in range(SHARED_EVERY, 2000, 20):  # all in one second
-            tell(allowance, used)
+            tell(rate_limiter, used)
         assert len(writes) == 1
         clock.now += 1
-        tell(allowance, 2000)
+        tell(rate_limiter, 2000)
         assert len(writes) == 2
         for used in range(2000, 2000 + SHARED_EVERY, 20):
             clock.now += 1
-            tell(allowance, used)
+            tell(rate_limiter, used)
         assert len(writes) == 2
 
 

@@ -10,7 +10,7 @@ import pytest
 from botbalance.accounts.rate_limits import HEAVIEST_READ, RateLimits
 from botbalance.accounts.weight_budgets import BOUNDS, Purpose, WeightBudgets, caller, on_behalf_of, with_purpose
 from botbalance.errors import RateLimitedError
-from botbalance.exchange.adapter import Placed, Refused
+from botbalance.exchange.adapter import OrderAccepted, OrderRejected
 from botbalance.exchange.ccxt_adapter import CcxtAdapter
 from botbalance.store.cache import CacheTable
 
@@ -44,13 +44,13 @@ def budgets(cache: CacheTable, clock: Clock) -> WeightBudgets:
 
 @pytest.fixture
 def attacker(exchange: Exchange, limits: RateLimits) -> CcxtAdapter:
-    return exchange.trader(allowance=limits.of("binance", "mallory"))
+    return exchange.trader(rate_limiter=limits.of("binance", "mallory"))
 
 
 @pytest.fixture
 def victim(exchange: Exchange, limits: RateLimits) -> CcxtAdapter:
     exchange.books.open_account("v" * 64, "secret of ann", BALANCES)
-    return exchange.trader("v" * 64, "secret of ann", allowance=limits.of("binance", "ann"))
+    return exchange.trader("v" * 64, "secret of ann", rate_limiter=limits.of("binance", "ann"))
 
 
 def spend_all(budgets: WeightBudgets, user_id: str, purpose: Purpose, weight: int = 20) -> int:
@@ -141,7 +141,7 @@ def test_without_the_table_each_process_counts_by_itself(client: "DynamoDBClient
 
 def test_requests_count_for_what_the_exchange_counts_them_for(attacker: CcxtAdapter, exchange: Exchange) -> None:
     spent: list[int] = []
-    attacker._client.allowance.limits.spend = lambda _, weight: spent.append(weight)
+    attacker._client.rate_limiter.limits.spend = lambda _, weight: spent.append(weight)
     requests: list[Callable[[], Any]] = [
         attacker.balances,
         attacker.open_orders,
@@ -199,7 +199,7 @@ def test_orders_by_hand_stop_before_those_of_ticks_and_before_cancels(
     sent = (Decimal(39_000), Decimal("0.01"))
     with on_behalf_of("ann"):
         refused = victim.place_order("BTCUSDT", "buy", *sent, "0" * 20, post_only=True)
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, OrderRejected)
     assert refused.code == "exchange_rate_limit"
     exchange.api.requests.clear()
-    assert isinstance(victim.place_order("BTCUSDT", "buy", *sent, "1" * 20, post_only=True), Placed)
+    assert isinstance(victim.place_order("BTCUSDT", "buy", *sent, "1" * 20, post_only=True), OrderAccepted)

@@ -9,7 +9,7 @@ from typing import get_args
 
 import botbalance.errors
 import pytest
-from botbalance.api.fields import Answer, Exchange
+from botbalance.api.fields import Exchange, ResponseModel
 from botbalance.exchange.profiles import PROFILES
 from botbalance.models.strategy import Strategy
 from openapi.document import openapi_document
@@ -70,7 +70,7 @@ def test_every_route_is_described_with_its_problems(path: str) -> None:
 
 
 def test_every_example_of_an_answer_is_one() -> None:
-    shown = {shape: shape.model_config.get("json_schema_extra") for shape in every_answer(Answer)}
+    shown = {shape: shape.model_config.get("json_schema_extra") for shape in every_answer(ResponseModel)}
     examples = {shape: extra["examples"] for shape, extra in shown.items() if isinstance(extra, dict)}
     assert len(examples) >= 8
     for shape, of_shape in examples.items():
@@ -78,7 +78,7 @@ def test_every_example_of_an_answer_is_one() -> None:
             assert json.loads(shape.model_validate(example).model_dump_json()) == example, shape
 
 
-def every_answer(shape: type[Answer]) -> Iterator[type[Answer]]:
+def every_answer(shape: type[ResponseModel]) -> Iterator[type[ResponseModel]]:
     for kind in shape.__subclasses__():
         yield kind
         yield from every_answer(kind)

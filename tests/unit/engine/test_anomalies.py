@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from botbalance.accounts.portfolio import Snapshot
-from botbalance.engine import Balance, Look, bound_after, jumped_symbols, look_at, missing_balances
+from botbalance.engine import Balance, Observation, bound_after, jumped_symbols, missing_balances, observe
 from botbalance.models.account_state import LastObservation
 from botbalance.models.order import Order
 from botbalance.models.strategy import Strategy
@@ -74,14 +74,17 @@ def test_what_has_no_price_on_one_side_did_not_jump() -> None:
 
 # holdings, by hand
 
-BEFORE = Look(
+BEFORE = Observation(
     prices={"BTCUSDT": D(40_000), "ETHUSDT": D(2_500)},
     held={"USDT": D(1_000), "ETH": D(4), "BTC": D("0.5")},  # worth 1,000, 10,000 and 20,000
 )
 
 
 def vanished(
-    balances: Mapping[str, Balance], worth_at_least: str = "60", spent: Collection[str] = (), before: Look = BEFORE
+    balances: Mapping[str, Balance],
+    worth_at_least: str = "60",
+    spent: Collection[str] = (),
+    before: Observation = BEFORE,
 ) -> list[str]:
     return missing_balances(
         balances, before, quote_asset="USDT", worth_at_least=D(worth_at_least), spent=frozenset(spent)
@@ -136,7 +139,7 @@ def test_what_own_orders_may_have_spent_has_not_vanished() -> None:
 
 
 def test_what_had_no_price_or_was_not_held_was_worth_nothing() -> None:
-    before = Look(prices={"BTCUSDT": D(40_000)}, held={"BTC": D(0), "ETH": D(4), "USDT": D(0)})
+    before = Observation(prices={"BTCUSDT": D(40_000)}, held={"BTC": D(0), "ETH": D(4), "USDT": D(0)})
     assert vanished({}, "0.000001", before=before) == []
 
 
@@ -150,8 +153,8 @@ def test_a_look_shows_what_is_held_of_the_assets_free_and_locked() -> None:
         "DOGE": Balance(D(1), D(1)),
     }
     prices = {"BTCUSDT": D(1)}
-    look = look_at(balances, prices, {"USDT", "ETH", "BTC"})
-    assert look == Look(
+    look = observe(balances, prices, {"USDT", "ETH", "BTC"})
+    assert look == Observation(
         {"BTCUSDT": D(1)}, {"BTC": D("0.3"), "ETH": D("123456789012345678901234567890." + "0" * 17 + "1"), "USDT": D(0)}
     )
     prices["BTCUSDT"] = D(2)
@@ -179,7 +182,7 @@ FACTORS = st.one_of(numbers("0.000001", "1000000", 6), st.sampled_from([D("1e-18
 ASSETS = st.sampled_from(["ADA", "BTC", "ETH", "USDT"])
 QUANTITIES = st.one_of(st.just(D(0)), st.integers(1, 300).map(D), numbers("0.000001", "90", 6))
 BALANCES = st.dictionaries(ASSETS, st.builds(Balance, QUANTITIES, QUANTITIES))
-LOOKS = st.builds(Look, QUOTES, st.dictionaries(ASSETS, QUANTITIES))
+LOOKS = st.builds(Observation, QUOTES, st.dictionaries(ASSETS, QUANTITIES))
 WORTHS = st.one_of(numbers("0.000001", "500", 6), st.integers(1, 900).map(D))
 SPENT = st.frozensets(ASSETS)
 
@@ -187,7 +190,7 @@ SPENT = st.frozensets(ASSETS)
 @dataclass(frozen=True)
 class Case:
     balances: dict[str, Balance]
-    before: Look
+    before: Observation
     worth_at_least: Decimal
     spent: frozenset[str]
 
@@ -280,7 +283,9 @@ def test_what_vanished_does_not_depend_on_the_unit_of_account(case: Case, factor
             asset: Balance(WIDE.multiply(balance.free, factor), WIDE.multiply(balance.locked, factor))
             for asset, balance in case.balances.items()
         },
-        Look(case.before.prices, {asset: WIDE.multiply(held, factor) for asset, held in case.before.held.items()}),
+        Observation(
+            case.before.prices, {asset: WIDE.multiply(held, factor) for asset, held in case.before.held.items()}
+        ),
         WIDE.multiply(case.worth_at_least, factor),
         case.spent,
     )
@@ -310,7 +315,7 @@ def test_nothing_depends_on_the_ambient_decimal_context(
     expected = (
         jumped_symbols(now, before, bound),
         case.vanished(),
-        look_at(case.balances, now, ["BTC", "ETH"]),
+        observe(case.balances, now, ["BTC", "ETH"]),
     )
     with localcontext(Context(prec=precision, rounding=ROUND_CEILING, Emax=9, Emin=-9)):
         ambient = getcontext().copy()
@@ -318,7 +323,7 @@ def test_nothing_depends_on_the_ambient_decimal_context(
         found = (
             jumped_symbols(now, before, bound),
             missing_balances(case.balances, case.before, quote_asset="USDT", worth_at_least=worth, spent=case.spent),
-            look_at(case.balances, now, ["BTC", "ETH"]),
+            observe(case.balances, now, ["BTC", "ETH"]),
         )
         assert repr(getcontext()) == repr(ambient)  # flags and all
     assert found == expected

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
     from botbalance.exchange.ccxt_adapter import CcxtAdapter
-    from botbalance.exchange.http_pool import Connections
+    from botbalance.exchange.http_pool import HttpPool
 
 CLIENTS: dict[str, Any] = {
     "connect_timeout": 2,
@@ -115,11 +115,11 @@ class Services:
         return RateLimits(self._cache, self.clock, self.settings.egress_address, has_stand_in=stand_in)
 
     @cached_property
-    def _exchange_connections(self) -> "Connections":
+    def _exchange_connections(self) -> "HttpPool":
         """As many to a host as there are users who are ticked at a time."""
-        from botbalance.exchange.http_pool import Connections  # noqa: PLC0415 - imports requests, as ccxt does
+        from botbalance.exchange.http_pool import HttpPool  # noqa: PLC0415 - imports requests, as ccxt does
 
-        return Connections(self.settings.work_threads, self.settings.plain_http_hosts)
+        return HttpPool(self.settings.work_threads, self.settings.plain_http_hosts)
 
     @cached_property
     def context(self) -> TradingContext:
@@ -179,8 +179,8 @@ class Services:
         return CcxtAdapter(
             exchange,
             base_url=self.settings.exchange_base_url,
-            allowance=self._limits.of(exchange, user_id),
-            public_allowance=self._limits.of(exchange, None),
+            rate_limiter=self._limits.of(exchange, user_id),
+            public_rate_limiter=self._limits.of(exchange, None),
             connections=connections,
             sleep=self._sleep,
             timeout_s=self.settings.exchange_timeout_s,

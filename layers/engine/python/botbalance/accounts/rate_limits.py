@@ -24,7 +24,7 @@ from threading import Lock
 
 from botbalance.accounts.weight_budgets import BOUNDS, WEIGHT_PER_MINUTE, WeightBudgets, caller
 from botbalance.errors import RateLimitedError
-from botbalance.exchange.adapter import RATE_LIMITED, Allowance
+from botbalance.exchange.adapter import RATE_LIMITED, RateLimiter
 from botbalance.store.cache import CacheTable
 
 HEAVIEST_READ = 80
@@ -89,7 +89,7 @@ class RateLimits:
         for key, cached in found.items():
             self._keep(key, cached.expires_at)
 
-    def of(self, exchange: str, user_id: str | None) -> Allowance:
+    def of(self, exchange: str, user_id: str | None) -> RateLimiter:
         """What a connection with the user's key must keep to; None: the public connection."""
         return _Connection(self, exchange, user_id)
 
@@ -177,7 +177,7 @@ class RateLimits:
 
 @dataclass(slots=True)
 class _Connection:
-    """The allowance of one connection; ``begun`` is the clock minute of its request."""
+    """The rate limiter of one connection; ``begun`` is the clock minute of its request."""
 
     limits: RateLimits
     exchange: str

@@ -6,14 +6,14 @@ from typing import Annotated, Any
 from pydantic import Field, StringConstraints
 
 from botbalance.api.fields import (
-    Answer,
     Asset,
     Exchange,
     Flag,
     Money,
     NoText,
     Number,
-    Request,
+    RequestModel,
+    ResponseModel,
     example,
     number_schema,
 )
@@ -90,7 +90,7 @@ UNCHANGED: Any = Field(default=None, json_schema_extra=_without_default)
 """The default of what a patch does not name: none that anybody sees."""
 
 
-class StrategyRequest(Request):
+class StrategyRequest(RequestModel):
     """A whole strategy; what is not given takes its default."""
 
     target_allocations: Targets
@@ -106,7 +106,7 @@ class StrategyRequest(Request):
     post_only: Flag = True
 
 
-class StrategyPatch(Request):
+class StrategyPatch(RequestModel):
     """What of a strategy shall change; the rest stays."""
 
     target_allocations: ChangedTargets = UNCHANGED
@@ -141,7 +141,7 @@ _STORED: dict[str, Any] = {
 """An example of a strategy."""
 
 
-class StrategyView(Answer):
+class StrategyView(ResponseModel):
     """A strategy as it is stored."""
 
     model_config = example(**_STORED)
@@ -196,13 +196,13 @@ class SavedStrategyView(StrategyView):
         )
 
 
-class AutopilotRequest(Request):
+class AutopilotRequest(RequestModel):
     """Whether the autopilot shall trade by itself."""
 
     enabled: Flag
 
 
-class CredentialsRequest(Request):
+class CredentialsRequest(RequestModel):
     """An exchange key; it is encrypted, and never shown again."""
 
     exchange: Exchange = DEFAULT_EXCHANGE
@@ -211,7 +211,7 @@ class CredentialsRequest(Request):
     password: Annotated[str, StringConstraints(max_length=256)] = ""
 
 
-class CredentialsView(Answer):
+class CredentialsView(ResponseModel):
     """What may be known of a stored key: its last four characters."""
 
     model_config = example(exchange=DEFAULT_EXCHANGE, hint="x7Qk")
@@ -220,13 +220,13 @@ class CredentialsView(Answer):
     hint: str
 
 
-class CredentialsListView(Answer):
+class CredentialsListView(ResponseModel):
     """Every key that is stored, by exchange."""
 
     credentials: list[CredentialsView]
 
 
-class CheckItemView(Answer):
+class CheckItemView(ResponseModel):
     """One thing that was checked: what was found, and what to do about it."""
 
     model_config = example(name="key_withdraws", verdict="fail", found="the key may withdraw", remedy="forbid that")
@@ -237,7 +237,7 @@ class CheckItemView(Answer):
     remedy: str | None
 
 
-class CheckView(Answer):
+class CheckView(ResponseModel):
     """The check of an account; ready where no item fails."""
 
     ready: bool

@@ -2,13 +2,13 @@
 
 from typing import Any, Literal
 
-from botbalance.api.fields import Answer, Money, Percent
+from botbalance.api.fields import Money, Percent, ResponseModel
 from botbalance.api.portfolio_schemas import AssetView
 from botbalance.engine import CancelReason
 from botbalance.models.decision import Decision
 
 
-class DecisionView(Answer):
+class DecisionView(ResponseModel):
     """A tick's decision in short."""
 
     ts_tick: int
@@ -35,7 +35,7 @@ class DecisionView(Answer):
         )
 
 
-class DecisionDetailView(Answer):
+class DecisionDetailView(ResponseModel):
     """A tick's decision, whole: every asset with its action or why it was not traded, and all that it was based on.
 
     ``inputs`` are what the engine was given, ``evaluation`` what it answered, both as they were logged.
@@ -61,7 +61,7 @@ class DecisionDetailView(Answer):
         return cls.model_validate(decision.model_dump() | {"assets": rows})
 
 
-class DecisionsView(Answer):
+class DecisionsView(ResponseModel):
     """A page of decisions, newest first."""
 
     decisions: list[DecisionView]

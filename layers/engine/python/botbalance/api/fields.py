@@ -99,7 +99,7 @@ else:  # mypy takes no literal that is computed
 """The exchanges that can be traded on; docs/exchanges.md says what has been verified of each."""
 
 
-class Answer(BaseModel):
+class ResponseModel(BaseModel):
     """An answer's shape, or a part of one; built when it is first used, so that a function starts sooner."""
 
     model_config = ConfigDict(from_attributes=True, defer_build=True)
@@ -110,7 +110,7 @@ def example(**example: Any) -> ConfigDict:
     return ConfigDict(json_schema_extra={"examples": [example]})
 
 
-class Request(BaseModel):
+class RequestModel(BaseModel):
     """A request's shape, which takes no field that it does not know; built when it is first used."""
 
     model_config = ConfigDict(extra="forbid", defer_build=True)

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from botbalance.api.fields import Answer, Money, Number, Percent, Request, example, number_schema, plain
+from botbalance.api.fields import Money, Number, Percent, RequestModel, ResponseModel, example, number_schema, plain
 from botbalance.api.portfolio_schemas import AssetView, assets_of
 from botbalance.engine import Side
 from botbalance.exchange.profiles import DEFAULT_EXCHANGE
@@ -16,7 +16,7 @@ from botbalance.trading.execute import Execution
 from botbalance.trading.placement import CancelResult, NotPlaced
 
 
-class FillView(Answer):
+class FillView(ResponseModel):
     """One trade of an order."""
 
     model_config = example(
@@ -36,7 +36,7 @@ class FillView(Answer):
     traded_at_ms: int
 
 
-class OrderView(Answer):
+class OrderView(ResponseModel):
     """An order from intent to end."""
 
     model_config = example(
@@ -76,7 +76,7 @@ class OrderView(Answer):
     updated_at: int
 
 
-class ResolveRequest(Request):
+class ResolveRequest(RequestModel):
     """What became of an order that the exchange no longer knows, by its owner's word.
 
     `filled_qty` is all that was filled of it, in base; `price` what was paid for it, in quote per base.
@@ -96,14 +96,14 @@ class ResolveRequest(Request):
         return self
 
 
-class OrdersView(Answer):
+class OrdersView(ResponseModel):
     """A page of orders, newest first."""
 
     orders: list[OrderView]
     cursor: str | None
 
 
-class NotCanceledView(Answer):
+class NotCanceledView(ResponseModel):
     """An order that could not be cancelled yet, and why; the ticks that follow cancel it."""
 
     client_order_id: str
@@ -111,7 +111,7 @@ class NotCanceledView(Answer):
     reason: str
 
 
-class StopView(Answer):
+class StopView(ResponseModel):
     """That the autopilot is off, the orders as they stand, and which of them could not be cancelled yet."""
 
     autopilot_enabled: Literal[False]
@@ -131,7 +131,7 @@ class StopView(Answer):
         )
 
 
-class NotPlacedView(Answer):
+class NotPlacedView(ResponseModel):
     """An action of a decision that was not sent to the exchange, and why."""
 
     symbol: str
@@ -155,7 +155,7 @@ class NotPlacedView(Answer):
         )
 
 
-class ExecutionView(Answer):
+class ExecutionView(ResponseModel):
     """What execute decided on fresh facts, the orders that came of it, and what was not sent.
 
     `canceled` are orders that rested away from the market for too long, by client order id, each with the reason.

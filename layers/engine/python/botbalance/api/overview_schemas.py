@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from botbalance.api.account_schemas import StrategyView
 from botbalance.api.decision_schemas import DecisionView
-from botbalance.api.fields import Answer, Exchange, Money, Percent, example
+from botbalance.api.fields import Exchange, Money, Percent, ResponseModel, example
 from botbalance.api.order_schemas import OrderView
 from botbalance.api.portfolio_schemas import AssetView, UnmanagedView, WarningView, assets_of, unmanaged_of
 from botbalance.exchange.profiles import DEFAULT_EXCHANGE, PROFILES
@@ -17,7 +17,7 @@ Mode = Literal["live", "test", "simulated"]
 _THIRD_PART = "passphrase"
 
 
-class OverviewView(Answer):
+class OverviewView(ResponseModel):
     """Where the account stands at ``now``, from what is known already: no exchange is asked.
 
     ``looked_at`` is when the account was last seen, ``priced_at`` how old the oldest of the prices is that it is valued
@@ -77,7 +77,7 @@ class OverviewView(Answer):
         )
 
 
-class ExchangeChoiceView(Answer):
+class ExchangeChoiceView(ResponseModel):
     """An exchange that can be chosen; ``password_name`` is what it calls the third part of a key, where it has one."""
 
     model_config = example(exchange=DEFAULT_EXCHANGE, mode="live", password_name=None)
@@ -87,7 +87,7 @@ class ExchangeChoiceView(Answer):
     password_name: str | None
 
 
-class MarketsView(Answer):
+class MarketsView(ResponseModel):
     """Which exchanges can be chosen, and what trades on the one that was asked about.
 
     ``quotes`` are the assets that others trade against there, ``assets`` those that trade against the quote asked for.
@@ -115,7 +115,7 @@ class MarketsView(Answer):
         )
 
 
-class ActivityView(Answer):
+class ActivityView(ResponseModel):
     """One thing that was done to the account: by whom, and what it changed."""
 
     model_config = example(
@@ -146,7 +146,7 @@ class ActivityView(Answer):
         return cls.model_validate({**activity.model_dump(), "at": activity.occurred_at})
 
 
-class ActivityPageView(Answer):
+class ActivityPageView(ResponseModel):
     """A page of the trail, newest first."""
 
     activity: list[ActivityView]

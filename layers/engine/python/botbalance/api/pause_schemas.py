@@ -1,6 +1,6 @@
 """What holds an account, as the API shows it."""
 
-from botbalance.api.fields import Answer, example
+from botbalance.api.fields import ResponseModel, example
 from botbalance.trading.pauses import Pause
 
 _EVIDENCE = (
@@ -10,7 +10,7 @@ _EVIDENCE = (
 _EXAMPLE = {"pause_id": "doubt-BTCUSDT", "subject": "BTCUSDT", "since": 1_700_000_010, "evidence": _EVIDENCE}
 
 
-class PauseView(Answer):
+class PauseView(ResponseModel):
     """Something that is not believed: nothing of the account is traded until it is, or its owner resumes it."""
 
     model_config = example(**_EXAMPLE)
@@ -21,7 +21,7 @@ class PauseView(Answer):
     evidence: str
 
 
-class PausesView(Answer):
+class PausesView(ResponseModel):
     """All that holds the account now, oldest first."""
 
     model_config = example(pauses=[_EXAMPLE])

@@ -6,7 +6,7 @@ from itertools import islice
 
 from pydantic import Field
 
-from botbalance.api.fields import Answer, Money, example
+from botbalance.api.fields import Money, ResponseModel, example
 from botbalance.engine import Side
 from botbalance.trading.performance import Performance, day_of
 
@@ -14,7 +14,7 @@ MOST_FILLS_SHOWN = 200
 """One by one; the rest is in the sums, and in fills.csv."""
 
 
-class ContributionView(Answer):
+class ContributionView(ResponseModel):
     """What the fills of one asset, or of one day (UTC), added to the portfolio, in quote; negative where they cost."""
 
     model_config = example(name="2026-01-31", bonus_quote="-0.06794316", fills=2)
@@ -24,7 +24,7 @@ class ContributionView(Answer):
     fills: int
 
 
-class FillContributionView(Answer):
+class FillContributionView(ResponseModel):
     """What one fill added to the portfolio at today's prices, its fee included, in quote."""
 
     client_order_id: str
@@ -39,7 +39,7 @@ class FillContributionView(Answer):
     bonus_quote: Money
 
 
-class PerformanceView(Answer):
+class PerformanceView(ResponseModel):
     """The portfolio against what it would be worth had nothing been traded; deposits and withdrawals are in both.
 
     ``nav`` = ``hold_quote`` + ``bonus_quote``, exactly. Where that cannot be known now, the figures are null, and

@@ -2,12 +2,12 @@
 
 from typing import Literal
 
-from botbalance.api.fields import Answer, BuyTrigger, Money, Percent, SellTrigger, example
+from botbalance.api.fields import BuyTrigger, Money, Percent, ResponseModel, SellTrigger, example
 from botbalance.engine import Convergence, Evaluation, Side, SkipReason, WarningCode
 from botbalance.trading.plan import Plan
 
 
-class ActionView(Answer):
+class ActionView(ResponseModel):
     """One order, final."""
 
     model_config = example(
@@ -31,7 +31,7 @@ class ActionView(Answer):
     capped: bool
 
 
-class AssetView(Answer):
+class AssetView(ResponseModel):
     """One managed asset: where it stands, and its action or the reason for holding."""
 
     asset: str
@@ -51,7 +51,7 @@ class AssetView(Answer):
     sell_trigger: SellTrigger | None
 
 
-class UnmanagedView(Answer):
+class UnmanagedView(ResponseModel):
     """A holding that the strategy neither counts nor trades."""
 
     asset: str
@@ -59,7 +59,7 @@ class UnmanagedView(Answer):
     locked: Money
 
 
-class WarningView(Answer):
+class WarningView(ResponseModel):
     """Something that the owner should know although the decision could be made."""
 
     code: WarningCode
@@ -70,7 +70,7 @@ class WarningView(Answer):
     from_nav: Money | None
 
 
-class ConvergenceView(Answer):
+class ConvergenceView(ResponseModel):
     """About how long it takes until every asset is within its band.
 
     ``fills`` whole orders bring back ``symbol``, which is farthest off; each takes about 3 · (order_step_pct /
@@ -85,7 +85,7 @@ class ConvergenceView(Answer):
     hours: Money | None
 
 
-class RefusedPairView(Answer):
+class RefusedPairView(ResponseModel):
     """A pair whose orders the exchange has refused so often in a row that the next one waits.
 
     `reason` is the exchange's last word on it, `retry_at` when the pair is tried again, in epoch seconds.
@@ -97,7 +97,7 @@ class RefusedPairView(Answer):
     reason: str
 
 
-class PlanView(Answer):
+class PlanView(ResponseModel):
     """The preview of what execute would do now."""
 
     mode: Literal["manual", "autopilot"]
@@ -141,7 +141,7 @@ class PlanView(Answer):
         )
 
 
-class BalanceView(Answer):
+class BalanceView(ResponseModel):
     """What is held of one managed asset."""
 
     asset: str
@@ -153,7 +153,7 @@ class BalanceView(Answer):
     weight_pct: Percent
 
 
-class BalancesView(Answer):
+class BalancesView(ResponseModel):
     """What the account holds, valued like the plan."""
 
     exchange: str
@@ -174,7 +174,7 @@ class BalancesView(Answer):
         )
 
 
-class AllocationView(Answer):
+class AllocationView(ResponseModel):
     """The share of one managed asset, and how far it is from its target."""
 
     asset: str
@@ -184,7 +184,7 @@ class AllocationView(Answer):
     delta_quote: Money
 
 
-class SummaryView(Answer):
+class SummaryView(ResponseModel):
     """The portfolio at a glance, valued like the plan."""
 
     exchange: str
@@ -205,7 +205,7 @@ class SummaryView(Answer):
         )
 
 
-class HealthView(Answer):
+class HealthView(ResponseModel):
     """That the function answers."""
 
     status: Literal["ok"]

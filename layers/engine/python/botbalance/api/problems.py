@@ -19,7 +19,7 @@ from aws_lambda_powertools.event_handler.openapi.exceptions import (
 )
 from pydantic import Field
 
-from botbalance.api.fields import Answer
+from botbalance.api.fields import ResponseModel
 from botbalance.api.order_schemas import NotPlacedView
 from botbalance.engine import InvalidInputError, InvalidStrategyError, PriceUnavailableError
 from botbalance.errors import (
@@ -39,7 +39,7 @@ from botbalance.log import logger
 CONTENT_TYPE = "application/problem+json"
 
 
-class WrongField(Answer):
+class WrongField(ResponseModel):
     """A field of a request that cannot be as it is."""
 
     field: str
@@ -47,7 +47,7 @@ class WrongField(Answer):
     value: str | None = None
 
 
-class ProblemView(Answer):
+class ProblemView(ResponseModel):
     """What went wrong (RFC 9457)."""
 
     type: Annotated[str, Field(examples=["about:blank"])]

@@ -4,12 +4,12 @@ No network, no clock, no randomness, no state, and no import from the rest of th
 """
 
 from botbalance.engine.anomalies import (
-    Look,
+    Observation,
     appeared_balances,
     bound_after,
     jumped_symbols,
-    look_at,
     missing_balances,
+    observe,
     observed_nav,
     redenominations,
 )
@@ -56,10 +56,10 @@ __all__ = [
     "InsufficientBalanceError",
     "InvalidInputError",
     "InvalidStrategyError",
-    "Look",
     "MarketRules",
     "NoTradeRegion",
     "NormalizedOrder",
+    "Observation",
     "PriceUnavailableError",
     "RestingOrder",
     "Side",
@@ -86,9 +86,9 @@ __all__ = [
     "hourly_volatility_pct",
     "jumped_symbols",
     "lock",
-    "look_at",
     "missing_balances",
     "net_quantities",
+    "observe",
     "observed_nav",
     "rebalancing_bonus",
     "redenominations",

@@ -28,20 +28,20 @@ type Redenominated = Literal["price", "quantity", "both"]
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Observation:
     """What one look showed: ``prices`` in quote per base by symbol, ``held`` in units by asset, free and locked."""
 
     prices: Mapping[str, Decimal]
     held: Mapping[str, Decimal]
 
 
-def look_at(balances: Mapping[str, Balance], prices: Mapping[str, Decimal], assets: Collection[str]) -> Look:
+def observe(balances: Mapping[str, Balance], prices: Mapping[str, Decimal], assets: Collection[str]) -> Observation:
     """What a look at ``balances`` and ``prices`` shows of ``assets``."""
     with ExactArithmetic():
-        return Look(dict(prices), {asset: _held(balances.get(asset)) for asset in sorted(assets)})
+        return Observation(dict(prices), {asset: _held(balances.get(asset)) for asset in sorted(assets)})
 
 
-def observed_nav(look: Look, quote_asset: str) -> Decimal:
+def observed_nav(look: Observation, quote_asset: str) -> Decimal:
     """What a look showed to be worth in quote; what had no price counts as nothing."""
     with ExactArithmetic():
         return sum((held * _price(asset, look, quote_asset) for asset, held in look.held.items()), ZERO)
@@ -87,7 +87,9 @@ def round_factor(now: Decimal, before: Decimal, bound_pct: Decimal) -> Decimal |
     return None
 
 
-def redenominations(seen: Look, before: Look, *, quote_asset: str, bound_pct: Decimal) -> dict[str, Redenominated]:
+def redenominations(
+    seen: Observation, before: Observation, *, quote_asset: str, bound_pct: Decimal
+) -> dict[str, Redenominated]:
     """The held assets of which the quantity or the price changed by a round factor: what changed, by asset.
 
     Where it is not ``both``, the exchange may tell the old number of the one beside the new number of the other, and
@@ -113,8 +115,8 @@ def redenominations(seen: Look, before: Look, *, quote_asset: str, bound_pct: De
 
 
 def appeared_balances(
-    seen: Look,
-    before: Look,
+    seen: Observation,
+    before: Observation,
     *,
     quote_asset: str,
     worth_at_least: Decimal,
@@ -136,7 +138,7 @@ def appeared_balances(
 
 def missing_balances(
     balances: Mapping[str, Balance],
-    before: Look,
+    before: Observation,
     *,
     quote_asset: str,
     worth_at_least: Decimal,
@@ -157,7 +159,7 @@ def missing_balances(
         )
 
 
-def _price(asset: str, look: Look, quote_asset: str) -> Decimal:
+def _price(asset: str, look: Observation, quote_asset: str) -> Decimal:
     return Decimal(1) if asset == quote_asset else look.prices.get(asset + quote_asset, ZERO)
 
 

@@ -105,14 +105,14 @@ class Fees:
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
+class OrderAccepted:
     """The exchange accepted the order."""
 
     order: ExchangeOrder
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class OrderRejected:
     """The exchange definitely refused the order: it does not exist. ``code`` is short, ``reason`` its words."""
 
     code: str
@@ -120,7 +120,7 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
-class Unknown:
+class OrderUnknown:
     """The order may or may not exist: look it up by its client id, and never send it again.
 
     ``retry_after_s``: for how many seconds the exchange wants no requests at all, where that is why.
@@ -145,10 +145,10 @@ REGION_REFUSED = "exchange_refuses_region"
 PAIR_NOT_PERMITTED = "pair_not_permitted"
 """The code of a refusal that every order in this pair will meet: this account may not trade it there."""
 
-type Placement = Placed | Refused | Unknown
+type SubmitResult = OrderAccepted | OrderRejected | OrderUnknown
 
 
-class Allowance(Protocol):
+class RateLimiter(Protocol):
     """Whether requests may be sent to an exchange with one key."""
 
     def require(self) -> None:
@@ -225,7 +225,7 @@ class ExchangeAdapter(Protocol):
         client_order_id: str,
         *,
         post_only: bool,
-    ) -> Placement:
+    ) -> SubmitResult:
         """Send one limit order, once. Never raises for what the exchange answers: the answer is the result."""
 
     def find_order(self, symbol: str, client_order_id: str) -> ExchangeOrder | None:

@@ -16,19 +16,19 @@ from botbalance.engine import Balance, Side
 from botbalance.engine.arithmetic import ExactArithmetic
 from botbalance.errors import BotBalanceError, InvalidRequestError
 from botbalance.exchange.adapter import (
-    Allowance,
     ExchangeOrder,
     ExchangeOrderStatus,
     Fees,
     KeyPermissions,
     MarketListing,
     MinuteRange,
-    Placed,
-    Placement,
+    OrderAccepted,
+    OrderRejected,
+    OrderUnknown,
     Quote,
-    Refused,
+    RateLimiter,
+    SubmitResult,
     Trade,
-    Unknown,
 )
 from botbalance.exchange.ccxt_client import (
     UnlimitedRateLimiter,
@@ -68,7 +68,7 @@ from botbalance.exchange.ccxt_parsing import (
     with_fee_as_a_cost,
 )
 from botbalance.exchange.client_order_ids import client_id_on_exchange, client_id_params
-from botbalance.exchange.http_pool import Connections
+from botbalance.exchange.http_pool import HttpPool
 from botbalance.exchange.key_permissions import key_permissions_of
 from botbalance.exchange.profiles import Paging
 
@@ -92,8 +92,8 @@ class CcxtAdapter:
     Without keys it answers what is public. ``base_url`` stands in for the exchange's own REST host
     (``http://127.0.0.1:9000``): a simulated exchange. Raises InvalidRequestError for an exchange that ccxt lacks.
 
-    ``allowance`` is asked before every request and told of every limit, ``public_allowance`` for those without the
-    key. ``connections`` are shared with others, and closed by their owner; None: one of its own. A request may take
+    ``rate_limiter`` is asked before every request and told of every limit, ``public_rate_limiter`` for those without
+    the key. ``connections`` are shared with others, and closed by their owner; None: one of its own. A request may take
     ``timeout_s`` seconds. A read that failed is sent again, twice at most, after waits for which ``sleep`` is called;
     one that ran into its timeout is not. Nothing else is.
     """
@@ -106,14 +106,14 @@ class CcxtAdapter:
         secret: str = "",
         password: str = "",
         base_url: str | None = None,
-        allowance: Allowance | None = None,
-        public_allowance: Allowance | None = None,
-        connections: Connections | None = None,
+        rate_limiter: RateLimiter | None = None,
+        public_rate_limiter: RateLimiter | None = None,
+        connections: HttpPool | None = None,
         timeout_s: int | float = 10,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.exchange = exchange
-        self._own_connections = None if connections else Connections(1)
+        self._own_connections = None if connections else HttpPool(1)
         self._profile = profile_of(exchange)
         self._client = new_client(self._profile)
         self._client.apiKey, self._client.secret, self._client.password = (
@@ -122,10 +122,10 @@ class CcxtAdapter:
             password.strip(),
         )
         self._client.longest_timeout_s = timeout_s
-        self._client.session = (connections or self._own_connections or Connections(1)).session()
+        self._client.session = (connections or self._own_connections or HttpPool(1)).session()
         self._client.rerouted_to = base_url
-        self._client.allowance = allowance or UnlimitedRateLimiter()
-        self._public_allowance = public_allowance or UnlimitedRateLimiter()
+        self._client.rate_limiter = rate_limiter or UnlimitedRateLimiter()
+        self._public_rate_limiter = public_rate_limiter or UnlimitedRateLimiter()
         self._lookup = self._profile.lookup
         self._sleep = sleep
         self._known: dict[str, MarketListing] = {}
@@ -275,10 +275,10 @@ class CcxtAdapter:
         client_order_id: str,
         *,
         post_only: bool,
-    ) -> Placement:
+    ) -> SubmitResult:
         for field, number in (("limit_price", limit_price), ("base_qty", base_qty)):
             if not number.is_finite() or number <= 0:
-                return Refused("invalid_number", f"{field} is {number}, expected a finite number > 0: not sent")
+                return OrderRejected("invalid_number", f"{field} is {number}, expected a finite number > 0: not sent")
         params: dict[str, Any] = client_id_params(self._profile, client_order_id)
         if post_only:
             params["postOnly"] = True
@@ -293,9 +293,9 @@ class CcxtAdapter:
         except Exception as error:  # noqa: BLE001 - whatever it is, the table says what it means for the order
             if classify_submit_error(error, self._profile, sent=self._client.order_was_sent) is SubmitStatus.UNKNOWN:
                 limited = limits_requests(error, self._client)
-                return Unknown(redacted_message(error), retry_after_s(self._client) if limited else None)
-            return Refused(refusal_code(error, self._client), submit_message(error, self._client))
-        return Placed(order)
+                return OrderUnknown(redacted_message(error), retry_after_s(self._client) if limited else None)
+            return OrderRejected(refusal_code(error, self._client), submit_message(error, self._client))
+        return OrderAccepted(order)
 
     def find_order(self, symbol: str, client_order_id: str) -> ExchangeOrder | None:
         sent = client_id_on_exchange(self._profile, client_order_id)
@@ -499,11 +499,11 @@ class CcxtAdapter:
     def _set_clock(self) -> None:
         """Ask for the exchange's time, as anybody may without a key, and go by it from now on."""
         self._client.failure = None
-        self._client.allowance, of_key = self._public_allowance, self._client.allowance
+        self._client.rate_limiter, of_key = self._public_rate_limiter, self._client.rate_limiter
         try:
             self._client.load_time_difference()
         finally:
-            self._client.allowance = of_key
+            self._client.rate_limiter = of_key
 
 
 def _id_of(what: str, entry: Mapping[str, Any]) -> str:

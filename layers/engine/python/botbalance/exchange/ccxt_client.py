@@ -1,4 +1,4 @@
-"""ccxt's clients, taught to reach a stand-in, to keep to an allowance and to tell whether an order was sent.
+"""ccxt's clients, taught to reach a stand-in, to keep to a rate limit and to tell whether an order was sent.
 
 Requests are never repeated by ccxt: a repeated POST could be a second order. Numbers stay the exchange's strings.
 """
@@ -14,7 +14,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from botbalance.deadline import seconds_for_exchange
 from botbalance.errors import CredentialsRejectedError, InvalidRequestError, TransientError
-from botbalance.exchange.adapter import KEY_REFUSED, Allowance
+from botbalance.exchange.adapter import KEY_REFUSED, RateLimiter
 from botbalance.exchange.ccxt_errors import (
     class_names,
     is_answer,
@@ -68,7 +68,7 @@ _AMOUNTS = ("free", "used", "total", "debt")
 
 
 class UnlimitedRateLimiter:
-    """The allowance of a connection on its own: nobody else is to learn of its limits."""
+    """The rate limiter of a connection on its own: nobody else is to learn of its limits."""
 
     def require(self) -> None:
         pass
@@ -140,7 +140,7 @@ def _client_class(of: ExchangeProfile) -> type[Any]:
 
     class Client(original):  # type: ignore[misc,valid-type]
         profile = of
-        allowance: Allowance
+        rate_limiter: RateLimiter
         rerouted_to: str | None = None
         longest_timeout_s: int | float
         order_was_sent = False
@@ -167,7 +167,7 @@ def _client_class(of: ExchangeProfile) -> type[Any]:
             return super().fetch2(path, api, method, params or {}, config or {})
 
         def fetch(self, url: str, method: str = "GET", headers: Any = None, body: Any = None) -> Any:
-            """As ccxt, within the allowance, and none of a call's failures is passed over.
+            """As ccxt, within the rate limit, and none of a call's failures is passed over.
 
             ccxt passes over that of the request by which it tells what kind of account this is, and guesses.
             """
@@ -179,7 +179,7 @@ def _client_class(of: ExchangeProfile) -> type[Any]:
             self.official_url = url
             self.http_status = self.last_http_response = self.last_json_response = self.last_response_headers = None
             try:
-                with self.allowance.request(sends=method != "GET", weight=self.request_weight):
+                with self.rate_limiter.request(sends=method != "GET", weight=self.request_weight):
                     if method != "GET":
                         self.order_was_sent = True
                     if self.rerouted_to is not None:
@@ -190,14 +190,14 @@ def _client_class(of: ExchangeProfile) -> type[Any]:
                 if not is_answer(error, self):
                     self.failure = error
                 if limits_requests(error, self) and not is_revoked_key(error, of):
-                    self.allowance.limited(retry_after_s(self), whole_host=self.http_status == 418)
+                    self.rate_limiter.limited(retry_after_s(self), whole_host=self.http_status == 418)
                 raise
 
         def on_rest_response(self, code: int, reason: str, url: str, method: str, headers: Any, *rest: Any) -> Any:
             self.http_status = code
             used = headers.get(of.weight_header, "") if of.weight_header else ""
             if used.isdecimal():
-                self.allowance.used(int(used))
+                self.rate_limiter.used(int(used))
             if 300 <= code < 400:  # whatever stands there is no answer, and nobody goes where it points
                 raise TransientError("exchange_redirects", f"{of.name} answers from another address (HTTP {code})")
             return super().on_rest_response(code, reason, url, method, headers, *rest)

@@ -1,4 +1,4 @@
-"""Connections: the HTTP connections of a process to exchanges, kept once for all of its users.
+"""HttpPool: the HTTP connections of a process to exchanges, kept once for all of its users.
 
 What is shared is urllib3's pool, which is made for many threads. Sessions are not: a cookie that came with one user's
 reply must not leave with another's request.
@@ -31,7 +31,7 @@ class _DirectSession(Session):
         return None
 
 
-class Connections(HTTPAdapter):
+class HttpPool(HTTPAdapter):
     """At most ``most`` connections to each host at a time; whoever comes when all are busy waits for one.
 
     Plain http goes to ``plain_http_hosts`` only.

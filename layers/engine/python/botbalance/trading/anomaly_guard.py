@@ -11,13 +11,13 @@ from decimal import Decimal
 
 from botbalance.accounts.portfolio import Snapshot
 from botbalance.engine import (
-    Look,
+    Observation,
     appeared_balances,
     band_quote,
     bound_after,
     jumped_symbols,
-    look_at,
     missing_balances,
+    observe,
     observed_nav,
     redenominations,
 )
@@ -37,7 +37,7 @@ NEARLY_ALL_PCT = Decimal(95)
 
 def observe_account(strategy: Strategy, snapshot: Snapshot, now: int) -> LastObservation:
     """What ``snapshot`` shows at ``now`` (epoch seconds), all of it believed."""
-    seen = look_at(snapshot.balances, snapshot.prices, {strategy.quote_asset, *strategy.target_allocations})
+    seen = observe(snapshot.balances, snapshot.prices, {strategy.quote_asset, *strategy.target_allocations})
     return LastObservation(seen_at=now, prices=dict(seen.prices), held=dict(seen.held))
 
 
@@ -61,8 +61,8 @@ def find_anomalies(
     if last is None:
         return seen
     looks = (
-        Look(seen.prices, seen.held),
-        Look(last.prices, {asset: quantity for asset, quantity in last.held.items() if asset in seen.held}),
+        Observation(seen.prices, seen.held),
+        Observation(last.prices, {asset: quantity for asset, quantity in last.held.items() if asset in seen.held}),
     )
     redenominated = redenominations(*looks, quote_asset=strategy.quote_asset, bound_pct=price_jump_pct)
     whole = {asset for asset, what in redenominated.items() if what == "both"}
@@ -104,7 +104,7 @@ def _holding_anomalies(
     last: LastObservation,
     strategy: Strategy,
     snapshot: Snapshot,
-    looks: tuple[Look, Look],
+    looks: tuple[Observation, Observation],
     spent: Collection[str],
     received: Mapping[str, Decimal],
     now: int,
@@ -143,7 +143,7 @@ def _holding_anomalies(
 def _half_redenominations(
     last: LastObservation,
     strategy: Strategy,
-    looks: tuple[Look, Look],
+    looks: tuple[Observation, Observation],
     redenominated: Mapping[str, Redenominated],
     own_orders: Collection[str],
     now: int,

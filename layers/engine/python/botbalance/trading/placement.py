@@ -12,7 +12,14 @@ from typing import Literal, assert_never
 from botbalance.deadline import OUT_OF_TIME
 from botbalance.engine import Action, MarketRules
 from botbalance.errors import BotBalanceError, ConflictError, CredentialsRejectedError, RateLimitedError, TransientError
-from botbalance.exchange.adapter import KEY_REFUSED, RATE_LIMITED, Placed, Placement, Refused, Unknown
+from botbalance.exchange.adapter import (
+    KEY_REFUSED,
+    RATE_LIMITED,
+    OrderAccepted,
+    OrderRejected,
+    OrderUnknown,
+    SubmitResult,
+)
 from botbalance.exchange.client_order_ids import canonical_client_order_id
 from botbalance.log import logger
 from botbalance.models.order import Order, OrderStatus
@@ -121,17 +128,17 @@ def place_actions(
     return PlacementResult(orders, [], None)
 
 
-def record_submission(session: AccountSession, order: Order, submitted: Placement) -> Order:
+def record_submission(session: AccountSession, order: Order, submitted: SubmitResult) -> Order:
     """Write what became of an order that was just sent; looks it up where that is unknown."""
     match submitted:
-        case Placed(seen):
+        case OrderAccepted(seen):
             return apply_order_report(session, order, seen)
-        case Refused(code, reason):
+        case OrderRejected(code, reason):
             rejected = {"status": OrderStatus.REJECTED, "reason": f"{code}: {reason}"}
             return session.update_order(order, order.model_copy(update=rejected))
-        case Unknown(reason, None):
+        case OrderUnknown(reason, None):
             return _look_up(session, order, reason)
-        case Unknown(reason):  # the exchange wants to be left alone, so the next run asks
+        case OrderUnknown(reason):  # the exchange wants to be left alone, so the next run asks
             return session.update_order(order, order.model_copy(update={"reason": reason}))
         case _:
             assert_never(submitted)
@@ -167,14 +174,14 @@ def cancel_orders(session: AccountSession, orders: Sequence[Order], reasons: Map
     return CancelResult(current, errors)
 
 
-def reason_to_stop(submitted: Placement) -> BotBalanceError | None:
+def reason_to_stop(submitted: SubmitResult) -> BotBalanceError | None:
     """Why nothing more may be sent after that answer; None where more may."""
     match submitted:
-        case Refused(code, reason) if code == KEY_REFUSED:
+        case OrderRejected(code, reason) if code == KEY_REFUSED:
             return CredentialsRejectedError(KEY_REFUSED, f"the exchange refuses the API key: {reason}")
-        case Refused(code, reason) if code in {RATE_LIMITED, OUT_OF_TIME}:  # it was not even sent
+        case OrderRejected(code, reason) if code in {RATE_LIMITED, OUT_OF_TIME}:  # it was not even sent
             return TransientError(code, reason)
-        case Unknown(_, int(seconds)):
+        case OrderUnknown(_, int(seconds)):
             return RateLimitedError(RATE_LIMITED, f"the exchange limits requests for {seconds} s", seconds)
     return None
 
@@ -214,7 +221,7 @@ def _require_fresh_prices(expire_at: int, now: int) -> None:
 
 
 def _record_repeatedly(
-    session: AccountSession, intent: Order, submitted: Placement
+    session: AccountSession, intent: Order, submitted: SubmitResult
 ) -> tuple[Order, BotBalanceError | None]:
     """The order after :func:`record_submission`, and why nothing more may be sent, if so.
 
