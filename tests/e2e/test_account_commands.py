@@ -40,6 +40,21 @@ def command(stack: Stack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     return run
 
 
+@pytest.fixture
+def refused(stack: Stack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Runs the command likewise; returns what it said on stderr, and requires that it failed."""
+
+    def run(*arguments: str) -> str:
+        monkeypatch.setattr(sys, "argv", ["botbalance", *arguments])
+        monkeypatch.setenv("BOTBALANCE_URL", stack.url)
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        assert ended.value.code == 2
+        return capsys.readouterr().err
+
+    return run
+
+
 @pytest.fixture(autouse=True)
 def nothing_rests(stack: Stack, command: Callable[..., str]) -> None:
     """Stops what rests and goes on to the next tick: an order's id is one a tick."""
@@ -86,6 +101,30 @@ def test_a_strategy_is_set_from_a_file_and_edited(
     monkeypatch.setenv("EDITOR", "sed -i s/0.4/0.5/")
     command("strategy", "edit")
     assert json.loads(command("strategy", "show", "--json"))["order_step_pct"] == "0.5"
+
+
+def test_activity_lists_who_did_what_newest_first(command: Callable[..., str]) -> None:
+    command("autopilot", "on")
+    command("stop")
+    newest, *_ = json.loads(command("activity", "--limit", "5", "--json"))["activity"]
+    assert (newest["actor"], newest["action"]) == ("user", "trading.stopped")
+    assert "trading.stopped" in command("activity")
+
+
+def test_nothing_is_paused_and_an_unknown_pause_is_named(
+    command: Callable[..., str], refused: Callable[..., str]
+) -> None:
+    assert "Nothing is paused." in command("pauses")
+    assert "doubt-BTCUSDT" in refused("resume", "doubt-BTCUSDT")
+
+
+def test_an_order_is_resolved_by_its_owner_only_once_the_exchange_has_lost_it(
+    command: Callable[..., str], refused: Callable[..., str]
+) -> None:
+    first, *_ = json.loads(command("execute", "--json"))["orders"]
+    order = first["client_order_id"]
+    assert "filled needs filled_qty and price" in refused("resolve", order, "filled")
+    assert order in refused("resolve", order, "canceled")
 
 
 def test_performance_adds_up_and_the_doctor_finds_the_account_ready(command: Callable[..., str]) -> None:

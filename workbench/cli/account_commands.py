@@ -18,11 +18,13 @@ from botbalance.errors import InvalidRequestError
 from workbench.cli.api_client import ApiClient
 from workbench.cli.output import show
 from workbench.cli.tables import (
+    activity_table,
     canceled_table,
     check_table,
     decisions_table,
     execution_table,
     orders_table,
+    pauses_table,
     performance_table,
     plan_table,
     strategy_table,
@@ -52,6 +54,13 @@ class Switch(StrEnum):
 
     ON = "on"
     OFF = "off"
+
+
+class Outcome(StrEnum):
+    """What can have become of an order that the exchange no longer knows."""
+
+    CANCELED = "canceled"
+    FILLED = "filled"
 
 
 @app.command()
@@ -158,6 +167,49 @@ def decisions(limit: Limit = 20, url: Url = LOCAL_URL, token: Token = None, as_j
     """List the autopilot's decisions, the newest first."""
     answer = ApiClient(url, token).get(f"/api/me/decisions/{_query(limit=limit)}")
     show(answer, lambda found: decisions_table(found["decisions"]), as_json=as_json)
+
+
+@app.command()
+def activity(limit: Limit = 20, url: Url = LOCAL_URL, token: Token = None, as_json: Json = False) -> None:
+    """List what was done to the account, by whom, the newest first."""
+    answer = ApiClient(url, token).get(f"/api/me/activity/{_query(limit=limit)}")
+    show(answer, lambda found: activity_table(found["activity"]), as_json=as_json)
+
+
+@app.command()
+def pauses(url: Url = LOCAL_URL, token: Token = None, as_json: Json = False) -> None:
+    """List what holds trading back until you resume it, with the evidence."""
+    answer = ApiClient(url, token).get("/api/me/pauses/")
+    show(answer, lambda found: pauses_table(found["pauses"]), as_json=as_json)
+
+
+@app.command()
+def resume(
+    pause_id: Annotated[str, typer.Argument(help="The pause, as `botbalance pauses` names it.")],
+    url: Url = LOCAL_URL,
+    token: Token = None,
+    as_json: Json = False,
+) -> None:
+    """End a pause: trading goes on as if what it was for were in order."""
+    answer = ApiClient(url, token).post(f"/api/me/pauses/{pause_id}/resume/")
+    show(answer, lambda pause: pauses_table([pause], "resumed"), as_json=as_json)
+
+
+@app.command()
+def resolve(
+    client_order_id: Annotated[str, typer.Argument(help="The order, as `botbalance orders` names it.")],
+    outcome: Annotated[Outcome, typer.Argument(help="canceled, or filled with --filled-qty and --price.")],
+    filled_qty: Annotated[str | None, typer.Option(help="All that was filled of it, in base.")] = None,
+    price: Annotated[str | None, typer.Option(help="What was paid for it, in quote per base.")] = None,
+    url: Url = LOCAL_URL,
+    token: Token = None,
+    as_json: Json = False,
+) -> None:
+    """Say what became of an order that the exchange no longer knows."""
+    told = {"outcome": outcome.value, "filled_qty": filled_qty, "price": price}
+    body = {name: value for name, value in told.items() if value is not None}
+    answer = ApiClient(url, token).post(f"/api/me/orders/{client_order_id}/resolve/", body)
+    show(answer, lambda order: orders_table([order], "resolved"), as_json=as_json)
 
 
 @app.command()

@@ -121,6 +121,34 @@ def decisions_table(decisions: Iterable[Mapping[str, Any]], title: str = "decisi
     return table
 
 
+def activity_table(activity: Iterable[Mapping[str, Any]]) -> RenderableType:
+    """What was done to the account, as the API lists it; what changed as ``name: before → after``."""
+    table = _table("activity", "time", "by", "what", "which", "note", numbers=())
+    for one in activity:
+        when = datetime.fromtimestamp(one["at"], UTC).strftime("%Y-%m-%d %H:%M:%S")
+        changed = [line for line in (_changed(one["before"], one["after"]), one["reason"]) if line]
+        table.add_row(when, one["actor"], one["action"], one["subject"] or "", "\n".join(changed))
+    return table
+
+
+def _changed(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> str:
+    old, new = before or {}, after or {}
+    names = dict.fromkeys([*old, *new])
+    return ", ".join(f"{name}: {old.get(name, 'none')} → {new.get(name, 'none')}" for name in names)
+
+
+def pauses_table(pauses: Iterable[Mapping[str, Any]], title: str = "pauses") -> RenderableType:
+    """What holds trading back, with the evidence; a sentence where nothing does."""
+    rows = list(pauses)
+    if not rows:
+        return Text("Nothing is paused.")
+    table = _table(title, "pause", "since", "note", numbers=())
+    for pause in rows:
+        since = datetime.fromtimestamp(pause["since"], UTC).strftime("%Y-%m-%d %H:%M:%S")
+        table.add_row(pause["pause_id"], since, pause["evidence"])
+    return table
+
+
 def canceled_table(answer: Mapping[str, Any]) -> RenderableType:
     """What a stop, or cancelling everything, did."""
     off = [Text("The autopilot is off.", style="bold")] if answer.get("autopilot_enabled") is False else []
