@@ -41,6 +41,8 @@ HARMLESS = {
     "candles sample": {"folder": "out"},
     "login": {"--client-id": "x", "--region": "eu-central-1", "--username": "a", "--cognito": NOBODY},
     "cancel": {"--all": "", "--url": NOBODY},
+    "resume": {"pause_id": "doubt-BTCUSDT", "--url": NOBODY},
+    "resolve": {"client_order_id": "rb-1", "outcome": "canceled", "--url": NOBODY},
     "strategy set": {"file": "strategy.json", "--url": NOBODY},
     "local": SHORTEST,
     "exchange": {},
@@ -99,7 +101,8 @@ def bad_values() -> Iterator[tuple[str, str, list[str]]]:
         "username": [],
         "region": ["", "no such region"],
         "cognito": ["nonsense"],
-        "client_order_id": [],  # an API says which there are
+        **{name: [] for name in ("client_order_id", "pause_id", "filled_qty", "price")},  # an API says what it takes
+        "outcome": ["", "nothing"],
         "status": ["nothing"],
         "symbol": [""],
         "every": [],
