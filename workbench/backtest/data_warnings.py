@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from decimal import Decimal
 
+from botbalance.engine import format_decimal
 from botbalance.engine.arithmetic import NEAREST
 
 from workbench.backtest.timeline import Timeline
@@ -41,7 +41,7 @@ def _of_doubts(recordings: Sequence[Recording], timeline: Timeline) -> Iterator[
         return
     for doubt in doubts[:3]:
         yield (
-            f"Doubtful price: {doubt.symbol} went from {_plain(doubt.before)} to {_plain(doubt.after)} "
+            f"Doubtful price: {doubt.symbol} went from {format_decimal(doubt.before)} to {format_decimal(doubt.after)} "
             f"({_factor(doubt)}) in the candle of {_minute(doubt.at_ms)} UTC; {_LOOKS_LIKE[doubt.kind]}."
         )
     more = f" There are {len(doubts) - 3} more of these." if len(doubts) > 3 else ""
@@ -86,10 +86,6 @@ def _factor(doubt: Doubt) -> str:
     if doubt.after >= doubt.before:
         return f"times {NEAREST.divide(doubt.after, doubt.before):.2f}"
     return f"divided by {NEAREST.divide(doubt.before, doubt.after):.2f}"
-
-
-def _plain(price: Decimal) -> str:
-    return f"{price.normalize():f}"
 
 
 def _minute(time_ms: int, separator: str = " ") -> str:

@@ -19,18 +19,13 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from botbalance.engine import format_decimal
 from botbalance.exchange.profiles import PROFILES
 
 _PERCENT_PLACES = Decimal("1e-8")
 _TRIGGER_DIGITS = 12
 _PLAINLY_WRITTEN = re.compile(r"^-?[0-9]+(\.[0-9]+)?$", re.ASCII)
 _WIDE = Context(prec=60, rounding=ROUND_HALF_EVEN)
-
-
-def plain(number: Decimal) -> str:
-    """Every digit, no exponent, no trailing zeros after the point."""
-    text = f"{number:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def number_schema(
@@ -58,7 +53,7 @@ def _no_text(number: object) -> object:
 
 
 def _plain_percent(number: Decimal) -> str:
-    return plain(number.quantize(_PERCENT_PLACES, context=_WIDE))
+    return format_decimal(number.quantize(_PERCENT_PLACES, context=_WIDE))
 
 
 def _decimal_text(description: str) -> Any:
@@ -67,7 +62,7 @@ def _decimal_text(description: str) -> Any:
     return WithJsonSchema(schema, mode="serialization")
 
 
-Money = Annotated[Decimal, PlainSerializer(plain, return_type=str), _decimal_text("Exact, every digit.")]
+Money = Annotated[Decimal, PlainSerializer(format_decimal, return_type=str), _decimal_text("Exact, every digit.")]
 """An amount, price or quantity, exact."""
 Percent = Annotated[
     Decimal, PlainSerializer(_plain_percent, return_type=str), _decimal_text("Percent, to eight places.")
@@ -75,13 +70,13 @@ Percent = Annotated[
 """Percent, shown to eight places."""
 BuyTrigger = Annotated[
     Decimal,
-    PlainSerializer(lambda price: plain(Context(_TRIGGER_DIGITS, ROUND_FLOOR).plus(price)), return_type=str),
+    PlainSerializer(lambda price: format_decimal(Context(_TRIGGER_DIGITS, ROUND_FLOOR).plus(price)), return_type=str),
     _decimal_text("At this price, other prices unchanged, a buy starts."),
 ]
 """The price at which a buy starts, to twelve digits, rounded so that there it does."""
 SellTrigger = Annotated[
     Decimal,
-    PlainSerializer(lambda price: plain(Context(_TRIGGER_DIGITS, ROUND_CEILING).plus(price)), return_type=str),
+    PlainSerializer(lambda price: format_decimal(Context(_TRIGGER_DIGITS, ROUND_CEILING).plus(price)), return_type=str),
     _decimal_text("At this price, other prices unchanged, a sell starts."),
 ]
 """The price at which a sell starts, to twelve digits, rounded so that there it does."""

@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from botbalance.api.fields import Money, Number, Percent, RequestModel, ResponseModel, example, number_schema, plain
+from botbalance.api.fields import Money, Number, Percent, RequestModel, ResponseModel, example, number_schema
 from botbalance.api.portfolio_schemas import AssetView, assets_of
-from botbalance.engine import Side
+from botbalance.engine import Side, format_decimal
 from botbalance.exchange.profiles import DEFAULT_EXCHANGE
 from botbalance.models.order import Order, OrderStatus
 from botbalance.trading.execute import Execution
@@ -217,10 +217,10 @@ def fills_as_csv(orders: list[Order]) -> str:
                     ),
                     "symbol": order.symbol,
                     "side": order.side,
-                    "price": plain(fill.price),
-                    "base_qty": plain(fill.base_qty),
-                    "quote_qty": plain(engine_fill.quote_qty),
-                    "fee": plain(fill.fee),
+                    "price": format_decimal(fill.price),
+                    "base_qty": format_decimal(fill.base_qty),
+                    "quote_qty": format_decimal(engine_fill.quote_qty),
+                    "fee": format_decimal(fill.fee),
                     "fee_asset": _cell(fill.fee_asset),
                     "source": order.source,
                     "client_order_id": order.client_order_id,

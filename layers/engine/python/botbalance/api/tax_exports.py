@@ -13,7 +13,7 @@ from decimal import Decimal
 from io import StringIO
 from typing import Literal
 
-from botbalance.api.fields import plain
+from botbalance.engine import format_decimal
 from botbalance.engine.arithmetic import ZERO, ExactArithmetic
 from botbalance.models.order import Order
 
@@ -92,15 +92,15 @@ def _trades(orders: Iterable[Order]) -> Iterator[Trade]:
 
 def _fee(trade: Trade) -> tuple[str, str]:
     """The fee and its asset; nothing where there was none."""
-    return (plain(trade.fee), trade.fee_asset) if trade.fee else ("", "")
+    return (format_decimal(trade.fee), trade.fee_asset) if trade.fee else ("", "")
 
 
 def _koinly(trade: Trade) -> Iterator[Row]:
     yield (
         f"{trade.at:%Y-%m-%d %H:%M:%S}",
-        plain(trade.sent),
+        format_decimal(trade.sent),
         trade.sent_asset,
-        plain(trade.received),
+        format_decimal(trade.received),
         trade.received_asset,
         *_fee(trade),
         *("", "", ""),
@@ -124,7 +124,7 @@ def _cointracking(trade: Trade) -> Iterator[Row]:
         f"{trade.at:%d.%m.%Y %H:%M:%S}",
         trade.trade_id,
     )
-    bought, sold = (plain(received), trade.received_asset), (plain(sent), trade.sent_asset)
+    bought, sold = (format_decimal(received), trade.received_asset), (format_decimal(sent), trade.sent_asset)
     yield ("Trade", *bought, *sold, *(("", "") if in_third_asset else fee), *end)
     if in_third_asset and trade.fee:
         yield ("Other Fee", "", "", *fee, "", "", *end)
@@ -136,9 +136,9 @@ def _coinledger(trade: Trade) -> Iterator[Row]:
         f"{trade.at:%m/%d/%Y %H:%M:%S}",
         trade.exchange,
         trade.sent_asset,
-        plain(trade.sent),
+        format_decimal(trade.sent),
         trade.received_asset,
-        plain(trade.received),
+        format_decimal(trade.received),
         fee_asset,
         fee,
         "Trade",
@@ -152,8 +152,8 @@ def _rotki(trade: Trade) -> Iterator[Row]:
         trade.exchange,
         trade.sent_asset,
         trade.received_asset,
-        plain(trade.received),
-        plain(trade.sent),
+        format_decimal(trade.received),
+        format_decimal(trade.sent),
         *_fee(trade),
         f"{trade.client_order_id} {trade.trade_id}",
         str(round(trade.at.timestamp() * 1000)),

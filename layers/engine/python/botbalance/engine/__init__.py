@@ -13,6 +13,7 @@ from botbalance.engine.anomalies import (
     observed_nav,
     redenominations,
 )
+from botbalance.engine.arithmetic import format_decimal
 from botbalance.engine.attribution import (
     Bonus,
     bonus_of,
@@ -81,6 +82,7 @@ __all__ = [
     "fill_contribution",
     "fill_of",
     "fillable_qty",
+    "format_decimal",
     "hold_value",
     "hold_value_from_nav",
     "hourly_volatility_pct",

@@ -48,7 +48,12 @@ def observed_nav(look: Observation, quote_asset: str) -> Decimal:
 
 
 def jumped_symbols(prices: Mapping[str, Decimal], before: Mapping[str, Decimal], bound_pct: Decimal) -> list[str]:
-    """The symbols whose price moved by more than ``bound_pct`` percent of what it was ``before``, sorted."""
+    """The symbols whose price moved by more than ``bound_pct`` percent of what it was ``before``, sorted.
+
+    >>> before = {"BTCUSDT": Decimal(100), "ETHUSDT": Decimal(10)}
+    >>> jumped_symbols({"BTCUSDT": Decimal(111), "ETHUSDT": Decimal(11)}, before, Decimal(10))
+    ['BTCUSDT']
+    """
     with ExactArithmetic():
         return sorted(
             symbol
@@ -60,6 +65,9 @@ def jumped_symbols(prices: Mapping[str, Decimal], before: Mapping[str, Decimal],
 def bound_after(bound_pct: Decimal, seconds: int) -> Decimal:
     """By how many percent a price may move within so many seconds: ``bound_pct`` within ten minutes, and after that
     more with the square root of the time, as prices that walk at random do: 26 in an hour where it is 10.
+
+    >>> bound_after(Decimal(10), 600), round(bound_after(Decimal(10), 3600))
+    (Decimal('10'), 26)
     """
     if seconds <= CALM_S:
         return bound_pct

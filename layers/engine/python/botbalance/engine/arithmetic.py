@@ -60,6 +60,20 @@ class ExactArithmetic:
 
 
 def ceil_div(numerator: Decimal, divisor: Decimal) -> Decimal:
-    """The smallest integer >= numerator / divisor, for numerator >= 0 and divisor > 0."""
+    """The smallest integer >= numerator / divisor, for numerator >= 0 and divisor > 0.
+
+    >>> ceil_div(Decimal("0.7"), Decimal("0.25"))
+    Decimal('3')
+    """
     quotient, remainder = divmod(numerator, divisor)
     return quotient + ONE if remainder else quotient
+
+
+def format_decimal(number: Decimal) -> str:
+    """``number`` in full: every digit, without an exponent or trailing zeros.
+
+    >>> format_decimal(Decimal("1E-8")), format_decimal(Decimal("2.500")), format_decimal(Decimal("1E+3"))
+    ('0.00000001', '2.5', '1000')
+    """
+    text = f"{number:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text

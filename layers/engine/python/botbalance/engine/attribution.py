@@ -31,6 +31,9 @@ def hold_value(quantities: Mapping[str, Decimal], prices: Mapping[str, Decimal])
     """What ``quantities`` (asset to units) are worth at ``prices`` (asset to quote): V_hold.
 
     Raises PriceUnavailableError, naming the assets, where one with a quantity has no price.
+
+    >>> hold_value({"BTC": Decimal("0.5"), "USDT": Decimal(100)}, {"BTC": Decimal(40000), "USDT": Decimal(1)})
+    Decimal('20100.0')
     """
     _require_prices((asset for asset, quantity in quantities.items() if quantity), prices)
     with ExactArithmetic():
@@ -38,7 +41,14 @@ def hold_value(quantities: Mapping[str, Decimal], prices: Mapping[str, Decimal])
 
 
 def fill_contribution(fill: Fill, prices: Mapping[str, Decimal]) -> Decimal:
-    """What one fill added to V − V_hold at ``prices`` (asset to quote), its fee included; can be negative."""
+    """What one fill added to V − V_hold at ``prices`` (asset to quote), its fee included; can be negative.
+
+    Two BTC bought at 90 for a fee of 0.2 USDT are worth 20 more at 100:
+
+    >>> fill = Fill("BTC", "USDT", "buy", Decimal(90), Decimal(2), Decimal("0.2"), "USDT")
+    >>> fill_contribution(fill, {"BTC": Decimal(100), "USDT": Decimal(1)})
+    Decimal('19.8')
+    """
     _require_prices(_valued(fill), prices)
     with ExactArithmetic():
         gained = fill.base_qty * (prices[fill.base] - fill.price * prices[fill.quote])
@@ -50,6 +60,9 @@ def net_quantities(fills: Iterable[Fill], before: Mapping[str, Decimal] | None =
     """What ``fills`` add to and take from each asset, fees included, on top of what was so ``before``.
 
     At any prices, the sum of quantity × price over it is the fills' rebalancing bonus, to the last digit.
+
+    >>> net_quantities([Fill("BTC", "USDT", "sell", Decimal(90), Decimal(2), Decimal("0.2"), "USDT")])
+    {'BTC': Decimal('-2'), 'USDT': Decimal('179.8')}
     """
     net = dict(before or {})
     with ExactArithmetic():

@@ -31,6 +31,11 @@ def trades_through(side: Side, limit_price: Decimal, low: Decimal, high: Decimal
 
     The market must trade *through* the limit: at the limit itself others stand before us in the queue, so an
     equal price does not count.
+
+    >>> trades_through("buy", Decimal(100), Decimal(100), Decimal(105))
+    False
+    >>> trades_through("buy", Decimal(100), Decimal("99.99"), Decimal(105))
+    True
     """
     return low < limit_price if side == "buy" else high > limit_price
 
@@ -51,6 +56,12 @@ def fillable_qty(
     All of it, unless ``max_volume_fraction`` (0 to 1) says which part of the interval's ``volume`` (base) may be ours:
     then so many whole lots at most, and the rest goes on resting. Whoever lets several orders fill in one interval
     hands each what the others have left of ``volume``.
+
+    >>> fillable_qty("sell", Decimal(100), Decimal(3), Decimal(95), Decimal(101))
+    Decimal('3')
+    >>> a_tenth = {"volume": Decimal("12.7"), "max_volume_fraction": Decimal("0.1"), "lot_size": Decimal("0.5")}
+    >>> fillable_qty("sell", Decimal(100), Decimal(3), Decimal(95), Decimal(101), **a_tenth)
+    Decimal('1.0')
     """
     if not trades_through(side, limit_price, low, high):
         return ZERO
@@ -76,6 +87,10 @@ def fill_of(
     """The fill of ``base_qty`` at ``price``, its fee of ``fee_pct`` percent taken from the received asset.
 
     Where the exchange charges every ``fee_in_quote``, a buy pays it on top.
+
+    >>> fill = fill_of("BTC", "USDT", "buy", Decimal(40000), Decimal("0.5"), Decimal("0.1"))
+    >>> fill.fee, fill.fee_asset
+    (Decimal('0.0005'), 'BTC')
     """
     in_base = side == "buy" and not fee_in_quote
     with ExactArithmetic():

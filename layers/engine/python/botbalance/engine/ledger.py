@@ -21,7 +21,11 @@ class InsufficientBalanceError(InvalidInputError):
 
 
 def lock(balances: Balances, asset: str, amount: Decimal) -> Changes:
-    """Tie up ``amount`` of what is free of ``asset`` in a resting order; raises InsufficientBalanceError."""
+    """Tie up ``amount`` of what is free of ``asset`` in a resting order; raises InsufficientBalanceError.
+
+    >>> lock({"USDT": Balance(Decimal(100))}, "USDT", Decimal(30))["USDT"]
+    Balance(free=Decimal('70'), locked=Decimal('30'))
+    """
     with ExactArithmetic():
         return _moved(balances, {asset: (-_non_negative(amount), amount)})
 

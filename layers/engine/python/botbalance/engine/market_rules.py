@@ -96,6 +96,10 @@ class MarketRules:
         """Bring ``price`` onto the tick grid, away from the market: a buy down, a sell up.
 
         None where the rounded price is zero or outside the market's price limits or price band.
+
+        >>> rules = MarketRules("BTCUSDT", "BTC", "USDT", tick_size=Decimal("0.5"), lot_size=Decimal("0.001"))
+        >>> [rules.round_price(side, Decimal("99.7"), Decimal(100)) for side in ("buy", "sell")]
+        [Decimal('99.5'), Decimal('100.0')]
         """
         tick = self.tick_size
         rounded = (price // tick if side == "buy" else ceil_div(price, tick)) * tick
@@ -125,6 +129,12 @@ class MarketRules:
 
         ``limit_price`` comes from :meth:`round_price`. ``free`` caps the order: in quote for a buy (the
         quote-side fee must fit in too), in base for a sell. Returns the reason where no such order exists.
+
+        >>> rules = MarketRules("BTCUSDT", "BTC", "USDT", tick_size=Decimal("0.5"), lot_size=Decimal("0.001"))
+        >>> rules.normalize_order("buy", Decimal("99.5"), Decimal(10), free=Decimal(1000)).base_qty
+        Decimal('0.100')
+        >>> rules.normalize_order("buy", Decimal("99.5"), Decimal(10), free=Decimal(0)).value
+        'no_free_balance'
         """
         if free <= ZERO:
             return SkipReason.NO_FREE_BALANCE
@@ -170,7 +180,11 @@ class MarketRules:
 
 
 def size_pct(amount: Decimal, nav: Decimal) -> Decimal:
-    """The order size, in percent of ``nav``, that buys at least ``amount``: rounded up, so that it does."""
+    """The order size, in percent of ``nav``, that buys at least ``amount``: rounded up, so that it does.
+
+    >>> size_pct(Decimal(10), Decimal(300))
+    Decimal('3.33333334')
+    """
     return UP.quantize(UP.divide(amount * HUNDRED, nav), Decimal("1e-8"))
 
 

@@ -57,7 +57,12 @@ class StrategyConfig:
 
 
 def band_quote(config: StrategyConfig, nav: Decimal) -> Decimal:
-    """The band of a portfolio worth ``nav``, in quote: the larger of the amount and the share. In exact arithmetic."""
+    """The band of a portfolio worth ``nav``, in quote: the larger of the amount and the share. In exact arithmetic.
+
+    >>> config = StrategyConfig("USDT", Decimal(1), Decimal("0.4"), Decimal(50), min_delta_pct=Decimal(2))
+    >>> band_quote(config, Decimal(10000)), band_quote(config, Decimal(1000))
+    (Decimal('200.00'), Decimal('50'))
+    """
     if config.min_delta_pct is None:
         return config.min_delta_quote
     return max(config.min_delta_quote, nav * PERCENT * config.min_delta_pct)

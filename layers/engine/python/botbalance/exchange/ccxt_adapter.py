@@ -12,7 +12,7 @@ from itertools import batched
 from typing import Any
 
 from botbalance.deadline import seconds_for_exchange
-from botbalance.engine import Balance, Side
+from botbalance.engine import Balance, Side, format_decimal
 from botbalance.engine.arithmetic import ExactArithmetic
 from botbalance.errors import BotBalanceError, InvalidRequestError
 from botbalance.exchange.adapter import (
@@ -57,7 +57,6 @@ from botbalance.exchange.ccxt_parsing import (
     balances_of,
     count_entries,
     ended_at_ms,
-    format_decimal,
     holds_content,
     listings_of,
     next_page,

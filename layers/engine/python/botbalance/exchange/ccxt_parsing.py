@@ -383,12 +383,6 @@ def amount(field: str, text: Any) -> Decimal:
     return number
 
 
-def format_decimal(number: Decimal) -> str:
-    """``number`` in full, without an exponent or trailing zeros."""
-    text = f"{number:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
-
-
 def _amount_above_zero(field: str, text: Any) -> Decimal:
     number = amount(field, text)
     if not number:

@@ -61,5 +61,9 @@ class Decision(BaseModel):
 
 
 def tick_of(now: int) -> int:
-    """``now`` (epoch seconds) rounded down to the tick's grid."""
+    """``now`` (epoch seconds) rounded down to the tick's grid.
+
+    >>> tick_of(1_700_000_017)
+    1700000010
+    """
     return now - now % TICK_SECONDS
