@@ -291,6 +291,7 @@ class Episode:
             return
         prices = {QUOTE: Decimal(1), "BNB": self.world.market.last_price("BNBUSDT")}
         prices |= {asset: self.world.market.last_price(asset + QUOTE) for asset in ASSETS}
+        prices |= self._last_prices_of_gone_markets(user)
         known = {order.client_order_id for order in ours}
         with ExactArithmetic():
             total = Decimal(0)
@@ -304,6 +305,21 @@ class Episode:
             said = Decimal(told[0][1]["bonus_quote"]) if "bonus_quote" in told[0][1] else None
         if said is not None and said != total:
             self._failed(Invariant.BONUS_IS_SUM, user.user_id, f"{said} is said, the fills sum to {total}")
+
+    def _last_prices_of_gone_markets(self, user: User) -> dict[str, Decimal]:
+        """What the user's decisions have counted each asset at whose market is gone: nobody is told its price now."""
+        gone = self.world.exchange.delisted
+        decisions = (
+            decision_of(item)
+            for item in items_of(self.world.database, self.world.settings.decisions_table)
+            if item["user_id"]["S"] == user.user_id
+        )
+        looked = [one for one in decisions if one is not None and one.inputs is not None]
+        prices: dict[str, Decimal] = {}
+        for decision in sorted(looked, key=lambda one: one.ts_tick):
+            told = (decision.inputs or {})["market_prices"]
+            prices |= {symbol.removesuffix(QUOTE): Decimal(told[symbol]) for symbol in gone if symbol in told}
+        return prices
 
     def _failed(self, invariant: Invariant, user_id: str, what: str) -> None:
         self.world.witness.failed(invariant, self.world.scheduler.steps, user_id, what)
