@@ -226,7 +226,7 @@ class Episode:
             orders[order.user_id][order.client_order_id] = order
         for user in self.world.users:
             self._check_books(user, orders[user.user_id])
-            self._check_bonus(user, list(orders[user.user_id].values()))
+            self.check_bonus(user, list(orders[user.user_id].values()))
         for item in items_of(self.world.database, self.world.settings.decisions_table):
             decision = decision_of(item)
             if decision is not None:
@@ -278,7 +278,7 @@ class Episode:
                 self._failed(Invariant.BOOKS_EQUAL, user.user_id, what)
                 return
 
-    def _check_bonus(self, user: User, ours: list[Order]) -> None:
+    def check_bonus(self, user: User, ours: list[Order]) -> None:
         """What the API says the bonus is, against the sum over the exchange's trades in plain fractions."""
         if any(order.resolved_by is not None for order in ours):
             return  # what its owner said of an order has no fee

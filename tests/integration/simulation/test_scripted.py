@@ -14,14 +14,21 @@ from botbalance.models.order import Order
 from botbalance.trading.order_updates import NOT_ON_EXCHANGE
 
 from workbench.simulated_exchange.binance_api import Request
+from workbench.simulation.episode import Episode
 from workbench.simulation.exchange import Manner
+from workbench.simulation.invariants import Invariant
 from workbench.simulation.owners import Act, Owners
 from workbench.simulation.world import CALM, User, World
 
 
 @pytest.fixture
-def world() -> Iterator[World]:
-    world = World("scripted", users=1)
+def episode() -> Episode:
+    return Episode("scripted", users=1)
+
+
+@pytest.fixture
+def world(episode: Episode) -> Iterator[World]:
+    world = episode.world
     world.rates, world.injector.active = CALM, False
     with world.entered():
         yield world
@@ -71,6 +78,11 @@ def ask(world: World, path: str) -> Any:
     signature = digest(user.key.secret.encode(), signed.encode(), "sha256").hex()
     request = Request("GET", path, f"{signed}&signature={signature}", headers={"x-mbx-apikey": user.key.api_key})
     return json.loads(world.exchange.answer(request).text)
+
+
+def our_orders(world: World) -> list[Order]:
+    items = world.database.tables[world.settings.orders_table].items.values()
+    return [Order.model_validate_json(item["document"]["S"]) for item in items]
 
 
 def test_a_tick_places_orders_and_nothing_is_wrong(world: World, owners: Owners) -> None:
@@ -155,9 +167,26 @@ def test_the_order_in_a_market_that_is_gone_is_named_and_the_others_go_on(
     world.exchange.delist(gone.symbol)
     for _ in range(4):
         tick(world)
-    items = world.database.tables[world.settings.orders_table].items.values()
-    orders = [Order.model_validate_json(item["document"]["S"]) for item in items]
-    (named,) = [order for order in orders if order.client_order_id == gone.client_order_id]
+    (named,) = [order for order in our_orders(world) if order.client_order_id == gone.client_order_id]
     assert named.reason == NOT_ON_EXCHANGE
     last = max(key for key in world.database.tables[world.settings.decisions_table].items)
     assert world.database.tables[world.settings.decisions_table].items[last]["outcome"]["S"] != "skipped"
+
+
+def test_a_bonus_counts_a_coin_whose_market_is_gone_at_the_price_that_was_seen_last(
+    episode: Episode, world: World, owners: Owners, user: User
+) -> None:
+    tick(world)
+    order = world.books.open_orders(user.key.api_key)[0]
+    world.books.fill_now(user.key.api_key, order.order_id, whole=True)
+    tick(world)
+    do(world, owners, Act.STOP)
+    world.exchange.delist(order.symbol)
+    world.market.set_price(order.symbol, world.market.last_price(order.symbol) * 2)  # which nobody is told
+    world.call(user, "GET", "/api/me/portfolio/performance")  # whose process finds that it is gone
+    settle(world)
+    world.run_until(world.clock.now_ms + 3_000)  # and asks no more for two seconds
+    episode.check_bonus(user, our_orders(world))
+    assert world.findings.found == []
+    episode.check_bonus(user, [])  # as if nothing had been traded
+    assert [one.invariant for one in world.findings.found] == [Invariant.BONUS_IS_SUM]
