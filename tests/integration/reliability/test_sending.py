@@ -11,10 +11,10 @@ import pytest
 from botbalance.engine import lock
 from botbalance.models.order import OrderStatus
 from botbalance.store.accounts import LEASE_S
+from botbalance.trading.incidents import ORDER_UNKNOWN_AFTER_S
 from botbalance.trading.order_updates import CHECK_ENDED_S
 from botbalance.trading.orders import cancel_one, list_orders
 from botbalance.trading.plan import preview
-from botbalance.trading.reconcile import UNKNOWN_FOR_LONG_S
 
 from tests.integration.reliability.worker_crash import death_at
 from tests.integration.trading.harness import TEN_THOUSAND_USDT, TradingHarness, new_harness
@@ -172,7 +172,7 @@ def test_an_order_whose_fate_stays_unknown_for_minutes_calls_a_person(
         harness.tick()
     harness.injector.script(FaultKind.SERVER_ERROR, Where.FIND_ORDER, times=100)
     placed_at = harness.order_on(BTC).placed_at
-    while harness.now < placed_at + UNKNOWN_FOR_LONG_S:
+    while harness.now < placed_at + ORDER_UNKNOWN_AFTER_S:
         harness.tick()
     assert harness.order_on(BTC).status is OrderStatus.PENDING
     assert alarms() == []

@@ -510,7 +510,7 @@ export interface components {
          * @description What was done, as ``subject.verb``. A name, once written, keeps its meaning for good.
          * @enum {string}
          */
-        Action: "credentials.stored" | "credentials.replaced" | "credentials.deleted" | "credentials.refused" | "strategy.created" | "strategy.changed" | "autopilot.enabled" | "autopilot.disabled" | "trading.stopped" | "trading.halted" | "orders.placed" | "orders.canceled" | "order.resolved";
+        Action: "credentials.stored" | "credentials.replaced" | "credentials.deleted" | "credentials.refused" | "strategy.created" | "strategy.changed" | "autopilot.enabled" | "autopilot.disabled" | "trading.stopped" | "orders.placed" | "orders.canceled" | "order.resolved" | "order.filled" | "incident.opened" | "incident.resolved" | "trading.paused" | "trading.resumed" | "budget.warned" | "notifications.changed" | "notifications.deleted";
         /**
          * ActionView
          * @description One order, final.

@@ -87,6 +87,15 @@ class RefusedPair(BaseModel):
     reason: str
 
 
+class Incident(BaseModel):
+    """What keeps an account, or a part of it, from being traded: since when (epoch seconds), and its evidence."""
+
+    model_config = ConfigDict(frozen=True)
+
+    since: int
+    evidence: str
+
+
 class AccountState(BaseModel):
     """One account's memory, written as one JSON document. A new account starts with the defaults.
 
@@ -104,3 +113,7 @@ class AccountState(BaseModel):
     """Whether every order that the last run knew had ended."""
     refused_pairs: dict[str, RefusedPair] = {}
     net_quantities: dict[str, dict[str, Decimal]] | None = None
+    incidents: dict[str, Incident] = {}
+    """What is open, by kind and subject: ``order_unknown:0123456789abcdef0123``."""
+    skipped_in_a_row: int = 0
+    """Ticks of the autopilot, up to the last one, in which no decision could be made."""

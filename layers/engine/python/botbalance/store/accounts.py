@@ -26,6 +26,7 @@ from botbalance.store.dynamodb import enable_raw_items, parse_document, put_if, 
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
 LEASE_LOST = "lease_lost"
 ACCOUNT_BUSY = "account_busy"
@@ -96,8 +97,11 @@ class AccountsTable:
         message = f"another run works on this account at the moment; it is free again in {seconds} s at the latest"
         raise ConflictError(ACCOUNT_BUSY, message)
 
-    def release(self, lease: Lease, state: AccountState) -> None:
-        """End ``lease`` and write what the account remembers. Where that fails, the lease ends by itself."""
+    def release(self, lease: Lease, state: AccountState, *also: "TransactWriteItemTypeDef") -> None:
+        """End ``lease`` and write what the account remembers, and ``also`` in the same transaction.
+
+        Where that fails, the lease ends by itself.
+        """
         document = state.model_dump_json(exclude={"no_trade_note"}, exclude_defaults=True)
         values = {
             ":now": {"N": "0"},
@@ -110,8 +114,15 @@ class AccountsTable:
             values[":note"] = {"B": zlib.compress(note.encode())}
             update += ", no_trade_note = :note"
         release = lease.is_mine() | {"UpdateExpression": update, "ExpressionAttributeValues": values}
+        transaction: Any = [{"Update": release}, *also]
         try:
-            if not put_if(lambda: self._client.update_item(**release)):
+            if not put_if(
+                lambda: (
+                    self._client.transact_write_items(TransactItems=transaction)
+                    if also
+                    else self._client.update_item(**release)
+                )
+            ):
                 logger.warning("lease lost before its end", user_id=lease.user_id)
         except TransientError as error:  # what the run did is not undone by that
             logger.warning("lease not released", user_id=lease.user_id, reason=str(error))

@@ -20,6 +20,7 @@ from botbalance.store.pagination import ALWAYS, TimeRange, decode_cursor, encode
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
 WATCHED_INDEX = "watched"
 PLACED_INDEX = "placed"
@@ -68,13 +69,13 @@ class OrdersTable:
         """
         intent = order.model_copy(update={"fencing_token": lease.fencing_token})
         put = self._put(intent, "attribute_not_exists(client_order_id)")
-        if self._write(intent, lease, {"ConditionCheck": decided_by}, put):
+        if self._write(intent, lease, put, {"ConditionCheck": decided_by}):
             return True
         # A write that timed out and was repeated finds its own intent there.
         return intent == self.find(order.user_id, order.client_order_id)
 
-    def update(self, order: Order, lease: Lease) -> Order:
-        """Write ``order`` over the revision it was read as; returns it with its new revision.
+    def update(self, order: Order, lease: Lease, *also: "TransactWriteItemTypeDef") -> Order:
+        """Write ``order`` over the revision it was read as, and ``also`` with it; returns it with its new revision.
 
         Raises ConflictError where somebody else wrote meanwhile or holds the lease by now; a write of our own that
         timed out and was repeated is no such thing, so the order is read again before that is said.
@@ -82,24 +83,24 @@ class OrdersTable:
         updated = order.model_copy(update={"revision": order.revision + 1, "fencing_token": lease.fencing_token})
         put = self._put(updated, "revision = :read")
         put["Put"]["ExpressionAttributeValues"] = {":read": {"N": str(order.revision)}}
-        if not self._write(updated, lease, put) and updated != self.find(order.user_id, order.client_order_id):
+        if not self._write(updated, lease, put, *also) and updated != self.find(order.user_id, order.client_order_id):
             raise ConflictError("order_changed", f"order {order.client_order_id} was changed meanwhile")
         return updated
 
     def _put(self, order: Order, condition: str) -> dict[str, Any]:
         return {"Put": {"TableName": self._table, "Item": _item(order), "ConditionExpression": condition}}
 
-    def _write(self, order: Order, lease: Lease, *parts: Any) -> bool:
-        """Write ``parts`` in one transaction while ``lease`` is this run's; False where the last one's condition
+    def _write(self, order: Order, lease: Lease, put: Any, *also: Any) -> bool:
+        """Write ``put`` and ``also`` in one transaction while ``lease`` is this run's; False where ``put``'s condition
         fails."""
-        transaction: Any = [{"ConditionCheck": lease.is_mine()}, *parts]
+        transaction: Any = [{"ConditionCheck": lease.is_mine()}, put, *also]
         failed = failed_conditions(lambda: self._client.transact_write_items(TransactItems=transaction))
         if not failed:
             return True
         if failed[0]:
             message = f"order {order.client_order_id} is not written: another run has taken over this account"
             raise ConflictError(LEASE_LOST, message)
-        if any(failed[1:-1]):
+        if not failed[1]:
             message = (
                 f"order {order.client_order_id} is not placed: the strategy was changed, or the autopilot switched"
             )

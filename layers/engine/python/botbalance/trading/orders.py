@@ -117,9 +117,7 @@ def resolve_order(
                 f"order {client_order_id} is {order.status}, expected one that rested and that look-ups no longer find",
             )
         now = context.clock()
-        resolved = session.update_order(
-            order, _resolved(order, order.fills_qty if filled_qty is None else filled_qty, price, now)
-        )
+        resolved = _resolved(order, order.fills_qty if filled_qty is None else filled_qty, price, now)
         told = activity_of(
             context,
             user_id,
@@ -128,8 +126,7 @@ def resolve_order(
             before={"status": str(order.status), "filled_qty": f"{order.fills_qty:f}"},
             after={"status": str(resolved.status), "filled_qty": f"{resolved.fills_qty:f}"},
         )
-        tell(context, told)
-        return resolved
+        return session.update_order(order, resolved, told)
 
 
 def _resolved(order: Order, filled_qty: Decimal, price: Decimal | None, now: int) -> Order:

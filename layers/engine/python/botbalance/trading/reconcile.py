@@ -7,11 +7,9 @@ from botbalance.errors import BotBalanceError, CredentialsRejectedError, RateLim
 from botbalance.exchange.adapter import ExchangeOrder
 from botbalance.log import alarm, logger
 from botbalance.models.order import Order, OrderStatus
+from botbalance.trading.incidents import ORDER_UNKNOWN_AFTER_S, note_orders
 from botbalance.trading.order_updates import apply_order_not_found, apply_order_report
 from botbalance.trading.session import AccountSession
-
-UNKNOWN_FOR_LONG_S = 300
-"""An order whose fate is still unknown by then is a person's business: its pair stays blocked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +67,7 @@ def reconcile(session: AccountSession, open_orders: Mapping[str, Sequence[Exchan
         if current.is_active or news:
             unsettled.append(current)
     _alarm_for_the_unknown(unsettled, session.context.clock())
+    note_orders(session, orders, session.context.clock())
     return Reconciliation(found, orders, unsettled, changed)
 
 
@@ -86,7 +85,7 @@ def _up_to_date(session: AccountSession, order: Order, open_orders: Sequence[Exc
 
 def _alarm_for_the_unknown(orders: Sequence[Order], now: int) -> None:
     for order in orders:
-        if order.status is OrderStatus.PENDING and now - order.placed_at > UNKNOWN_FOR_LONG_S:
+        if order.status is OrderStatus.PENDING and now - order.placed_at > ORDER_UNKNOWN_AFTER_S:
             alarm(
                 "order_unknown",
                 "the fate of an order has been unknown for minutes",

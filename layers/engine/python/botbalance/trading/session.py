@@ -13,11 +13,13 @@ from botbalance.errors import ConflictError, InvalidRequestError, TransientError
 from botbalance.exchange.adapter import ExchangeAdapter
 from botbalance.log import logger
 from botbalance.models.account_state import AccountState
+from botbalance.models.activity import Activity
 from botbalance.models.exchange_key import StoredKey
 from botbalance.models.order import Order
 from botbalance.models.strategy import Strategy
 from botbalance.store.accounts import Lease
 from botbalance.trading.context import TradingContext
+from botbalance.trading.trail import fills_of_order
 
 LONGEST_WAIT_S = 30
 """How often a run that may wait tries again for the lease, a second apart."""
@@ -40,6 +42,8 @@ class AccountSession:
         self.state = state
         self._keys = keys
         self._loaded: dict[str, set[str]] = {}
+        self.told: list[Activity] = []
+        """What is appended to the account's activity in the write that ends the lease."""
 
     @property
     def user_id(self) -> str:
@@ -81,6 +85,10 @@ class AccountSession:
         """Let the account remember ``parts`` of its state, by their names."""
         self.state = self.state.model_copy(update=parts)
 
+    def tell(self, activity: Activity) -> None:
+        """Append ``activity`` in the write that ends the lease: what it tells of is in the state that is written."""
+        self.told.append(activity)
+
     def require_time_to_send(self) -> None:
         """Raise TransientError where too little time is left to send an order and write what became of it."""
         self.context.deadline.require(SEND_AND_SETTLE_S)
@@ -96,13 +104,17 @@ class AccountSession:
         self.remember(no_unreconciled_orders=False)
         return self.context.orders.create(intent, self.lease, self.context.strategies.is_unchanged(strategy))
 
-    def update_order(self, before: Order, order: Order) -> Order:
-        """Write ``order`` over ``before``; returns it with its new revision. Its new fills go into net_quantities."""
+    def update_order(self, before: Order, order: Order, *told: Activity) -> Order:
+        """Write ``order`` over ``before``, and ``told`` with it; returns it with its new revision.
+
+        Its new fills go into net_quantities, and are told.
+        """
         fills = order.model_copy(update={"fills": order.fills[len(before.fills) :]}).as_engine_fills()
         net = self.state.net_quantities
         if fills:
             self.remember(net_quantities=None)  # should the write fail, all fills are summed up anew
-        updated = self.context.orders.update(order, self.lease)
+        news = [*told, *fills_of_order(self.context, before, order)]
+        updated = self.context.orders.update(order, self.lease, *map(self.context.activity.write_of, news))
         if fills and net is not None:
             added = net_quantities(fills, net.get(order.exchange, {}))
             self.remember(net_quantities=net | {order.exchange: added})
@@ -152,7 +164,7 @@ def open_session(
             yield session
             session.count_fills()
         finally:
-            context.accounts.release(lease, session.state)
+            context.accounts.release(lease, session.state, *map(context.activity.write_of, session.told))
 
 
 def _acquire(context: TradingContext, user_id: str, ts_tick: int | None, *, waits: bool) -> tuple[Lease, AccountState]:

@@ -15,6 +15,7 @@ from botbalance.models.strategy import Strategy
 from botbalance.store.accounts import TICK_CLAIMED, Lease
 from botbalance.trading.autopilot import STOPPING, finish_stop, switch_off
 from botbalance.trading.context import TRADING_HALTED, TradingContext
+from botbalance.trading.incidents import note_decision
 from botbalance.trading.placement import cancel_orders
 from botbalance.trading.rebalance import RebalanceResult, rebalance
 from botbalance.trading.session import SEND_AND_SETTLE_S, AccountSession, open_session
@@ -43,6 +44,7 @@ def strategy_tick(context: TradingContext, job: TickJob, ts_tick: int) -> Decisi
         with open_session(context, user_id, ts_tick=ts_tick, keys=keys) as session:
             lease = session.lease
             decision = _decide(session, job, ts_tick)
+            note_decision(session, decision)
     except (ConflictError, TransientError) as error:  # the lease never was this run's, so nothing was done
         if error.code == TICK_CLAIMED:
             return None

@@ -7,9 +7,12 @@ from botbalance.accounts.weight_budgets import caller
 from botbalance.errors import TransientError
 from botbalance.log import logger
 from botbalance.models.activity import Action, Activity
+from botbalance.models.order import Order
 from botbalance.models.strategy import Strategy
 from botbalance.trading.context import TradingContext
 
+_MOST_FILLS_TOLD = 50
+"""Of one look at an order: a transaction takes a hundred writes. All of them are with the order."""
 _NOT_TOLD = {"schema_version", "user_id", "version", "updated_at"}
 
 
@@ -48,6 +51,30 @@ def strategy_change(context: TradingContext, action: Action, before: Strategy | 
         after=after.model_dump(mode="json", exclude=_NOT_TOLD),
         reason=after.disabled_reason,
     )
+
+
+def fills_of_order(context: TradingContext, before: Order, after: Order) -> list[Activity]:
+    """The fills that ``after`` has and ``before`` had not, each as what the system found to have happened."""
+    return [
+        Activity.at(
+            context.clock(),
+            after.user_id,
+            Action.ORDER_FILLED,
+            actor="system",
+            subject=after.client_order_id,
+            after={
+                "symbol": after.symbol,
+                "base": after.base,
+                "quote": after.quote,
+                "side": after.side,
+                "price": f"{fill.price:f}",
+                "base_qty": f"{fill.base_qty:f}",
+                "fee": f"{fill.fee:f}",
+                "fee_asset": fill.fee_asset,
+            },
+        )
+        for fill in after.fills[len(before.fills) :][:_MOST_FILLS_TOLD]
+    ]
 
 
 def tell(context: TradingContext, activity: Activity) -> None:

@@ -1,0 +1,109 @@
+"""Incidents: what keeps an account, or a part of it, from being traded, told when it begins and when it is over.
+
+Which of them are open is in the account's state, and what is told of them is written with that state: an incident that
+is told is there, and one that is there was told.
+"""
+
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+
+from botbalance.models.account_state import Anomaly, Incident, RefusedPair
+from botbalance.models.activity import Action, Activity
+from botbalance.models.decision import Decision
+from botbalance.models.order import Order, OrderStatus
+from botbalance.trading.context import TRADING_HALTED
+from botbalance.trading.order_updates import NOT_ON_EXCHANGE
+from botbalance.trading.refusals import REFUSALS_BEFORE_WAITING
+from botbalance.trading.session import AccountSession
+
+ORDER_UNKNOWN_AFTER_S = 300
+"""An order whose fate is still unknown by then is a person's business: its pair stays blocked."""
+DOUBT_TOLD_AFTER_S = 60
+"""A price that jumped is believed at the next look; what is doubted for longer is told."""
+SKIPPED_BEFORE_TOLD = 20
+"""Ticks in a row in which no decision could be made: ten minutes."""
+
+
+class IncidentKind(StrEnum):
+    """The first part of an incident's name."""
+
+    ORDER_UNKNOWN = "order_unknown"
+    """An order was sent, and nobody knows whether it arrived."""
+    ORDER_LOST = "order_lost"
+    """An order rested, and the exchange knows it no more: its owner has to say what became of it."""
+    ORDERS_REFUSED = "orders_refused"
+    """The exchange refuses a pair's orders again and again."""
+    DOUBT = "doubt"
+    """Something of the picture is not believed, so nothing is traded."""
+    TRADING_HALTED = "trading_halted"
+    """The operator has halted trading for everybody."""
+    NO_DECISION = "no_decision"
+    """Tick after tick no decision could be made."""
+
+
+def note_orders(session: AccountSession, orders: Iterable[Order], now: int) -> None:
+    """Note which of the unreconciled ``orders`` a person has to look after, at ``now`` (epoch seconds)."""
+    unknown, lost = {}, {}
+    for order in orders:
+        name = f"{order.side} {order.base_qty:f} {order.base} at {order.limit_price:f} {order.quote}"
+        if order.is_active and order.reason == NOT_ON_EXCHANGE:
+            lost[order.client_order_id] = (
+                f"order {order.client_order_id} ({name}) rested and {order.exchange} knows it no more; say what became "
+                f"of it: POST orders/{order.client_order_id}/resolve/"
+            )
+        elif order.status is OrderStatus.PENDING and now - order.placed_at > ORDER_UNKNOWN_AFTER_S:
+            unknown[order.client_order_id] = (
+                f"order {order.client_order_id} ({name}) was sent to {order.exchange} and its fate is not known; "
+                f"{order.symbol} gets no other one"
+            )
+    _note(session, IncidentKind.ORDER_UNKNOWN, unknown, now)
+    _note(session, IncidentKind.ORDER_LOST, lost, now)
+
+
+def note_refusals(session: AccountSession, pairs: Mapping[str, RefusedPair], now: int) -> None:
+    """Note which ``pairs`` wait because the exchange refuses their orders, at ``now`` (epoch seconds)."""
+    waiting = {
+        symbol: f"orders in {symbol} are refused ({pair.reason}); they are tried again, ever more rarely"
+        for symbol, pair in pairs.items()
+        if pair.times >= REFUSALS_BEFORE_WAITING
+    }
+    _note(session, IncidentKind.ORDERS_REFUSED, waiting, now)
+
+
+def note_doubts(session: AccountSession, anomalies: Mapping[str, Anomaly], now: int) -> None:
+    """Note what is not believed for longer than a look, at ``now`` (epoch seconds)."""
+    lasting = {
+        subject: anomaly.evidence for subject, anomaly in anomalies.items() if now - anomaly.since >= DOUBT_TOLD_AFTER_S
+    }
+    _note(session, IncidentKind.DOUBT, lasting, now)
+
+
+def note_decision(session: AccountSession, decision: Decision) -> None:
+    """Note whether trading is halted, and how many ticks in a row came to no decision."""
+    now, reason = session.context.clock(), decision.reason or ""
+    halted = decision.reason_code == TRADING_HALTED
+    _note(session, IncidentKind.TRADING_HALTED, {"": reason} if halted else {}, now)
+    skipped = session.state.skipped_in_a_row + 1 if decision.outcome == "skipped" and not halted else 0
+    if skipped != session.state.skipped_in_a_row:
+        session.remember(skipped_in_a_row=skipped)
+    evidence = f"no decision could be made in {SKIPPED_BEFORE_TOLD} ticks in a row, the last one because: {reason}"
+    _note(session, IncidentKind.NO_DECISION, {"": evidence} if skipped >= SKIPPED_BEFORE_TOLD else {}, now)
+
+
+def _note(session: AccountSession, kind: IncidentKind, found: Mapping[str, str], now: int) -> None:
+    """Remember that of ``kind`` exactly ``found`` is open, as evidence by subject, and tell what began or is over."""
+    before = {name: one for name, one in session.state.incidents.items() if name.partition(":")[0] == kind}
+    named = {f"{kind}:{subject}": evidence for subject, evidence in found.items()}
+    if before.keys() == named.keys():
+        return
+    for name in sorted(named.keys() - before.keys()):
+        session.tell(_activity(session, Action.INCIDENT_OPENED, name, named[name], now))
+    for name in sorted(before.keys() - named.keys()):
+        session.tell(_activity(session, Action.INCIDENT_RESOLVED, name, before[name].evidence, now))
+    others = {name: one for name, one in session.state.incidents.items() if name not in before}
+    after = {name: before.get(name, Incident(since=now, evidence=evidence)) for name, evidence in named.items()}
+    session.remember(incidents=others | after)
+
+
+def _activity(session: AccountSession, action: Action, name: str, evidence: str, now: int) -> Activity:
+    return Activity.at(now, session.user_id, action, actor="system", subject=name, reason=evidence)

@@ -1,0 +1,123 @@
+"""What keeps an account from being traded is told when it begins and when it is over, with the state that says so."""
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+from botbalance.errors import ConflictError
+from botbalance.models.activity import Action, Activity
+from botbalance.models.order import OrderFill, OrderStatus
+from botbalance.trading.incidents import note_orders
+from botbalance.trading.orders import list_orders, resolve_order
+from botbalance.trading.tick import strategy_tick
+
+from tests.integration.trading.harness import TradingHarness
+
+D = Decimal
+
+
+def told(harness: TradingHarness, *actions: Action) -> list[Activity]:
+    """The user's activities of ``actions``, oldest first."""
+    page = harness.context.activity.page(harness.user, limit=100)
+    return [one for one in reversed(page.activities) if one.action in actions]
+
+
+def incidents(harness: TradingHarness) -> list[tuple[str, str]]:
+    """What began and what is over, oldest first: ``("opened", "doubt:BTC")``."""
+    found = told(harness, Action.INCIDENT_OPENED, Action.INCIDENT_RESOLVED)
+    return [(str(one.action).partition(".")[2], str(one.subject)) for one in found]
+
+
+def look(harness: TradingHarness) -> None:
+    harness.now += 30
+    list_orders(harness.context, harness.user, limit=5, cursor=None)
+
+
+def test_an_order_that_the_exchange_knows_no_more_is_told_once_and_when_it_is_over(harness: TradingHarness) -> None:
+    harness.set_strategy(autopilot=False)
+    intent = harness.intent("BTCUSDT", limit_price="39840", base_qty="0.00502", ts_tick=harness.now - 30)
+    harness.create(intent, status=OrderStatus.OPEN, exchange_order_id="4711")
+    for _ in range(5):
+        look(harness)
+    name = f"order_lost:{intent.client_order_id}"
+    assert incidents(harness) == [("opened", name)]
+    (opened,) = told(harness, Action.INCIDENT_OPENED)
+    assert "POST orders/" in str(opened.reason)
+    assert opened.actor == "system"
+    harness.now += 1
+    resolve_order(harness.context, harness.user, intent.client_order_id, None, None)
+    harness.set_strategy()
+    harness.tick()
+    assert incidents(harness) == [("opened", name), ("resolved", name)]
+    assert harness.context.accounts.find_state(harness.user).incidents == {}
+
+
+def test_an_intent_whose_fate_is_unknown_for_minutes_is_told_once(harness: TradingHarness) -> None:
+    harness.set_strategy(autopilot=False)
+    intent = harness.intent("BTCUSDT", limit_price="39840", base_qty="0.00502")
+    harness.create(intent)
+    with harness.session() as session:
+        for after_s in (299, 301, 400):
+            note_orders(session, harness.orders(), intent.placed_at + after_s)
+    assert incidents(harness) == [("opened", f"order_unknown:{intent.client_order_id}")]
+
+
+def test_every_fill_is_told_with_the_order_that_has_it(harness: TradingHarness) -> None:
+    harness.set_strategy({"BTC": "50", "USDT": "50"})
+    harness.tick()
+    assert told(harness, Action.ORDER_FILLED) == []
+    harness.market.set_price("BTCUSDT", D(39_000))
+    harness.tick()
+    order = harness.orders()[-1]
+    assert order.status is OrderStatus.FILLED
+    fills = [one for one in told(harness, Action.ORDER_FILLED) if one.subject == order.client_order_id]
+    assert [one.after for one in fills] == [
+        {
+            "symbol": "BTCUSDT",
+            "base": "BTC",
+            "quote": "USDT",
+            "side": "buy",
+            "price": f"{fill.price:f}",
+            "base_qty": f"{fill.base_qty:f}",
+            "fee": f"{fill.fee:f}",
+            "fee_asset": fill.fee_asset,
+        }
+        for fill in order.fills
+    ]
+    assert {one.actor for one in fills} == {"system"}
+
+
+def test_a_fill_that_could_not_be_written_is_not_told(harness: TradingHarness) -> None:
+    harness.set_strategy(autopilot=False)
+    order = harness.create(harness.intent("BTCUSDT", limit_price="39840", base_qty="0.00502"))
+    fill = OrderFill(trade_id="1", price=D(39_840), base_qty=D("0.00502"), fee=D(0), fee_asset="USDT", traded_at_ms=1)
+    stale = order.model_copy(update={"revision": 7})
+    with pytest.raises(ConflictError, match="changed meanwhile"), harness.session() as session:
+        session.update_order(stale, stale.model_copy(update={"fills": (fill,), "filled_qty": fill.base_qty}))
+    assert told(harness, Action.ORDER_FILLED) == []
+
+
+def test_a_halt_is_told_once_and_its_end_too(harness: TradingHarness) -> None:
+    harness.set_strategy()
+    harness.tick()
+    for reason in ("a test", "a test", None, None):
+        harness.now += 30
+        strategy_tick(harness.context, replace(harness.job(), halt=reason), harness.now)
+    assert incidents(harness) == [("opened", "trading_halted:"), ("resolved", "trading_halted:")]
+
+
+def test_twenty_ticks_without_a_decision_are_told_once_and_the_first_decision_ends_it(harness: TradingHarness) -> None:
+    harness.set_strategy()
+    harness.tick()
+    harness.set_strategy({"NOSUCH": "50", "USDT": "50"})
+    for _ in range(19):
+        assert harness.tick().outcome == "skipped"
+    assert incidents(harness) == []
+    for _ in range(3):
+        harness.tick()
+    assert incidents(harness) == [("opened", "no_decision:")]
+    (opened,) = told(harness, Action.INCIDENT_OPENED)
+    assert "NOSUCH" in str(opened.reason)
+    harness.set_strategy()
+    assert harness.tick().outcome == "decided"
+    assert incidents(harness) == [("opened", "no_decision:"), ("resolved", "no_decision:")]
