@@ -138,9 +138,7 @@ def read_balances(path: Path, strategy: StrategyRequest) -> dict[str, Decimal]:
         except ArithmeticError:
             balances[asset] = Decimal("NaN")
         if isinstance(given, bool) or not balances[asset].is_finite() or balances[asset] < 0:
-            raise InvalidRequestError(
-                "balances", f"--balances is {path}: {asset} is {given!r}, expected a quantity >= 0"
-            )
+            raise InvalidRequestError("balances", f"--balances is {path}: {asset} is {given}, expected a quantity >= 0")
     return balances
 
 

@@ -2,21 +2,26 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
+from socket import gaierror
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+import requests
 from botbalance.errors import InvalidRequestError, TransientError
 from botbalance.exchange.ccxt_import import exchange_class
+from urllib3.exceptions import NameResolutionError
 
 from workbench.candles.columns import COLUMNS
 
 REPEATED_AFTER_S = (1, 5, 20, 60)
-"""Waits before a request that the network failed is sent again."""
+"""Waits before a request that the network failed is sent again, once the exchange has answered."""
+FIRST_REPEATED_AFTER_S = (1, 2)
+"""Waits before it has: whoever is offline, or mistyped an address, learns it in seconds."""
 MOST_ON_A_PAGE = 1000
 LATEST_ONLY = {"kraken": 720}
 """Exchanges that give only so many candles, the latest, whatever is asked for."""
@@ -93,7 +98,9 @@ class _Candles:
                 f"timeframe is {timeframe!r}, expected one of {client.id}'s: {', '.join(timeframes)}",
             )
         self.candle_ms: int = client.parse_timeframe(timeframe) * 1000
-        spot = [name for name, market in self._answer(client.load_markets).items() if market["spot"]]
+        spot = [
+            name for name, market in self._answer(client.load_markets, FIRST_REPEATED_AFTER_S).items() if market["spot"]
+        ]
         if not spot:
             raise _unavailable(client.id, "it lists no spot market")
         if symbol not in spot:
@@ -151,9 +158,9 @@ class _Candles:
         rows = [_row(self._client.id, candle) for candle in candles]
         return [row for time_ms, row in sorted({int(row[0]): row for row in rows}.items()) if time_ms >= since]
 
-    def _answer(self, request: Callable[[], Any]) -> Any:
+    def _answer(self, request: Callable[[], Any], waits_s: Sequence[int] = REPEATED_AFTER_S) -> Any:
         """Send the request, again where the network failed."""
-        for wait_s in REPEATED_AFTER_S:
+        for wait_s in waits_s:
             try:
                 return self._answer_once(request)
             except RetryableReadError:
@@ -166,7 +173,7 @@ class _Candles:
             return request()
         except errors.NetworkError as error:
             raise RetryableReadError(
-                "exchange_unavailable", f"{self._client.id} cannot be reached ({_words(error)})"
+                "exchange_unavailable", f"{self._client.id} cannot be reached: {_network_reason(error)}"
             ) from error
         except (errors.BaseError, LookupError, TypeError, ValueError, AttributeError) as error:  # or ccxt stumbled
             raise _unavailable(self._client.id, _words(error)) from error
@@ -176,7 +183,31 @@ class RetryableReadError(TransientError):
     """What a moment may mend."""
 
 
-def _words(error: Exception) -> str:
+def _network_reason(error: BaseException) -> str:
+    """Which host, and why, in words of ours where the cause is a common one."""
+    causes: list[BaseException] = []
+    link: BaseException | None = error
+    while link is not None and link not in causes:
+        causes.append(link)
+        link = link.__cause__ or link.__context__
+    failed = next((cause for cause in causes if isinstance(cause, requests.RequestException)), None)
+    if failed is None or failed.request is None:
+        return _words(error)
+    host = urlsplit(failed.request.url or "").hostname
+    if any(isinstance(cause, NameResolutionError | gaierror) for cause in causes):
+        return f"no address is known here for {host}; is this machine online?"
+    match failed:
+        case requests.Timeout():
+            return f"{host} does not answer in time; a firewall may be between"
+        case requests.exceptions.SSLError():
+            return f"the certificate of {host} is not trusted here"
+        case requests.ConnectionError():
+            return f"{host} refuses or drops the connection"
+        case _:
+            return _words(error)
+
+
+def _words(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"[:200]
 
 

@@ -362,7 +362,7 @@ def main() -> None:
     except typer.TyperException as error:
         if not error.format_message():  # without arguments the help was shown already
             sys.exit(2)
-        _fail(error.format_message(), 2)
+        _fail(error.format_message().replace("Value error, ", ""), 2)
     except (typer.Abort, KeyboardInterrupt):
         sys.exit(130)
     except (BotBalanceError, SettingsError, InvalidInputError, CandleFileError) as error:

@@ -27,6 +27,7 @@ from workbench.local.lambda_runtime import LambdaRuntime
 from workbench.local.same_origin import require_same_origin
 from workbench.local.swagger_ui import local_document, swagger_page
 from workbench.simulated_exchange.recorded_candles import OutOfCandlesError
+from workbench.simulated_exchange.server import port_unusable
 
 LOOPBACK = "127.0.0.1"
 DEMO_USER = "demo"
@@ -83,10 +84,7 @@ class ApiGateway:
         self._thread.start()
         self._started.wait(_LONGEST_START_S)
         if self._failure is not None:
-            why = str(self._failure.strerror)
-            raise InvalidRequestError(
-                "port_unusable", f"--port is {self._port}: {why}; choose another, or 0 for any free one"
-            )
+            raise port_unusable(self._port, self._failure)
 
     def stop(self) -> None:
         """Answer what is under way, then stop."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from errno import EACCES, EADDRINUSE
 from threading import Event, Thread
 from types import TracebackType
 from typing import Self
@@ -9,12 +10,21 @@ from typing import Self
 import uvloop
 from aiohttp import web
 from aiohttp.typedefs import Handler
+from botbalance.errors import InvalidRequestError
 
 from workbench.simulated_exchange.binance_api import BinanceApi
 
 LOOPBACK = "127.0.0.1"
 LONGEST_START_S = 10.0
 LONGEST_STOP_S = 10.0
+
+
+def port_unusable(port: int, error: OSError) -> InvalidRequestError:
+    """What is said where ``--port`` cannot be listened on."""
+    why = {EADDRINUSE: "another program uses it", EACCES: "this user may not use it"}.get(
+        error.errno or 0, error.strerror or str(error)
+    )
+    return InvalidRequestError("port_unusable", f"--port is {port}: {why}; choose another, or 0 for any free one")
 
 
 class ExchangeServer:

@@ -4,12 +4,10 @@ import signal
 from collections.abc import Callable
 from socket import socketpair
 
-from botbalance.errors import InvalidRequestError
-
 from workbench.simulated_exchange.binance_api import BinanceApi
 from workbench.simulated_exchange.control_api import ControlApi
 from workbench.simulated_exchange.responses import REQUEST_WEIGHT_LIMIT
-from workbench.simulated_exchange.server import ExchangeServer
+from workbench.simulated_exchange.server import ExchangeServer, port_unusable
 from workbench.simulated_exchange.simulation import Simulation
 
 _ENDING = (signal.SIGINT, signal.SIGTERM)
@@ -28,8 +26,7 @@ def serve(simulation: Simulation, port: int, say: Callable[[str], None]) -> None
     try:
         server.start()
     except OSError as error:
-        why = f"--port is {port}: {error.strerror}; choose another, or 0 for any free one"
-        raise InvalidRequestError("port_unusable", why) from None
+        raise port_unusable(port, error) from None
     try:
         say(f"The simulated exchange runs at {server.url}. Ctrl-C ends it, and all that it knows.")
         ended.recv(1)

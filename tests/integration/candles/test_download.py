@@ -9,7 +9,7 @@ import pytest
 from botbalance.errors import InvalidRequestError, TransientError
 
 from tests.integration.exchange.simulated import Exchange, Fault, running_exchange
-from workbench.candles.download import REPEATED_AFTER_S, fetch_candles
+from workbench.candles.download import FIRST_REPEATED_AFTER_S, REPEATED_AFTER_S, fetch_candles
 from workbench.candles.recording import Recording, read_recording
 from workbench.simulated_exchange.decimal_text import decimal_text
 from workbench.simulated_exchange.market import Candle, Market
@@ -143,6 +143,24 @@ def test_an_exchange_that_stays_away_is_given_up_and_gone_on_with_later(
     assert exchange.slept == list(REPEATED_AFTER_S)
     exchange.api.faults.clear()
     assert written(fetch()) == as_rows(traded(market))
+
+
+def test_whoever_is_offline_learns_it_in_seconds(tmp_path: Path) -> None:
+    slept: list[float] = []
+    with pytest.raises(TransientError, match=r"reached: 127\.0\.0\.1 refuses or drops the connection"):
+        fetch_candles(
+            "binance",
+            "BTC/USDT",
+            "1m",
+            0,
+            60_000,
+            tmp_path,
+            on_progress=lambda done, total: None,
+            base_url="http://127.0.0.1:9",
+            sleep=slept.append,
+        )
+    assert slept == list(FIRST_REPEATED_AFTER_S)
+    assert sum(slept) < 5
 
 
 @pytest.mark.parametrize(
