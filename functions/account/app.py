@@ -24,7 +24,7 @@ from botbalance.api.fields import Exchange
 from botbalance.api.order_schemas import OrdersView, OrderView, ResolveRequest, StopView, fills_as_csv
 from botbalance.api.overview_schemas import ActivityPageView, MarketsView, OverviewView
 from botbalance.api.pause_schemas import PausesView, PauseView
-from botbalance.api.performance_schemas import PerformanceView
+from botbalance.api.performance_schemas import HistoryView, PerformanceView
 from botbalance.api.resolver import current_user_id, make_handler, new_resolver, remaining_ms
 from botbalance.api.responses import CSV, ETAG, JSON, NEXT_PAGE, answers
 from botbalance.api.tax_exports import NOT_INCLUDED, TaxTool, export_csv
@@ -41,6 +41,7 @@ from botbalance.trading import strategy as strategies
 from botbalance.trading.autopilot import emergency_stop, switch_autopilot
 from botbalance.trading.context import TradingContext
 from botbalance.trading.credentials import delete_key, store_key
+from botbalance.trading.history import Step, history
 from botbalance.trading.orders import cancel_by_hand, cancel_one, list_fills, list_orders, resolve_order
 from botbalance.trading.overview import overview
 from botbalance.trading.pauses import list_pauses, resume
@@ -234,6 +235,25 @@ def get_performance() -> PerformanceView:
         return PerformanceView.of(performance(context, user_id))
     except (TransientError, InvalidRequestError) as error:
         return PerformanceView(available=False, unavailable=str(error), quote_asset=quote_asset)
+
+
+@app.get("/api/me/portfolio/history", responses=answers(HistoryView, 404))
+def get_history(
+    from_: Annotated[
+        int | None,
+        Query(alias="from", ge=0, le=MAX_EPOCH_S, description="Not before this time, in epoch seconds."),
+    ] = None,
+    until: Annotated[
+        int | None, Query(ge=0, le=MAX_EPOCH_S, description="Not after this time, in epoch seconds; now.")
+    ] = None,
+    step: Annotated[Step, Query(description="A point for each of these, of UTC.")] = "hour",
+) -> HistoryView:
+    """What the portfolio was worth, what it would be worth had nothing been traded, and the difference; oldest first.
+
+    There is a point an hour in which the autopilot has looked at the account. Without `from` it is a week, a quarter
+    or a year, by the step.
+    """
+    return HistoryView.of(history(_context(), current_user_id(app), since=from_, until=until, step=step))
 
 
 @app.get("/api/me/decisions", responses=answers(DecisionsView))

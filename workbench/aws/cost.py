@@ -15,6 +15,8 @@ type DecisionLog = Literal["every", "changes"]
 
 TICKS = 30 * 2_880
 """A month's."""
+HOURS = 30 * 24
+"""A month's: an hour in which nobody looks has no point, but nearly all have one."""
 CHUNK = 200
 """Users in one message."""
 GB = Decimal(10**9)
@@ -56,6 +58,7 @@ COUNTS: Mapping[str, Counts] = {
     "LOOK": Counts(*map(Decimal, ("3800", "6000", "3225", "1000", "100000", "434125"))),
     "LOOK_UNLOGGED": Counts(*map(Decimal, ("3800", "3000", "3175", "1000", "100000", "434125"))),
     "BUSY": Counts(*map(Decimal, ("4800", "24000", "7175", "1000", "101000", "456125"))),
+    "POINT": Counts(*map(Decimal, ("0", "1000", "1000", "0", "0", "0"))),
     "PRICES": Counts(*map(Decimal, ("20.94", "12", "8.96", "0", "2", "756.64"))),
 }
 """Of a thousand user-ticks of users with ten assets, in messages of 100 that are quiet or 40 that are not.
@@ -63,7 +66,8 @@ COUNTS: Mapping[str, Counts] = {
 Each on a process that has just started.
 
 QUIET: nothing can have happened. LOOK: the account is looked at, and nothing is to be done. BUSY: it is looked at, and
-an order is placed. Where only changes are logged: ..._UNLOGGED. PRICES: what is asked once for everybody, of one tick.
+an order is placed. POINT: what a look takes besides that writes the hour's point of the history. Where only changes are
+logged: ..._UNLOGGED. PRICES: what is asked once for everybody, of one tick.
 """
 
 
@@ -90,8 +94,9 @@ MACHINE_S = 96
 POLLS = 5 * 3 * 60 * 24 * 30
 """Requests with which Lambda asks an empty queue: five pollers, twenty seconds each."""
 STORED_DAYS = 90
-QUIET_BYTES, DECISION_BYTES, ORDER_BYTES = 220, 3_000, 2_000
-"""Of an item, with the hundred that DynamoDB adds; an order that has ended is in one index, too. A year's are kept."""
+QUIET_BYTES, DECISION_BYTES, ORDER_BYTES, POINT_BYTES = 220, 3_000, 2_000, 300
+"""Of an item, with the hundred that DynamoDB adds; an order that has ended is in one index, too. Of orders and points a
+year's are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +147,7 @@ def cost_of(users: int, decision_log: DecisionLog, activity: Activity, template:
         COUNTS[f"QUIET{suffix}"].times(activity.quiet)
         + COUNTS[f"LOOK{suffix}"].times(activity.looks)
         + COUNTS["BUSY"].times(activity.busy)
+        + COUNTS["POINT"].times(HOURS)
     ).times(Decimal("0.001"))
     used = of_user.times(users) + COUNTS["PRICES"].times(TICKS)
     messages = ceil(users / CHUNK)
@@ -169,8 +175,8 @@ def cost_of(users: int, decision_log: DecisionLog, activity: Activity, template:
 
 
 def _stored_bytes(decision_log: DecisionLog, activity: Activity) -> Decimal:
-    """What a user's decisions of ninety days and orders of a year take."""
+    """What a user's decisions of ninety days, and orders and history of a year, take."""
     decisions = activity.busy * DECISION_BYTES
     if decision_log == "every":
         decisions += activity.looks * DECISION_BYTES + activity.quiet * QUIET_BYTES
-    return Decimal(STORED_DAYS) / 30 * decisions + 12 * activity.busy * ORDER_BYTES
+    return Decimal(STORED_DAYS) / 30 * decisions + 12 * (activity.busy * ORDER_BYTES + HOURS * POINT_BYTES)

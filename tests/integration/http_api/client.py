@@ -25,6 +25,7 @@ CHECK = "/api/me/exchange/check/"
 STOP = "/api/me/strategies/rebalance/stop/"
 FILLS = "/api/me/fills.csv"
 PERFORMANCE = "/api/me/portfolio/performance/"
+HISTORY = "/api/me/portfolio/history/"
 
 TARGETS = {"BTC": "30", "ETH": "30", "SOL": "20", "USDT": "20"}
 GOOD_STRATEGY: dict[str, Any] = {

@@ -136,6 +136,12 @@ def counted(environment: Mapping[str, str], caplog: pytest.LogCaptureFixture) ->
         yield Counted(NoTradeHarness(harness, minutes), harness.environment)
 
 
+def hour_begins(counted: Counted) -> None:
+    """Go on until the next look is the first one of its hour."""
+    no_trade_harness = counted._calm
+    no_trade_harness.go_on(3_600 - no_trade_harness.harness.now % 3_600)
+
+
 def test_what_a_thousand_ticks_take(counted: Counted) -> None:
     every = {"DECISION_LOG": "every"}
     changes = {"DECISION_LOG": "changes"}
@@ -145,6 +151,8 @@ def test_what_a_thousand_ticks_take(counted: Counted) -> None:
     alone, quiet_unlogged = counted.ticks(1, USERS, settings=changes)
     _, looked = counted.ticks(1, LOOKED_AT, settings=every | look)
     _, unlogged = counted.ticks(1, LOOKED_AT, settings=changes | look)
+    hour_begins(counted)
+    _, first_of_the_hour = counted.ticks(1, LOOKED_AT, settings=changes | look)
     prices = iter([("BTC", "39000")])
 
     def one_more_is_off() -> None:
@@ -158,6 +166,7 @@ def test_what_a_thousand_ticks_take(counted: Counted) -> None:
         "LOOK": looked,
         "LOOK_UNLOGGED": unlogged,
         "BUSY": busy,
+        "POINT": first_of_the_hour.less(unlogged),
         "PRICES": alone.less(quiet_unlogged.times(D("0.001"))),
     }
     assert {name: counts.rounded() for name, counts in found.items()} == COUNTS

@@ -6,6 +6,7 @@ from decimal import Decimal
 import pytest
 from botbalance.engine import Action
 from botbalance.errors import ConflictError, InvalidRequestError, NotFoundError
+from botbalance.models.account_state import FillTotals
 from botbalance.models.exchange_key import ExchangeKey
 from botbalance.models.order import Order, OrderStatus
 from botbalance.trading.autopilot import emergency_stop
@@ -111,8 +112,8 @@ def test_its_owner_s_word_that_it_was_filled_books_the_fill(
     assert resolved.filled_qty == resolved.fills_qty == D(filled)
     assert [(fill.price, fill.fee) for fill in resolved.fills] == [(D("39840.5"), D(0))]
     assert harness.context.orders.unreconciled(harness.user) == []
-    assert harness.context.accounts.find_state(harness.user).net_quantities == {
-        "binance": {"BTC": D(filled), "USDT": -D(filled) * D("39840.5")}
+    assert harness.context.accounts.find_state(harness.user).fill_totals == {
+        "binance": {"BTC": FillTotals(fills=1, net={"BTC": D(filled), "USDT": -D(filled) * D("39840.5")})}
     }
 
 

@@ -21,6 +21,7 @@ KEPT_FOR_EVER = {
     "AccountsTable",
     "OperatorTable",
     "ActivityTable",
+    "HistoryTable",
 }
 LOG_DELIVERY = re.compile(r"logs:(\w+LogDeliver(y|ies)|PutResourcePolicy|DescribeResourcePolicies|DescribeLogGroups)")
 

@@ -32,7 +32,7 @@ def test_a_thousand_users_by_hand() -> None:
     cost = cost_of(1_000, "changes", ACTIVITY["1"], read_template())
     quiet, looks, busy = 85_328, 1_027, 45
     reads = D("0.56") * quiet + D("3.8") * looks + D("4.8") * busy + D("0.0085") * 86_400  # these are dispatch's
-    writes = 3 * looks + 24 * busy
+    writes = 3 * looks + 24 * busy + 720  # a point of the history an hour
     prices = 86_400  # of everybody's, in thousandths of a tick's
     assert cost.parts["DynamoDB reads"] == (reads * 1_000 + D("20.94") * prices) * D("0.000000125")
     assert cost.parts["DynamoDB writes"] == (D(writes) * 1_000 + 12 * prices) * D("0.000000625")
@@ -76,6 +76,7 @@ def test_the_document_has_what_a_user_costs(title: str, decision_log: DecisionLo
         ("looks that change nothing, `every`", "LOOK", 1),
         ("looks that change nothing, `changes`", "LOOK_UNLOGGED", 1),
         ("looks that place an order", "BUSY", 1),
+        ("points of the history, one an hour", "POINT", 1),
         ("ticks, for everybody's prices", "PRICES", 1_000),
     ],
 )

@@ -9,12 +9,17 @@ import pytest
 from botbalance.engine import (
     Fill,
     PriceUnavailableError,
+    bonus_by_asset,
     bonus_of,
     fill_contribution,
     hold_value,
     hold_value_from_nav,
+    net_quantities,
     rebalancing_bonus,
+    sum_exactly,
 )
+from hypothesis import given
+from hypothesis import strategies as st
 
 D = Decimal
 
@@ -132,3 +137,34 @@ def test_a_missing_price_is_an_error_that_names_every_asset_and_not_a_number() -
 def test_a_fee_of_nothing_needs_no_price() -> None:
     fill = Fill("ETH", "USDT", "buy", D(100), D(1), D(0), "BNB")
     assert fill_contribution(fill, {"USDT": D(1), "ETH": D(101)}) == 1
+
+
+QUANTITIES = st.decimals("0.00000001", "1e6", places=8)
+SOME_PRICES = st.decimals("0.00000001", "1e6", places=8)
+FILLS = st.builds(
+    Fill,
+    base=st.sampled_from(["BTC", "ETH", "SOL"]),
+    quote=st.sampled_from(["USDT", "EUR"]),
+    side=st.sampled_from(["buy", "sell"]),
+    price=SOME_PRICES,
+    base_qty=QUANTITIES,
+    fee=st.one_of(st.just(D(0)), QUANTITIES),
+    fee_asset=st.sampled_from(["BNB", "USDT", "SOL"]),
+)
+
+
+@given(
+    batches=st.lists(st.lists(FILLS, max_size=8), max_size=6),
+    prices=st.fixed_dictionaries(dict.fromkeys(("BTC", "ETH", "SOL", "USDT", "EUR", "BNB"), SOME_PRICES)),
+)
+def test_net_quantities_give_the_same_digits_as_the_sum_over_all_fills(
+    batches: list[list[Fill]], prices: dict[str, Decimal]
+) -> None:
+    net: dict[str, dict[str, Decimal]] = {}
+    for batch in batches:  # as they are booked: some at a time, each asset's by itself
+        for base in {fill.base for fill in batch}:
+            net[base] = net_quantities([fill for fill in batch if fill.base == base], net.get(base))
+    fills = [fill for batch in batches for fill in batch]
+    by_asset = bonus_by_asset(net, prices)
+    assert sum_exactly(by_asset.values()) == rebalancing_bonus(fills, prices)
+    assert by_asset == bonus_of([("", fill) for fill in fills], prices).by_asset

@@ -8,7 +8,17 @@ from workbench.aws.template import read_template
 
 TABLES = {
     f"{name}_TABLE": f"botbalance-{name.lower()}"
-    for name in ("STRATEGIES", "ORDERS", "DECISIONS", "CREDENTIALS", "CACHE", "ACCOUNTS", "OPERATOR", "ACTIVITY")
+    for name in (
+        "STRATEGIES",
+        "ORDERS",
+        "DECISIONS",
+        "CREDENTIALS",
+        "CACHE",
+        "ACCOUNTS",
+        "OPERATOR",
+        "ACTIVITY",
+        "HISTORY",
+    )
 }
 
 
@@ -24,6 +34,7 @@ def test_the_tables_are_all_that_has_to_be_set() -> None:
         accounts_table="botbalance-accounts",
         operator_table="botbalance-operator",
         activity_table="botbalance-activity",
+        history_table="botbalance-history",
         pricing_source="last",
         pricing_use_cache=True,
         pricing_ttl=5,

@@ -18,6 +18,7 @@ from botbalance.store.activity import ActivityTable
 from botbalance.store.cache import CacheTable
 from botbalance.store.credentials import CredentialsTable
 from botbalance.store.decisions import DecisionsTable
+from botbalance.store.history import HistoryTable
 from botbalance.store.orders import OrdersTable
 from botbalance.store.strategies import StrategiesTable
 from botocore.config import Config
@@ -215,6 +216,11 @@ def lease(grant: Grant) -> Lease:
 @pytest.fixture
 def activities(dynamodb: "DynamoDBClient", table: MakeTable) -> ActivityTable:
     return ActivityTable(dynamodb, table("ActivityTable"))
+
+
+@pytest.fixture
+def histories(dynamodb: "DynamoDBClient", table: MakeTable) -> HistoryTable:
+    return HistoryTable(dynamodb, table("HistoryTable"))
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botbalance.engine import NoTradeRegion
 from botbalance.errors import ConflictError, TransientError
-from botbalance.models.account_state import AccountState, LastObservation, NoTradeNote, RefusedPair
+from botbalance.models.account_state import AccountState, FillTotals, LastObservation, NoTradeNote, RefusedPair
 from botbalance.models.order import OrderStatus
 from botbalance.store.accounts import LEASE_S, AccountsTable, Lease
 from botbalance.store.orders import OrdersTable
@@ -32,7 +32,7 @@ STATE = AccountState(
     last_observation=OBSERVATION,
     no_unreconciled_orders=True,
     refused_pairs={"BTCUSDT": RefusedPair(times=3, retry_at=NOW + 60, reason="пять 😀")},
-    net_quantities={"binance": {"BTC": Decimal("-0.1")}},
+    fill_totals={"binance": {"BTC": FillTotals(fills=1, net={"BTC": Decimal("-0.1")})}},
 )
 NOTE = NoTradeNote(
     engine_version="1",
@@ -236,11 +236,11 @@ def test_a_tick_that_found_the_account_busy_is_not_claimed(accounts: AccountsTab
 
 def test_what_a_run_leaves_the_next_one_finds_to_the_last_digit(accounts: AccountsTable) -> None:
     lease, found = accounts.acquire("alice", NOW)
-    assert found == AccountState(net_quantities={})
+    assert found == AccountState(fill_totals={})
     accounts.release(lease, STATE)
     assert accounts.find_state("alice") == STATE
     assert accounts.acquire("alice", NOW)[1] == STATE
-    assert accounts.find_state("bob") == AccountState(net_quantities={})
+    assert accounts.find_state("bob") == AccountState(fill_totals={})
 
 
 def test_what_a_run_that_died_may_have_changed_is_unknown_to_the_next_one(accounts: AccountsTable) -> None:
@@ -248,9 +248,9 @@ def test_what_a_run_that_died_may_have_changed_is_unknown_to_the_next_one(accoun
     accounts.release(lease, STATE)
     accounts.acquire("alice", NOW)
     _, found = accounts.acquire("alice", EXPIRED)
-    assert (found.no_unreconciled_orders, found.net_quantities) == (False, None)
+    assert (found.no_unreconciled_orders, found.fill_totals) == (False, None)
     assert (found.last_observation, found.refused_pairs) == (STATE.last_observation, STATE.refused_pairs)
-    assert accounts.find_state("alice").net_quantities is None
+    assert accounts.find_state("alice").fill_totals is None
 
 
 def test_the_first_run_of_all_may_have_died_too(accounts: AccountsTable) -> None:

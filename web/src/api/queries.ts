@@ -78,6 +78,17 @@ export function usePerformance() {
   });
 }
 
+export type Step = Schemas["HistoryView"]["step"];
+
+/** Changes once an hour. */
+export function useHistory(step: Step) {
+  return useQuery({
+    queryKey: ["history", step],
+    queryFn: () => unwrap(api.GET("/api/me/portfolio/history", { params: { query: { step } } })),
+    staleTime: 300_000,
+  });
+}
+
 /** An action whose success makes everything on the pages old. */
 export function useAction<T, V = void>(action: (variables: V) => Promise<T>) {
   const client = useQueryClient();

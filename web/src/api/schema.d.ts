@@ -339,6 +339,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/me/portfolio/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What the portfolio was worth, what it would be worth had nothing been traded, and the difference; oldest first
+         * @description There is a point an hour in which the autopilot has looked at the account. Without `from` it is a week, a quarter
+         *     or a year, by the step.
+         */
+        get: operations["get_history"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/me/portfolio/performance": {
         parameters: {
             query?: never;
@@ -822,11 +843,11 @@ export interface components {
         };
         /**
          * ContributionView
-         * @description What the fills of one asset, or of one day (UTC), added to the portfolio, in quote; negative where they cost.
+         * @description What the fills of one asset added to the portfolio, in quote; negative where they cost.
          * @example {
          *       "bonus_quote": "-0.06794316",
          *       "fills": 2,
-         *       "name": "2026-01-31"
+         *       "name": "ETH"
          *     }
          */
         ContributionView: {
@@ -1140,6 +1161,53 @@ export interface components {
             status: "ok";
         };
         /**
+         * HistoryPointView
+         * @description The portfolio at the last look of a step, in quote: ``nav`` = ``hold_quote`` + ``bonus_quote``, exactly.
+         *
+         *     ``added_quote`` is what the bonus has changed by since the point before. Where what was traded had no price then,
+         *     these three are null.
+         * @example {
+         *       "added_quote": "0.75",
+         *       "at": 1769860830,
+         *       "bonus_quote": "8.25",
+         *       "hold_quote": "10004.25",
+         *       "nav": "10012.5"
+         *     }
+         */
+        HistoryPointView: {
+            /** At */
+            at: number;
+            /**
+             * Nav
+             * Format: decimal
+             * @description Exact, every digit.
+             */
+            nav: string;
+            /** Hold Quote */
+            hold_quote: string | null;
+            /** Bonus Quote */
+            bonus_quote: string | null;
+            /** Added Quote */
+            added_quote: string | null;
+        };
+        /**
+         * HistoryView
+         * @description What the portfolio was worth, oldest first: the last point of every step in which the account was looked at.
+         */
+        HistoryView: {
+            /** Exchange */
+            exchange: string;
+            /** Quote Asset */
+            quote_asset: string;
+            /**
+             * Step
+             * @enum {string}
+             */
+            step: "hour" | "day" | "month";
+            /** Points */
+            points: components["schemas"]["HistoryPointView"][];
+        };
+        /**
          * MarketsView
          * @description Which exchanges can be chosen, and what trades on the one that was asked about.
          *
@@ -1374,8 +1442,8 @@ export interface components {
          * PerformanceView
          * @description The portfolio against what it would be worth had nothing been traded; deposits and withdrawals are in both.
          *
-         *     ``nav`` = ``hold_quote`` + ``bonus_quote``, exactly. Where that cannot be known now, the figures are null, and
-         *     ``unavailable`` says why.
+         *     ``nav`` = ``hold_quote`` + ``bonus_quote``, exactly, and ``by_asset`` adds up to ``bonus_quote``. ``fills`` are the
+         *     newest ones alone. Where it cannot be known now, the figures are null, and ``unavailable`` says why.
          */
         PerformanceView: {
             /** Available */
@@ -1394,8 +1462,6 @@ export interface components {
             fills_count?: number | null;
             /** By Asset */
             by_asset?: components["schemas"]["ContributionView"][];
-            /** By Day */
-            by_day?: components["schemas"]["ContributionView"][];
             /** Fills */
             fills?: components["schemas"]["FillContributionView"][];
         };
@@ -4043,6 +4109,105 @@ export interface operations {
             };
             /** @description Conflict */
             409: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Unprocessable Content */
+            422: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    /** @description In how many seconds to try again. */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    /** @description In how many seconds to try again. */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+        };
+    };
+    get_history: {
+        parameters: {
+            query?: {
+                /** @description Not before this time, in epoch seconds. */
+                from?: number | null;
+                /** @description Not after this time, in epoch seconds; now. */
+                until?: number | null;
+                /** @description A point for each of these, of UTC. */
+                step?: "hour" | "day" | "month";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HistoryView"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Not Found */
+            404: {
                 headers: {
                     /** @description The name of this request in our logs. */
                     "X-Request-Id"?: string;

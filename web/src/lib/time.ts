@@ -14,6 +14,19 @@ export function dateTime(epoch: number): string {
   return DATE_TIME.format(epoch * 1000);
 }
 
+const DAY = new Intl.DateTimeFormat("en-GB", { year: "numeric", month: "short", day: "2-digit", timeZone: "UTC" });
+const MONTH = new Intl.DateTimeFormat("en-GB", { year: "numeric", month: "long", timeZone: "UTC" });
+
+/** The day of UTC; `epoch` in seconds. */
+export function day(epoch: number): string {
+  return DAY.format(epoch * 1000);
+}
+
+/** The month of UTC; `epoch` in seconds. */
+export function month(epoch: number): string {
+  return MONTH.format(epoch * 1000);
+}
+
 /** A duration in its two largest units: "3 min 20 s". */
 export function duration(seconds: number): string {
   const whole = Math.max(0, Math.round(seconds));

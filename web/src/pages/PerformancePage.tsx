@@ -1,14 +1,11 @@
-import { lazy, Suspense, useMemo } from "react";
 import type { Schemas } from "../api/client";
 import { usePerformance } from "../api/queries";
-import type { BonusPoint } from "../components/BonusChart";
-import { Banner, Empty, Failure, Figure, Signed, Skeleton, Table } from "../components/parts";
-import { amount, exact, subtract } from "../lib/money";
+import { HistoryCard } from "../components/HistoryCard";
+import { Banner, Failure, Figure, Signed, Skeleton, Table } from "../components/parts";
+import { amount, exact } from "../lib/money";
 import { dateTime } from "../lib/time";
 
 type Fill = Schemas["FillContributionView"];
-
-const BonusChart = lazy(() => import("../components/BonusChart"));
 
 export function PerformancePage() {
   const performance = usePerformance();
@@ -46,15 +43,15 @@ export function PerformancePage() {
           </Figure>
         </dl>
       )}
-      {data.available && <Fills fills={data.fills ?? []} total={data.bonus_quote ?? "0"} quote={quote} />}
+      <HistoryCard />
       <Contributions title="By asset" parts={data.by_asset ?? []} quote={quote} />
-      <Contributions title="By day (UTC)" parts={data.by_day ?? []} quote={quote} />
+      <Fills fills={data.fills ?? []} quote={quote} />
     </>
   );
 }
 
-function Fills({ fills, total, quote }: { fills: readonly Fill[]; total: string; quote: string }) {
-  const points = useMemo(() => cumulated(fills, total), [fills, total]);
+function Fills({ fills, quote }: { fills: readonly Fill[]; quote: string }) {
+  if (fills.length === 0) return null;
   const head = (
     <tr>
       <th scope="col">Time</th>
@@ -77,50 +74,25 @@ function Fills({ fills, total, quote }: { fills: readonly Fill[]; total: string;
   return (
     <section className="card" aria-labelledby="fills">
       <h2 id="fills">Fill by fill</h2>
-      {fills.length === 0 ? (
-        <Empty>No order has filled yet. What each fill adds is shown here.</Empty>
-      ) : (
-        <>
-          <Suspense fallback={<Skeleton lines={8} />}>
-            <BonusChart points={points} quote={quote} />
-          </Suspense>
-          <details>
-            <summary>The same as a table</summary>
-            <Table caption={`The newest ${fills.length} fills`} head={head}>
-              {fills.map((fill) => (
-                <tr key={`${fill.client_order_id} ${fill.trade_id}`}>
-                  <th scope="row">{dateTime(Math.floor(fill.traded_at_ms / 1000))}</th>
-                  <td>{fill.symbol}</td>
-                  <td className={fill.side}>{fill.side}</td>
-                  <td className="number">{exact(fill.price)}</td>
-                  <td className="number">{exact(fill.base_qty)}</td>
-                  <td className="number">
-                    {exact(fill.fee)} {fill.fee_asset}
-                  </td>
-                  <td className="number">
-                    <Signed value={fill.bonus_quote} quote={quote} />
-                  </td>
-                </tr>
-              ))}
-            </Table>
-          </details>
-        </>
-      )}
+      <Table caption={`The newest ${fills.length} fills, at the prices of now`} head={head}>
+        {fills.map((fill) => (
+          <tr key={`${fill.client_order_id} ${fill.trade_id}`}>
+            <th scope="row">{dateTime(Math.floor(fill.traded_at_ms / 1000))}</th>
+            <td>{fill.symbol}</td>
+            <td className={fill.side}>{fill.side}</td>
+            <td className="number">{exact(fill.price)}</td>
+            <td className="number">{exact(fill.base_qty)}</td>
+            <td className="number">
+              {exact(fill.fee)} {fill.fee_asset}
+            </td>
+            <td className="number">
+              <Signed value={fill.bonus_quote} quote={quote} />
+            </td>
+          </tr>
+        ))}
+      </Table>
     </section>
   );
-}
-
-/** The sum up to each moment, the newest fill's being `total`; fills of one second make one point. */
-function cumulated(fills: readonly Fill[], total: string): BonusPoint[] {
-  const newestFirst = [...fills].sort((one, other) => other.traded_at_ms - one.traded_at_ms);
-  const points: BonusPoint[] = [];
-  let sum = total;
-  for (const fill of newestFirst) {
-    const ts = Math.floor(fill.traded_at_ms / 1000);
-    if (points.at(-1)?.ts !== ts) points.push({ ts, bonus: sum });
-    sum = subtract(sum, fill.bonus_quote);
-  }
-  return points.reverse();
 }
 
 function Contributions({

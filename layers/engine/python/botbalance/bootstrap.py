@@ -32,6 +32,7 @@ from botbalance.store.cache import CacheTable
 from botbalance.store.credentials import CredentialsTable
 from botbalance.store.decisions import DecisionsTable
 from botbalance.store.dynamodb import keep_deadlines
+from botbalance.store.history import HistoryTable
 from botbalance.store.operator import OperatorTable
 from botbalance.store.orders import OrdersTable
 from botbalance.store.strategies import StrategiesTable
@@ -135,6 +136,7 @@ class Services:
             accounts=AccountsTable(self.dynamodb, self.settings.accounts_table),
             operator=OperatorTable(self.dynamodb, self.settings.operator_table),
             activity=ActivityTable(self.dynamodb, self.settings.activity_table),
+            history=HistoryTable(self.dynamodb, self.settings.history_table),
             clients=ExchangeClients(self.credentials, self._limits, self.connect, self.clock),
             portfolio=PortfolioService(prices, market_rules),
             clock=self.clock,

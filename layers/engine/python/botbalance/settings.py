@@ -35,6 +35,7 @@ class Settings(BaseModel):
     accounts_table: str
     operator_table: str
     activity_table: str
+    history_table: str
     tick_queue_url: Url = ""
     credentials_key_id: str = ""
     """The KMS key that encrypts users' exchange keys."""

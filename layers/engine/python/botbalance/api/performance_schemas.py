@@ -1,23 +1,17 @@
-"""The shapes of what rebalancing has earned."""
-
-from collections import Counter
-from decimal import Decimal
-from itertools import islice
+"""The shapes of what rebalancing has earned, and of how it came to that."""
 
 from pydantic import Field
 
 from botbalance.api.fields import Money, ResponseModel, example
 from botbalance.engine import Side
-from botbalance.trading.performance import Performance, day_of
-
-MOST_FILLS_SHOWN = 200
-"""One by one; the rest is in the sums, and in fills.csv."""
+from botbalance.trading.history import Change, History, Step
+from botbalance.trading.performance import Performance
 
 
 class ContributionView(ResponseModel):
-    """What the fills of one asset, or of one day (UTC), added to the portfolio, in quote; negative where they cost."""
+    """What the fills of one asset added to the portfolio, in quote; negative where they cost."""
 
-    model_config = example(name="2026-01-31", bonus_quote="-0.06794316", fills=2)
+    model_config = example(name="ETH", bonus_quote="-0.06794316", fills=2)
 
     name: str
     bonus_quote: Money
@@ -42,8 +36,8 @@ class FillContributionView(ResponseModel):
 class PerformanceView(ResponseModel):
     """The portfolio against what it would be worth had nothing been traded; deposits and withdrawals are in both.
 
-    ``nav`` = ``hold_quote`` + ``bonus_quote``, exactly. Where that cannot be known now, the figures are null, and
-    ``unavailable`` says why.
+    ``nav`` = ``hold_quote`` + ``bonus_quote``, exactly, and ``by_asset`` adds up to ``bonus_quote``. ``fills`` are the
+    newest ones alone. Where it cannot be known now, the figures are null, and ``unavailable`` says why.
     """
 
     available: bool
@@ -54,38 +48,72 @@ class PerformanceView(ResponseModel):
     bonus_quote: Money | None = None
     fills_count: int | None = None
     by_asset: list[ContributionView] = Field(default_factory=list)
-    by_day: list[ContributionView] = Field(default_factory=list)
     fills: list[FillContributionView] = Field(default_factory=list)
 
     @classmethod
     def of(cls, performance: Performance) -> "PerformanceView":
-        """A performance as the API shows it: the newest fills one by one, the older ones in the sums only."""
-        bonus = performance.bonus
-        assets = Counter(order.base for order, _ in performance.fills)
-        days = Counter(day_of(fill) for _, fill in performance.fills)
-        newest = zip(performance.fills, bonus.by_fill, strict=True)
+        """A performance as the API shows it."""
         return cls(
             available=True,
             unavailable=None,
             quote_asset=performance.plan.strategy.quote_asset,
             nav=performance.plan.evaluation.nav,
             hold_quote=performance.hold_quote,
-            bonus_quote=bonus.total,
-            fills_count=len(performance.fills),
-            by_asset=[_contribution(asset, bonus.by_asset[asset], assets[asset]) for asset in sorted(assets)],
-            by_day=[_contribution(day, bonus.by_day[day], days[day]) for day in sorted(days, reverse=True)],
+            bonus_quote=performance.bonus_quote,
+            fills_count=sum(part.fills for part in performance.by_asset),
+            by_asset=[
+                ContributionView(name=part.asset, bonus_quote=part.bonus_quote, fills=part.fills)
+                for part in performance.by_asset
+            ],
             fills=[
                 FillContributionView(
-                    **fill.model_dump(),
-                    client_order_id=order.client_order_id,
-                    symbol=order.symbol,
-                    side=order.side,
-                    bonus_quote=contribution,
+                    **one.fill.model_dump(),
+                    client_order_id=one.order.client_order_id,
+                    symbol=one.order.symbol,
+                    side=one.order.side,
+                    bonus_quote=one.bonus_quote,
                 )
-                for (order, fill), contribution in islice(newest, MOST_FILLS_SHOWN)
+                for one in performance.newest
             ],
         )
 
 
-def _contribution(name: str, bonus_quote: Decimal, fills: int) -> ContributionView:
-    return ContributionView(name=name, bonus_quote=bonus_quote, fills=fills)
+class HistoryPointView(ResponseModel):
+    """The portfolio at the last look of a step, in quote: ``nav`` = ``hold_quote`` + ``bonus_quote``, exactly.
+
+    ``added_quote`` is what the bonus has changed by since the point before. Where what was traded had no price then,
+    these three are null.
+    """
+
+    model_config = example(at=1769860830, nav="10012.5", hold_quote="10004.25", bonus_quote="8.25", added_quote="0.75")
+
+    at: int
+    nav: Money
+    hold_quote: Money | None
+    bonus_quote: Money | None
+    added_quote: Money | None
+
+    @classmethod
+    def of(cls, change: Change) -> "HistoryPointView":
+        """A point as the API shows it."""
+        point = change.point
+        return cls(at=point.at, nav=point.nav, hold_quote=point.hold, bonus_quote=point.bonus, added_quote=change.added)
+
+
+class HistoryView(ResponseModel):
+    """What the portfolio was worth, oldest first: the last point of every step in which the account was looked at."""
+
+    exchange: str
+    quote_asset: str
+    step: Step
+    points: list[HistoryPointView]
+
+    @classmethod
+    def of(cls, history: History) -> "HistoryView":
+        """A history as the API shows it."""
+        return cls(
+            exchange=history.strategy.exchange,
+            quote_asset=history.strategy.quote_asset,
+            step=history.step,
+            points=[HistoryPointView.of(change) for change in history.changes],
+        )

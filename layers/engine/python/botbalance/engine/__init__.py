@@ -16,12 +16,14 @@ from botbalance.engine.anomalies import (
 from botbalance.engine.arithmetic import format_decimal
 from botbalance.engine.attribution import (
     Bonus,
+    bonus_by_asset,
     bonus_of,
     fill_contribution,
     hold_value,
     hold_value_from_nav,
     net_quantities,
     rebalancing_bonus,
+    sum_exactly,
 )
 from botbalance.engine.convergence import (
     Convergence,
@@ -70,6 +72,7 @@ __all__ = [
     "WarningCode",
     "appeared_balances",
     "band_quote",
+    "bonus_by_asset",
     "bonus_of",
     "book_fill",
     "bound_after",
@@ -96,6 +99,7 @@ __all__ = [
     "redenominations",
     "release",
     "review_resting_orders",
+    "sum_exactly",
     "trades_through",
     "transfer",
     "validate_strategy",

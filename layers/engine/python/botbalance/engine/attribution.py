@@ -75,6 +75,20 @@ def net_quantities(fills: Iterable[Fill], before: Mapping[str, Decimal] | None =
     return net
 
 
+def bonus_by_asset(net: Mapping[str, Mapping[str, Decimal]], prices: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    """What the fills of each base asset have added at ``prices``, by the net quantities of these fills.
+
+    Raises PriceUnavailableError where an asset with a net quantity has no price.
+    """
+    return {base: hold_value(quantities, prices) for base, quantities in net.items()}
+
+
+def sum_exactly(amounts: Iterable[Decimal]) -> Decimal:
+    """The sum of ``amounts``, every digit of it."""
+    with ExactArithmetic():
+        return sum(amounts, ZERO)
+
+
 def rebalancing_bonus(fills: Iterable[Fill], prices: Mapping[str, Decimal]) -> Decimal:
     """The sum of all contributions, in the asset of ``prices``; negative where holding was better."""
     contributions = [fill_contribution(fill, prices) for fill in fills]

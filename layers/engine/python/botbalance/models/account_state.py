@@ -96,11 +96,20 @@ class Incident(BaseModel):
     evidence: str
 
 
+class FillTotals(BaseModel):
+    """All fills of one base asset: how many, and what they have added to and taken from each asset, fees included."""
+
+    model_config = ConfigDict(frozen=True)
+
+    fills: int = 0
+    net: dict[str, Decimal] = {}
+
+
 class AccountState(BaseModel):
     """One account's memory, written as one JSON document. A new account starts with the defaults.
 
-    ``net_quantities`` are what all fills ever booked have added to and taken from each asset, by exchange. None means
-    that they have to be summed up from the orders: for a new account, or after a run died while it counted a fill.
+    ``fill_totals`` are of all fills ever booked, by exchange and base asset. None means that they have to be summed up
+    from the orders: for a new account, or after a run died while it counted a fill.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -112,8 +121,10 @@ class AccountState(BaseModel):
     no_unreconciled_orders: bool = False
     """Whether every order that the last run knew had ended."""
     refused_pairs: dict[str, RefusedPair] = {}
-    net_quantities: dict[str, dict[str, Decimal]] | None = None
     incidents: dict[str, Incident] = {}
     """What is open, by kind and subject: ``order_unknown:0123456789abcdef0123``."""
     skipped_in_a_row: int = 0
     """Ticks of the autopilot, up to the last one, in which no decision could be made."""
+    fill_totals: dict[str, dict[str, FillTotals]] | None = None
+    history_hour: int = 0
+    """When the hour began that the history has its last point of, in epoch seconds."""

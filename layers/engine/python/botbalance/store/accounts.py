@@ -139,7 +139,7 @@ class AccountsTable:
 
         What is a moment old can only let somebody look once more, or begin a run that finds its tick claimed.
         """
-        keys: list[Any] = [{"user_id": {"S": user_id}} for user_id in dict.fromkeys(user_ids)]
+        keys: list[Any] = [{"user_id": {"S": user_id}} for user_id in set(user_ids)]
         return {
             item["user_id"]["S"]: LastRun(
                 last_tick=int(item.get("last_tick", {"N": "-1"})["N"]),
@@ -197,7 +197,7 @@ class AccountsTable:
 def _state(item: Any, fencing_token: int) -> AccountState:
     """The state in ``item`` for the run with that token; a run before it that died has left parts of it unknown."""
     if "account_state" not in item:
-        return AccountState(net_quantities={} if fencing_token == 1 else None)
+        return AccountState(fill_totals={} if fencing_token == 1 else None)
     try:
         state = parse_document(AccountState, zlib.decompress(item["account_state"]["B"]))
     except TransientError as error:  # another version's: what it compares and counts begins anew
@@ -205,4 +205,4 @@ def _state(item: Any, fencing_token: int) -> AccountState:
         return AccountState()
     if int(item["state_token"]["N"]) == fencing_token - 1:
         return state
-    return state.model_copy(update={"no_unreconciled_orders": False, "net_quantities": None})
+    return state.model_copy(update={"no_unreconciled_orders": False, "fill_totals": None})

@@ -12,6 +12,7 @@ from botbalance.market_data.traded_ranges import TradedRanges
 from botbalance.store.accounts import AccountsTable
 from botbalance.store.activity import ActivityTable
 from botbalance.store.decisions import DecisionsTable
+from botbalance.store.history import HistoryTable
 from botbalance.store.operator import OperatorTable
 from botbalance.store.orders import OrdersTable
 from botbalance.store.strategies import StrategiesTable
@@ -36,6 +37,7 @@ class TradingContext:
     accounts: AccountsTable
     operator: OperatorTable
     activity: ActivityTable
+    history: HistoryTable
     clients: ExchangeClients
     portfolio: PortfolioService
     clock: Callable[[], int]

@@ -4,12 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from botbalance.engine import Evaluation, InvalidInputError, evaluate, hold_value
+from botbalance.engine import Evaluation, InvalidInputError, evaluate, sum_exactly
 from botbalance.engine.arithmetic import ExactArithmetic
+from botbalance.errors import InvalidRequestError
 from botbalance.log import logger
+from botbalance.models.account_state import FillTotals
 from botbalance.models.decision import Decision
 from botbalance.models.order import Order
 from botbalance.models.strategy import Strategy
+from botbalance.trading.bonus import bonus_of_totals, traded_assets
 from botbalance.trading.context import TradingContext
 
 QUOTES_SHOWN_S = 600
@@ -81,7 +84,13 @@ def _seen(context: TradingContext, strategy: Strategy, orders: list[Order]) -> S
     if look is None or look.exchange != strategy.exchange or any(symbol not in look.prices for symbol in symbols):
         return None
     now = context.clock()
-    markets = context.portfolio.recent_markets(strategy.exchange, symbols, max_age_s=QUOTES_SHOWN_S, now=now)
+    totals = None if state.fill_totals is None else state.fill_totals.get(strategy.exchange, {})
+    further = {
+        f"{asset}{strategy.quote_asset}": asset for asset in traded_assets(totals or {}) - {strategy.quote_asset}
+    }
+    markets = context.portfolio.recent_markets(
+        strategy.exchange, {*symbols, *further}, max_age_s=QUOTES_SHOWN_S, now=now
+    )
     if any(symbol not in markets.rules for symbol in symbols):
         return None
     prices = {symbol: markets.prices.get(symbol, look.prices[symbol]) for symbol in symbols}
@@ -98,13 +107,18 @@ def _seen(context: TradingContext, strategy: Strategy, orders: list[Order]) -> S
     except InvalidInputError as error:  # a strategy that was changed since, and cannot be decided on as it is
         logger.info("overview without figures", user_id=strategy.user_id, reason=str(error))
         return None
-    net = None if state.net_quantities is None else state.net_quantities.get(strategy.exchange, {})
-    return Seen(look.at, priced_at, evaluation, _bonus(net, evaluation))
+    known = {asset: markets.prices[symbol] for symbol, asset in further.items() if symbol in markets.prices}
+    return Seen(look.at, priced_at, evaluation, _bonus(totals, evaluation, known))
 
 
-def _bonus(net: Mapping[str, Decimal] | None, evaluation: Evaluation) -> Decimal | None:
-    """What all fills have added, Σ nᵢ·Pᵢ; None where it is being counted, or an asset of a fill has no price here."""
-    prices = {row.asset: row.price for row in evaluation.rows if row.price is not None}
-    if net is None or any(quantity and asset not in prices for asset, quantity in net.items()):
+def _bonus(
+    totals: Mapping[str, FillTotals] | None, evaluation: Evaluation, further: Mapping[str, Decimal]
+) -> Decimal | None:
+    """What all fills have added; None where it is being counted, or an asset of a fill has no price here."""
+    if totals is None:
         return None
-    return hold_value(net, prices)
+    prices = {**further, **{row.asset: row.price for row in evaluation.rows if row.price is not None}}
+    try:
+        return sum_exactly(bonus_of_totals(totals, prices).values())
+    except InvalidRequestError:
+        return None

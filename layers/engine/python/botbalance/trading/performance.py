@@ -1,34 +1,62 @@
-"""Performance: what the portfolio is worth against what it would be had nothing been traded, exactly.
+"""Performance: what the portfolio is worth against what it would be worth had nothing been traded, exactly.
 
 Deposits and withdrawals are in both figures, so they are no profit. Where a price or a fill is not known, the answer
 is that it cannot be known now, and why, not a number.
 """
 
-from collections.abc import Collection
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from decimal import Decimal
 
 from botbalance.accounts.portfolio import Snapshot
-from botbalance.engine import Bonus, InvalidInputError, bonus_of, hold_value_from_nav
-from botbalance.engine.arithmetic import ONE
-from botbalance.errors import BotBalanceError, InvalidRequestError, TransientError
+from botbalance.engine import InvalidInputError, fill_contribution, sum_exactly
+from botbalance.engine.arithmetic import ExactArithmetic
+from botbalance.errors import InvalidRequestError, TransientError
 from botbalance.exchange.adapter import ExchangeAdapter
+from botbalance.models.account_state import FillTotals
 from botbalance.models.order import Order, OrderFill
-from botbalance.models.strategy import Strategy
+from botbalance.trading.bonus import bonus_of_totals, first_unbooked, prices_in_quote, traded_assets
 from botbalance.trading.context import TradingContext
 from botbalance.trading.orders import refresh_orders
 from botbalance.trading.plan import Plan, preview
+from botbalance.trading.session import fill_totals_of
+
+NEWEST_ORDERS = 200
+"""So many are looked through for the fills that are told one by one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contribution:
+    """What the fills of one asset added, in quote, and how many there were."""
+
+    asset: str
+    bonus_quote: Decimal
+    fills: int
+
+
+@dataclass(frozen=True, slots=True)
+class ValuedFill:
+    """What one fill added, in quote, at the prices of now."""
+
+    order: Order
+    fill: OrderFill
+    bonus_quote: Decimal
 
 
 @dataclass(frozen=True, slots=True)
 class Performance:
-    """``fills`` are all of this account's, newest first, as ``bonus.by_fill`` is."""
+    """``by_asset`` adds up to ``bonus_quote``; ``newest`` are only some of the fills, the newest first."""
 
     plan: Plan
-    hold_quote: Decimal
-    bonus: Bonus
-    fills: list[tuple[Order, OrderFill]]
+    bonus_quote: Decimal
+    by_asset: list[Contribution]
+    newest: list[ValuedFill]
+
+    @property
+    def hold_quote(self) -> Decimal:
+        """What the portfolio would be worth had nothing been traded."""
+        with ExactArithmetic():
+            return self.plan.evaluation.nav - self.bonus_quote
 
 
 def performance(context: TradingContext, user_id: str) -> Performance:
@@ -40,57 +68,57 @@ def performance(context: TradingContext, user_id: str) -> Performance:
     strategy = context.strategies.get(user_id)
     refresh_orders(context, user_id)
     plan = preview(context, user_id)
-    account = context.clients.get(user_id, strategy.exchange)
-    orders = [order for order in context.orders.iter_all(user_id) if order.exchange == strategy.exchange]
-    _require_all_booked(account, plan.snapshot, orders)
-    newest_first = sorted(
-        (
-            (order, fill, engine_fill)
-            for order in orders
-            for fill, engine_fill in zip(order.fills, order.as_engine_fills(), strict=True)
-        ),
-        key=lambda one: one[1].traded_at_ms,
-        reverse=True,
+    totals = _totals(context, user_id, strategy.exchange)
+    _require_all_booked(
+        context.clients.get(user_id, strategy.exchange), plan.snapshot, context.orders.unreconciled(user_id)
     )
-    traded = {asset for _, _, fill in newest_first for asset in (fill.base, fill.quote, fill.fee_asset)}
-    prices = _prices(context, strategy, plan, traded)
-    try:
-        bonus = bonus_of([(day_of(fill), engine_fill) for _, fill, engine_fill in newest_first], prices)
-    except InvalidInputError as error:
-        raise InvalidRequestError("price_unavailable", str(error)) from error
+    orders = context.orders.page(user_id, limit=NEWEST_ORDERS, consistent=True).orders
+    orders = [order for order in orders if order.exchange == strategy.exchange]
+    prices = prices_in_quote(context, strategy, plan.evaluation, traded_assets(totals) | _assets_of(orders))
+    by_asset = bonus_of_totals(totals, prices)
     return Performance(
-        plan, hold_value_from_nav(plan.evaluation.nav, bonus), bonus, [(order, fill) for order, fill, _ in newest_first]
+        plan,
+        sum_exactly(by_asset.values()),
+        [Contribution(asset, by_asset[asset], totals[asset].fills) for asset in sorted(by_asset)],
+        _newest_first(orders, prices),
     )
 
 
-def _require_all_booked(account: ExchangeAdapter, snapshot: Snapshot, orders: Collection[Order]) -> None:
+def _totals(context: TradingContext, user_id: str, exchange: str) -> Mapping[str, FillTotals]:
+    """Of all fills; summed up anew while a run is under way, or after one died."""
+    totals = context.accounts.find_state(user_id).fill_totals
+    if totals is None:
+        totals = fill_totals_of(context.orders.iter_all(user_id))
+    return totals.get(exchange, {})
+
+
+def _require_all_booked(exchange: ExchangeAdapter, snapshot: Snapshot, unreconciled: list[Order]) -> None:
     """Raise TransientError while balances may show a trade that is not booked yet, or the other way round."""
-    after = {order.exchange_order_id: order for order in account.open_orders()}
+    after = {order.exchange_order_id: order for order in exchange.open_orders()}
     if after != {order.exchange_order_id: order for order in snapshot.open_orders}:
         raise TransientError("trade_under_way", "orders were trading while the account was read; ask again")
-    resting = {order.client_order_id: order.filled_qty for order in after.values()}
-    for order in orders:
-        if not order.fills_complete or (
-            order.is_active and resting.get(account.exchange_client_order_id(order.client_order_id)) != order.filled_qty
-        ):
-            message = f"what became of order {order.client_order_id} is not booked yet; ask again after the next tick"
-            raise TransientError("trade_under_way", message)
+    order = first_unbooked(exchange, after.values(), unreconciled)
+    if order is not None:
+        message = f"what became of order {order.client_order_id} is not booked yet; ask again after the next tick"
+        raise TransientError("trade_under_way", message)
 
 
-def _prices(context: TradingContext, strategy: Strategy, plan: Plan, traded: Collection[str]) -> dict[str, Decimal]:
-    """The price of every managed and every ``traded`` asset, in the quote asset, the same as the plan's."""
-    prices = {row.asset: row.price for row in plan.evaluation.rows if row.price is not None}
-    prices[strategy.quote_asset] = ONE
-    further = {f"{asset}{strategy.quote_asset}": asset for asset in traded if asset not in prices}
-    if further:
-        try:
-            found = context.portfolio.prices(strategy.exchange, list(further))
-        except (BotBalanceError, InvalidInputError) as error:
-            raise InvalidRequestError("price_unavailable", f"what was traded has no price now: {error}") from error
-        prices |= {further[symbol]: price for symbol, price in found.items()}
-    return prices
+def _assets_of(orders: list[Order]) -> set[str]:
+    return {
+        asset
+        for order in orders
+        for fill in order.as_engine_fills()
+        for asset in (fill.base, fill.quote, fill.fee_asset)
+    }
 
 
-def day_of(fill: OrderFill) -> str:
-    """The day of a fill, in UTC: 2026-01-31."""
-    return datetime.fromtimestamp(fill.traded_at_ms // 1000, UTC).date().isoformat()
+def _newest_first(orders: list[Order], prices: Mapping[str, Decimal]) -> list[ValuedFill]:
+    try:
+        valued = [
+            ValuedFill(order, fill, fill_contribution(engine_fill, prices))
+            for order in orders
+            for fill, engine_fill in zip(order.fills, order.as_engine_fills(), strict=True)
+        ]
+    except InvalidInputError as error:
+        raise InvalidRequestError("price_unavailable", str(error)) from error
+    return sorted(valued, key=lambda one: one.fill.traded_at_ms, reverse=True)

@@ -19,6 +19,7 @@ from botbalance.trading.anomaly_guard import (
     quantities_own_orders_may_have_brought,
     receivable_quantities,
 )
+from botbalance.trading.history import missing_point, record
 from botbalance.trading.incidents import note_doubts, note_refusals
 from botbalance.trading.no_trade_ticks import no_trade_note, resting_order
 from botbalance.trading.placement import (
@@ -83,6 +84,7 @@ def rebalance(
     }
     paused = waiting_pairs(refused, now)
     evaluation = evaluate_snapshot(snapshot, strategy.target_allocations, config, blocked, paused)
+    point = missing_point(session, strategy, snapshot, evaluation, reconciliation.orders, now)
     active = [order for order in reconciliation.active() if order.exchange == strategy.exchange]
     resting = [resting_order(order) for order in active]
     reasons = {key: str(reason) for key, reason in review_resting_orders(resting, evaluation, config, now).items()}
@@ -108,6 +110,7 @@ def rebalance(
             looked_at=looked_at,
         )
         session.remember(no_trade_note=note)
+    record(session, point)
     inputs = DecisionInputs(
         current_balances=snapshot.balances,
         target_allocations=strategy.target_allocations,

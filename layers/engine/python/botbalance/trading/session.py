@@ -3,7 +3,6 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from decimal import Decimal
 from types import MappingProxyType
 from typing import Any
 
@@ -12,7 +11,7 @@ from botbalance.engine import net_quantities
 from botbalance.errors import ConflictError, InvalidRequestError, TransientError
 from botbalance.exchange.adapter import ExchangeAdapter
 from botbalance.log import logger
-from botbalance.models.account_state import AccountState
+from botbalance.models.account_state import AccountState, FillTotals
 from botbalance.models.activity import Activity
 from botbalance.models.exchange_key import StoredKey
 from botbalance.models.order import Order
@@ -107,38 +106,49 @@ class AccountSession:
     def update_order(self, before: Order, order: Order, *told: Activity) -> Order:
         """Write ``order`` over ``before``, and ``told`` with it; returns it with its new revision.
 
-        Its new fills go into net_quantities, and are told.
+        Its new fills go into the totals, and are told.
         """
-        fills = order.model_copy(update={"fills": order.fills[len(before.fills) :]}).as_engine_fills()
-        net = self.state.net_quantities
-        if fills:
-            self.remember(net_quantities=None)  # should the write fail, all fills are summed up anew
+        new = order.model_copy(update={"fills": order.fills[len(before.fills) :]})
+        totals = self.state.fill_totals
+        if new.fills:
+            self.remember(fill_totals=None)  # should the write fail, all fills are summed up anew
         news = [*told, *fills_of_order(self.context, before, order)]
         updated = self.context.orders.update(order, self.lease, *map(self.context.activity.write_of, news))
-        if fills and net is not None:
-            added = net_quantities(fills, net.get(order.exchange, {}))
-            self.remember(net_quantities=net | {order.exchange: added})
+        if new.fills and totals is not None:
+            self.remember(fill_totals=add_fills(totals, new))
         return updated
 
     def count_fills(self) -> None:
         """Sum up all fills anew where a run died without counting them, if there is time for that now."""
-        if self.state.net_quantities is not None or self.context.deadline.seconds_left() < SEND_AND_SETTLE_S:
+        if self.state.fill_totals is not None or self.context.deadline.seconds_left() < SEND_AND_SETTLE_S:
             return
         try:
-            totals = net_quantities_of(self.context.orders.iter_all(self.user_id))
+            totals = fill_totals_of(self.context.orders.iter_all(self.user_id))
         except TransientError as error:  # the next run tries again
             logger.warning("fills not counted", user_id=self.user_id, reason=str(error))
             return
-        self.remember(net_quantities=totals)
+        self.remember(fill_totals=totals)
 
 
-def net_quantities_of(orders: Iterable[Order]) -> dict[str, dict[str, Decimal]]:
-    """What the fills of ``orders`` have added to and taken from each asset, by exchange."""
-    totals: dict[str, dict[str, Decimal]] = {}
+type TotalsByExchange = dict[str, dict[str, FillTotals]]
+"""Of fills, by exchange and base asset."""
+
+
+def fill_totals_of(orders: Iterable[Order]) -> TotalsByExchange:
+    """The totals of the fills of ``orders``."""
+    totals: TotalsByExchange = {}
     for order in orders:
         if order.fills:
-            totals[order.exchange] = net_quantities(order.as_engine_fills(), totals.get(order.exchange, {}))
+            totals = add_fills(totals, order)
     return totals
+
+
+def add_fills(totals: TotalsByExchange, order: Order) -> TotalsByExchange:
+    """``totals`` with the fills of ``order``."""
+    of_exchange = totals.get(order.exchange, {})
+    before = of_exchange.get(order.base, FillTotals())
+    after = FillTotals(fills=before.fills + len(order.fills), net=net_quantities(order.as_engine_fills(), before.net))
+    return totals | {order.exchange: of_exchange | {order.base: after}}
 
 
 @contextmanager

@@ -1,0 +1,41 @@
+"""The history of a portfolio: one point an hour, of what a look at the account saw."""
+
+from decimal import Decimal
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from botbalance.engine.arithmetic import ExactArithmetic
+
+HOUR_S = 3600
+"""There is one point an hour at most."""
+
+
+class HistoryPoint(BaseModel):
+    """What a portfolio was worth at ``at`` (epoch seconds), in ``quote_asset``.
+
+    ``bonus`` is what all fills until then had added, at the prices of then; None where something that was traded had no
+    price.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    schema_version: Literal[1] = 1
+    at: int
+    exchange: str
+    quote_asset: str
+    nav: Decimal
+    bonus: Decimal | None = None
+
+    @property
+    def hold(self) -> Decimal | None:
+        """What the portfolio would have been worth had nothing been traded; None where ``bonus`` is not known."""
+        if self.bonus is None:
+            return None
+        with ExactArithmetic():
+            return self.nav - self.bonus
+
+
+def hour_of(moment: int) -> int:
+    """When the hour of ``moment`` began (both in epoch seconds)."""
+    return moment - moment % HOUR_S
