@@ -176,10 +176,18 @@ class Episode:
                 self.owners.store_key(user)
             elif number > CALM_TICKS // 4 and self.owners.resolve(user):
                 continue
+            elif self._lacks_a_price_for_good(user):
+                self.owners.leave_gone_markets(user)
             elif not self.world.autopilot_is_on(user.user_id):
                 self.owners.switch(user, enabled=True)
             elif number == CALM_TICKS // 2 and "owner's word" in self._last_reason(user):
                 self.owners.switch(user, enabled=False)  # and on again: what is seen then is believed
+
+    def _lacks_a_price_for_good(self, user: User) -> bool:
+        """Whether the user is told that what they hold of a market that is gone has no price: nobody ever saw one."""
+        gone = self.world.exchange.delisted
+        told = f"{self._last_reason(user)} {user.refusal}" if gone else ""
+        return any(f"usable price for {symbol}" in told for symbol in gone)
 
     def _last_reason(self, user: User) -> str:
         """Why the user's last tick was as it was."""

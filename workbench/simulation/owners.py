@@ -1,6 +1,6 @@
 """What owners, strangers in the exchange's app, and the operator do; each act can also be called by a test."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
@@ -142,10 +142,10 @@ class Owners:
         if status == 200 or (status == 404 and not there):
             user.has_key = there
 
-    def new_strategy(self) -> dict[str, Any]:
-        """A strategy that trades a lot."""
-        number = self._choices.between(12, len(ASSETS))
-        chosen = self._choices.some_of(ASSETS, number)
+    def new_strategy(self, assets: Sequence[str] = ASSETS) -> dict[str, Any]:
+        """A strategy that trades a lot, of some of ``assets``."""
+        number = self._choices.between(12, len(assets))
+        chosen = self._choices.some_of(assets, number)
         cuts = sorted(self._choices.between(1, 99 - number) for _ in chosen)
         widths = [high - low + 1 for low, high in zip([0, *cuts], [*cuts, 99 - number], strict=True)]
         targets = dict(zip([*chosen, QUOTE], map(str, widths), strict=True))
@@ -161,11 +161,18 @@ class Owners:
 
     def change_strategy(self, user: User) -> None:
         """Want something else."""
-        document = self.new_strategy()
+        self._want(user, self.new_strategy())
+
+    def leave_gone_markets(self, user: User) -> None:
+        """Want something else, of what is listed."""
+        gone = self._world.exchange.delisted
+        self._want(user, self.new_strategy([asset for asset in ASSETS if asset + QUOTE not in gone]))
+
+    def _want(self, user: User, document: dict[str, Any]) -> None:
 
         def then(status: int, _: Any) -> None:
             if status == 200:
-                user.targets = document["target_allocations"]
+                user.targets, user.refusal = document["target_allocations"], None
                 self._world.witness.told(user.user_id, self._step, "the strategy is changed")
 
         self._world.call(
@@ -179,10 +186,11 @@ class Owners:
     def switch(self, user: User, *, enabled: bool) -> None:
         """Switch the autopilot."""
 
-        def then(status: int, _: Any) -> None:
+        def then(status: int, body: Any) -> None:
             if status == 200 and not enabled:
                 self._world.witness.autopilot_off.add(user.user_id)
                 self._world.witness.told(user.user_id, self._step, "the autopilot is off")
+            user.refusal = body if status >= 400 else None
 
         if enabled:  # whatever is answered, or not: it may be on from now on
             self._world.witness.autopilot_off.discard(user.user_id)
@@ -239,8 +247,9 @@ class Owners:
         ours = (
             Order.model_validate_json(item["document"]["S"])
             for item in items_of(self._world.database, self._world.settings.orders_table)
+            if item["user_id"]["S"] == user.user_id and "watched_since" in item
         )
-        lost = [one for one in ours if one.user_id == user.user_id and one.is_active and one.reason == NOT_ON_EXCHANGE]
+        lost = [one for one in ours if one.is_active and one.reason == NOT_ON_EXCHANGE]
         there = {order.client_order_id: order for order in self._world.books.orders(user.key.api_key)}
         for order in lost[:1]:
             booked = there[order.client_order_id]

@@ -121,6 +121,8 @@ class User:
         self.has_key = False
         self.busy = False
         self.targets: dict[str, str] = {}
+        self.refusal: Any = None
+        """The problem that the last switch of the autopilot was answered with; None where it was switched."""
 
 
 class World:

@@ -7,9 +7,11 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from botbalance.engine import SkipReason
 from botbalance.exchange.adapter import PAIR_NOT_PERMITTED
 from botbalance.trading.autopilot import emergency_stop
 from botbalance.trading.orders import cancel_by_hand
+from botbalance.trading.plan import preview
 from botbalance.trading.strategy import save_strategy
 
 from tests.integration.trading.harness import TradingHarness
@@ -182,6 +184,19 @@ def test_the_other_pairs_go_on_when_one_is_delisted(harness: TradingHarness) -> 
     assert decisions[-1].inputs["market_rules"]["XRPUSDT"]["trading"] is False
     requests = Counter(request.path for request in harness.requests)
     assert requests["/api/v3/exchangeInfo"] <= 4, requests
+
+
+def test_the_other_pairs_go_on_when_one_is_delisted_that_nobody_has_looked_at_yet(harness: TradingHarness) -> None:
+    harness.context.portfolio.market_rules("binance", ["BTCUSDT", "ETHUSDT", "XRPUSDT"])  # as saving a strategy asks
+    delist(harness, "XRPUSDT")
+    harness.now += 7_200
+    decision = harness.tick()
+    assert decision.outcome == "decided", decision.reason
+    assert {order["symbol"] for order in decision.placed} == {"BTCUSDT", "ETHUSDT"}
+    row = next(row for row in (decision.evaluation or {})["rows"] if row["asset"] == "XRP")
+    assert (row["price"], row["hold"]) == (None, "market_closed")
+    plan = preview(harness.context, harness.user)
+    assert [row.hold for row in plan.evaluation.rows if row.asset == "XRP"] == [SkipReason.MARKET_CLOSED]
 
 
 def test_an_order_on_a_delisted_pair_can_be_ended(harness: TradingHarness) -> None:

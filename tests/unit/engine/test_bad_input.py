@@ -12,6 +12,7 @@ from botbalance.engine import (
     InvalidStrategyError,
     MarketRules,
     PriceUnavailableError,
+    SkipReason,
     StrategyConfig,
     compute_rebalance_actions,
     evaluate,
@@ -183,6 +184,22 @@ def test_every_missing_price_is_named(bad: str | None) -> None:
     assert str(error) == (
         "market_prices is without a usable price for BTCUSDT, ETHUSDT, SOLUSDT, XRPUSDT, expected a price > 0"
     )
+
+
+def test_what_is_wanted_needs_no_price_while_its_market_does_not_trade_and_nothing_of_it_is_held() -> None:
+    """The others are decided on: 70 of 100 in BTC, of which 0 are held, so an order of 1 %; ETH is named as closed."""
+    rules = RULES | {"ETHUSDT": replace(RULES["ETHUSDT"], trading=False)}
+    targets = {"BTC": D(70), "ETH": D(20), "USDT": D(10)}
+    prices = {"BTCUSDT": PRICES["BTCUSDT"]}
+    evaluation = evaluate({"USDT": Balance(D(10_000))}, targets, prices, CONFIG, market_rules=rules)
+    assert [action.symbol for action in evaluation.actions] == ["BTCUSDT"]
+    (row,) = [row for row in evaluation.rows if row.asset == "ETH"]
+    assert (row.price, row.limit_price, row.hold) == (None, None, SkipReason.MARKET_CLOSED)
+    assert row.delta_quote == 2_000
+    held = {"USDT": Balance(D(10_000)), "ETH": Balance(D("1e-8"))}
+    error = refused(PriceUnavailableError, balances=held, targets=targets, prices=prices, rules=rules)
+    assert isinstance(error, PriceUnavailableError)
+    assert error.symbols == ("ETHUSDT",)
 
 
 @pytest.mark.parametrize("bad", ["NaN", "-NaN", "sNaN"])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from types import MappingProxyType
 
-from botbalance.engine import Balance, Evaluation, MarketRules, PriceUnavailableError, StrategyConfig, evaluate
+from botbalance.engine import Balance, Evaluation, MarketRules, StrategyConfig, evaluate
 from botbalance.exchange.adapter import ExchangeAdapter, ExchangeOrder
 from botbalance.market_data.market_rules import MarketRulesService
 from botbalance.market_data.price_service import PriceService
@@ -95,13 +95,11 @@ class PortfolioService:
         """``reading`` with the prices of its markets, which are read last: they are what ages fastest.
 
         What is held of an asset whose market is gone counts at its last price, which no order can be sized by: it does
-        not trade. Raises PriceUnavailableError where that is not among ``last_prices``.
+        not trade. Where that is not among ``last_prices`` it has none: nothing can be decided if any of it is held.
         """
         lasting = {symbol: last_prices[symbol] for symbol in reading.gone if symbol in last_prices}
         asked = [symbol for symbol in reading.rules if symbol not in reading.gone]
         prices, expire_at = self._prices.prices_and_expiry(reading.exchange, asked, fresh=fresh)
-        if len(lasting) < len(reading.gone):
-            raise PriceUnavailableError(sorted(reading.gone - lasting.keys()))
         prices |= lasting
         return Snapshot(
             open_orders=reading.open_orders,

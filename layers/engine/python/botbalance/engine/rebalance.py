@@ -143,7 +143,7 @@ def decide(
             )
     except (AttributeError, TypeError, InvalidOperation, Inexact):
         validate_numbers(balances, targets, prices, config.quote_asset)
-        require_prices(balances, targets, prices, config.quote_asset)
+        require_prices(balances, targets, prices, rules, config.quote_asset)
         validate_all_digits(balances, targets, prices, config, rules)
         raise
     return RebalanceDecision(nav, quote_amount, band, holdings, outcomes)
@@ -165,13 +165,14 @@ def _outcomes(
     outcomes: dict[str, Action | Skipped] = {}
     side: Side
     for _, symbol, delta, (asset, _, balance, _, price, _, _) in outside:
-        if price is None:
-            raise AssertionError(symbol)  # without a price its delta is 0
         market = rules[symbol]
         if market.base != asset:  # BTCUSD in T and BTC in USDT have the same symbol
             raise InvalidStrategyError(
                 "target_allocations", repr(asset), f"the base of {symbol}, which is {market.base}"
             )
+        if price is None:  # so nothing is held, and its market does not trade
+            outcomes[symbol] = Skipped("buy", None, free_quote, SkipReason.MARKET_CLOSED)
+            continue
         if delta > ZERO:
             side, stepped, free = "buy", price * below, free_quote
         else:

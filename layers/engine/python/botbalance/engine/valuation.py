@@ -38,7 +38,8 @@ def value_holdings(
     """NAV in quote, and one holding for every managed asset except the quote, in the order of ``targets``.
 
     Must run in exact arithmetic. Raises InvalidInputError or InvalidStrategyError for numbers that cannot be, and
-    PriceUnavailableError, naming every symbol, where a held or wanted asset has no price > 0. The loop only
+    PriceUnavailableError, naming every symbol, where an asset that is held, or wanted in a market that trades, has no
+    price > 0. The loop only
     notices that something is doubtful, which costs next to nothing; what it is, is looked for afterwards.
     """
     if sum(targets.values(), ZERO) != HUNDRED:
@@ -73,7 +74,7 @@ def value_holdings(
         doubtful = True
     if doubtful or not nav or not nav.is_finite():
         validate_numbers(balances, targets, prices, quote_asset)
-        require_prices(balances, targets, prices, quote_asset)
+        require_prices(balances, targets, prices, rules, quote_asset)
     if not nav:
         raise InvalidInputError("current_balances", "worth 0 in managed assets", "a portfolio with a NAV > 0")
     return nav, holdings
@@ -136,16 +137,22 @@ def require_prices(
     balances: Mapping[str, Balance],
     targets: Mapping[str, Decimal],
     prices: Mapping[str, Decimal],
+    rules: Mapping[str, MarketRules],
     quote_asset: str,
 ) -> None:
-    """Raise PriceUnavailableError for all managed assets held or wanted without a price > 0, or priced NaN."""
+    """Raise PriceUnavailableError for all managed assets held or wanted without a price > 0, or priced NaN.
+
+    What is wanted needs none while its market does not trade: nothing of it is held, and nothing can be bought.
+    """
     unpriced = []
     for asset, target in targets.items():
         if asset == quote_asset:
             continue
         symbol = asset + quote_asset
         price, balance = prices.get(symbol, ZERO), balances.get(asset, _NOTHING)
-        if price.is_nan() or (price <= ZERO and (balance.free or balance.locked or target)):
+        market = rules.get(symbol)
+        needed = balance.free or balance.locked or (target and (market is None or market.trading))
+        if price.is_nan() or (price <= ZERO and needed):
             unpriced.append(symbol)
     if unpriced:
         raise PriceUnavailableError(unpriced)

@@ -139,7 +139,7 @@ class AccountsTable:
 
         What is a moment old can only let somebody look once more, or begin a run that finds its tick claimed.
         """
-        keys: list[Any] = [{"user_id": {"S": user_id}} for user_id in set(user_ids)]
+        keys: list[Any] = [{"user_id": {"S": user_id}} for user_id in dict.fromkeys(user_ids)]
         return {
             item["user_id"]["S"]: LastRun(
                 last_tick=int(item.get("last_tick", {"N": "-1"})["N"]),

@@ -59,7 +59,7 @@ class StrategiesTable:
         Whoever trades by one reads it again first. One that this version of the code does not understand is left out,
         with an alarm: it is no other user's trouble.
         """
-        keys: list[Any] = [{"user_id": {"S": user_id}} for user_id in set(user_ids)]
+        keys: list[Any] = [{"user_id": {"S": user_id}} for user_id in dict.fromkeys(user_ids)]
         strategies = {}
         for item in read_batches(self._client, self._table, keys, consistent=False):
             user_id = item["user_id"]["S"]
