@@ -14,6 +14,9 @@ ifneq ($(wildcard .bootstrap/system-certs),)
 export UV_SYSTEM_CERTS := 1
 endif
 
+# Every process that a test starts reads the bytecode of the last one, whatever the environment says.
+export PYTHONDONTWRITEBYTECODE :=
+
 ARCHITECTURE ?= arm64
 export ARCHITECTURE
 # Of `make deploy`: the settings, which of them (default or production), and parameters of the template above theirs.

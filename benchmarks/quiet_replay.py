@@ -19,7 +19,7 @@ from botbalance.engine.arithmetic import ExactArithmetic
 
 from benchmarks.backtest import NAV, random_walk, trial
 from workbench.backtest.account import Account
-from workbench.backtest.simulation import BacktestConfig, Outcome, decide, simulate
+from workbench.backtest.simulation import BacktestConfig, Outcome, run_tick, simulate
 from workbench.backtest.timeline import Timeline, timeline_of
 
 TICK_MS = 30_000
@@ -76,7 +76,7 @@ def replay(case: BacktestConfig, timeline: Timeline) -> tuple[Outcome, Counter[s
             else:
                 counted["after a change"] += 1
             resting = set(account.resting)
-            decide(case, timeline, account, tick)
+            run_tick(case, timeline, account, tick)
             # An order that filled or was cancelled is looked at once more; one that was placed is known.
             changed = filled or not resting <= set(account.resting)
             note = None if changed else noted(case, timeline, account, tick, prices)

@@ -4,9 +4,9 @@ The bounds are the engine's, exact. Here they are compared with many candles at 
 a margin far larger than what floating point loses, so a candle too many is looked at now and then, and none too few.
 """
 
-from collections.abc import Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from math import inf
+from typing import NamedTuple
 
 import numpy as np
 from botbalance.engine import NoTradeRegion
@@ -17,7 +17,43 @@ from workbench.backtest.timeline import Timeline
 _MARGIN = 1e-9
 """Of the numbers that are compared. Doubles lose some 1e-15 of them in a sum of fifty."""
 _FIRST_CHUNK = 64
-_LARGEST_CHUNK = 4096
+_LARGEST_CHUNK = 2048
+
+type _Floats = NDArray[np.float64]
+
+
+class _OfShare(NamedTuple):
+    """What the band's share of NAV alone allows, in the rows of ``_Bounds``.
+
+    A delta has to cross this bound and the other one. One that has to stay *beyond* the band, as that of an order under
+    review, crosses either.
+    """
+
+    rows: _Floats
+    limits: _Floats
+    beyond: NDArray[np.bool_]
+
+
+class _Bounds(NamedTuple):
+    """Bounds on deltas in terms of closes: one is crossed where ``rows @ closes <= limits``.
+
+    A row each for every asset's lower bound, then one each for the upper ones. ``of_share`` where the band is also a
+    share of NAV.
+    """
+
+    rows: _Floats
+    limits: _Floats
+    of_share: _OfShare | None = None
+
+    def crossed(self, closes: _Floats) -> NDArray[np.bool_]:
+        """Whether any bound is crossed, a candle each; ``closes`` are a row an asset."""
+        crossed = self.rows @ closes <= self.limits
+        share = self.of_share
+        if share is not None:
+            crossed_too = share.rows @ closes <= share.limits
+            crossed = np.where(share.beyond, crossed | crossed_too, crossed & crossed_too)
+        any_of_them: NDArray[np.bool_] = crossed.any(axis=0)
+        return any_of_them
 
 
 class Screen:
@@ -25,63 +61,84 @@ class Screen:
 
     def __init__(self, timeline: Timeline) -> None:
         self._timeline = timeline
-        self._rows = {symbol: row for row, symbol in enumerate(timeline.symbols)}
         self._closes = np.array(
             [column * 10.0**-decimals for column, decimals in zip(timeline.close, timeline.decimals, strict=True)]
         )
+        self._always_complete = bool(timeline.complete.all())
 
-    def next_candle(self, bounds: NoTradeRegion, start: int, stop: int) -> int:
-        """The first candle from ``start`` on, before ``stop``, that is not surely within ``bounds``; else ``stop``.
+    def next_candle(self, region: NoTradeRegion, start: int, stop: int) -> int:
+        """The first candle from ``start`` on, before ``stop``, that is not surely within ``region``; else ``stop``.
 
-        ``bounds.assets`` are in the order of the timeline's symbols. When ``bounds.until`` is, the caller knows.
+        ``region.assets`` are in the order of the timeline's symbols. When ``region.until`` is, the caller knows.
         """
         size = _FIRST_CHUNK
-        held = _column([asset.held for asset in bounds.assets])
-        fractions = _column([asset.target_pct for asset in bounds.assets]) * 0.01
-        quote = float(bounds.quote_held)
-        over = _column([asset.delta_over for asset in bounds.assets], -inf)
-        under = _column([asset.delta_under for asset in bounds.assets], inf)
-        watched = [row for row, asset in enumerate(bounds.assets) if asset.price_from is not None]
-        price_from = _column([bounds.assets[row].price_from for row in watched]) * (1 + _MARGIN)
-        price_to = _column([bounds.assets[row].price_to for row in watched]) * (1 - _MARGIN)
+        bounds = _bounds_of(region)
+        watched = [
+            (row, float(asset.price_from) * (1 + _MARGIN), float(asset.price_to) * (1 - _MARGIN))
+            for row, asset in enumerate(region.assets)
+            if asset.price_from is not None and asset.price_to is not None
+        ]
+        buys, sells = self._limits(region)
         while start < stop:
             end = min(start + size, stop)
-            closes = self._closes[:, start:end]
-            values = held * closes
-            nav = values.sum(axis=0) + quote
-            delta = fractions * nav - values
-            margin = nav * _MARGIN
-            band = nav * (0.0 if bounds.min_delta_pct is None else float(bounds.min_delta_pct) * 0.01)
-            outside = (delta <= _moved(over, band) + margin) | (delta >= _moved(under, band) - margin)
-            eventful = outside.any(axis=0)
-            if watched:
-                prices = closes[watched]
-                eventful |= ((prices < price_from) | (prices > price_to)).any(axis=0)
-            eventful &= self._timeline.complete[start:end]
-            self._add_fills(eventful, bounds, start, end)
+            eventful = bounds.crossed(self._closes[:, start:end])
+            for row, price_from, price_to in watched:
+                closes = self._closes[row, start:end]
+                eventful |= (closes < price_from) | (closes > price_to)
+            if not self._always_complete:
+                eventful &= self._timeline.complete[start:end]
+            for row, least in buys:
+                eventful |= self._timeline.low[row][start:end] < least
+            for row, most in sells:
+                eventful |= self._timeline.high[row][start:end] > most
             first = int(eventful.argmax())
             if eventful[first]:
                 return start + first
             start, size = end, min(size * 2, _LARGEST_CHUNK)
         return stop
 
-    def _add_fills(self, eventful: NDArray[np.bool_], bounds: NoTradeRegion, start: int, end: int) -> None:
-        """Mark the candles that trade through a resting order's limit, as ``trades_through`` has it; in whole units."""
-        for row, asset in enumerate(bounds.assets):
+    def _limits(self, region: NoTradeRegion) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+        """The limits of resting buys and sells with their rows, in the symbol's whole units.
+
+        A candle that trades through one, as ``trades_through`` has it, is one whose low is under it or whose high is
+        over it.
+        """
+        buys, sells = [], []
+        for row, asset in enumerate(region.assets):
             decimals = self._timeline.decimals[row]
             if asset.resting_buy is not None:
-                least = int(asset.resting_buy.scaleb(decimals).to_integral_value(ROUND_CEILING))
-                eventful |= self._timeline.low[row][start:end] < least
+                buys.append((row, int(asset.resting_buy.scaleb(decimals).to_integral_value(ROUND_CEILING))))
             if asset.resting_sell is not None:
-                most = int(asset.resting_sell.scaleb(decimals).to_integral_value(ROUND_FLOOR))
-                eventful |= self._timeline.high[row][start:end] > most
+                sells.append((row, int(asset.resting_sell.scaleb(decimals).to_integral_value(ROUND_FLOOR))))
+        return buys, sells
 
 
-def _moved(limits: NDArray[np.float64], band: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Bounds on deltas, each at least ``band`` away from zero on its own side."""
-    moved: NDArray[np.float64] = np.where(limits > 0, np.maximum(limits, band), np.minimum(limits, -band))
-    return moved
+def _bounds_of(region: NoTradeRegion) -> _Bounds:
+    """With targets f and holdings h, the deltas at closes c are f·(h·c + quote) − h∘c: linear in c."""
+    quote = float(region.quote_held)
+    held, targets, over, under = np.array(
+        [
+            (
+                float(asset.held),
+                float(asset.target_pct) * 0.01,
+                _or(asset.delta_over, -inf),
+                _or(asset.delta_under, inf),
+            )
+            for asset in region.assets
+        ]
+    ).T
+    of_closes = np.outer(targets, held)
+    np.fill_diagonal(of_closes, held * (targets - 1))
+    margin, of_quote = _MARGIN * held, targets * quote
+    rows = np.concatenate([of_closes - margin, -of_closes - margin])
+    limits = np.concatenate([over - of_quote, of_quote - under]) + _MARGIN * quote
+    if region.min_delta_pct is None:
+        return _Bounds(rows, limits[:, None])
+    shares = float(region.min_delta_pct) * 0.01 * np.concatenate([np.sign(over), -np.sign(under)])
+    share_limits = np.concatenate([-of_quote, of_quote]) + (_MARGIN + shares) * quote
+    of_share = _OfShare(rows - np.outer(shares, held), share_limits[:, None], (shares > 0)[:, None])
+    return _Bounds(rows, limits[:, None], of_share)
 
 
-def _column(numbers: Sequence[Decimal | None], unbounded: float = 0.0) -> NDArray[np.float64]:
-    return np.array([[unbounded if number is None else float(number)] for number in numbers]).reshape(-1, 1)
+def _or(number: Decimal | None, unbounded: float) -> float:
+    return unbounded if number is None else float(number)

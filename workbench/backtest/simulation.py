@@ -13,8 +13,7 @@ from botbalance.engine import (
     MarketRules,
     StrategyConfig,
     compute_no_trade_region,
-    compute_rebalance_actions,
-    evaluate,
+    decide,
     review_resting_orders,
 )
 from botbalance.engine.arithmetic import ExactArithmetic
@@ -71,7 +70,7 @@ def simulate(
                 if extremes is not None:
                     account.trade(symbol, candle, *extremes)
             if timeline.complete[candle]:
-                decide(trial, timeline, account, candle)
+                run_tick(trial, timeline, account, candle)
                 decisions += 1
             following = candle + 1
             if screen is not None:
@@ -85,56 +84,49 @@ def simulate(
 _PROGRESS_EVERY = 1_000
 
 
-def decide(trial: BacktestConfig, timeline: Timeline, account: Account, candle: int) -> None:
-    """One tick at the close of ``candle``: decide, cancel, place, in the autopilot's order.
-
-    The whole evaluation is only asked for where an order is due for its review, because nothing else needs it.
-    """
+def run_tick(trial: BacktestConfig, timeline: Timeline, account: Account, candle: int) -> None:
+    """One tick at the close of ``candle``: decide, cancel, place, in the autopilot's order."""
     now = timeline.ends_at_ms(candle) // 1000
-    prices = timeline.closes_at(candle)
+    decision = decide(
+        account.balances,
+        trial.target_allocations,
+        timeline.closes_at(candle),
+        trial.config,
+        market_rules=trial.market_rules,
+        active_symbols=account.resting,
+    )
     resting = [order.resting for order in account.resting.values()]
-    active = set(account.resting)
-    config = trial.config
-    if any(now - order.placed_at >= config.order_max_age_s for order in resting):
-        evaluation = evaluate(
-            account.balances,
-            trial.target_allocations,
-            prices,
-            config,
-            market_rules=trial.market_rules,
-            active_symbols=active,
-        )
-        for number, reason in review_resting_orders(resting, evaluation, config, now).items():
-            account.cancel(account.orders[int(number)], candle, reason)
-        actions = list(evaluation.actions)
-    else:
-        actions = compute_rebalance_actions(
-            account.balances,
-            trial.target_allocations,
-            prices,
-            config,
-            market_rules=trial.market_rules,
-            active_symbols=active,
-        )
-    for action in actions:
+    for number, reason in review_resting_orders(resting, decision, trial.config, now).items():
+        account.cancel(account.orders[int(number)], candle, reason)
+    for action in decision.actions():
         account.place(action, candle, now)
 
 
 def _next_eventful(trial: BacktestConfig, timeline: Timeline, account: Account, screen: Screen, following: int) -> int:
-    """The next candle, from ``following`` on, at which an order may fill or the decision may do anything."""
-    stop = len(timeline)
-    if following >= stop:
-        return stop
-    now = timeline.ends_at_ms(following) // 1000
-    bounds = compute_no_trade_region(
-        account.balances,
-        trial.target_allocations,
-        trial.config,
-        trial.market_rules,
-        open_orders=[order.resting for order in account.resting.values()],
-        active_symbols=account.resting,
-        now=now,
-    )
-    if bounds.until is not None:
-        stop = min(stop, timeline.first_ending_at(bounds.until * 1000, following))
-    return screen.next_candle(bounds, following, stop)
+    """The next candle, from ``following`` on, at which an order may fill or the decision may do anything.
+
+    Bounds hold until a resting order is old enough for its review. From then on others do, which its price has to stay
+    within, so the engine need not be asked for the review alone.
+    """
+    resting = [order.resting for order in account.resting.values()]
+    while following < len(timeline):
+        now = timeline.ends_at_ms(following) // 1000
+        bounds = compute_no_trade_region(
+            account.balances,
+            trial.target_allocations,
+            trial.config,
+            trial.market_rules,
+            open_orders=resting,
+            active_symbols=account.resting,
+            now=now,
+        )
+        if bounds.until is None:
+            return screen.next_candle(bounds, following, len(timeline))
+        if bounds.until <= now:
+            return following
+        stop = timeline.first_ending_at(bounds.until * 1000, following)
+        eventful = screen.next_candle(bounds, following, stop)
+        if eventful < stop:
+            return eventful
+        following = stop
+    return following

@@ -21,8 +21,12 @@ def _source() -> dict[str, Any]:
     return document
 
 
+@cache
 def transformed(*, engine: str = "engine", functions: str = "functions", **parameters: str) -> dict[str, Any]:
-    """The CloudFormation template; ``engine`` and ``functions`` stand for what the code's archives hold."""
+    """The CloudFormation template; ``engine`` and ``functions`` stand for what the code's archives hold.
+
+    It is the same object for the same arguments: whoever wants another one copies it.
+    """
     template = get_att_as_lists(copy.deepcopy(_source()))
     template["Globals"]["Function"]["CodeUri"] = f"s3://packaged/{functions}"
     for name, layer in template["Resources"].items():

@@ -1,5 +1,6 @@
 """Looking along many candles at once finds what looking at each of them, exactly, would find."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import numpy as np
@@ -52,6 +53,30 @@ def test_the_first_candle_outside_a_bound_is_found_wherever_it_is(
     assert screen.next_candle(bounds(**of_btc), 0, CANDLES) == candle
     assert screen.next_candle(bounds(**of_btc), candle, CANDLES) == candle
     assert screen.next_candle(bounds(**of_btc), 0, candle) == candle  # nothing before the end that was asked for
+
+
+@pytest.mark.parametrize(
+    ("price", "of_btc"),
+    [
+        ("103", {"delta_over": D(-10)}),  # 20 away from its target: over the amount
+        ("102.9", {"delta_over": D(-10)}),
+        ("97", {"delta_under": D(10)}),
+    ],
+)
+def test_a_band_that_is_a_share_too_is_left_only_where_both_are(price: str, of_btc: dict[str, Decimal]) -> None:
+    screen = Screen(timeline((300, price), (600, "150" if "delta_over" in of_btc else "50")))
+    share = replace(bounds(**of_btc), min_delta_pct=D(2))
+    assert screen.next_candle(bounds(**of_btc), 0, CANDLES) == 300
+    assert screen.next_candle(share, 0, CANDLES) == 600
+
+
+@pytest.mark.parametrize(("price", "of_btc"), [("96", {"delta_over": D(10)}), ("104", {"delta_under": D(-10)})])
+def test_an_order_under_review_is_left_where_its_asset_is_within_either(price: str, of_btc: dict[str, Decimal]) -> None:
+    """Its delta is 26.7: over the amount of 10, and under the 2 % of NAV."""
+    screen = Screen(timeline((0, "80" if "delta_over" in of_btc else "125"), (300, price)))
+    share = replace(bounds(**of_btc), min_delta_pct=D(2))
+    assert screen.next_candle(bounds(**of_btc), 0, CANDLES) == CANDLES
+    assert screen.next_candle(share, 0, CANDLES) == 300
 
 
 def test_within_the_bounds_the_end_is_found() -> None:

@@ -11,10 +11,12 @@ from botbalance.engine import (
     Balance,
     Evaluation,
     MarketRules,
+    RebalanceDecision,
     SkipReason,
     StrategyConfig,
     WarningCode,
     compute_rebalance_actions,
+    decide,
     evaluate,
 )
 from hypothesis import given, settings
@@ -38,6 +40,11 @@ class Case:
 
     def actions(self) -> list[Action]:
         return compute_rebalance_actions(
+            self.balances, self.targets, self.prices, self.config, market_rules=self.rules, active_symbols=self.active
+        )
+
+    def decision(self) -> RebalanceDecision:
+        return decide(
             self.balances, self.targets, self.prices, self.config, market_rules=self.rules, active_symbols=self.active
         )
 
@@ -221,6 +228,7 @@ def test_actions_come_by_deviation_from_large_to_small_then_by_symbol(case: Case
 def test_the_preview_and_the_actions_are_one_computation(case: Case) -> None:
     evaluation = case.evaluation()
     assert case.actions() == list(evaluation.actions)
+    assert case.decision().wanted_orders() == evaluation.wanted_orders()
     assert {row.action for row in evaluation.rows} - {None} == set(evaluation.actions)
     for row in evaluation.rows:
         assert (row.action is None) == (row.hold is not None)

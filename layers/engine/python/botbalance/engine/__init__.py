@@ -35,9 +35,9 @@ from botbalance.engine.errors import InvalidInputError, InvalidStrategyError, Pr
 from botbalance.engine.evaluation import AssetRow, Evaluation, StrategyWarning, WarningCode, evaluate
 from botbalance.engine.fills import Fill, fill_of, fillable_qty, trades_through
 from botbalance.engine.ledger import InsufficientBalanceError, book_fill, lock, release, transfer
-from botbalance.engine.market_rules import MarketRules, NormalizedOrder, Side, SkipReason
+from botbalance.engine.market_rules import MarketRules, Side, SkipReason
 from botbalance.engine.no_trade_region import AssetBounds, NoTradeRegion, compute_no_trade_region, contains
-from botbalance.engine.rebalance import Action, compute_rebalance_actions
+from botbalance.engine.rebalance import Action, RebalanceDecision, compute_rebalance_actions, decide
 from botbalance.engine.stale_orders import CancelReason, RestingOrder, review_resting_orders
 from botbalance.engine.strategy import StrategyConfig, band_quote, validate_strategy
 from botbalance.engine.valuation import Balance
@@ -61,9 +61,9 @@ __all__ = [
     "InvalidStrategyError",
     "MarketRules",
     "NoTradeRegion",
-    "NormalizedOrder",
     "Observation",
     "PriceUnavailableError",
+    "RebalanceDecision",
     "RestingOrder",
     "Side",
     "SkipReason",
@@ -79,6 +79,7 @@ __all__ = [
     "compute_no_trade_region",
     "compute_rebalance_actions",
     "contains",
+    "decide",
     "estimate_convergence",
     "evaluate",
     "farthest_symbol",

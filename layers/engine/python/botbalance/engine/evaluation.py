@@ -11,7 +11,14 @@ from enum import StrEnum
 
 from botbalance.engine.arithmetic import HUNDRED, NEAREST, ONE, PERCENT, ZERO, ExactArithmetic
 from botbalance.engine.market_rules import MarketRules, Side, SkipReason, size_pct
-from botbalance.engine.rebalance import Action, RebalanceDecision, Skipped, decide, validate_all_digits
+from botbalance.engine.rebalance import (
+    Action,
+    RebalanceDecision,
+    Skipped,
+    WantedOrder,
+    decide,
+    validate_all_digits,
+)
 from botbalance.engine.strategy import StrategyConfig
 from botbalance.engine.valuation import Balance, Holding, drift_pct, share_pct, trigger_prices
 
@@ -90,6 +97,14 @@ class Evaluation:
     unmanaged: Mapping[str, Balance]
     warnings: tuple[StrategyWarning, ...]
 
+    def wanted_orders(self) -> dict[str, WantedOrder | None]:
+        """What would be traded of each pair if nothing stood in the way; None within the band."""
+        return {
+            row.symbol: None if row.side is None else (row.side, row.limit_price)
+            for row in self.rows
+            if row.symbol is not None
+        }
+
 
 _SHOWN = Context(prec=10)
 """Digits of a quotient in a message; its field has all of them."""
@@ -106,16 +121,16 @@ def evaluate(
     paused_symbols: Collection[str] = (),
 ) -> Evaluation:
     """The decision of :func:`compute_rebalance_actions`, whole: every asset, every reason, every warning."""
+    decision = decide(
+        current_balances,
+        target_allocations,
+        market_prices,
+        strategy_config,
+        market_rules=market_rules,
+        active_symbols=active_symbols,
+        paused_symbols=paused_symbols,
+    )
     with ExactArithmetic():
-        decision = decide(
-            current_balances,
-            target_allocations,
-            market_prices,
-            strategy_config,
-            market_rules,
-            active_symbols,
-            paused_symbols,
-        )
         try:
             return _evaluation(decision, current_balances, target_allocations, strategy_config, market_rules)
         except (InvalidOperation, Inexact):
@@ -146,7 +161,7 @@ def _evaluation(
         band_pct=share_pct(decision.band, decision.nav),
         drift_pct=drift_pct((row.delta_quote for row in rows), decision.nav),
         rows=tuple(rows),
-        actions=tuple(outcome for outcome in decision.outcomes.values() if isinstance(outcome, Action)),
+        actions=tuple(decision.actions()),
         unmanaged=unmanaged,
         warnings=tuple(_warnings(decision, config, rules, unmanaged)),
     )
@@ -218,7 +233,7 @@ def _size_that_passes(skipped: Skipped, decision: RebalanceDecision, market: Mar
     if skipped.limit_price is None:
         return None
     smallest = market.smallest_order(skipped.limit_price)
-    if isinstance(market.normalize_order(skipped.side, skipped.limit_price, smallest, skipped.free), SkipReason):
+    if not isinstance(market.normalize_order(skipped.side, skipped.limit_price, smallest, skipped.free), tuple):
         return None
     return _larger_size_pct(smallest, decision)
 

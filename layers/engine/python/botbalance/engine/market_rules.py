@@ -7,7 +7,7 @@ rounded price, the quantity onto the lot grid, the notional checked last with wh
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from botbalance.engine.arithmetic import HUNDRED, ONE, PERCENT, UP, ZERO, ceil_div
 from botbalance.engine.errors import InvalidInputError
@@ -29,13 +29,9 @@ class SkipReason(StrEnum):
     BELOW_MIN_NOTIONAL = "below_min_notional"
 
 
-class NormalizedOrder(NamedTuple):
-    """An order that the market's rules accept: ``limit_price`` in quote per base, ``base_qty`` in base."""
-
-    limit_price: Decimal
-    base_qty: Decimal
-    notional: Decimal
-    capped: bool
+type NormalizedOrder = tuple[Decimal, Decimal, Decimal, bool]
+"""An order that the market's rules accept: limit price (quote per base), quantity (base), notional, and whether it is
+smaller than was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,16 +97,14 @@ class MarketRules:
         >>> [rules.round_price(side, Decimal("99.7"), Decimal(100)) for side in ("buy", "sell")]
         [Decimal('99.5'), Decimal('100.0')]
         """
-        tick = self.tick_size
-        rounded = (price // tick if side == "buy" else ceil_div(price, tick)) * tick
-        if rounded <= ZERO or rounded < self.min_price:
-            return None
-        if self.max_price is not None and rounded > self.max_price:
-            return None
+        tick, lowest, highest = self.tick_size, self.bid_multiplier_down, self.bid_multiplier_up
         if side == "buy":
-            lowest, highest = self.bid_multiplier_down, self.bid_multiplier_up
+            rounded = price // tick * tick
         else:
+            rounded = ceil_div(price, tick) * tick
             lowest, highest = self.ask_multiplier_down, self.ask_multiplier_up
+        if not rounded or rounded < self.min_price or (self.max_price is not None and rounded > self.max_price):
+            return None
         if lowest is not None and rounded < market_price * lowest:
             return None
         if highest is not None and rounded > market_price * highest:
@@ -161,7 +155,7 @@ class MarketRules:
             return SkipReason.BELOW_MIN_QTY
         if notional < self.min_notional:
             return SkipReason.BELOW_MIN_NOTIONAL
-        return NormalizedOrder(limit_price, base_qty, notional, capped)
+        return limit_price, base_qty, notional, capped
 
     def cost_of_buy(self, notional: Decimal) -> Decimal:
         """What a buy worth ``notional`` takes from the free quote: with the fee where that is in quote."""

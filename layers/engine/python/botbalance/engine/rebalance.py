@@ -14,6 +14,7 @@ from botbalance.engine.errors import InvalidInputError, InvalidStrategyError
 from botbalance.engine.market_rules import MarketRules, NormalizedOrder, Side, SkipReason
 from botbalance.engine.strategy import StrategyConfig, band_quote, validate_reserve
 from botbalance.engine.valuation import (
+    NOTHING,
     Balance,
     Holding,
     require_prices,
@@ -42,6 +43,10 @@ class Action:
     capped: bool
 
 
+type WantedOrder = tuple[Side, Decimal | None]
+"""What would be traded of a pair: the side and the limit price, None where the market takes no such price."""
+
+
 class Skipped(NamedTuple):
     """Why an asset outside its band is not traded; ``free`` is what could have paid for the order."""
 
@@ -60,6 +65,16 @@ class RebalanceDecision(NamedTuple):
     holdings: list[Holding]
     outcomes: dict[str, Action | Skipped]
 
+    def actions(self) -> list[Action]:
+        """The orders to place now, each ready to send, largest deviation first."""
+        return [outcome for outcome in self.outcomes.values() if isinstance(outcome, Action)]
+
+    def wanted_orders(self) -> dict[str, WantedOrder | None]:
+        """What would be traded of each pair if nothing stood in the way; None within the band."""
+        outcomes = self.outcomes
+        wanted: dict[str, WantedOrder | None] = {holding[1]: None for holding in self.holdings}
+        return wanted | {symbol: (outcome.side, outcome.limit_price) for symbol, outcome in outcomes.items()}
+
 
 def compute_rebalance_actions(
     current_balances: Mapping[str, Balance],
@@ -71,12 +86,7 @@ def compute_rebalance_actions(
     active_symbols: Collection[str] = (),
     paused_symbols: Collection[str] = (),
 ) -> list[Action]:
-    """The orders to place now, each ready to send, largest deviation first.
-
-    ``target_allocations``: asset to percent of NAV, summing to exactly 100. ``market_prices`` and
-    ``market_rules``: by symbol (``BTCUSDT``), prices in quote per base. ``active_symbols``: pairs that have a
-    resting order, whoever placed it. ``paused_symbols``: pairs on which nothing is placed for now.
-    Raises InvalidInputError, InvalidStrategyError or PriceUnavailableError.
+    """The orders to place now, each ready to send, largest deviation first: the actions of :func:`decide`.
 
     >>> usdt = StrategyConfig("USDT", Decimal("1"), Decimal("0.4"), Decimal("10"))
     >>> rules = MarketRules("BTCUSDT", "BTC", "USDT", Decimal("0.01"), Decimal("0.00001"))
@@ -90,67 +100,85 @@ def compute_rebalance_actions(
     >>> action.side, action.limit_price, action.base_qty
     ('buy', Decimal('43077.51'), Decimal('0.00232'))
     """
-    with ExactArithmetic():
-        decision = decide(
-            current_balances,
-            target_allocations,
-            market_prices,
-            strategy_config,
-            market_rules,
-            active_symbols,
-            paused_symbols,
-        )
-    return [outcome for outcome in decision.outcomes.values() if isinstance(outcome, Action)]
+    return decide(
+        current_balances,
+        target_allocations,
+        market_prices,
+        strategy_config,
+        market_rules=market_rules,
+        active_symbols=active_symbols,
+        paused_symbols=paused_symbols,
+    ).actions()
 
 
 def decide(
-    balances: Mapping[str, Balance],
-    targets: Mapping[str, Decimal],
-    prices: Mapping[str, Decimal],
-    config: StrategyConfig,
-    rules: Mapping[str, MarketRules],
-    active_symbols: Collection[str],
-    paused_symbols: Collection[str],
+    current_balances: Mapping[str, Balance],
+    target_allocations: Mapping[str, Decimal],
+    market_prices: Mapping[str, Decimal],
+    strategy_config: StrategyConfig,
+    *,
+    market_rules: Mapping[str, MarketRules],
+    active_symbols: Collection[str] = (),
+    paused_symbols: Collection[str] = (),
 ) -> RebalanceDecision:
-    """The one computation. Outcomes are in placing order: by |delta_quote|, largest first, then symbol."""
-    try:
-        nav, holdings = value_holdings(balances, targets, prices, rules, config.quote_asset)
-        if config.quote_reserve_pct:
-            validate_reserve(targets, config)
-        percent_of_nav = nav * PERCENT
-        quote_amount = percent_of_nav * config.order_size_pct
-        band = band_quote(config, nav)
-        minus_band = -band
-        outside = []
-        for holding in holdings:
-            delta = percent_of_nav * holding[6] - holding[5]
-            if not minus_band < delta < band:
-                outside.append((-abs(delta), holding[1], delta, holding))
-        outcomes: dict[str, Action | Skipped] = {}
-        if outside:
-            outside.sort()
-            free_quote = balances.get(config.quote_asset, Balance()).free
+    """The one computation. Outcomes are in placing order: by |delta_quote|, largest first, then symbol.
+
+    ``target_allocations``: asset to percent of NAV, summing to exactly 100. ``market_prices`` and
+    ``market_rules``: by symbol (``BTCUSDT``), prices in quote per base. ``active_symbols``: pairs that have a
+    resting order, whoever placed it. ``paused_symbols``: pairs on which nothing is placed for now.
+    Raises InvalidInputError, InvalidStrategyError or PriceUnavailableError.
+    """
+    config, quote_asset = strategy_config, strategy_config.quote_asset
+    with ExactArithmetic():
+        try:
+            nav, holdings = value_holdings(
+                current_balances, target_allocations, market_prices, market_rules, quote_asset
+            )
+            percent_of_nav = nav * PERCENT
+            free_quote = current_balances.get(quote_asset, NOTHING).free
             if config.quote_reserve_pct:
+                validate_reserve(target_allocations, config)
                 free_quote = max(free_quote - percent_of_nav * config.quote_reserve_pct, ZERO)
+            quote_amount = percent_of_nav * config.order_size_pct
+            band = band_quote(config, nav)
+            outside = _outside_band(holdings, percent_of_nav, band)
             outcomes = _outcomes(
                 outside,
                 free_quote,
                 quote_amount,
                 config,
-                rules=rules,
+                rules=market_rules,
                 active_symbols=active_symbols,
                 paused_symbols=paused_symbols,
             )
-    except (AttributeError, TypeError, InvalidOperation, Inexact):
-        validate_numbers(balances, targets, prices, config.quote_asset)
-        require_prices(balances, targets, prices, rules, config.quote_asset)
-        validate_all_digits(balances, targets, prices, config, rules)
-        raise
+        except (AttributeError, TypeError, InvalidOperation, Inexact):
+            validate_numbers(current_balances, target_allocations, market_prices, quote_asset)
+            require_prices(current_balances, target_allocations, market_prices, market_rules, quote_asset)
+            validate_all_digits(current_balances, target_allocations, market_prices, config, market_rules)
+            raise
     return RebalanceDecision(nav, quote_amount, band, holdings, outcomes)
 
 
+type _Outside = tuple[Decimal, str, Decimal, Holding]
+"""Minus |delta_quote|, the symbol, delta_quote and the holding: in placing order once sorted."""
+
+
+def _outside_band(holdings: list[Holding], percent_of_nav: Decimal, band: Decimal) -> list[_Outside]:
+    """Steps 1 and 2: the assets that are at least the band away from their targets, in placing order."""
+    outside: list[_Outside] = []
+    minus_band = -band
+    for holding in holdings:
+        delta = percent_of_nav * holding[6] - holding[5]
+        if delta >= band:
+            outside.append((-delta, holding[1], delta, holding))
+        elif delta <= minus_band:
+            outside.append((delta, holding[1], delta, holding))
+    outside.sort()
+    return outside
+
+
 def _outcomes(
-    outside: list[tuple[Decimal, str, Decimal, Holding]],
+    outside: list[_Outside],
     free_quote: Decimal,
     quote_amount: Decimal,
     config: StrategyConfig,
@@ -160,9 +188,11 @@ def _outcomes(
     paused_symbols: Collection[str],
 ) -> dict[str, Action | Skipped]:
     """Steps 3 to 8 for the assets outside their band, in this order; each buy leaves less for the next."""
+    outcomes: dict[str, Action | Skipped] = {}
+    if not outside:
+        return outcomes
     step = config.order_step_pct * PERCENT
     below, above = ONE - step, ONE + step
-    outcomes: dict[str, Action | Skipped] = {}
     side: Side
     for _, symbol, delta, (asset, _, balance, _, price, _, _) in outside:
         market = rules[symbol]
@@ -184,7 +214,7 @@ def _outcomes(
             order = SkipReason.ACTIVE_ORDER
         else:
             order = _order(market, side, limit_price, quote_amount, free, config)
-        if isinstance(order, SkipReason):
+        if not isinstance(order, tuple):
             outcomes[symbol] = Skipped(side, limit_price, free, order)
             continue
         limit_price, base_qty, notional, capped = order
@@ -208,7 +238,7 @@ def _order(
     if limit_price is None:
         return SkipReason.OUTSIDE_PRICE_LIMITS
     order = market.normalize_order(side, limit_price, quote_amount, free)
-    if isinstance(order, SkipReason) and side == "buy" and config.quote_reserve_pct:
+    if config.quote_reserve_pct and side == "buy" and not isinstance(order, tuple):
         # What the reserve leaves free may be a crumb that no market takes: then it is the balance that is lacking.
         return SkipReason.NO_FREE_BALANCE if free < market.cost_of_buy(quote_amount) else order
     return order

@@ -9,8 +9,9 @@ from decimal import Decimal
 from enum import StrEnum
 
 from botbalance.engine.arithmetic import HUNDRED, ExactArithmetic
-from botbalance.engine.evaluation import AssetRow, Evaluation
+from botbalance.engine.evaluation import Evaluation
 from botbalance.engine.market_rules import Side
+from botbalance.engine.rebalance import RebalanceDecision, WantedOrder
 from botbalance.engine.strategy import StrategyConfig
 
 TOLERANCE_STEPS = Decimal(2)
@@ -43,27 +44,31 @@ class RestingOrder:
 
 
 def review_resting_orders(
-    open_orders: Iterable[RestingOrder], evaluation: Evaluation, strategy_config: StrategyConfig, now: int
+    open_orders: Iterable[RestingOrder],
+    decision: RebalanceDecision | Evaluation,
+    strategy_config: StrategyConfig,
+    now: int,
 ) -> dict[str, CancelReason]:
     """The client order ids to cancel, each with its reason; ``now`` in epoch seconds.
 
     Orders younger than ``order_max_age_s`` stay, unless the strategy has dropped their asset. An older one stays
-    where the evaluation would trade the same side of its pair at a price within ``reprice_tolerance_pct`` of it.
-    ``evaluation`` may have been made with or without these orders in ``active_symbols``: a row says what it would
+    where the decision would trade the same side of its pair at a price within ``reprice_tolerance_pct`` of it.
+    ``decision`` may have been made with or without these orders in ``active_symbols``: it says what it would
     trade either way. Pass only orders that this system placed; nobody else's are ever touched.
     """
-    rows = {row.symbol: row for row in evaluation.rows if row.symbol is not None}
+    wanted = decision.wanted_orders()
     due = [
         order
         for order in open_orders
-        if order.symbol not in rows or now - order.placed_at >= strategy_config.order_max_age_s
+        if order.symbol not in wanted or now - order.placed_at >= strategy_config.order_max_age_s
     ]
     cancels = {}
     with ExactArithmetic():
         tolerance_pct = reprice_tolerance_pct(strategy_config)
         for order in due:
-            reason = _reason_to_cancel(order, rows.get(order.symbol), tolerance_pct)
-            if reason is not None:
+            if order.symbol not in wanted:
+                cancels[order.client_order_id] = CancelReason.UNMANAGED
+            elif (reason := _reason_to_cancel(order, wanted[order.symbol], tolerance_pct)) is not None:
                 cancels[order.client_order_id] = reason
     return cancels
 
@@ -75,15 +80,14 @@ def reprice_tolerance_pct(strategy_config: StrategyConfig) -> Decimal:
     return strategy_config.reprice_tolerance_pct
 
 
-def _reason_to_cancel(order: RestingOrder, row: AssetRow | None, tolerance_pct: Decimal) -> CancelReason | None:
-    if row is None:
-        return CancelReason.UNMANAGED
-    if row.side is None:
+def _reason_to_cancel(order: RestingOrder, wanted: WantedOrder | None, tolerance_pct: Decimal) -> CancelReason | None:
+    if wanted is None:
         return CancelReason.WITHIN_BAND
-    if row.side != order.side:
+    side, limit_price = wanted
+    if side != order.side:
         return CancelReason.SIDE_FLIPPED
-    if row.limit_price is None:
+    if limit_price is None:
         return CancelReason.STALE_PRICE
-    if abs(row.limit_price - order.limit_price) * HUNDRED > row.limit_price * tolerance_pct:
+    if abs(limit_price - order.limit_price) * HUNDRED > limit_price * tolerance_pct:
         return CancelReason.STALE_PRICE
     return None

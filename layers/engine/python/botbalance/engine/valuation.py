@@ -20,7 +20,8 @@ class Balance:
     locked: Decimal = ZERO
 
 
-_NOTHING = Balance()
+NOTHING = Balance()
+"""The balance of an asset that an account does not have."""
 _PLACES = 30
 
 # (asset, symbol, balance, held, price, value, target percent). A plain tuple, because a named one costs more
@@ -44,7 +45,7 @@ def value_holdings(
     """
     if sum(targets.values(), ZERO) != HUNDRED:
         validate_targets(targets)
-    quote_balance = balances.get(quote_asset, _NOTHING)
+    quote_balance = balances.get(quote_asset, NOTHING)
     nav = quote_balance.free + quote_balance.locked
     doubtful = quote_balance.free.is_signed() or quote_balance.locked.is_signed()
     holdings: list[Holding] = []
@@ -56,7 +57,7 @@ def value_holdings(
         symbol = asset + quote_asset
         if symbol not in rules:
             raise InvalidStrategyError("target_allocations", repr(asset), _expected_asset(asset, symbol, targets))
-        balance = balances.get(asset, _NOTHING)
+        balance = balances.get(asset, NOTHING)
         held, locked = balance.free, balance.locked
         if held.is_signed() or locked.is_signed():
             doubtful = True
@@ -149,7 +150,7 @@ def require_prices(
         if asset == quote_asset:
             continue
         symbol = asset + quote_asset
-        price, balance = prices.get(symbol, ZERO), balances.get(asset, _NOTHING)
+        price, balance = prices.get(symbol, ZERO), balances.get(asset, NOTHING)
         market = rules.get(symbol)
         needed = balance.free or balance.locked or (target and (market is None or market.trading))
         if price.is_nan() or (price <= ZERO and needed):
