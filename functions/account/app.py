@@ -20,9 +20,10 @@ from botbalance.api.account_schemas import (
 )
 from botbalance.api.decision_schemas import DecisionDetailView, DecisionsView, DecisionView
 from botbalance.api.etags import etag, require_version
-from botbalance.api.fields import Exchange
+from botbalance.api.fields import Exchange, PaperExchange
 from botbalance.api.order_schemas import OrdersView, OrderView, ResolveRequest, StopView, fills_as_csv
 from botbalance.api.overview_schemas import ActivityPageView, MarketsView, OverviewView
+from botbalance.api.paper_schemas import PaperRequest, PaperTransferRequest, PaperView
 from botbalance.api.pause_schemas import PausesView, PauseView
 from botbalance.api.performance_schemas import HistoryView, PerformanceView
 from botbalance.api.resolver import current_user_id, make_handler, new_resolver, remaining_ms
@@ -30,7 +31,7 @@ from botbalance.api.responses import CSV, ETAG, JSON, NEXT_PAGE, answers
 from botbalance.api.tax_exports import NOT_INCLUDED, TaxTool, export_csv
 from botbalance.bootstrap import services
 from botbalance.errors import InvalidRequestError, TransientError
-from botbalance.exchange.profiles import DEFAULT_EXCHANGE
+from botbalance.exchange.profiles import DEFAULT_EXCHANGE, DEFAULT_PAPER_EXCHANGE
 from botbalance.models.exchange_key import ExchangeKey
 from botbalance.models.order import OrderStatus
 from botbalance.models.strategy import Strategy
@@ -44,6 +45,7 @@ from botbalance.trading.credentials import delete_key, store_key
 from botbalance.trading.history import Step, history
 from botbalance.trading.orders import cancel_by_hand, cancel_one, list_fills, list_orders, resolve_order
 from botbalance.trading.overview import overview
+from botbalance.trading.paper import find_paper, open_paper, transfer_on_paper
 from botbalance.trading.pauses import list_pauses, resume
 from botbalance.trading.performance import performance
 from botbalance.trading.preflight import check_account
@@ -297,6 +299,31 @@ def get_credentials() -> CredentialsListView:
 def delete_credentials(exchange: ExchangeName = DEFAULT_EXCHANGE) -> CredentialsView:
     """Forget the key of an exchange; returns what was forgotten. Refused while it is needed."""
     return CredentialsView.model_validate(delete_key(_context(), current_user_id(app), exchange))
+
+
+PaperName = Annotated[PaperExchange, Query(description="Which paper account.")]
+
+
+@app.put("/api/me/exchange/paper", responses=answers(PaperView, 400, 409, 413, 415))
+def put_paper(paper: Annotated[PaperRequest, Body()]) -> PaperView:
+    """Open a paper account with these balances, or start it anew: what rests is cancelled, and earlier results stay.
+
+    It trades at the real exchange's prices, with nobody's money. No key is needed.
+    """
+    return PaperView.of(open_paper(_context(), current_user_id(app), paper.exchange, paper.balances))
+
+
+@app.get("/api/me/exchange/paper", responses=answers(PaperView, 404))
+def get_paper(exchange: PaperName = DEFAULT_PAPER_EXCHANGE) -> PaperView:
+    """A paper account as it stands, with its deposits and withdrawals, and how its earlier epochs ended."""
+    return PaperView.of(find_paper(_context(), current_user_id(app), exchange))
+
+
+@app.post("/api/me/exchange/paper/transfers", responses=answers(PaperView, 400, 404, 409, 413, 415))
+def post_paper_transfer(moved: Annotated[PaperTransferRequest, Body()]) -> PaperView:
+    """Deposit on paper, or withdraw what is free; neither is a profit or a loss."""
+    state = transfer_on_paper(_context(), current_user_id(app), moved.exchange, moved.asset, moved.quantity)
+    return PaperView.of(state)
 
 
 @app.get("/api/me/exchange/check", responses=answers(CheckView, 404))

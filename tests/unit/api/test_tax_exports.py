@@ -123,7 +123,7 @@ def test_a_year_is_one_of_utc_by_when_it_was_traded() -> None:
 
 
 def test_trades_on_paper_are_left_out() -> None:
-    assert len(rows("koinly", order("buy", fill("1", "1", "0", "BTC"), exchange="paper"))) == 1
+    assert len(rows("koinly", order("buy", fill("1", "1", "0", "BTC"), exchange="binance-paper"))) == 1
 
 
 def moved(orders: list[Order]) -> dict[str, Fraction]:

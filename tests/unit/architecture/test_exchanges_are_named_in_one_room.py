@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from botbalance.exchange.profiles import PROFILES, ccxt_modules
+from botbalance.exchange.profiles import PROFILES, ccxt_modules, is_paper, market_of
 
 ROOT = Path(__file__).parents[3]
 SOURCES = [
@@ -37,7 +37,21 @@ def test_the_layer_of_libraries_keeps_the_classes_of_all_profiles() -> None:
     assert (ROOT / "layers/vendor/exchanges.txt").read_text().split() == ccxt_modules()
 
 
+def test_a_paper_account_says_so_in_its_name_and_is_as_its_exchange_in_what_is_public() -> None:
+    paper = {name: profile for name, profile in PROFILES.items() if is_paper(name)}
+    assert set(paper) == {f"{name}-paper" for name, one in PROFILES.items() if not one.is_test and not is_paper(name)}
+    for name, profile in paper.items():
+        real = PROFILES[market_of(name)]
+        assert name == f"{real.name}-paper"
+        assert (profile.ccxt_class, profile.fee_on_top, profile.candle_gaps) == (
+            real.ccxt_class,
+            real.fee_on_top,
+            real.candle_gaps,
+        )
+        assert (profile.key_has_password, profile.weight_per_minute) == (False, None)
+
+
 def test_an_environment_for_tests_says_so_in_its_name() -> None:
     tests = {name for name, profile in PROFILES.items() if profile.is_test}
-    assert tests == {name for name in PROFILES if "-" in name}
+    assert tests == {name for name in PROFILES if "-" in name} - {name for name in PROFILES if is_paper(name)}
     assert {PROFILES[name].family for name in tests} <= {name for name in PROFILES if name not in tests}

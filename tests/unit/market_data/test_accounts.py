@@ -1,7 +1,7 @@
 """ExchangeClients: a bounded number of connections, and never one with a key that was replaced."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import boto3
 import pytest
@@ -65,11 +65,15 @@ def limits(cache: CacheTable) -> RateLimits:
     return RateLimits(cache, lambda: NOW)
 
 
+def no_paper(*_: object) -> NoReturn:
+    pytest.fail("nobody trades on paper here")
+
+
 @pytest.fixture
 def accounts(
     credentials: CredentialsTable, limits: RateLimits, connections: Connections, clock: Clock
 ) -> ExchangeClients:
-    return ExchangeClients(credentials, limits, connections.connect, clock)
+    return ExchangeClients(credentials, limits, connections.connect, no_paper, clock)
 
 
 def save(credentials: CredentialsTable, user_id: str, api_key: str, exchange: str = "binance") -> None:
@@ -182,7 +186,7 @@ def test_a_key_that_is_limited_is_not_even_decrypted(
     limits = RateLimits(cache, lambda: NOW)
     limits.of("binance", "alice").limited(60, whole_host=False)
     accounts = ExchangeClients(
-        credentials, RateLimits(cache, lambda: NOW), connections.connect, lambda: NOW
+        credentials, RateLimits(cache, lambda: NOW), connections.connect, no_paper, lambda: NOW
     )  # another process
     with pytest.raises(RateLimitedError, match="60"):
         accounts.get("alice", "binance")

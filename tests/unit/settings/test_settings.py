@@ -18,6 +18,7 @@ TABLES = {
         "OPERATOR",
         "ACTIVITY",
         "HISTORY",
+        "PAPER",
     )
 }
 
@@ -35,6 +36,7 @@ def test_the_tables_are_all_that_has_to_be_set() -> None:
         operator_table="botbalance-operator",
         activity_table="botbalance-activity",
         history_table="botbalance-history",
+        paper_table="botbalance-paper",
         pricing_source="last",
         pricing_use_cache=True,
         pricing_ttl=5,

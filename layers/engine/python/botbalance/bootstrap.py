@@ -18,15 +18,17 @@ from botbalance.accounts.rate_limits import RateLimits
 from botbalance.api.request_limits import RequestLimits
 from botbalance.deadline import Deadline
 from botbalance.errors import InvalidRequestError
-from botbalance.exchange.profiles import DEFAULT_EXCHANGE
+from botbalance.exchange.paper_adapter import CLOCK_MARGIN_S, PaperAdapter
+from botbalance.exchange.profiles import DEFAULT_EXCHANGE, market_of
 from botbalance.market_data.market_rules import MarketRulesService
 from botbalance.market_data.price_service import PriceService
 from botbalance.market_data.public_adapters import PublicAdapters
+from botbalance.market_data.shared_market import SharedMarket
 from botbalance.market_data.shared_requests import SharedRequests
 from botbalance.market_data.traded_ranges import TradedRanges
 from botbalance.models.exchange_key import ExchangeKey
 from botbalance.settings import Settings, settings
-from botbalance.store.accounts import AccountsTable
+from botbalance.store.accounts import AccountsTable, Lease
 from botbalance.store.activity import ActivityTable
 from botbalance.store.cache import CacheTable
 from botbalance.store.credentials import CredentialsTable
@@ -35,6 +37,7 @@ from botbalance.store.dynamodb import keep_deadlines
 from botbalance.store.history import HistoryTable
 from botbalance.store.operator import OperatorTable
 from botbalance.store.orders import OrdersTable
+from botbalance.store.paper import PaperBooks, PaperTable
 from botbalance.store.strategies import StrategiesTable
 from botbalance.trading.context import TradingContext
 
@@ -123,12 +126,32 @@ class Services:
         return HttpPool(self.settings.work_threads, self.settings.plain_http_hosts)
 
     @cached_property
+    def _adapters(self) -> PublicAdapters:
+        return PublicAdapters(self.connect)
+
+    @cached_property
+    def _requests(self) -> SharedRequests:
+        return SharedRequests(self._cache, self.clock, self._sleep)
+
+    @cached_property
+    def _market_rules(self) -> MarketRulesService:
+        return MarketRulesService(self.settings, self._cache, self._adapters, self.clock)
+
+    @cached_property
+    def _prices(self) -> PriceService:
+        return PriceService(self.settings, self._cache, self._market_rules, self._adapters, self._requests, self.clock)
+
+    @cached_property
+    def _ranges(self) -> TradedRanges:
+        return TradedRanges(self.settings, self._cache, self._market_rules, self._adapters, self._requests, self.clock)
+
+    @cached_property
+    def _paper(self) -> PaperTable:
+        return PaperTable(self.dynamodb, self.settings.paper_table)
+
+    @cached_property
     def context(self) -> TradingContext:
         """A context for as long as it takes."""
-        adapters = PublicAdapters(self.connect)
-        requests = SharedRequests(self._cache, self.clock, self._sleep)
-        market_rules = MarketRulesService(self.settings, self._cache, adapters, self.clock)
-        prices = PriceService(self.settings, self._cache, market_rules, adapters, requests, self.clock)
         return TradingContext(
             strategies=self.strategies,
             orders=OrdersTable(self.dynamodb, self.settings.orders_table),
@@ -137,13 +160,14 @@ class Services:
             operator=OperatorTable(self.dynamodb, self.settings.operator_table),
             activity=ActivityTable(self.dynamodb, self.settings.activity_table),
             history=HistoryTable(self.dynamodb, self.settings.history_table),
-            clients=ExchangeClients(self.credentials, self._limits, self.connect, self.clock),
-            portfolio=PortfolioService(prices, market_rules),
+            paper=self._paper,
+            clients=ExchangeClients(self.credentials, self._limits, self.connect, self.open_paper, self.clock),
+            portfolio=PortfolioService(self._prices, self._market_rules),
             clock=self.clock,
             sleep=self._sleep,
             deadline=Deadline(sys.maxsize, self.clock),
             price_jump_pct=self.settings.price_jump_pct,
-            ranges=TradedRanges(self.settings, self._cache, market_rules, adapters, requests, self.clock),
+            ranges=self._ranges,
             portfolio_max_age=self.settings.portfolio_max_age,
             log_every_tick=self.settings.decision_log == "every",
             egress_address=self.settings.egress_address,
@@ -187,6 +211,17 @@ class Services:
             sleep=self._sleep,
             timeout_s=self.settings.exchange_timeout_s,
             **keys,
+        )
+
+    def open_paper(self, user_id: str, exchange: str, lease: Lease | None) -> PaperAdapter:
+        """The user's paper account, to be written under ``lease``, or with None to look at."""
+        return PaperAdapter(
+            exchange,
+            SharedMarket(market_of(exchange), self._adapters, self._prices, self._ranges),
+            PaperBooks(self._paper, user_id, exchange, lease),
+            self.clock,
+            # A simulated exchange goes by the same clock, and says all of a minute when it is over.
+            margin_s=CLOCK_MARGIN_S if self.stand_in is None else 0,
         )
 
     def close(self) -> None:

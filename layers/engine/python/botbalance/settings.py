@@ -36,6 +36,7 @@ class Settings(BaseModel):
     operator_table: str
     activity_table: str
     history_table: str
+    paper_table: str
     tick_queue_url: Url = ""
     credentials_key_id: str = ""
     """The KMS key that encrypts users' exchange keys."""

@@ -11,7 +11,10 @@ from botbalance.accounts.rate_limits import RateLimits
 from botbalance.accounts.weight_budgets import Purpose, with_purpose
 from botbalance.errors import NotFoundError
 from botbalance.exchange.adapter import ExchangeAdapter
+from botbalance.exchange.paper_adapter import PaperAdapter
+from botbalance.exchange.profiles import is_paper
 from botbalance.models.exchange_key import ExchangeKey, StoredKey
+from botbalance.store.accounts import Lease
 from botbalance.store.credentials import CredentialsTable
 
 if TYPE_CHECKING:
@@ -43,20 +46,26 @@ class ExchangeClients:
         credentials: CredentialsTable,
         limits: RateLimits,
         connect: Callable[[str, str, ExchangeKey], ExchangeAdapter],
+        open_paper: Callable[[str, str, Lease | None], PaperAdapter],
         clock: Callable[[], int],
     ) -> None:
         self._credentials = credentials
         self._limits = limits
         self._connect = connect
+        self._open_paper = open_paper
         self._clock = clock
         self._clients: OrderedDict[StoredKey, _Kept] = OrderedDict()
         self._lock = Lock()
 
     def keys_of(self, owners: Collection[tuple[str, str]]) -> dict[tuple[str, str], StoredKey]:
-        """Those of ``owners`` (user id, exchange) who have a key stored, with it; also what limits are on them now."""
+        """Those of ``owners`` (user id, exchange) who have a key stored, with it; also what limits are on them now.
+
+        Who trades on paper needs none, and no limit is on that account's own: nothing is read for them.
+        """
+        owners = [owner for owner in owners if not is_paper(owner[1])]
         for exchange in {exchange for _, exchange in owners}:
             self._limits.refresh(exchange, [user_id for user_id, of in owners if of == exchange])
-        found = self._credentials.find_many(owners)
+        found = self._credentials.find_many(owners) if owners else {}
         asked = set(owners)
         self._drop(lambda kept: (owner := (kept.user_id, kept.exchange)) in asked and found.get(owner) != kept)
         return found
@@ -90,8 +99,17 @@ class ExchangeClients:
         self._drop(lambda kept: (kept.user_id, kept.exchange) == (user_id, exchange))
 
     def get(self, user_id: str, exchange: str) -> ExchangeAdapter:
-        """The user's connection; raises NotFoundError where no key is stored for that exchange."""
+        """The user's connection; raises NotFoundError where no key is stored for that exchange.
+
+        That to a paper account is to look at it only: what is written there is written under a lease.
+        """
+        if is_paper(exchange):
+            return self.paper(user_id, exchange, None)
         return self.get_with_key(user_id, exchange, self.keys_of([(user_id, exchange)]).get((user_id, exchange)))
+
+    def paper(self, user_id: str, exchange: str, lease: Lease | None) -> PaperAdapter:
+        """The user's paper account, to be written under ``lease``, or with None to look at; a new one each time."""
+        return self._open_paper(user_id, exchange, lease)
 
     def get_with_key(self, user_id: str, exchange: str, stored: StoredKey | None) -> ExchangeAdapter:
         """The user's connection with a key that :meth:`keys_of` told; raises NotFoundError for None.

@@ -1,6 +1,7 @@
 """PortfolioService: balances × prices, the only source of NAV and shares.
 
-One snapshot is one consistent set of facts; the engine is asked about it, and nobody computes with it.
+Prices and rules are those of the exchange whose markets an account trades at: a paper account has them from the real
+one. One snapshot is one consistent set of facts; the engine is asked about it, and nobody computes with it.
 """
 
 from collections.abc import Collection, Mapping
@@ -10,6 +11,7 @@ from types import MappingProxyType
 
 from botbalance.engine import Balance, Evaluation, MarketRules, StrategyConfig, evaluate
 from botbalance.exchange.adapter import ExchangeAdapter, ExchangeOrder
+from botbalance.exchange.profiles import market_of
 from botbalance.market_data.market_rules import MarketRulesService
 from botbalance.market_data.price_service import PriceService
 
@@ -18,9 +20,12 @@ _NO_PRICES: Mapping[str, Decimal] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class AccountReading:
-    """What an exchange says of an account. ``open_orders`` are all of them, whoever placed them."""
+    """What an exchange says of an account. ``open_orders`` are all of them, whoever placed them.
 
-    exchange: str
+    ``market`` is the exchange whose prices count there.
+    """
+
+    market: str
     open_orders: tuple[ExchangeOrder, ...]
     balances: Mapping[str, Balance]
     rules: Mapping[str, MarketRules]
@@ -83,11 +88,12 @@ class PortfolioService:
         Open orders are read before balances: an order that fills in between then still counts as resting, and
         its pair is left alone, whereas the other way round it would seem gone and be placed twice.
         """
-        listings = self._market_rules.last_listings(account.exchange, symbols)
+        market = market_of(account.exchange)
+        listings = self._market_rules.last_listings(market, symbols)
         rules = {symbol: listing.rules for symbol, listing in listings.items()}
-        gone = frozenset(symbols) - self._market_rules.listed(account.exchange, symbols).keys()
+        gone = frozenset(symbols) - self._market_rules.listed(market, symbols).keys()
         open_orders = tuple(account.open_orders())
-        return AccountReading(account.exchange, open_orders, account.balances(), rules, gone)
+        return AccountReading(market, open_orders, account.balances(), rules, gone)
 
     def with_prices(
         self, reading: AccountReading, *, fresh: bool, last_prices: Mapping[str, Decimal] = _NO_PRICES
@@ -99,7 +105,7 @@ class PortfolioService:
         """
         lasting = {symbol: last_prices[symbol] for symbol in reading.gone if symbol in last_prices}
         asked = [symbol for symbol in reading.rules if symbol not in reading.gone]
-        prices, expire_at = self._prices.prices_and_expiry(reading.exchange, asked, fresh=fresh)
+        prices, expire_at = self._prices.prices_and_expiry(reading.market, asked, fresh=fresh)
         prices |= lasting
         return Snapshot(
             open_orders=reading.open_orders,
@@ -111,50 +117,51 @@ class PortfolioService:
 
     def prepare_prices(self, exchange: str, symbols: Collection[str]) -> None:
         """Have the prices of ``symbols`` at hand for the snapshots that follow, in one request instead of many."""
-        self._prices.prefetch(exchange, symbols)
+        self._prices.prefetch(market_of(exchange), symbols)
 
     def prices(self, exchange: str, symbols: Collection[str]) -> dict[str, Decimal]:
         """What ``symbols`` cost; raises InvalidRequestError for what is no market, PriceUnavailableError where one
         has no price."""
-        return self._prices.prices(exchange, symbols)
+        return self._prices.prices(market_of(exchange), symbols)
 
     def known_prices(self, exchange: str, symbols: Collection[str]) -> dict[str, Decimal]:
         """What those of ``symbols`` cost that have a usable price now; none where the exchange does not tell.
 
         All workers of a tick ask together.
         """
-        self._prices.prefetch(exchange, symbols)
-        return self._prices.prices_or_empty(exchange, symbols)
+        self._prices.prefetch(market_of(exchange), symbols)
+        return self._prices.prices_or_empty(market_of(exchange), symbols)
 
     def recent_markets(self, exchange: str, symbols: Collection[str], *, max_age_s: int, now: int) -> RecentMarkets:
         """What the caches hold of ``symbols`` at ``now`` (epoch seconds), prices up to ``max_age_s`` old.
 
         Only to be shown: what sizes an order has prices of its own.
         """
-        recent = self._prices.recent(exchange, symbols, since=now - max_age_s)
+        market = market_of(exchange)
+        recent = self._prices.recent(market, symbols, since=now - max_age_s)
         return RecentMarkets(
             prices={symbol: price for symbol, (price, _) in recent.items()},
             priced_at={symbol: priced_at for symbol, (_, priced_at) in recent.items()},
-            rules={symbol: listing.rules for symbol, listing in self._market_rules.cached(exchange, symbols).items()},
+            rules={symbol: listing.rules for symbol, listing in self._market_rules.cached(market, symbols).items()},
         )
 
     def pairs(self, exchange: str) -> list[tuple[str, str]]:
         """Every spot market of ``exchange``, as base and quote."""
-        return self._market_rules.pairs(exchange)
+        return self._market_rules.pairs(market_of(exchange))
 
     def load_markets(self, account: ExchangeAdapter, symbols: Collection[str]) -> dict[str, MarketRules]:
         """Make the markets of ``symbols`` known to ``account``, so that it can trade them; returns their rules.
 
         Of a market that has gone too, so that its orders can be ended.
         """
-        listings = self._market_rules.last_listings(account.exchange, symbols)
+        listings = self._market_rules.last_listings(market_of(account.exchange), symbols)
         account.load_listings(list(listings.values()))
         return {symbol: listing.rules for symbol, listing in listings.items()}
 
     def market_rules(self, exchange: str, symbols: Collection[str]) -> dict[str, MarketRules]:
         """The rules of ``symbols``; raises InvalidRequestError, naming those that are no spot markets of
         ``exchange``."""
-        listings = self._market_rules.listings(exchange, symbols)
+        listings = self._market_rules.listings(market_of(exchange), symbols)
         return {symbol: listing.rules for symbol, listing in listings.items()}
 
 

@@ -20,7 +20,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from botbalance.engine import format_decimal
-from botbalance.exchange.profiles import PROFILES
+from botbalance.exchange.profiles import PROFILES, is_paper
 
 _PERCENT_PLACES = Decimal("1e-8")
 _TRIGGER_DIGITS = 12
@@ -89,9 +89,12 @@ Flag = Annotated[bool, Field(strict=True)]
 Asset = Annotated[str, StringConstraints(min_length=1, max_length=20, pattern=r"^[^\s/:]+$")]
 if TYPE_CHECKING:
     Exchange = str
+    PaperExchange = str
 else:  # mypy takes no literal that is computed
     Exchange = Literal[*PROFILES]
-"""The exchanges that can be traded on; docs/exchanges.md says what has been verified of each."""
+    PaperExchange = Literal[*filter(is_paper, PROFILES)]
+"""The exchanges that can be traded on, and those of them that are paper accounts; docs/exchanges.md says what has been
+verified of each."""
 
 
 class ResponseModel(BaseModel):

@@ -8,12 +8,12 @@ from botbalance.api.decision_schemas import DecisionView
 from botbalance.api.fields import Exchange, Money, Percent, ResponseModel, example
 from botbalance.api.order_schemas import OrderView
 from botbalance.api.portfolio_schemas import AssetView, UnmanagedView, WarningView, assets_of, unmanaged_of
-from botbalance.exchange.profiles import DEFAULT_EXCHANGE, PROFILES
+from botbalance.exchange.profiles import DEFAULT_EXCHANGE, PROFILES, exchanges_at, is_paper
 from botbalance.models.activity import Action, Activity, Actor
 from botbalance.trading.overview import Overview
 
-Mode = Literal["live", "test", "simulated"]
-"""What an exchange's orders trade: real money, its test network's, or nobody's."""
+Mode = Literal["live", "test", "paper", "simulated"]
+"""What an exchange's orders trade: real money, its test network's, none at real prices, or none at made-up ones."""
 _THIRD_PART = "passphrase"
 
 
@@ -99,8 +99,8 @@ class MarketsView(ResponseModel):
 
     @classmethod
     def of(cls, stand_in: str | None, pairs: Sequence[tuple[str, str]], quote: str) -> "MarketsView":
-        """The exchanges, only ``stand_in`` where that one is simulated, and the ``pairs`` (base and quote) of one."""
-        profiles = PROFILES.values() if stand_in is None else [PROFILES[stand_in]]
+        """The exchanges, or only those at ``stand_in``, which is simulated, and the ``pairs`` (base and quote) of one."""
+        profiles = PROFILES.values() if stand_in is None else exchanges_at(stand_in)
         return cls(
             exchanges=[
                 ExchangeChoiceView(
@@ -159,6 +159,8 @@ class ActivityPageView(ResponseModel):
 
 
 def _mode(exchange: str, stand_in: str | None) -> Mode:
+    if is_paper(exchange):
+        return "paper"
     if stand_in is not None:
         return "simulated"
     return "test" if PROFILES[exchange].is_test else "live"

@@ -15,13 +15,12 @@ from typing import Literal
 
 from botbalance.engine import format_decimal
 from botbalance.engine.arithmetic import ZERO, ExactArithmetic
+from botbalance.exchange.profiles import is_paper
 from botbalance.models.order import Order
 
 type TaxTool = Literal["koinly", "cointracking", "coinledger", "rotki"]
 type Row = Sequence[str]
 
-PAPER = "paper"
-"""The exchange whose trades never happened: nothing of it is exported."""
 NOT_INCLUDED = "deposits and withdrawals are not in it; take those from the exchange"
 
 
@@ -65,7 +64,7 @@ def export_csv(tool: TaxTool, orders: Iterable[Order], year: int | None, *, head
 
 def _trades(orders: Iterable[Order]) -> Iterator[Trade]:
     for order in orders:
-        if order.exchange == PAPER:
+        if is_paper(order.exchange):  # those trades never happened
             continue
         for fill, exact in zip(order.fills, order.as_engine_fills(), strict=True):
             base, quote = (fill.base_qty, order.base), (exact.quote_qty, order.quote)

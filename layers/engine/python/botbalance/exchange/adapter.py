@@ -34,11 +34,15 @@ class Quote:
 
 
 class MinuteRange(NamedTuple):
-    """Between which prices (quote per base) a market traded in the minute from ``opens_at`` (epoch seconds) on."""
+    """What a market traded in the minute from ``opens_at`` (epoch seconds) on.
+
+    ``low`` and ``high`` are prices in quote per base, ``volume`` is in base.
+    """
 
     opens_at: int
     low: Decimal
     high: Decimal
+    volume: Decimal
 
 
 class ExchangeOrderStatus(StrEnum):
@@ -195,7 +199,8 @@ class ExchangeAdapter(Protocol):
     def minute_ranges(self, symbol: str, since: int) -> list[MinuteRange]:
         """The minutes from ``since`` (epoch seconds, a full minute) on in which ``symbol`` traded, oldest first.
 
-        At most the two hours that every exchange tells at once; the last minute is not over yet.
+        At most the two hours that every exchange tells at once; the last minute is not over yet. Empty where it traded
+        in none of them, or was not open, and the exchange says so by telling nothing.
         """
 
     def balances(self) -> dict[str, Balance]:

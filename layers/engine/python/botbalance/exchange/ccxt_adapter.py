@@ -178,11 +178,18 @@ class CcxtAdapter:
         def request() -> list[MinuteRange]:
             candles = self._client.fetch_ohlcv(self._unified(symbol), "1m", since * 1000, _MOST_MINUTES)
             minutes = [
-                MinuteRange(int(candle[0]) // 1000, amount("low", candle[3]), amount("high", candle[2]))
+                MinuteRange(
+                    int(candle[0]) // 1000,
+                    amount("low", candle[3]),
+                    amount("high", candle[2]),
+                    amount("volume", candle[5]),
+                )
                 for candle in candles
             ]
             times = [minute.opens_at for minute in minutes]
-            if not minutes or times != sorted(set(times)) or not all(0 < low <= high for _, low, high in minutes):
+            believed = all(0 < minute.low <= minute.high and minute.volume >= 0 for minute in minutes)
+            missing = not minutes and not self._profile.candle_gaps
+            if missing or times != sorted(set(times)) or not believed:
                 raise malformed_reply("candles", str(candles)[:200])
             return [minute for minute in minutes if minute.opens_at >= since]
 

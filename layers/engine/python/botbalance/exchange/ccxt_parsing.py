@@ -12,7 +12,7 @@ from typing import Any
 
 from botbalance.engine import Balance, Fill, MarketRules, Side
 from botbalance.engine.arithmetic import ZERO, ExactArithmetic
-from botbalance.exchange.adapter import WOULD_TAKE, ExchangeOrder, ExchangeOrderStatus, MarketListing, Trade
+from botbalance.exchange.adapter import WOULD_TAKE, ExchangeOrder, ExchangeOrderStatus, Fees, MarketListing, Trade
 from botbalance.exchange.ccxt_errors import RetryableReadError, malformed_reply, would_take
 from botbalance.exchange.profiles import ExchangeProfile, Paging, Sides
 from botbalance.log import logger
@@ -44,6 +44,16 @@ def listings_of(
         if symbol in symbols and market.get("spot") and market["symbol"] == f"{market['base']}/{market['quote']}":
             listings[symbol] = _listing(profile, symbol, market)
     return listings
+
+
+def listed_fees(listing: MarketListing) -> Fees:
+    """What a trade costs there whoever trades, as the exchange lists it or, where it does not, as ccxt knows it."""
+    market = json.loads(listing.document)
+    maker, taker = (number_or_none(market.get(name)) for name in ("maker", "taker"))
+    if maker is None or taker is None or not maker.is_finite() or not taker.is_finite():
+        raise malformed_reply("fees", {name: market.get(name) for name in ("maker", "taker")})
+    with ExactArithmetic():
+        return Fees(maker * 100, taker * 100)
 
 
 def _listing(profile: ExchangeProfile, symbol: str, market: Mapping[str, Any]) -> MarketListing:

@@ -79,7 +79,8 @@ class ExchangeProfile:
 
     ``ccxt_class``: ccxt's class of it. ``family``: the exchange of which it is a regional or a test variant, itself for
     the others; what a key may do, and the form of replies, is told as there. ``is_test``: an environment for tests of
-    the exchange's own, with play money, reached through ccxt's sandbox.
+    the exchange's own, with play money, reached through ccxt's sandbox. ``paper_of``: the exchange at whose prices this
+    one trades on paper, in books of our own; its row is that exchange's own in everything that is public.
 
     ``client_id_length``: how many of the canonical id's 20 characters it accepts; ``client_id_prefix`` comes before
     them and ``client_id_parameter`` carries them. ``order_states``: its own words for an order's state that ccxt leaves
@@ -111,6 +112,7 @@ class ExchangeProfile:
     ccxt_class: str
     family: str
     is_test: bool = False
+    paper_of: str | None = None
     key_has_password: bool = False
     client_id_length: int = 20
     client_id_prefix: str = ""
@@ -348,32 +350,67 @@ _MEXC = ExchangeProfile(
 DEFAULT_EXCHANGE = _BINANCE.name
 """The exchange of a strategy that names none, and the one that the simulated exchange is like."""
 
+_REAL = (
+    _BINANCE,
+    _OKX,
+    _BYBIT,
+    _KRAKEN,
+    _KUCOIN,
+    _GATE,
+    _COINBASE,
+    _BITGET,
+    _HTX,
+    _MEXC,
+    # In Europe, on hosts and with keys of their own.
+    replace(_OKX, name="myokx", ccxt_class="myokx"),
+    replace(_BYBIT, name="bybiteu", ccxt_class="bybiteu"),
+    replace(_GATE, name="gateeu", ccxt_class="gateeu"),
+)
+"""Where real money trades."""
+_TEST = (
+    # For tests, with play money. On paper none of them trades: nearly nobody else does there.
+    replace(_BINANCE, name="binance-testnet", is_test=True),
+    replace(_BYBIT, name="bybit-testnet", is_test=True),
+    replace(_OKX, name="okx-demo", is_test=True),
+)
+
+
+def _on_paper(profile: ExchangeProfile) -> ExchangeProfile:
+    """Its row for paper accounts. No request is ever sent under its name, and no key is asked for."""
+    return replace(
+        profile,
+        name=f"{profile.name}-paper",
+        paper_of=profile.name,
+        key_has_password=False,
+        client_id_length=20,
+        client_id_prefix="",
+        weight_header=None,
+        weight_per_minute=None,
+    )
+
+
 PROFILES: Mapping[str, ExchangeProfile] = MappingProxyType(
-    {
-        profile.name: profile
-        for profile in (
-            _BINANCE,
-            _OKX,
-            _BYBIT,
-            _KRAKEN,
-            _KUCOIN,
-            _GATE,
-            _COINBASE,
-            _BITGET,
-            _HTX,
-            _MEXC,
-            # In Europe, on hosts and with keys of their own.
-            replace(_OKX, name="myokx", ccxt_class="myokx"),
-            replace(_BYBIT, name="bybiteu", ccxt_class="bybiteu"),
-            replace(_GATE, name="gateeu", ccxt_class="gateeu"),
-            # For tests, with play money.
-            replace(_BINANCE, name="binance-testnet", is_test=True),
-            replace(_BYBIT, name="bybit-testnet", is_test=True),
-            replace(_OKX, name="okx-demo", is_test=True),
-        )
-    }
+    {profile.name: profile for profile in (*_REAL, *_TEST, *map(_on_paper, _REAL))}
 )
 """Every exchange that can be chosen, by name."""
+DEFAULT_PAPER_EXCHANGE = _on_paper(_BINANCE).name
+"""The paper account of who names none."""
+
+
+def is_paper(exchange: str) -> bool:
+    """Whether what trades there is nobody's money, in books of our own."""
+    return market_of(exchange) != exchange
+
+
+def market_of(exchange: str) -> str:
+    """The exchange whose markets and prices count there: itself, or the one that it trades on paper at."""
+    profile = PROFILES.get(exchange)
+    return exchange if profile is None or profile.paper_of is None else profile.paper_of
+
+
+def exchanges_at(market: str) -> list[ExchangeProfile]:
+    """Those that trade at the prices of ``market``: itself, and its paper accounts."""
+    return [profile for profile in PROFILES.values() if market_of(profile.name) == market]
 
 
 def ccxt_modules() -> list[str]:

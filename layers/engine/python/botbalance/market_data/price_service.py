@@ -87,6 +87,16 @@ class PriceService:
             logger.warning("prices not known", exchange=exchange, reason=str(error))
             return {}
 
+    def quotes(self, exchange: str, symbols: Collection[str]) -> dict[str, Quote]:
+        """What those of ``symbols`` that have a usable price are quoted at; raises TransientError where the exchange
+        does not answer."""
+        with self._locks[exchange]:
+            cached = self._load(exchange, symbols, hold_for_s=0) if self._settings.pricing_use_cache else {}
+            quotes = {symbol: quote for symbol, (_, quote) in cached.items()}
+            if any(symbol not in quotes for symbol in symbols):
+                quotes = self._fetch(exchange, symbols, fresh=False)
+        return {symbol: quote for symbol, quote in quotes.items() if self._price(quote) is not None}
+
     def recent(self, exchange: str, symbols: Collection[str], *, since: int) -> dict[str, tuple[Decimal, int]]:
         """The last price cached of each of ``symbols`` and when it was had, not before ``since`` (epoch seconds).
 

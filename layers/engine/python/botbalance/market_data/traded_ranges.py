@@ -14,8 +14,10 @@ from itertools import accumulate, islice
 from threading import Lock
 from typing import NamedTuple
 
-from botbalance.errors import BotBalanceError
+from botbalance.errors import BotBalanceError, TransientError
 from botbalance.exchange.adapter import MarketListing, MinuteRange
+from botbalance.exchange.paper_books import ToldMinutes
+from botbalance.exchange.profiles import PROFILES, market_of
 from botbalance.log import logger
 from botbalance.market_data.market_rules import MarketRulesService
 from botbalance.market_data.public_adapters import PublicAdapters
@@ -29,6 +31,12 @@ HOUR_S = 3_600
 THREADS = 8
 """Symbols that are asked for at a time: an exchange that answers in 50 ms tells 300 of them in two seconds."""
 MOST_FAILURES = 2
+PAGE_S = 7_200
+"""Every exchange tells two hours at once."""
+PAGES_AT_A_TIME = 20
+"""So many are asked for in one look at an account that nobody has looked at for long."""
+MOST_REACH_S = 30 * 86_400
+"""Older minutes are not asked for."""
 
 
 class Range(NamedTuple):
@@ -40,10 +48,15 @@ class Range(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """Of one symbol, for each of the last minutes (epoch seconds) the range from its start until now."""
+    """Of one symbol, its last ``minutes``, as they were told at ``told_at`` (epoch seconds), the last one not over yet.
+
+    ``since`` has for each of them the range from its start until now.
+    """
 
     expires_at: int
     reaches_back_to: int
+    told_at: int
+    minutes: Sequence[MinuteRange]
     since: dict[int, Range]
 
 
@@ -73,6 +86,7 @@ class TradedRanges:
 
     def prefetch(self, exchange: str, symbols: Collection[str]) -> None:
         """Have the ranges of ``symbols`` at hand; of those that cannot be had now, :meth:`since` knows nothing."""
+        exchange = market_of(exchange)
         with self._locks[exchange]:
             now = self._clock()
             try:
@@ -90,7 +104,7 @@ class TradedRanges:
 
         None where that is not known: not prefetched, or without a trade since.
         """
-        entry = self._entries.get(_cache_key(exchange, symbol))
+        entry = self._entries.get(_cache_key(market_of(exchange), symbol))
         minute = moment - moment % MINUTE_S
         if entry is None or entry.expires_at <= self._clock() or minute < entry.reaches_back_to:
             return None
@@ -100,11 +114,48 @@ class TradedRanges:
 
     def of_last_hour(self, exchange: str, symbol: str) -> Range | None:
         """Between which prices ``symbol`` has traded in the last hour; None where not all of it is known."""
-        entry = self._entries.get(_cache_key(exchange, symbol))
+        entry = self._entries.get(_cache_key(market_of(exchange), symbol))
         begins = self._clock() - HOUR_S
         if entry is None or not entry.since or min(entry.since) > begins + MINUTE_S:
             return None
         return self.since(exchange, symbol, begins + MINUTE_S)
+
+    def minutes(self, exchange: str, symbol: str, since: int, margin_s: int) -> ToldMinutes:
+        """The minutes from ``since`` (epoch seconds, a full minute) on that had been over for ``margin_s`` seconds.
+
+        What everybody shares where that reaches back far enough; else asked for, some pages at most. Raises
+        TransientError where the exchange does not tell.
+        """
+        exchange = market_of(exchange)
+        if self._current(exchange, symbol) is None:
+            self.prefetch(exchange, [symbol])
+        entry = self._current(exchange, symbol)
+        if entry is None:
+            raise TransientError("minutes_unknown", f"{exchange} does not tell what {symbol} traded; ask again")
+        until = (entry.told_at - margin_s) // MINUTE_S * MINUTE_S
+        if since < entry.reaches_back_to:
+            return self._older_minutes(exchange, symbol, since, until)
+        return ToldMinutes([minute for minute in entry.minutes if since <= minute.opens_at < until], since, until)
+
+    def _older_minutes(self, exchange: str, symbol: str, since: int, until: int) -> ToldMinutes:
+        """Page by page; an exchange that tells the newest minutes only leaves a gap before them."""
+        found: list[MinuteRange] = []
+        begin = max(since, until - _reach_s(exchange))
+        next_minute = begin
+        listing = self._market_rules.last_listings(exchange, [symbol])[symbol]
+        with self._adapters.borrow(exchange) as adapter:
+            adapter.load_listings([listing])
+            for _ in range(PAGES_AT_A_TIME):
+                page = adapter.minute_ranges(symbol, next_minute)
+                found += [minute for minute in page if next_minute <= minute.opens_at < until]
+                next_minute = max(next_minute + PAGE_S, page[-1].opens_at + MINUTE_S if page else 0)
+                if next_minute >= until:
+                    return ToldMinutes(found, begin, until)
+        return ToldMinutes(found, begin, next_minute, complete=False)
+
+    def _current(self, exchange: str, symbol: str) -> _Entry | None:
+        entry = self._entries.get(_cache_key(exchange, symbol))
+        return None if entry is None or entry.expires_at <= self._clock() else entry
 
     def _load(self, exchange: str, symbols: Collection[str], now: int) -> set[str]:
         """Take from the cache what this process has not; returns the symbols that are not there either."""
@@ -126,9 +177,9 @@ class TradedRanges:
         documents = {}
         for symbol, minutes in ranges.items():
             key = _cache_key(exchange, symbol)
-            self._entries[key] = _build(minutes, expires_at, first)
-            texts = [(minute.opens_at, str(minute.low), str(minute.high)) for minute in minutes]
-            documents[key] = json.dumps({"from": first, "minutes": texts}, separators=(",", ":"))
+            self._entries[key] = _build(minutes, expires_at, first, now)
+            texts = [(minute.opens_at, *map(str, minute[1:])) for minute in minutes]
+            documents[key] = json.dumps({"from": first, "at": now, "minutes": texts}, separators=(",", ":"))
         self._cache.put_many(documents, expires_at)
         return list(ranges)
 
@@ -159,17 +210,23 @@ class TradedRanges:
 
 def _read(cached: Cached) -> _Entry:
     document = json.loads(cached.document)
-    minutes = [MinuteRange(opens_at, Decimal(low), Decimal(high)) for opens_at, low, high in document["minutes"]]
-    return _build(minutes, cached.expires_at, document["from"])
+    minutes = [MinuteRange(opens_at, *map(Decimal, numbers)) for opens_at, *numbers in document["minutes"]]
+    return _build(minutes, cached.expires_at, document["from"], document["at"])
 
 
-def _build(minutes: Sequence[MinuteRange], expires_at: int, reaches_back_to: int) -> _Entry:
+def _build(minutes: Sequence[MinuteRange], expires_at: int, reaches_back_to: int, told_at: int) -> _Entry:
     newest_first = list(reversed(minutes))
     lows = accumulate((minute.low for minute in newest_first), min)
     highs = accumulate((minute.high for minute in newest_first), max)
     since = {minute.opens_at: Range(low, high) for minute, low, high in zip(newest_first, lows, highs, strict=True)}
-    return _Entry(expires_at, reaches_back_to, since)
+    return _Entry(expires_at, reaches_back_to, told_at, minutes, since)
+
+
+def _reach_s(exchange: str) -> int:
+    """How far back the exchange tells minutes, in seconds."""
+    candles = PROFILES[exchange].candles_reach_back
+    return MOST_REACH_S if candles is None else min(MOST_REACH_S, (candles - 1) * MINUTE_S)
 
 
 def _cache_key(exchange: str, symbol: str) -> str:
-    return f"range#{exchange}#{symbol}"
+    return f"minutes#{exchange}#{symbol}"

@@ -44,6 +44,11 @@ class Action(StrEnum):
     """A budget's warning level is reached; ``reason`` is the evidence."""
     NOTIFICATIONS_CHANGED = "notifications.changed"
     NOTIFICATIONS_DELETED = "notifications.deleted"
+    PAPER_OPENED = "paper.opened"
+    PAPER_RESET = "paper.reset"
+    """A paper account starts anew, with other balances; what was before stays as it is."""
+    PAPER_TRANSFERRED = "paper.transferred"
+    """A deposit on paper, or a withdrawal."""
 
 
 class Activity(BaseModel):

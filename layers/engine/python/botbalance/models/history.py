@@ -14,6 +14,7 @@ HOUR_S = 3600
 class HistoryPoint(BaseModel):
     """What a portfolio was worth at ``at`` (epoch seconds), in ``quote_asset``.
 
+    ``exchange`` is the account that it was, as its orders name it: of a paper account, which of its epochs too.
     ``bonus`` is what all fills until then had added, at the prices of then; None where something that was traded had no
     price.
     """

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from botbalance.engine import Fill, Side
 from botbalance.engine.arithmetic import ExactArithmetic
+from botbalance.models.paper import account_name, paper_epoch
 
 
 class OrderStatus(StrEnum):
@@ -96,6 +97,11 @@ class Order(BaseModel):
     def is_active(self) -> bool:
         """Whether it rests on the exchange, or might."""
         return self.status in ACTIVE
+
+    @property
+    def account(self) -> str:
+        """The account that its fills count for: its exchange's, or an epoch of a paper account."""
+        return account_name(self.exchange, paper_epoch(self.exchange_order_id))
 
     @property
     def fills_qty(self) -> Decimal:

@@ -15,6 +15,7 @@ from botbalance.store.decisions import DecisionsTable
 from botbalance.store.history import HistoryTable
 from botbalance.store.operator import OperatorTable
 from botbalance.store.orders import OrdersTable
+from botbalance.store.paper import PaperTable
 from botbalance.store.strategies import StrategiesTable
 
 TRADING_HALTED = "trading_halted"
@@ -38,6 +39,7 @@ class TradingContext:
     operator: OperatorTable
     activity: ActivityTable
     history: HistoryTable
+    paper: PaperTable
     clients: ExchangeClients
     portfolio: PortfolioService
     clock: Callable[[], int]

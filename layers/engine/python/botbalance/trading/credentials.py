@@ -2,6 +2,7 @@
 
 from botbalance.errors import ConflictError, CredentialsRejectedError, InvalidRequestError, NotFoundError
 from botbalance.exchange.adapter import ExchangeAdapter
+from botbalance.exchange.profiles import is_paper
 from botbalance.models.activity import Action
 from botbalance.models.exchange_key import ExchangeKey, StoredKey
 from botbalance.models.order import OrderStatus
@@ -15,9 +16,14 @@ def store_key(context: TradingContext, user_id: str, exchange: str, key: Exchang
     """Store ``key`` after a signed read with it has worked; while no run works on the account, else raises
     ConflictError.
 
-    Raises InvalidRequestError for a key that the exchange refuses, and for one that may withdraw or may not trade, as
-    far as it tells; and ConflictError where orders rest that this key does not reach.
+    Raises InvalidRequestError for a paper account, which needs none, for a key that the exchange refuses, and for one
+    that may withdraw or may not trade, as far as it tells; and ConflictError where orders rest that this key does not
+    reach.
     """
+    if is_paper(exchange):
+        raise InvalidRequestError(
+            "paper_needs_no_key", f"exchange is {exchange}, which needs no key: PUT exchange/paper/ to open an account"
+        )
     with open_session(context, user_id):
         try:
             _require_usable(context, user_id, exchange, key)

@@ -18,6 +18,7 @@ from botbalance.models.strategy import Strategy
 from botbalance.store.pagination import TimeRange
 from botbalance.trading.bonus import bonus_of_totals, first_unbooked, prices_in_quote, traded_assets
 from botbalance.trading.context import TradingContext
+from botbalance.trading.paper import account_of
 from botbalance.trading.session import AccountSession
 
 Step = Literal["hour", "day", "month"]
@@ -41,7 +42,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """The last point of every step, oldest first; only those of the strategy's exchange and quote asset."""
+    """The last point of every step, oldest first; only those of the strategy's exchange, or the epoch of its paper account, and quote asset."""
 
     strategy: Strategy
     step: Step
@@ -66,15 +67,16 @@ def missing_point(
         return None
     if first_unbooked(session.exchange(strategy.exchange), snapshot.open_orders, orders) is not None:
         return None
-    of_exchange = totals.get(strategy.exchange, {})
+    account = account_of(session.context, strategy.user_id, strategy.exchange)
+    of_account = totals.get(account, {})
     bonus = None
     try:
-        prices = prices_in_quote(session.context, strategy, evaluation, traded_assets(of_exchange))
-        bonus = sum_exactly(bonus_of_totals(of_exchange, prices).values())
+        prices = prices_in_quote(session.context, strategy, evaluation, traded_assets(of_account))
+        bonus = sum_exactly(bonus_of_totals(of_account, prices).values())
     except InvalidRequestError as error:
         logger.info("history without a bonus", user_id=strategy.user_id, reason=str(error))
     return HistoryPoint(
-        at=now, exchange=strategy.exchange, quote_asset=strategy.quote_asset, nav=evaluation.nav, bonus=bonus
+        at=now, exchange=account, quote_asset=strategy.quote_asset, nav=evaluation.nav, bonus=bonus
     )
 
 
@@ -105,11 +107,12 @@ def history(context: TradingContext, user_id: str, *, since: int | None, until: 
             "invalid_period",
             f"from is {since} and until is {until}, expected 0 to {longest} days between them where step is {step}",
         )
+    account = account_of(context, user_id, strategy.exchange)
     hours = TimeRange(max(0, hour_of(since) - _BEFORE_DAYS[step] * _DAY_S), until)
     points = [
         point
         for point in context.history.last_of_each(user_id, hours, lambda hour: _name(hour, step))
-        if (point.exchange, point.quote_asset) == (strategy.exchange, strategy.quote_asset)
+        if (point.exchange, point.quote_asset) == (account, strategy.quote_asset)
     ]
     compared = [
         Change(after, _added(before, after)) for before, after in pairwise([None, *points]) if after is not None

@@ -5,6 +5,7 @@ from decimal import Decimal
 
 from botbalance.engine.arithmetic import ExactArithmetic
 from botbalance.errors import BotBalanceError, ConflictError, InvalidRequestError
+from botbalance.exchange.profiles import is_paper
 from botbalance.log import logger
 from botbalance.models.activity import Action
 from botbalance.models.order import Order, OrderFill, OrderStatus
@@ -35,17 +36,26 @@ def list_orders(
 def list_fills(context: TradingContext, user_id: str, *, year: int | None, cursor: str | None) -> OrderPage:
     """A page of the orders that may have fills in ``year`` (UTC; None: any), oldest first.
 
-    An order may fill long after it was placed, so those of the years before are among them. Raises ConflictError where
-    the account is a paper account: its trades never happened.
+    An order may fill long after it was placed, so those of the years before are among them; those of paper accounts are
+    among them too. Raises ConflictError where the account trades on paper now, and nothing else was ever traded: those
+    trades never happened.
     """
     if cursor is None:
         refresh_orders(context, user_id)
         strategy = context.strategies.find(user_id)
-        if strategy is not None and strategy.exchange == "paper":
-            raise ConflictError("paper_account", "exchange is paper, whose trades never happened, expected another one")
+        if strategy is not None and is_paper(strategy.exchange) and not _has_traded(context, user_id):
+            raise ConflictError(
+                "paper_account",
+                f"exchange is {strategy.exchange}: its trades never happened, so there is nothing to tell",
+            )
     until = MAX_EPOCH_S if year is None else int(datetime(year + 1, 1, 1, tzinfo=UTC).timestamp()) - 1
     wanted = OrderFilter(placed=TimeRange(0, until), oldest_first=True)
     return context.orders.page(user_id, limit=_EXPORTED_ORDERS, cursor=cursor, wanted=wanted)
+
+
+def _has_traded(context: TradingContext, user_id: str) -> bool:
+    """Whether anything was filled that was not on paper."""
+    return any(order.fills and not is_paper(order.exchange) for order in context.orders.iter_all(user_id))
 
 
 def refresh_orders(context: TradingContext, user_id: str) -> None:

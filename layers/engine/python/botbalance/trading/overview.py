@@ -7,10 +7,12 @@ from decimal import Decimal
 from botbalance.engine import Evaluation, InvalidInputError, evaluate, sum_exactly
 from botbalance.engine.arithmetic import ExactArithmetic
 from botbalance.errors import InvalidRequestError
+from botbalance.exchange.profiles import is_paper
 from botbalance.log import logger
 from botbalance.models.account_state import FillTotals
 from botbalance.models.decision import Decision
 from botbalance.models.order import Order
+from botbalance.models.paper import PaperAccount, account_name
 from botbalance.models.strategy import Strategy
 from botbalance.trading.bonus import bonus_of_totals, traded_assets
 from botbalance.trading.context import TradingContext
@@ -47,7 +49,7 @@ class Overview:
     ``seen`` is None before the first run, or where the markets of the strategy are not known at the moment. ``orders``
     are those that may still trade, newest first. ``halt`` is why the operator has halted trading for everybody.
     ``strategy`` is None where none is stored yet; ``has_key`` tells whether a key is, for its exchange or, without
-    one, for any.
+    one, for any; of a paper account, which needs none, whether it is open.
     """
 
     now: int
@@ -63,28 +65,32 @@ def overview(context: TradingContext, user_id: str) -> Overview:
     """Where the user's account stands."""
     strategy = context.strategies.find(user_id)
     keys = {key.exchange for key in context.clients.stored_keys(user_id)}
+    paper = None
+    if strategy is not None and is_paper(strategy.exchange):
+        paper = context.paper.find(user_id, strategy.exchange)
     orders = [order for order in context.orders.unreconciled(user_id) if order.is_active]
     orders.sort(key=lambda order: (order.placed_at, order.client_order_id), reverse=True)
     decisions = context.decisions.page(user_id, limit=1).decisions
     return Overview(
         now=context.clock(),
         strategy=strategy,
-        has_key=bool(keys) if strategy is None else strategy.exchange in keys,
-        seen=None if strategy is None else _seen(context, strategy, orders),
+        has_key=bool(keys) if strategy is None else paper is not None or strategy.exchange in keys,
+        seen=None if strategy is None else _seen(context, strategy, orders, paper),
         orders=orders,
         last_decision=decisions[0] if decisions else None,
         halt=context.operator.halt_reason(),
     )
 
 
-def _seen(context: TradingContext, strategy: Strategy, orders: list[Order]) -> Seen | None:
+def _seen(context: TradingContext, strategy: Strategy, orders: list[Order], paper: PaperAccount | None) -> Seen | None:
     state = context.accounts.find_state(strategy.user_id)
     look = state.last_look
     symbols = strategy.symbols()
     if look is None or look.exchange != strategy.exchange or any(symbol not in look.prices for symbol in symbols):
         return None
     now = context.clock()
-    totals = None if state.fill_totals is None else state.fill_totals.get(strategy.exchange, {})
+    account = account_name(strategy.exchange, None if paper is None else paper.epoch)
+    totals = None if state.fill_totals is None else state.fill_totals.get(account, {})
     further = {
         f"{asset}{strategy.quote_asset}": asset for asset in traded_assets(totals or {}) - {strategy.quote_asset}
     }

@@ -1,7 +1,8 @@
 """Performance: what the portfolio is worth against what it would be worth had nothing been traded, exactly.
 
-Deposits and withdrawals are in both figures, so they are no profit. Where a price or a fill is not known, the answer
-is that it cannot be known now, and why, not a number.
+Deposits and withdrawals are in both figures, so they are no profit. What was traded on paper counts for that epoch of
+the paper account alone. Where a price or a fill is not known, the answer is that it cannot be known now, and why, not a
+number.
 """
 
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ from botbalance.models.order import Order, OrderFill
 from botbalance.trading.bonus import bonus_of_totals, first_unbooked, prices_in_quote, traded_assets
 from botbalance.trading.context import TradingContext
 from botbalance.trading.orders import refresh_orders
+from botbalance.trading.paper import account_of
 from botbalance.trading.plan import Plan, preview
 from botbalance.trading.session import fill_totals_of
 
@@ -68,12 +70,13 @@ def performance(context: TradingContext, user_id: str) -> Performance:
     strategy = context.strategies.get(user_id)
     refresh_orders(context, user_id)
     plan = preview(context, user_id)
-    totals = _totals(context, user_id, strategy.exchange)
+    account = account_of(context, user_id, strategy.exchange)
+    totals = _totals(context, user_id, account)
     _require_all_booked(
         context.clients.get(user_id, strategy.exchange), plan.snapshot, context.orders.unreconciled(user_id)
     )
     orders = context.orders.page(user_id, limit=NEWEST_ORDERS, consistent=True).orders
-    orders = [order for order in orders if order.exchange == strategy.exchange]
+    orders = [order for order in orders if order.account == account]
     prices = prices_in_quote(context, strategy, plan.evaluation, traded_assets(totals) | _assets_of(orders))
     by_asset = bonus_of_totals(totals, prices)
     return Performance(
@@ -84,12 +87,12 @@ def performance(context: TradingContext, user_id: str) -> Performance:
     )
 
 
-def _totals(context: TradingContext, user_id: str, exchange: str) -> Mapping[str, FillTotals]:
+def _totals(context: TradingContext, user_id: str, account: str) -> Mapping[str, FillTotals]:
     """Of all fills; summed up anew while a run is under way, or after one died."""
     totals = context.accounts.find_state(user_id).fill_totals
     if totals is None:
         totals = fill_totals_of(context.orders.iter_all(user_id))
-    return totals.get(exchange, {})
+    return totals.get(account, {})
 
 
 def _require_all_booked(exchange: ExchangeAdapter, snapshot: Snapshot, unreconciled: list[Order]) -> None:

@@ -7,8 +7,10 @@ from enum import StrEnum
 from botbalance.engine import InvalidInputError, WarningCode
 from botbalance.errors import BotBalanceError, ConflictError
 from botbalance.exchange.adapter import ExchangeAdapter, KeyPermissions
+from botbalance.exchange.profiles import is_paper
 from botbalance.trading.context import TradingContext
 from botbalance.trading.order_updates import NOT_ON_EXCHANGE
+from botbalance.trading.paper import OPTIMISTIC
 from botbalance.trading.plan import Plan, preview
 
 CLOCK_WARNS_MS = 1_000
@@ -62,10 +64,15 @@ def require_ready(context: TradingContext, plan: Plan) -> None:
 def _items(context: TradingContext, plan: Plan) -> Iterator[CheckResult]:
     account = context.clients.get(plan.strategy.user_id, plan.strategy.exchange)
     context.portfolio.load_markets(account, plan.strategy.symbols())
-    yield CheckResult(
-        "account", CheckStatus.PASS, f"{plan.strategy.exchange} accepts the key, and a decision can be made"
-    )
-    yield from _asked("key_permissions", lambda: _key_rights(account.key_permissions(), context.egress_address))
+    if is_paper(plan.strategy.exchange):
+        yield CheckResult(
+            "account", CheckStatus.PASS, f"the paper account is open, and a decision can be made. {OPTIMISTIC}"
+        )
+    else:
+        yield CheckResult(
+            "account", CheckStatus.PASS, f"{plan.strategy.exchange} accepts the key, and a decision can be made"
+        )
+        yield from _asked("key_permissions", lambda: _key_rights(account.key_permissions(), context.egress_address))
     yield from _asked("clock", lambda: [_clock(account.clock_offset_ms())])
     yield from _asked("fees", lambda: [_fees(plan, account)])
     yield _orders(plan, account)
@@ -74,7 +81,8 @@ def _items(context: TradingContext, plan: Plan) -> Iterator[CheckResult]:
     yield _balances(context, plan, account)
     yield _lost_orders(context, plan.strategy.user_id)
     yield _refused_pairs(plan)
-    yield _egress(context.egress_address)
+    if not is_paper(plan.strategy.exchange):
+        yield _egress(context.egress_address)
 
 
 def _asked(name: str, ask: Callable[[], list[CheckResult]]) -> list[CheckResult]:

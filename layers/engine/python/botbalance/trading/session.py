@@ -10,6 +10,7 @@ from botbalance.deadline import OUT_OF_TIME, Deadline, bounded_by, seconds_for_e
 from botbalance.engine import net_quantities
 from botbalance.errors import ConflictError, InvalidRequestError, TransientError
 from botbalance.exchange.adapter import ExchangeAdapter
+from botbalance.exchange.profiles import is_paper
 from botbalance.log import logger
 from botbalance.models.account_state import AccountState, FillTotals
 from botbalance.models.activity import Activity
@@ -40,6 +41,7 @@ class AccountSession:
         self.lease = lease
         self.state = state
         self._keys = keys
+        self._paper: dict[str, ExchangeAdapter] = {}
         self._loaded: dict[str, set[str]] = {}
         self.told: list[Activity] = []
         """What is appended to the account's activity in the write that ends the lease."""
@@ -53,9 +55,7 @@ class AccountSession:
 
         Raises NotFoundError where no key is stored for it.
         """
-        key = self._keys.get(name)
-        clients = self.context.clients
-        client = clients.get(self.user_id, name) if key is None else clients.get_with_key(self.user_id, name, key)
+        client = self._client(name)
         loaded = self._loaded.setdefault(name, set())
         missing = set(symbols) - loaded
         if missing:
@@ -65,6 +65,14 @@ class AccountSession:
             except InvalidRequestError:  # one of them is listed no more; the others are
                 self._load_listed(client, loaded, missing)
         return client
+
+    def _client(self, name: str) -> ExchangeAdapter:
+        clients, key = self.context.clients, self._keys.get(name)
+        if is_paper(name):
+            if name not in self._paper:
+                self._paper[name] = clients.paper(self.user_id, name, self.lease)
+            return self._paper[name]
+        return clients.get(self.user_id, name) if key is None else clients.get_with_key(self.user_id, name, key)
 
     def _load_listed(self, client: ExchangeAdapter, loaded: set[str], symbols: Collection[str]) -> None:
         for symbol in symbols:
@@ -130,25 +138,25 @@ class AccountSession:
         self.remember(fill_totals=totals)
 
 
-type TotalsByExchange = dict[str, dict[str, FillTotals]]
-"""Of fills, by exchange and base asset."""
+type TotalsByAccount = dict[str, dict[str, FillTotals]]
+"""Of fills, by the account that an order names (an exchange, or an epoch of a paper account) and base asset."""
 
 
-def fill_totals_of(orders: Iterable[Order]) -> TotalsByExchange:
+def fill_totals_of(orders: Iterable[Order]) -> TotalsByAccount:
     """The totals of the fills of ``orders``."""
-    totals: TotalsByExchange = {}
+    totals: TotalsByAccount = {}
     for order in orders:
         if order.fills:
             totals = add_fills(totals, order)
     return totals
 
 
-def add_fills(totals: TotalsByExchange, order: Order) -> TotalsByExchange:
+def add_fills(totals: TotalsByAccount, order: Order) -> TotalsByAccount:
     """``totals`` with the fills of ``order``."""
-    of_exchange = totals.get(order.exchange, {})
-    before = of_exchange.get(order.base, FillTotals())
+    of_account = totals.get(order.account, {})
+    before = of_account.get(order.base, FillTotals())
     after = FillTotals(fills=before.fills + len(order.fills), net=net_quantities(order.as_engine_fills(), before.net))
-    return totals | {order.exchange: of_exchange | {order.base: after}}
+    return totals | {order.account: of_account | {order.base: after}}
 
 
 @contextmanager

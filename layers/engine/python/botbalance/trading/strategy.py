@@ -10,7 +10,9 @@ from botbalance.models.activity import Action
 from botbalance.models.strategy import Strategy
 from botbalance.trading.context import TradingContext
 from botbalance.trading.orders import require_no_active_orders
+from botbalance.trading.paper import forget_look
 from botbalance.trading.plan import Plan, preview_of
+from botbalance.trading.preflight import require_ready
 from botbalance.trading.session import open_session
 from botbalance.trading.trail import strategy_change
 
@@ -39,14 +41,19 @@ def save_strategy(
 
     Raises InvalidStrategyError for numbers that cannot be, InvalidRequestError for pairs that the exchange does not
     list and ConflictError for another exchange while orders rest on the old one, or where somebody else was faster.
+    While the autopilot is on, another exchange has to pass its check first: paper becomes money there.
     """
     kept = stored.model_dump(include={"version", *_SWITCHES}) if stored else {}
     strategy = _validated(context, user_id, {**parameters, **kept})
     if stored is None or stored.exchange == strategy.exchange:
         return _save(context, strategy, stored)
-    with open_session(context, user_id):  # so that no run places an order that the old exchange keeps
+    with open_session(context, user_id) as session:  # so that no run places an order that the old exchange keeps
         require_no_active_orders(context, user_id, stored.exchange)
-        return _save(context, strategy, stored)
+        if strategy.autopilot_enabled:
+            require_ready(context, preview_of(context, strategy))
+        saved = _save(context, strategy, stored)
+        forget_look(session)
+        return saved
 
 
 def preview_strategy(context: TradingContext, user_id: str, parameters: Mapping[str, Any]) -> Plan:
