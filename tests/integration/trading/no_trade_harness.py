@@ -8,6 +8,9 @@ from botbalance.models.decision import Decision
 from tests.integration.trading.harness import TradingHarness
 from workbench.simulated_exchange.market import MINUTE_MS, Candle
 
+_VOLUME = Decimal(1_000_000)
+"""Enough for any order of a test."""
+
 
 class MinuteByMinute:
     """Candles of the harness's own minutes; prices move where a test moves them."""
@@ -20,9 +23,7 @@ class MinuteByMinute:
 
     def next_candles(self, last_prices: Mapping[str, Decimal]) -> Mapping[str, Candle]:
         opens_at = (self.now - self.now % 60) * 1000
-        return {
-            symbol: Candle(opens_at, price, price, price, price, Decimal(0)) for symbol, price in last_prices.items()
-        }
+        return {symbol: Candle(opens_at, price, price, price, price, _VOLUME) for symbol, price in last_prices.items()}
 
 
 class NoTradeHarness:

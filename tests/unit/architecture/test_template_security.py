@@ -22,6 +22,7 @@ KEPT_FOR_EVER = {
     "OperatorTable",
     "ActivityTable",
     "HistoryTable",
+    "PaperTable",
 }
 LOG_DELIVERY = re.compile(r"logs:(\w+LogDeliver(y|ies)|PutResourcePolicy|DescribeResourcePolicies|DescribeLogGroups)")
 

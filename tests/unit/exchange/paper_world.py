@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from botbalance.engine import MarketRules, Side
-from botbalance.exchange.adapter import MarketListing, MinuteRange, Placed, Placement, Quote
+from botbalance.exchange.adapter import MarketListing, MinuteRange, OrderAccepted, Quote, SubmitResult
 from botbalance.exchange.paper_adapter import PaperAdapter
 from botbalance.exchange.paper_books import ToldMinutes, open_account
 from botbalance.models.paper import PaperAccount
@@ -121,13 +121,13 @@ class PaperWorld:
 
     def place(
         self, side: Side, price: str, base_qty: str, client_id: str = "a" * 20, *, post_only: bool = True
-    ) -> Placement:
+    ) -> SubmitResult:
         return self.adapter().place_order("BTCUSDT", side, D(price), D(base_qty), client_id, post_only=post_only)
 
     def rests(self, side: Side, price: str, base_qty: str, client_id: str = "a" * 20) -> None:
         """Place an order that has to rest."""
         placed = self.place(side, price, base_qty, client_id)
-        assert isinstance(placed, Placed), placed
+        assert isinstance(placed, OrderAccepted), placed
         assert placed.order.status == "open"
 
     def filled(self, client_id: str = "a" * 20) -> Decimal:

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 from botbalance.engine import Balance
 from botbalance.errors import ConflictError, TransientError
-from botbalance.exchange.adapter import Placed, Quote, Refused
+from botbalance.exchange.adapter import OrderAccepted, OrderRejected, Quote
 from botbalance.exchange.paper_adapter import MAX_VOLUME_FRACTION
 from botbalance.models.paper import PaperGap
 
@@ -36,7 +36,7 @@ def test_trap_1_look_ahead_no_minute_fills_an_order_that_was_placed_in_it(world:
 def test_trap_1_look_ahead_a_clock_that_is_behind_the_exchange_s_fills_nothing_either(world: PaperWorld) -> None:
     world.now = START - 4  # the exchange may be in the next minute already
     placed = world.adapter(margin_s=5).place_order("BTCUSDT", "buy", D(39_800), D("0.1"), ORDER, post_only=True)
-    assert isinstance(placed, Placed)
+    assert isinstance(placed, OrderAccepted)
     world.trade(START, low="39000", high="40000")
     world.now = START + MINUTE + 5
     assert world.adapter(margin_s=5).balances()["BTC"] == Balance(D(1))
@@ -94,7 +94,7 @@ def test_trap_3_volume_is_not_eaten_twice_by_two_orders_nor_by_two_looks() -> No
 def test_trap_4_post_only_is_refused_where_it_would_trade_at_once_against_bid_and_ask(world: PaperWorld) -> None:
     for side, price in (("buy", "40000.01"), ("sell", "39999.99")):
         refused = world.place(side, price, "0.01")  # type: ignore[arg-type]
-        assert isinstance(refused, Refused)
+        assert isinstance(refused, OrderRejected)
         assert refused.code == "order_immediately_fillable"
     assert world.adapter().open_orders() == []
     world.rests("buy", "40000", "0.01")
@@ -103,7 +103,7 @@ def test_trap_4_post_only_is_refused_where_it_would_trade_at_once_against_bid_an
 
 def test_trap_4_post_only_or_it_takes_whole_at_the_best_price_with_the_taker_s_fee(world: PaperWorld) -> None:
     placed = world.place("buy", "40100", "0.1", post_only=False)
-    assert isinstance(placed, Placed)
+    assert isinstance(placed, OrderAccepted)
     assert (placed.order.status, placed.order.filled_qty) == ("filled", D("0.1"))
     (trade,) = world.adapter().trades("BTCUSDT", placed.order.exchange_order_id)
     assert (trade.fill.price, trade.fill.fee, trade.fill.fee_asset) == (D("40000.01"), D("0.0002"), "BTC")
@@ -112,8 +112,8 @@ def test_trap_4_post_only_or_it_takes_whole_at_the_best_price_with_the_taker_s_f
 
 def test_trap_4_post_only_counts_against_the_last_price_where_an_exchange_tells_no_book(world: PaperWorld) -> None:
     world.market.quote = Quote(last=D(40_000), bid=None, ask=None)
-    assert isinstance(world.place("buy", "40000", "0.01"), Refused)
-    assert isinstance(world.place("buy", "39999.99", "0.01"), Placed)
+    assert isinstance(world.place("buy", "40000", "0.01"), OrderRejected)
+    assert isinstance(world.place("buy", "39999.99", "0.01"), OrderAccepted)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_trap_6_filters_of_the_real_market_hold(
     world: PaperWorld, price: str, base_qty: str, code: str, said: str
 ) -> None:
     refused = world.place("buy", price, base_qty)
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, OrderRejected)
     assert refused.code == code
     assert said in refused.reason
     assert world.stored().balances == {"USDT": Balance(D(10_000)), "BTC": Balance(D(1))}
@@ -140,18 +140,19 @@ def test_trap_6_filters_of_the_real_market_hold(
 def test_trap_6_filters_an_order_worth_too_little_and_a_halted_market(world: PaperWorld) -> None:
     world.rules = replace(world.rules, min_notional=D(50))
     refused = world.place("buy", "39800", "0.001")
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, OrderRejected)
     assert "50 or more" in refused.reason
     world.rules = replace(world.rules, trading=False)
     refused = world.place("buy", "39800", "0.1")
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, OrderRejected)
     assert refused.code == "market_closed"
 
 
 def test_trap_10_partial_minute_waits_until_it_is_over_and_its_last_trades_are_told(world: PaperWorld) -> None:
     world.now = START - 10
     assert isinstance(
-        world.adapter(margin_s=5).place_order("BTCUSDT", "buy", D(39_800), D("0.1"), ORDER, post_only=True), Placed
+        world.adapter(margin_s=5).place_order("BTCUSDT", "buy", D(39_800), D("0.1"), ORDER, post_only=True),
+        OrderAccepted,
     )
     world.trade(START, low="39000", high="40000")
     for seconds in (30, 59, 60, 64):
@@ -202,7 +203,7 @@ def test_an_order_that_is_sent_again_is_the_same_one(world: PaperWorld) -> None:
     assert len(world.stored().orders) == 1
     world.adapter().cancel_order("BTCUSDT", ORDER)
     placed = world.place("buy", "39800", "0.1")
-    assert isinstance(placed, Placed)
+    assert isinstance(placed, OrderAccepted)
     assert placed.order.status == "canceled"
 
 
@@ -219,7 +220,7 @@ def test_a_run_whose_lease_somebody_else_has_taken_writes_nothing(world: PaperWo
     adapter = world.adapter()
     world.take_lease()
     refused = adapter.place_order("BTCUSDT", "buy", D(39_800), D("0.1"), ORDER, post_only=True)
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, OrderRejected)
     assert refused.code == "lease_lost"
     assert world.table.get(USER, EXCHANGE).orders == ()
 

@@ -99,7 +99,7 @@ class MarketsView(ResponseModel):
 
     @classmethod
     def of(cls, stand_in: str | None, pairs: Sequence[tuple[str, str]], quote: str) -> "MarketsView":
-        """The exchanges, or only those at ``stand_in``, which is simulated, and the ``pairs`` (base and quote) of one."""
+        """The exchanges, or only those at ``stand_in``, which is simulated; ``pairs`` (base and quote) are of one."""
         profiles = PROFILES.values() if stand_in is None else exchanges_at(stand_in)
         return cls(
             exchanges=[

@@ -4,7 +4,16 @@ from typing import Annotated
 
 from pydantic import Field
 
-from botbalance.api.fields import Answer, Asset, Money, Number, PaperExchange, Request, example, number_schema
+from botbalance.api.fields import (
+    Asset,
+    Money,
+    Number,
+    PaperExchange,
+    RequestModel,
+    ResponseModel,
+    example,
+    number_schema,
+)
 from botbalance.engine.arithmetic import HUNDRED, ExactArithmetic
 from botbalance.exchange.paper_adapter import MAX_VOLUME_FRACTION
 from botbalance.exchange.profiles import DEFAULT_PAPER_EXCHANGE
@@ -15,7 +24,7 @@ Moved = Annotated[Number, number_schema("In units of the asset; below zero is a 
 _BALANCES = {"BTC": "0.1", "USDT": "10000"}
 
 
-class PaperRequest(Request):
+class PaperRequest(RequestModel):
     """What a paper account starts with; where one is open already, it starts anew."""
 
     exchange: PaperExchange = DEFAULT_PAPER_EXCHANGE
@@ -25,7 +34,7 @@ class PaperRequest(Request):
     ]
 
 
-class PaperTransferRequest(Request):
+class PaperTransferRequest(RequestModel):
     """A deposit on paper, or a withdrawal."""
 
     exchange: PaperExchange = DEFAULT_PAPER_EXCHANGE
@@ -33,7 +42,7 @@ class PaperTransferRequest(Request):
     quantity: Moved
 
 
-class PaperBalanceView(Answer):
+class PaperBalanceView(ResponseModel):
     """What the account has of an asset; ``locked`` is tied up in resting orders."""
 
     model_config = example(asset="USDT", free="9500", locked="500")
@@ -43,7 +52,7 @@ class PaperBalanceView(Answer):
     locked: Money
 
 
-class PaperGapView(Answer):
+class PaperGapView(ResponseModel):
     """A time of which the exchange tells nothing any more, while an order rested: nothing filled in it."""
 
     model_config = example(symbol="BTCUSDT", since=1_700_000_040, until=1_700_003_640)
@@ -53,7 +62,7 @@ class PaperGapView(Answer):
     until: int
 
 
-class PaperEpochView(Answer):
+class PaperEpochView(ResponseModel):
     """An epoch of the account that is over, and with what it ended."""
 
     model_config = example(
@@ -73,7 +82,7 @@ class PaperEpochView(Answer):
     balances: dict[str, Money]
 
 
-class PaperView(Answer):
+class PaperView(ResponseModel):
     """A paper account as it stands.
 
     ``transfers`` are the deposits of this epoch less its withdrawals, ``settled_until`` is up to when what rests is

@@ -20,12 +20,12 @@ from botbalance.exchange.adapter import (
     KeyPermissions,
     MarketListing,
     MinuteRange,
-    Placed,
-    Placement,
+    OrderAccepted,
+    OrderRejected,
+    OrderUnknown,
     Quote,
-    Refused,
+    SubmitResult,
     Trade,
-    Unknown,
 )
 from botbalance.exchange.ccxt_parsing import listed_fees
 from botbalance.exchange.paper_books import MINUTE_S, Change, ToldMinutes, WantedOrder, cancel, place, settle
@@ -164,17 +164,17 @@ class PaperAdapter:
         client_order_id: str,
         *,
         post_only: bool,
-    ) -> Placement:
+    ) -> SubmitResult:
         for field, number in (("limit_price", limit_price), ("base_qty", base_qty)):
             if not number.is_finite() or number <= 0:
-                return Refused("invalid_number", f"{field} is {number}, expected a finite number > 0: not placed")
+                return OrderRejected("invalid_number", f"{field} is {number}, expected a finite number > 0: not placed")
         wanted = WantedOrder(symbol, side, limit_price, base_qty, client_order_id, post_only)
         try:
             return self._place(wanted)
         except TransientError as error:  # it may be written, or not
-            return Unknown(str(error))
+            return OrderUnknown(str(error))
         except (BotBalanceError, InvalidInputError) as error:
-            return Refused(error.code if isinstance(error, BotBalanceError) else "invalid_order", str(error))
+            return OrderRejected(error.code if isinstance(error, BotBalanceError) else "invalid_order", str(error))
 
     def find_order(self, symbol: str, client_order_id: str) -> ExchangeOrder | None:
         found = self._find(client_order_id)
@@ -200,21 +200,21 @@ class PaperAdapter:
             for fill in found.fills
         ]
 
-    def _place(self, wanted: WantedOrder) -> Placement:
+    def _place(self, wanted: WantedOrder) -> SubmitResult:
         account = self._settled()
         existing = account.open_order(wanted.client_order_id) or self._store.find_ended(wanted.client_order_id)
         if existing is not None:
-            return Placed(_as_reported(existing))
+            return OrderAccepted(_as_reported(existing))
         quote = self._market.quotes([wanted.symbol]).get(wanted.symbol)
         if quote is None:
             raise InvalidRequestError("market_closed", f"{wanted.symbol} has no price now: not placed")
         rules, fees = self._listing(wanted.symbol).rules, self.fees(wanted.symbol)
         placed = place(account, wanted, rules, fees, quote, self._clock(), self._margin_s)
-        if isinstance(placed, Refused):
+        if isinstance(placed, OrderRejected):
             return placed
         change, order = placed
         self._store.save(change.account, change.ended)
-        return Placed(_as_reported(order))
+        return OrderAccepted(_as_reported(order))
 
     def _find(self, client_order_id: str) -> PaperOrder | None:
         change = self._settlement()

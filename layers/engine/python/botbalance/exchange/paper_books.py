@@ -23,7 +23,7 @@ from botbalance.engine import (
     transfer,
 )
 from botbalance.engine.arithmetic import ONE, PERCENT, ZERO, ExactArithmetic
-from botbalance.exchange.adapter import WOULD_TAKE, Fees, MinuteRange, Quote, Refused
+from botbalance.exchange.adapter import WOULD_TAKE, Fees, MinuteRange, OrderRejected, Quote
 from botbalance.models.paper import (
     GAPS_KEPT,
     PaperAccount,
@@ -120,7 +120,7 @@ def transfer_asset(account: PaperAccount, asset: str, quantity: Decimal) -> Pape
 
 def place(
     account: PaperAccount, wanted: WantedOrder, rules: MarketRules, fees: Fees, quote: Quote, now: int, margin_s: int
-) -> tuple[Change, PaperOrder] | Refused:
+) -> tuple[Change, PaperOrder] | OrderRejected:
     """Accept an order at ``now`` (epoch seconds), or refuse it as its exchange would.
 
     It rests until a minute trades through it, the first of them being the one that opens ``margin_s`` seconds later, or
@@ -134,7 +134,7 @@ def place(
         wanted.limit_price >= touch if wanted.side == "buy" else wanted.limit_price <= touch
     )
     if crosses and wanted.post_only:
-        return Refused(WOULD_TAKE, f"a {wanted.side} at {wanted.limit_price:f} would trade at once, at {touch:f}")
+        return OrderRejected(WOULD_TAKE, f"a {wanted.side} at {wanted.limit_price:f} would trade at once, at {touch:f}")
     order = _accepted(account, wanted, rules, fees, now, margin_s)
     try:
         if crosses and touch is not None:
@@ -142,7 +142,7 @@ def place(
             return change, change.ended[0]
         locked = lock(account.balances, order.locked_asset, order.locked)
     except InsufficientBalanceError as error:
-        return Refused("insufficient_funds", str(error))
+        return OrderRejected("insufficient_funds", str(error))
     rests = account.model_copy(update={"balances": account.balances | locked, "orders": (*account.orders, order)})
     return Change(rests), order
 
@@ -274,13 +274,13 @@ def _accepted(
     )
 
 
-def _filter_failure(wanted: WantedOrder, rules: MarketRules, quote: Quote) -> Refused | None:
+def _filter_failure(wanted: WantedOrder, rules: MarketRules, quote: Quote) -> OrderRejected | None:
     """What the market's rules refuse about the order."""
     if not rules.takes(wanted.side):
-        return Refused("market_closed", f"{wanted.symbol} takes no {wanted.side} orders now")
+        return OrderRejected("market_closed", f"{wanted.symbol} takes no {wanted.side} orders now")
     with ExactArithmetic():
         wrong = next(_broken_filters(wanted, rules, quote.last), None)
-    return None if wrong is None else Refused("invalid_order", wrong)
+    return None if wrong is None else OrderRejected("invalid_order", wrong)
 
 
 def _broken_filters(wanted: WantedOrder, rules: MarketRules, last: Decimal | None) -> Iterator[str]:
