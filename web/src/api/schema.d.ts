@@ -145,6 +145,44 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/me/exchange/paper": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A paper account as it stands, with its deposits and withdrawals, and how its earlier epochs ended */
+        get: operations["get_paper"];
+        /**
+         * Open a paper account with these balances, or start it anew: what rests is cancelled, and earlier results stay
+         * @description It trades at the real exchange's prices, with nobody's money. No key is needed.
+         */
+        put: operations["put_paper"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/me/exchange/paper/transfers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Deposit on paper, or withdraw what is free; neither is a profit or a loss */
+        post: operations["post_paper_transfer"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/me/exports/coinledger.csv": {
         parameters: {
             query?: never;
@@ -531,7 +569,7 @@ export interface components {
          * @description What was done, as ``subject.verb``. A name, once written, keeps its meaning for good.
          * @enum {string}
          */
-        Action: "credentials.stored" | "credentials.replaced" | "credentials.deleted" | "credentials.refused" | "strategy.created" | "strategy.changed" | "autopilot.enabled" | "autopilot.disabled" | "trading.stopped" | "orders.placed" | "orders.canceled" | "order.resolved" | "order.filled" | "incident.opened" | "incident.resolved" | "trading.paused" | "trading.resumed" | "budget.warned" | "notifications.changed" | "notifications.deleted";
+        Action: "credentials.stored" | "credentials.replaced" | "credentials.deleted" | "credentials.refused" | "strategy.created" | "strategy.changed" | "autopilot.enabled" | "autopilot.disabled" | "trading.stopped" | "orders.placed" | "orders.canceled" | "order.resolved" | "order.filled" | "incident.opened" | "incident.resolved" | "trading.paused" | "trading.resumed" | "budget.warned" | "notifications.changed" | "notifications.deleted" | "paper.opened" | "paper.reset" | "paper.transferred";
         /**
          * ActionView
          * @description One order, final.
@@ -907,7 +945,7 @@ export interface components {
              * @default binance
              * @enum {string}
              */
-            exchange: "binance" | "okx" | "bybit" | "kraken" | "kucoin" | "gate" | "coinbase" | "bitget" | "htx" | "mexc" | "myokx" | "bybiteu" | "gateeu" | "binance-testnet" | "bybit-testnet" | "okx-demo";
+            exchange: "binance" | "okx" | "bybit" | "kraken" | "kucoin" | "gate" | "coinbase" | "bitget" | "htx" | "mexc" | "myokx" | "bybiteu" | "gateeu" | "binance-testnet" | "bybit-testnet" | "okx-demo" | "binance-paper" | "okx-paper" | "bybit-paper" | "kraken-paper" | "kucoin-paper" | "gate-paper" | "coinbase-paper" | "bitget-paper" | "htx-paper" | "mexc-paper" | "myokx-paper" | "bybiteu-paper" | "gateeu-paper";
             /** Api Key */
             api_key: string;
             /** Secret */
@@ -1031,12 +1069,12 @@ export interface components {
              * Exchange
              * @enum {string}
              */
-            exchange: "binance" | "okx" | "bybit" | "kraken" | "kucoin" | "gate" | "coinbase" | "bitget" | "htx" | "mexc" | "myokx" | "bybiteu" | "gateeu" | "binance-testnet" | "bybit-testnet" | "okx-demo";
+            exchange: "binance" | "okx" | "bybit" | "kraken" | "kucoin" | "gate" | "coinbase" | "bitget" | "htx" | "mexc" | "myokx" | "bybiteu" | "gateeu" | "binance-testnet" | "bybit-testnet" | "okx-demo" | "binance-paper" | "okx-paper" | "bybit-paper" | "kraken-paper" | "kucoin-paper" | "gate-paper" | "coinbase-paper" | "bitget-paper" | "htx-paper" | "mexc-paper" | "myokx-paper" | "bybiteu-paper" | "gateeu-paper";
             /**
              * Mode
              * @enum {string}
              */
-            mode: "live" | "test" | "simulated";
+            mode: "live" | "test" | "paper" | "simulated";
             /** Password Name */
             password_name: string | null;
         };
@@ -1362,7 +1400,7 @@ export interface components {
              * Mode
              * @enum {string}
              */
-            mode: "live" | "test" | "simulated";
+            mode: "live" | "test" | "paper" | "simulated";
             /** Exchange */
             exchange: string | null;
             /** Quote Asset */
@@ -1399,6 +1437,173 @@ export interface components {
             last_decision: components["schemas"]["DecisionView"] | null;
             /** Incidents */
             incidents: string[];
+        };
+        /**
+         * PaperBalanceView
+         * @description What the account has of an asset; ``locked`` is tied up in resting orders.
+         * @example {
+         *       "asset": "USDT",
+         *       "free": "9500",
+         *       "locked": "500"
+         *     }
+         */
+        PaperBalanceView: {
+            /** Asset */
+            asset: string;
+            /**
+             * Free
+             * Format: decimal
+             * @description Exact, every digit.
+             */
+            free: string;
+            /**
+             * Locked
+             * Format: decimal
+             * @description Exact, every digit.
+             */
+            locked: string;
+        };
+        /**
+         * PaperEpochView
+         * @description An epoch of the account that is over, and with what it ended.
+         * @example {
+         *       "balances": {
+         *         "BTC": "0.12",
+         *         "USDT": "9100"
+         *       },
+         *       "ended_at": 1700090010,
+         *       "epoch": 1,
+         *       "start_balances": {
+         *         "BTC": "0.1",
+         *         "USDT": "10000"
+         *       },
+         *       "started_at": 1700000010,
+         *       "transfers": {
+         *         "USDT": "-250"
+         *       }
+         *     }
+         */
+        PaperEpochView: {
+            /** Epoch */
+            epoch: number;
+            /** Started At */
+            started_at: number;
+            /** Ended At */
+            ended_at: number;
+            /** Start Balances */
+            start_balances: {
+                [key: string]: string;
+            };
+            /** Transfers */
+            transfers: {
+                [key: string]: string;
+            };
+            /** Balances */
+            balances: {
+                [key: string]: string;
+            };
+        };
+        /**
+         * PaperGapView
+         * @description A time of which the exchange tells nothing any more, while an order rested: nothing filled in it.
+         * @example {
+         *       "since": 1700000040,
+         *       "symbol": "BTCUSDT",
+         *       "until": 1700003640
+         *     }
+         */
+        PaperGapView: {
+            /** Symbol */
+            symbol: string;
+            /** Since */
+            since: number;
+            /** Until */
+            until: number;
+        };
+        /**
+         * PaperRequest
+         * @description What a paper account starts with; where one is open already, it starts anew.
+         */
+        PaperRequest: {
+            /**
+             * Exchange
+             * @default binance-paper
+             * @enum {string}
+             */
+            exchange: "binance-paper" | "okx-paper" | "bybit-paper" | "kraken-paper" | "kucoin-paper" | "gate-paper" | "coinbase-paper" | "bitget-paper" | "htx-paper" | "mexc-paper" | "myokx-paper" | "bybiteu-paper" | "gateeu-paper";
+            /**
+             * Balances
+             * @description Units by asset.
+             * @example {
+             *       "BTC": "0.1",
+             *       "USDT": "10000"
+             *     }
+             */
+            balances: {
+                [key: string]: string | number;
+            };
+        };
+        /**
+         * PaperTransferRequest
+         * @description A deposit on paper, or a withdrawal.
+         */
+        PaperTransferRequest: {
+            /**
+             * Exchange
+             * @default binance-paper
+             * @enum {string}
+             */
+            exchange: "binance-paper" | "okx-paper" | "bybit-paper" | "kraken-paper" | "kucoin-paper" | "gate-paper" | "coinbase-paper" | "bitget-paper" | "htx-paper" | "mexc-paper" | "myokx-paper" | "bybiteu-paper" | "gateeu-paper";
+            /** Asset */
+            asset: string;
+            /**
+             * Quantity
+             * @description In units of the asset; below zero is a withdrawal.
+             * @example -250
+             */
+            quantity: string | number;
+        };
+        /**
+         * PaperView
+         * @description A paper account as it stands.
+         *
+         *     ``transfers`` are the deposits of this epoch less its withdrawals, ``settled_until`` is up to when what rests is
+         *     settled (null: nothing rests), ``max_volume_pct`` how much of a minute's volume it fills at most, and ``earlier``
+         *     its epochs that are over, oldest first.
+         */
+        PaperView: {
+            /** Exchange */
+            exchange: string;
+            /** Epoch */
+            epoch: number;
+            /** Started At */
+            started_at: number;
+            /** Start Balances */
+            start_balances: {
+                [key: string]: string;
+            };
+            /** Transfers */
+            transfers: {
+                [key: string]: string;
+            };
+            /** Balances */
+            balances: components["schemas"]["PaperBalanceView"][];
+            /** Open Orders */
+            open_orders: number;
+            /** Settled Until */
+            settled_until: number | null;
+            /** Gaps */
+            gaps: components["schemas"]["PaperGapView"][];
+            /**
+             * Max Volume Pct
+             * Format: decimal
+             * @description Exact, every digit.
+             */
+            max_volume_pct: string;
+            /** Caveat */
+            caveat: string;
+            /** Earlier */
+            earlier: components["schemas"]["PaperEpochView"][];
         };
         /**
          * PauseView
@@ -1735,7 +1940,7 @@ export interface components {
              * Exchange
              * @enum {string}
              */
-            exchange?: "binance" | "okx" | "bybit" | "kraken" | "kucoin" | "gate" | "coinbase" | "bitget" | "htx" | "mexc" | "myokx" | "bybiteu" | "gateeu" | "binance-testnet" | "bybit-testnet" | "okx-demo";
+            exchange?: "binance" | "okx" | "bybit" | "kraken" | "kucoin" | "gate" | "coinbase" | "bitget" | "htx" | "mexc" | "myokx" | "bybiteu" | "gateeu" | "binance-testnet" | "bybit-testnet" | "okx-demo" | "binance-paper" | "okx-paper" | "bybit-paper" | "kraken-paper" | "kucoin-paper" | "gate-paper" | "coinbase-paper" | "bitget-paper" | "htx-paper" | "mexc-paper" | "myokx-paper" | "bybiteu-paper" | "gateeu-paper";
             /**
              * Order Size Pct
              * @description What one order is worth, in percent of the portfolio.
@@ -1800,7 +2005,7 @@ export interface components {
              * @default binance
              * @enum {string}
              */
-            exchange: "binance" | "okx" | "bybit" | "kraken" | "kucoin" | "gate" | "coinbase" | "bitget" | "htx" | "mexc" | "myokx" | "bybiteu" | "gateeu" | "binance-testnet" | "bybit-testnet" | "okx-demo";
+            exchange: "binance" | "okx" | "bybit" | "kraken" | "kucoin" | "gate" | "coinbase" | "bitget" | "htx" | "mexc" | "myokx" | "bybiteu" | "gateeu" | "binance-testnet" | "bybit-testnet" | "okx-demo" | "binance-paper" | "okx-paper" | "bybit-paper" | "kraken-paper" | "kucoin-paper" | "gate-paper" | "coinbase-paper" | "bitget-paper" | "htx-paper" | "mexc-paper" | "myokx-paper" | "bybiteu-paper" | "gateeu-paper";
             /**
              * Order Size Pct
              * @description What one order is worth, in percent of the portfolio.
@@ -2758,7 +2963,7 @@ export interface operations {
     delete_credentials: {
         parameters: {
             query?: {
-                exchange?: "binance" | "okx" | "bybit" | "kraken" | "kucoin" | "gate" | "coinbase" | "bitget" | "htx" | "mexc" | "myokx" | "bybiteu" | "gateeu" | "binance-testnet" | "bybit-testnet" | "okx-demo";
+                exchange?: "binance" | "okx" | "bybit" | "kraken" | "kucoin" | "gate" | "coinbase" | "bitget" | "htx" | "mexc" | "myokx" | "bybiteu" | "gateeu" | "binance-testnet" | "bybit-testnet" | "okx-demo" | "binance-paper" | "okx-paper" | "bybit-paper" | "kraken-paper" | "kucoin-paper" | "gate-paper" | "coinbase-paper" | "bitget-paper" | "htx-paper" | "mexc-paper" | "myokx-paper" | "bybiteu-paper" | "gateeu-paper";
             };
             header?: never;
             path?: never;
@@ -2864,7 +3069,7 @@ export interface operations {
         parameters: {
             query?: {
                 /** @description Whose markets to list; without it, none are. */
-                exchange?: ("binance" | "okx" | "bybit" | "kraken" | "kucoin" | "gate" | "coinbase" | "bitget" | "htx" | "mexc" | "myokx" | "bybiteu" | "gateeu" | "binance-testnet" | "bybit-testnet" | "okx-demo") | null;
+                exchange?: ("binance" | "okx" | "bybit" | "kraken" | "kucoin" | "gate" | "coinbase" | "bitget" | "htx" | "mexc" | "myokx" | "bybiteu" | "gateeu" | "binance-testnet" | "bybit-testnet" | "okx-demo" | "binance-paper" | "okx-paper" | "bybit-paper" | "kraken-paper" | "kucoin-paper" | "gate-paper" | "coinbase-paper" | "bitget-paper" | "htx-paper" | "mexc-paper" | "myokx-paper" | "bybiteu-paper" | "gateeu-paper") | null;
                 /** @description What they are priced in. */
                 quote?: string;
             };
@@ -2898,6 +3103,370 @@ export interface operations {
             };
             /** @description Conflict */
             409: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Unprocessable Content */
+            422: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    /** @description In how many seconds to try again. */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    /** @description In how many seconds to try again. */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+        };
+    };
+    get_paper: {
+        parameters: {
+            query?: {
+                /** @description Which paper account. */
+                exchange?: "binance-paper" | "okx-paper" | "bybit-paper" | "kraken-paper" | "kucoin-paper" | "gate-paper" | "coinbase-paper" | "bitget-paper" | "htx-paper" | "mexc-paper" | "myokx-paper" | "bybiteu-paper" | "gateeu-paper";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaperView"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Unprocessable Content */
+            422: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    /** @description In how many seconds to try again. */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    /** @description In how many seconds to try again. */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+        };
+    };
+    put_paper: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PaperRequest"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaperView"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Content Too Large */
+            413: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Unprocessable Content */
+            422: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    /** @description In how many seconds to try again. */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    /** @description In how many seconds to try again. */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+        };
+    };
+    post_paper_transfer: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PaperTransferRequest"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaperView"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Content Too Large */
+            413: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
                 headers: {
                     /** @description The name of this request in our logs. */
                     "X-Request-Id"?: string;
