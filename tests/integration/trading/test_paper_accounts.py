@@ -139,12 +139,12 @@ def test_deposits_and_withdrawals_are_no_profit(minutes: NoTradeHarness, harness
     context, user = harness.context, harness.user
     bought(minutes)
     before = performance(context, user)
-    assert before.bonus.total == before.plan.evaluation.nav - before.hold_quote
+    assert before.bonus_quote == before.plan.evaluation.nav - before.hold_quote
     transfer_on_paper(context, user, PAPER, "USDT", D(500))
     state = transfer_on_paper(context, user, PAPER, "XRP", D("-1"))
     assert state.account.transfers == {"USDT": D(500), "XRP": D(-1)}
     after = performance(context, user)
-    assert after.bonus.total == before.bonus.total
+    assert after.bonus_quote == before.bonus_quote
     assert after.plan.evaluation.nav == before.plan.evaluation.nav + 500 - FIRST_PRICES["XRPUSDT"]
     with pytest.raises(InvalidRequestError, match="USDT"):
         transfer_on_paper(context, user, PAPER, "USDT", D(-1_000_000))
@@ -171,8 +171,8 @@ def test_after_a_reset_old_results_stay_and_do_not_count(minutes: NoTradeHarness
     assert {order.client_order_id for order in filled} <= {order.client_order_id for order in harness.orders()}
     assert not [order for order in harness.orders() if order.is_active]
     anew = performance(context, user)
-    assert not anew.fills
-    assert anew.bonus.total == 0
+    assert not anew.newest
+    assert anew.bonus_quote == 0
     minutes.tick()
     seen = overview(context, user).seen
     assert seen is not None
@@ -192,8 +192,9 @@ def test_trap_7_mixing_live_and_paper_have_a_performance_each_and_only_live_is_e
     parameters = going_live.model_dump(exclude={"version", "autopilot_enabled", "stopping", "disabled_reason"})
     save_strategy(context, user, parameters | {"exchange": "binance"}, going_live)
     live = performance(context, user)
-    assert not live.fills
-    assert (live.bonus.total, live.plan.evaluation.nav) == (0, 5_000)
+    assert not live.newest
+    assert live.bonus_quote == 0
+    assert live.plan.evaluation.nav == 5_000
     seen = overview(context, user)
     assert (seen.has_key, seen.seen) == (True, None)  # what was seen on paper is not shown as live
     decision = minutes.tick()
@@ -201,9 +202,9 @@ def test_trap_7_mixing_live_and_paper_have_a_performance_each_and_only_live_is_e
     fall(minutes, 1)
     minutes.tick(60)
     live = performance(context, user)
-    assert {order.exchange for order, _ in live.fills} == {"binance"}
+    assert {one.order.exchange for one in live.newest} == {"binance"}
     exported = export_csv("koinly", list_fills(context, user, year=None, cursor=None).orders, None, header=True)
-    assert len(exported.splitlines()) == 1 + len(live.fills)
+    assert len(exported.splitlines()) == 1 + len(live.newest)
     assert not any(order.client_order_id in exported for order in filled)
 
 

@@ -42,7 +42,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """The last point of every step, oldest first; only those of the strategy's exchange, or the epoch of its paper account, and quote asset."""
+    """The last point of every step, oldest first; only those of the strategy's account and quote asset."""
 
     strategy: Strategy
     step: Step
@@ -75,9 +75,7 @@ def missing_point(
         bonus = sum_exactly(bonus_of_totals(of_account, prices).values())
     except InvalidRequestError as error:
         logger.info("history without a bonus", user_id=strategy.user_id, reason=str(error))
-    return HistoryPoint(
-        at=now, exchange=account, quote_asset=strategy.quote_asset, nav=evaluation.nav, bonus=bonus
-    )
+    return HistoryPoint(at=now, exchange=account, quote_asset=strategy.quote_asset, nav=evaluation.nav, bonus=bonus)
 
 
 def record(session: AccountSession, point: HistoryPoint | None) -> None:
