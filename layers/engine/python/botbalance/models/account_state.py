@@ -108,9 +108,9 @@ class FillTotals(BaseModel):
 class AccountState(BaseModel):
     """One account's memory, written as one JSON document. A new account starts with the defaults.
 
-    ``fill_totals`` are of all fills ever booked, by the account that an order names (an exchange, or an epoch of a paper
-    account) and base asset. None means that they have to be summed up from the orders: for a new account, or after a run
-    died while it counted a fill.
+    ``fill_totals`` are of all fills ever booked, by the account that an order names (an exchange, or an epoch of a
+    paper account) and base asset. None means that they have to be summed up from the orders: for a new account, or
+    after a run died while it counted a fill.
     """
 
     model_config = ConfigDict(frozen=True)
