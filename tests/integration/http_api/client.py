@@ -26,6 +26,7 @@ STOP = "/api/me/strategies/rebalance/stop/"
 FILLS = "/api/me/fills.csv"
 PERFORMANCE = "/api/me/portfolio/performance/"
 HISTORY = "/api/me/portfolio/history/"
+PAPER = "/api/me/exchange/paper/"
 
 TARGETS = {"BTC": "30", "ETH": "30", "SOL": "20", "USDT": "20"}
 GOOD_STRATEGY: dict[str, Any] = {

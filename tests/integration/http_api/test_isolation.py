@@ -14,7 +14,7 @@ import boto3
 import pytest
 from botbalance import bootstrap
 
-from tests.integration.http_api.client import AUTOPILOT, DECISIONS, EXECUTE, FILLS, Client, key_of, trader
+from tests.integration.http_api.client import AUTOPILOT, DECISIONS, EXECUTE, FILLS, PAPER, Client, key_of, trader
 from tests.integration.http_api.samples import Operation, name_of, operations, values_of
 from workbench.aws.template import read_template
 from workbench.local.stack import Options, Stack
@@ -25,6 +25,7 @@ LONG_ENOUGH = 7
 READING = [operation for operation in OF_A_USER if operation.method == "GET" and "{" not in operation.path]
 JSON_PATHS = [operation.path for operation in READING if not operation.path.endswith(".csv")]
 
+PAPER_BALANCE = "7654.321"
 NOTHING_IS_HELD = "missing-BTC"
 """Well-formed, and nobody's: nothing of the owner's account is doubted here."""
 
@@ -92,8 +93,10 @@ def scene() -> Iterator[Scene]:
         assert intruder.put(AUTOPILOT, {"enabled": False}).ok
         stack.tick()
         assert owner.put(AUTOPILOT, {"enabled": False}).ok
+        assert owner.put(PAPER, {"balances": {"USDT": PAPER_BALANCE}}).ok
+        assert intruder.put(PAPER, {"balances": {"USDT": "10000"}}).ok
         known, theirs = ([user.get(path).json() for path in JSON_PATHS] for user in (owner, intruder))
-        marks = {str(owner.token), f'"hint":"{key_of(owner)["api_key"][-4:]}"'}
+        marks = {str(owner.token), PAPER_BALANCE, f'"hint":"{key_of(owner)["api_key"][-4:]}"'}
         for name in ("client_order_id", "nav", "held"):
             marks |= {value for value in values_of(name, known) if value is not None and len(value) >= LONG_ENOUGH}
         yield Scene(stack, owner, intruder, known, theirs, frozenset(marks))

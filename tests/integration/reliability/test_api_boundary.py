@@ -23,6 +23,8 @@ BODIES: Mapping[str, Any] = {
     "/api/me/strategies/rebalance": GOOD_STRATEGY | {"target_allocations": {"BTC": "80", "USDT": "20"}},
     "/api/me/strategies/rebalance/autopilot": {"enabled": False},
     "/api/me/exchange/credentials": {"api_key": "k" * 64, "secret": "s" * 64},
+    "/api/me/exchange/paper": {"balances": {"USDT": "10000"}},
+    "/api/me/exchange/paper/transfers": {"asset": "USDT", "quantity": "1"},
 }
 ROUTES = [route for route in read_template().routes() if not route.public]
 
