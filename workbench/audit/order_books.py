@@ -14,6 +14,7 @@ _SAME_STATUS = {
     BookedStatus.PARTIALLY_FILLED: OrderStatus.PARTIALLY_FILLED,
     BookedStatus.FILLED: OrderStatus.FILLED,
     BookedStatus.CANCELED: OrderStatus.CANCELED,
+    BookedStatus.EXPIRED: OrderStatus.EXPIRED,
 }
 
 

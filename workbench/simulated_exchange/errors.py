@@ -1,14 +1,20 @@
 """What this exchange refuses, in Binance's codes and words (its errors.md)."""
 
+from collections.abc import Mapping
+
 
 class ExchangeError(Exception):
-    """A request that Binance would answer with ``{"code": code, "msg": message}`` and HTTP ``status``."""
+    """A request that Binance would answer with ``{"code": code, "msg": message}`` and HTTP ``status``.
 
-    def __init__(self, code: int, message: str, status: int = 400) -> None:
+    ``data`` goes with it where two things were asked for, and tells of each.
+    """
+
+    def __init__(self, code: int, message: str, status: int = 400, data: Mapping[str, object] | None = None) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
         self.message = message
         self.status = status
+        self.data = data
 
 
 def filter_failure(name: str) -> ExchangeError:
@@ -23,8 +29,37 @@ def illegal_characters(name: str, legal: str) -> ExchangeError:
     return ExchangeError(-1100, f"Illegal characters found in parameter '{name}'; legal range is '{legal}'.")
 
 
-def order_id_missing() -> ExchangeError:
-    return ExchangeError(-1102, "Param 'origClientOrderId' or 'orderId' must be sent, but both were empty/null!")
+def order_id_missing(clients: str, own: str) -> ExchangeError:
+    return ExchangeError(-1102, f"Param '{clients}' or '{own}' must be sent, but both were empty/null!")
+
+
+def too_many_parameters(sent: int) -> ExchangeError:
+    return ExchangeError(-1101, f"Too many parameters; expected '0' and received '{sent}'.")
+
+
+def unread_parameters(read: int, sent: int) -> ExchangeError:
+    return ExchangeError(-1104, f"Not all sent parameters were read; read '{read}' parameter(s) but was sent '{sent}'.")
+
+
+def invalid_data(name: str) -> ExchangeError:
+    return ExchangeError(-1130, f"Data sent for parameter '{name}' is not valid.")
+
+
+def invalid_combination() -> ExchangeError:
+    return ExchangeError(-1128, "Combination of optional parameters invalid.")
+
+
+def too_much_weight(limit: int) -> ExchangeError:
+    return ExchangeError(
+        -1003,
+        f"Too much request weight used; current limit is {limit} request weight per 1 MINUTE. "
+        "Please use WebSocket Streams for live updates to avoid polling the API.",
+        429,
+    )
+
+
+def too_many_orders(limit: int, span: str) -> ExchangeError:
+    return ExchangeError(-1015, f"Too many new orders; current limit is {limit} orders per {span}.", 429)
 
 
 def too_precise(name: str) -> ExchangeError:
@@ -69,3 +104,7 @@ def malformed_key() -> ExchangeError:
 
 def unknown_key() -> ExchangeError:
     return ExchangeError(-2015, "Invalid API-key, IP, or permissions for action.", 401)
+
+
+def cancel_restricted() -> ExchangeError:
+    return ExchangeError(-2011, "Order was not canceled due to cancel restrictions.")

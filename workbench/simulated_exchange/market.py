@@ -19,8 +19,8 @@ from workbench.simulated_exchange.decimal_text import to_grid
 
 DAY_MS = 86_400_000
 MINUTE_MS = 60_000
-KEPT_CANDLES = 1_500
-"""A day of minutes, and more than the 1,000 that one klines request may ask for."""
+KEPT_CANDLES = 3_000
+"""A day of ticks, and more than the 1,000 that one klines request may ask for."""
 HALF_SPREAD = Decimal("0.00005")
 """Of the last price, to either side: the spread is about 0.01 %."""
 QUOTE_ASSETS = ("USDT", "USDC", "FDUSD", "TUSD", "BUSD", "EUR", "USD", "TRY", "BTC", "ETH", "BNB")
@@ -183,10 +183,11 @@ class Market:
         """Call ``listener(symbol, candle)`` under the lock for every candle in which the symbol traded."""
         self._listeners.append(listener)
 
-    def advance(self) -> None:
+    def advance(self, opens_at_ms: int | None = None) -> None:
         """Move every symbol that is not halted by one candle, filling what rests in its way.
 
-        Raises OutOfCandlesError where recorded candles have run out.
+        ``opens_at_ms``: when the candle begins, where its source has a time of its own. Raises OutOfCandlesError where
+        recorded candles have run out.
         """
         with self.exclusive():
             candles = self._source.next_candles({symbol: self.last_price(symbol) for symbol in self.specs})
@@ -195,7 +196,8 @@ class Market:
                     continue
                 spec = self.specs[symbol]
                 open_, high, low, close = (_on_grid(price, spec) for price in candle[1:5])
-                traded = Candle(candle.open_time, open_, high, low, close, candle.volume)
+                opened = candle.open_time if opens_at_ms is None else opens_at_ms
+                traded = Candle(opened, open_, high, low, close, candle.volume)
                 self._candles[symbol].append(traded)
                 self._announce(symbol, traded)
 

@@ -34,11 +34,21 @@ class OrderType(StrEnum):
     MARKET = "MARKET"
 
 
+class TimeInForce(StrEnum):
+    """How long a limit order waits: until it is cancelled, or not at all (what fills fills whole, here)."""
+
+    GTC = "GTC"
+    IOC = "IOC"
+    FOK = "FOK"
+
+
 class OrderStatus(StrEnum):
     NEW = "NEW"
     PARTIALLY_FILLED = "PARTIALLY_FILLED"
     FILLED = "FILLED"
     CANCELED = "CANCELED"
+    EXPIRED = "EXPIRED"
+    """It was to fill at once, and could not."""
 
     @property
     def is_open(self) -> bool:
@@ -56,6 +66,7 @@ class NewOrder:
     qty: Decimal | None = None
     price: Decimal | None = None
     quote_qty: Decimal | None = None
+    time_in_force: TimeInForce = TimeInForce.GTC
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +89,7 @@ class Order:
     status: OrderStatus
     time: int
     update_time: int
+    time_in_force: TimeInForce = TimeInForce.GTC
 
     @property
     def remaining(self) -> Decimal:
@@ -229,35 +241,46 @@ class MatchingEngine:
     # orders
 
     def place(self, api_key: str, wanted: NewOrder) -> tuple[Order, Sequence[Trade]]:
-        """Accept an order: it rests, or fills at once with the trades returned. Raises ExchangeError."""
+        """Accept an order: it rests, expires, or fills at once with the trades returned. Raises ExchangeError."""
         with self.market.exclusive():
             account = self._accounts[api_key]
-            spec = self._spec(wanted.symbol)
-            if not self.market.is_trading(spec.symbol):
-                raise errors.market_closed()
-            bid, ask = self.market.bid_ask(spec.symbol)
-            touch = ask if wanted.side == "buy" else bid
-            limit = touch if wanted.price is None else wanted.price
-            qty = _quantity(wanted, limit, spec)
-            self._check_filters(spec, wanted, limit, qty)
+            spec, touch, limit, qty = self._checked(wanted)
             crosses = limit >= touch if wanted.side == "buy" else limit <= touch
             self._check_book(account, spec, wanted, limit * qty if wanted.side == "buy" else qty, crosses=crosses)
             order = self._accept(account, wanted, qty)
+            if not crosses and wanted.time_in_force is not TimeInForce.GTC:
+                return self._settle(account, replace(order, status=OrderStatus.EXPIRED)), ()
             if not crosses:
                 self._lock_funds(account, spec, order)
                 return order, ()
             order, trade = self._fill(account, order, touch, qty, is_maker=False)
             return order, (trade,)
 
+    def validate(self, wanted: NewOrder) -> None:
+        """Check all that is checked before an account's balances and open orders count. Raises ExchangeError."""
+        with self.market.exclusive():
+            self._checked(wanted)
+
     def cancel(
-        self, api_key: str, symbol: str, *, order_id: int | None = None, client_order_id: str | None = None
+        self,
+        api_key: str,
+        symbol: str,
+        *,
+        order_id: int | None = None,
+        client_order_id: str | None = None,
+        only: OrderStatus | None = None,
     ) -> Order:
-        """Cancel an open order by its id or its client id; what has filled stays filled. Raises ExchangeError."""
+        """Cancel an open order by its id or its client id, only in a certain state where ``only`` is given.
+
+        What has filled stays filled. Raises ExchangeError.
+        """
         with self.market.exclusive():
             account = self._accounts[api_key]
             order = self._find(account, symbol, order_id, client_order_id)
             if order is None or not order.status.is_open:
                 raise errors.unknown_order()
+            if only not in {None, order.status}:
+                raise errors.cancel_restricted()
             return self._cancel(account, order)
 
     def cancel_all(self, api_key: str, symbol: str) -> list[Order]:
@@ -372,6 +395,7 @@ class MatchingEngine:
             status=OrderStatus.NEW,
             time=now,
             update_time=now,
+            time_in_force=wanted.time_in_force,
         )
         account.newest_ids[order.symbol, order.client_order_id] = order.order_id
         return self._settle(account, order)
@@ -404,6 +428,18 @@ class MatchingEngine:
         if symbol not in self.market.specs:
             raise errors.invalid_symbol()
         return self.market.specs[symbol]
+
+    def _checked(self, wanted: NewOrder) -> tuple[MarketSpec, Decimal, Decimal, Decimal]:
+        """The market of an order that its filters let through, the best price, the order's limit and its quantity."""
+        spec = self._spec(wanted.symbol)
+        if not self.market.is_trading(spec.symbol):
+            raise errors.market_closed()
+        bid, ask = self.market.bid_ask(spec.symbol)
+        touch = ask if wanted.side == "buy" else bid
+        limit = touch if wanted.price is None else wanted.price
+        qty = _quantity(wanted, limit, spec)
+        self._check_filters(spec, wanted, limit, qty)
+        return spec, touch, limit, qty
 
     def _check_filters(self, spec: MarketSpec, wanted: NewOrder, limit: Decimal, qty: Decimal) -> None:
         """The filters that Binance applies before its matching engine; the price band is around the last price."""

@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Collection, Mapping
 from decimal import Decimal
-from typing import Self
+from typing import Self, overload
 from urllib.parse import unquote_plus
 
 from botbalance.engine.arithmetic import ZERO
@@ -30,8 +30,19 @@ class Parameters:
         """From query string and form body as sent; a parameter in both counts as the query's."""
         return cls(_decoded(body) | _decoded(query))
 
-    def text(self, name: str) -> str | None:
-        return self._values.get(name)
+    def require_only(self, names: Collection[str]) -> None:
+        """Refuse a request with any other parameter, so that a wrong one is noticed."""
+        if names and not self._values.keys() <= set(names):
+            raise errors.unread_parameters(len(self._values.keys() & set(names)), len(self._values))
+        if self._values and not names:
+            raise errors.too_many_parameters(len(self._values))
+
+    @overload
+    def text(self, name: str) -> str | None: ...
+    @overload
+    def text(self, name: str, default: str) -> str: ...
+    def text(self, name: str, default: str | None = None) -> str | None:
+        return self._values.get(name, default)
 
     def word(self, name: str, legal: Collection[str], refusal: ExchangeError) -> str:
         """One of ``legal``, or ``refusal``."""
@@ -100,8 +111,12 @@ class Parameters:
             if name in self._values:
                 raise ExchangeError(-1106, f"Parameter '{name}' sent when not required.")
 
-    def is_true(self, name: str) -> bool:
-        return self._values.get(name, "").lower() == "true"
+    def flag(self, name: str) -> bool:
+        """``true`` or ``false``, which is also meant where it is not there."""
+        value = self._values.get(name, "false").lower()
+        if value not in {"true", "false"}:
+            raise errors.illegal_characters(name, "^(true|false)$")
+        return value == "true"
 
 
 def _decoded(encoded: str) -> dict[str, str]:

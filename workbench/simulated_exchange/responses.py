@@ -2,23 +2,31 @@
 
 from collections.abc import Sequence
 from decimal import Decimal
+from typing import Any
 
 from botbalance.engine import Balance
 from botbalance.engine.arithmetic import HUNDRED, NEAREST, PERCENT, ZERO, ExactArithmetic
 
 from workbench.simulated_exchange.decimal_text import decimal_text, decimals_of, to_grid
-from workbench.simulated_exchange.market import DAY_MS, Candle, DayStatistics, Market, MarketSpec
+from workbench.simulated_exchange.klines import Kline
+from workbench.simulated_exchange.limits import ORDER_LIMITS, OrderLimit
+from workbench.simulated_exchange.market import DAY_MS, MINUTE_MS, Candle, DayStatistics, Market, MarketSpec
 from workbench.simulated_exchange.matching_engine import Account, MatchingEngine, Order, Trade, epoch_ms
 
-type Json = dict[str, object]
+type Json = dict[str, Any]
 
 ORDER_TYPES = ("LIMIT", "LIMIT_MAKER", "MARKET")
-REQUEST_WEIGHT_LIMIT = 6_000
-"""What Binance allows an address in a minute."""
 BOOK_LEVELS = 20
 LEVEL_NOTIONAL = Decimal(2_000)
 """What rests on the first level of the book, in quote; level n holds n times as much."""
 NO_SELF_TRADE_PREVENTION = "NONE"
+AVERAGE_MINS = 5
+_NO_DISCOUNT = {
+    "enabledForAccount": False,
+    "enabledForSymbol": False,
+    "discountAsset": "BNB",
+    "discount": decimal_text(ZERO),
+}
 
 
 def exchange_info(market: Market, symbols: Sequence[str], now_ms: int, weight_limit: int) -> Json:
@@ -27,13 +35,21 @@ def exchange_info(market: Market, symbols: Sequence[str], now_ms: int, weight_li
         "serverTime": now_ms,
         "rateLimits": [
             _rate_limit("REQUEST_WEIGHT", "MINUTE", 1, weight_limit),
-            _rate_limit("ORDERS", "SECOND", 10, 100),
-            _rate_limit("ORDERS", "DAY", 1, 200_000),
+            *(_rate_limit("ORDERS", one.interval, one.interval_num, one.limit) for one in ORDER_LIMITS),
             _rate_limit("RAW_REQUESTS", "MINUTE", 5, 61_000),
         ],
         "exchangeFilters": [],
-        "symbols": [_market(market.specs[symbol], trading=market.is_trading(symbol)) for symbol in symbols],
+        "symbols": [_market(market.specs[symbol], status_of(market, symbol)) for symbol in symbols],
     }
+
+
+def order_limit(limit: OrderLimit, count: int) -> Json:
+    """A limit of orders, and how many of them an account has placed."""
+    return _rate_limit("ORDERS", limit.interval, limit.interval_num, limit.limit) | {"count": count}
+
+
+def status_of(market: Market, symbol: str) -> str:
+    return "TRADING" if market.is_trading(symbol) else "BREAK"
 
 
 def _rate_limit(kind: str, interval: str, intervals: int, limit: int) -> Json:
@@ -48,10 +64,10 @@ def quote_decimals(spec: MarketSpec) -> int:
     return decimals_of(spec.tick_size)
 
 
-def _market(spec: MarketSpec, *, trading: bool) -> Json:
+def _market(spec: MarketSpec, status: str) -> Json:
     return {
         "symbol": spec.symbol,
-        "status": "TRADING" if trading else "BREAK",
+        "status": status,
         "baseAsset": spec.base,
         "baseAssetPrecision": base_decimals(spec),
         "quoteAsset": spec.quote,
@@ -65,7 +81,7 @@ def _market(spec: MarketSpec, *, trading: bool) -> Json:
         "otoAllowed": False,
         "quoteOrderQtyMarketAllowed": True,
         "allowTrailingStop": False,
-        "cancelReplaceAllowed": False,
+        "cancelReplaceAllowed": True,
         "amendAllowed": False,
         "isSpotTradingAllowed": True,
         "isMarginTradingAllowed": False,
@@ -196,15 +212,60 @@ def _changes(day: DayStatistics) -> Json:
     }
 
 
-def kline(candle: Candle, candle_ms: int) -> list[object]:
+def mini_day_ticker(market: Market, symbol: str) -> Json:
+    """The short form of the same."""
+    told = day_ticker(market, symbol)
+    names = "symbol openPrice highPrice lowPrice lastPrice volume quoteVolume openTime closeTime firstId lastId count"
+    return {name: told[name] for name in names.split()}
+
+
+def average_price(market: Market, symbol: str) -> Json:
+    """What was paid on average in the market's last five minutes; the last price where nobody traded in them."""
+    candles = market.candles(symbol)
+    close_time = candles[-1].open_time + market.candle_ms - 1
+    recent = [candle for candle in candles if candle.open_time > close_time - AVERAGE_MINS * MINUTE_MS]
+    volume = sum((candle.volume for candle in recent), ZERO)
+    paid = sum((candle.volume * candle.close for candle in recent), ZERO)
     with ExactArithmetic():
-        quote_volume = candle.volume * candle.close
+        price = NEAREST.divide(paid, volume) if volume else candles[-1].close
+        return {"mins": AVERAGE_MINS, "price": decimal_text(to_grid(price, Decimal("1e-8"))), "closeTime": close_time}
+
+
+def public_trade(candle: Candle) -> Json:
+    """All that a candle traded, as one trade at its close."""
+    return {
+        "id": candle.open_time,
+        "price": decimal_text(candle.close),
+        "qty": decimal_text(candle.volume),
+        "quoteQty": decimal_text(candle.volume * candle.close),
+        "time": candle.open_time,
+        "isBuyerMaker": candle.close < candle.open,
+        "isBestMatch": True,
+    }
+
+
+def aggregate_trade(candle: Candle) -> Json:
+    """The same, in the form of trades that are put together."""
+    return {
+        "a": candle.open_time,
+        "p": decimal_text(candle.close),
+        "q": decimal_text(candle.volume),
+        "f": candle.open_time,
+        "l": candle.open_time,
+        "T": candle.open_time,
+        "m": candle.close < candle.open,
+        "M": True,
+    }
+
+
+def kline(told: Kline) -> list[object]:
+    """Binance's twelve fields; of the takers nothing is known."""
     return [
-        candle.open_time,
-        *(decimal_text(number) for number in candle[1:]),
-        candle.open_time + candle_ms - 1,
-        decimal_text(quote_volume),
-        1 if candle.volume else 0,
+        told.open_time,
+        *(decimal_text(number) for number in (told.open, told.high, told.low, told.close, told.volume)),
+        told.close_time,
+        decimal_text(told.quote_volume),
+        told.trades,
         decimal_text(ZERO),
         decimal_text(ZERO),
         "0",
@@ -223,12 +284,7 @@ def account(books: MatchingEngine, owner: Account, *, omit_zero: bool) -> Json:
         "takerCommission": int(books.taker_fee_pct * HUNDRED),
         "buyerCommission": 0,
         "sellerCommission": 0,
-        "commissionRates": {
-            "maker": decimal_text(books.maker_fee_pct * PERCENT),
-            "taker": decimal_text(books.taker_fee_pct * PERCENT),
-            "buyer": decimal_text(ZERO),
-            "seller": decimal_text(ZERO),
-        },
+        "commissionRates": _rates(books) | {"buyer": decimal_text(ZERO), "seller": decimal_text(ZERO)},
         "canTrade": owner.can_trade,
         "canWithdraw": owner.can_withdraw,
         "canDeposit": True,
@@ -266,6 +322,37 @@ def trade_fee(books: MatchingEngine, symbol: str) -> Json:
         "symbol": symbol,
         "makerCommission": format(books.maker_fee_pct * PERCENT, "f"),
         "takerCommission": format(books.taker_fee_pct * PERCENT, "f"),
+    }
+
+
+def commission(books: MatchingEngine, symbol: str) -> Json:
+    """What an account pays in a market, as fractions; there are no special fees, no taxes and no discount."""
+    standard = _rates(books) | {"buyer": decimal_text(ZERO), "seller": decimal_text(ZERO)}
+    nothing = dict.fromkeys(standard, decimal_text(ZERO))
+    return {
+        "symbol": symbol,
+        "standardCommission": standard,
+        "specialCommission": nothing,
+        "taxCommission": nothing,
+        "discount": _NO_DISCOUNT,
+    }
+
+
+def commission_of_test(books: MatchingEngine) -> Json:
+    """What an order would have paid, as fractions."""
+    nothing = {"maker": decimal_text(ZERO), "taker": decimal_text(ZERO)}
+    return {
+        "standardCommissionForOrder": _rates(books),
+        "specialCommissionForOrder": nothing,
+        "taxCommissionForOrder": nothing,
+        "discount": _NO_DISCOUNT,
+    }
+
+
+def _rates(books: MatchingEngine) -> Json:
+    return {
+        "maker": decimal_text(books.maker_fee_pct * PERCENT),
+        "taker": decimal_text(books.taker_fee_pct * PERCENT),
     }
 
 
@@ -322,7 +409,7 @@ def _terms(placed: Order) -> Json:
         "origQuoteOrderQty": decimal_text(placed.quote_qty),
         "cummulativeQuoteQty": decimal_text(placed.executed_quote),
         "status": placed.status.value,
-        "timeInForce": "GTC",
+        "timeInForce": placed.time_in_force.value,
         "type": placed.type.value,
         "side": placed.side.upper(),
         "selfTradePreventionMode": NO_SELF_TRADE_PREVENTION,

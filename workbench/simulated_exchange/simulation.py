@@ -89,11 +89,13 @@ class Simulation:
         with self.market.exclusive():
             if not candles:
                 return self.clock.go_on(TICK_SECONDS)
+            before = self.clock.milliseconds()
             # The books fill orders while the market moves: by then it has to be the tick's time.
             now = self.clock.go_on(self._candle_s * (candles if self._recorded else 1))
             for moved in range(candles):
+                drawn_at = before + (now * 1000 - before) * moved // candles
                 try:
-                    self.market.advance()
+                    self.market.advance(None if self._recorded else drawn_at)
                 except OutOfCandlesError:
                     if not moved:
                         raise

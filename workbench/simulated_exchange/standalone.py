@@ -6,7 +6,8 @@ from socket import socketpair
 
 from workbench.simulated_exchange.binance_api import BinanceApi
 from workbench.simulated_exchange.control_api import ControlApi
-from workbench.simulated_exchange.responses import REQUEST_WEIGHT_LIMIT
+from workbench.simulated_exchange.limits import REQUEST_WEIGHT_LIMIT
+from workbench.simulated_exchange.matching_engine import epoch_ms
 from workbench.simulated_exchange.server import ExchangeServer, port_unusable
 from workbench.simulated_exchange.simulation import Simulation
 
@@ -21,7 +22,7 @@ def serve(simulation: Simulation, port: int, say: Callable[[str], None]) -> None
         signal.signal(number, lambda *_: None)
     # Written to by the signal itself, in whichever thread it meets; what Python makes of a signal waits for this one.
     signal.set_wakeup_fd(told.fileno())
-    api = BinanceApi(simulation.books, weight_limit=REQUEST_WEIGHT_LIMIT)
+    api = BinanceApi(simulation.books, weight_limit=REQUEST_WEIGHT_LIMIT, wall_clock=epoch_ms)
     server = ExchangeServer(api, more=ControlApi(simulation).routes(), port=port)
     try:
         server.start()

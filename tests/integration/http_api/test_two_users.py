@@ -29,7 +29,7 @@ from tests.integration.http_api.client import (
 from workbench.local.stack import Options, Stack
 from workbench.simulated_exchange.binance_api import BinanceApi
 from workbench.simulated_exchange.control_api import ControlApi
-from workbench.simulated_exchange.responses import REQUEST_WEIGHT_LIMIT
+from workbench.simulated_exchange.limits import REQUEST_WEIGHT_LIMIT
 from workbench.simulated_exchange.server import ExchangeServer
 from workbench.simulated_exchange.simulation import Simulation
 

@@ -38,7 +38,7 @@ from workbench.faults.kinds import FaultKind
 from workbench.simulated_exchange.binance_api import Reply, Request
 from workbench.simulated_exchange.control_messages import AccountBooks
 from workbench.simulated_exchange.market import FrozenPrices, Market
-from workbench.simulated_exchange.matching_engine import MatchingEngine, epoch_ms
+from workbench.simulated_exchange.matching_engine import MatchingEngine
 from workbench.simulated_exchange.matching_engine import Order as BookedOrder
 from workbench.simulated_exchange.matching_engine import OrderStatus as BookedStatus
 from workbench.simulated_exchange.server import ExchangeServer
@@ -103,10 +103,9 @@ class TimedExchange(FaultyExchange):
     def __init__(self, books: MatchingEngine, injector: Injector, time: Time, observer: Callable[..., None]) -> None:
         super().__init__(books, injector, observer)
         self._time = time
-        self._public("/api/v3/time", lambda _: {"serverTime": time.milliseconds()}, lambda _: 1)
 
-    def _check_time(self, timestamp: int, recv_window: int | None) -> None:
-        super()._check_time(timestamp + epoch_ms() - self._time.milliseconds(), recv_window)
+    def server_time_ms(self) -> int:
+        return self._time.milliseconds()
 
 
 class Life:

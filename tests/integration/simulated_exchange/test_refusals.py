@@ -53,7 +53,7 @@ def send(client: Any) -> Any:
         ({"quantity": "0"}, "-1013.*Invalid quantity"),
         ({"side": "HOLD"}, "-1117.*Invalid side"),
         ({"type": "STOP_LOSS"}, "-1116.*Invalid orderType"),
-        ({"timeInForce": "FOK"}, "-1115.*Invalid timeInForce"),
+        ({"timeInForce": "GTX"}, "-1115.*Invalid timeInForce"),
         ({"type": "LIMIT_MAKER"}, "-1106.*Parameter 'timeInForce' sent when not required"),
         ({"newClientOrderId": "x" * 37}, "-1100.*Illegal characters found in parameter 'newClientOrderId'"),
         ({"newClientOrderId": "no blanks"}, "-1100.*Illegal characters found in parameter 'newClientOrderId'"),
