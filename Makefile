@@ -25,7 +25,7 @@ CONFIG_ENV ?= default
 PARAMETERS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-web test-dynamodb test-sam test-deployed coverage lint audit format bench docs web openapi requirements build deploy clean
+.PHONY: help run test test-web test-dynamodb test-peers test-sam test-deployed coverage lint audit format bench docs web openapi requirements build deploy clean
 
 help: ## what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -45,6 +45,9 @@ test: .venv/.installed ## all tests
 test-dynamodb: .venv/.installed ## the store and the life of orders on the DynamoDB that BOTBALANCE_TEST_DYNAMODB names
 	$(RUN) pytest --numprocesses 2 --dist loadfile -k "dynamodb-local or test_cloud" \
 		tests/unit/store tests/integration/life_cycle tests/integration/reliability/test_cloud.py
+
+test-peers: .venv/.installed ## other projects' clients of Binance, through the simulated exchange (needs the package index)
+	$(RUN) pytest tests/peers -rs
 
 test-sam: .venv/.installed ## every function in the Lambda runtime (needs a Docker engine)
 	ARCHITECTURE=x86_64 $(SAM) build --template infra/template.yaml --parameter-overrides Architecture=x86_64 \
