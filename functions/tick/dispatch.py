@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from datetime import datetime
-from itertools import batched
+from itertools import batched, chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -14,6 +14,7 @@ from botbalance.errors import InvalidRequestError, TransientError
 from botbalance.log import logger
 from botbalance.models.decision import TICK_SECONDS
 from botbalance.store.dynamodb import translate_aws_errors
+from botbalance.trading.tick_batch import UNKNOWN_VERSION
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 MESSAGES_PER_REQUEST = 10
 LONGEST_BODY = 256 * 1024 // MESSAGES_PER_REQUEST
 """Bytes; SQS takes 256 KiB a request. 500 users with UUIDs for ids are 20,000."""
-UNKNOWN_VERSION = 0
-"""Of the strategy of a user whose autopilot is off: no strategy has it."""
+LEFT_ORDERS_S = 3600
+"""So often the orders are looked at of those whose autopilot is off: they may have filled, or be lost."""
 ATTEMPTS = 3
 """How often a message is sent that the queue fails to take by no fault of ours."""
 
@@ -53,6 +54,9 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, i
             due = (
                 dict.fromkeys(wired.context.orders.users_with_unreconciled_orders(), UNKNOWN_VERSION) | dict(enabled)
             ).items()
+        elif ts_tick % LEFT_ORDERS_S == 0:  # whoever is in both is ticked once: a tick is claimed
+            left = wired.context.orders.users_with_unreconciled_orders()
+            due = chain(((user_id, UNKNOWN_VERSION) for user_id in left), enabled)
         for request in batched(
             _messages(ts_tick, due, wired.settings.dispatch_chunk), MESSAGES_PER_REQUEST, strict=False
         ):

@@ -62,6 +62,8 @@ FIRST_PRICES = {
 ASSETS = tuple(symbol.removesuffix(QUOTE) for symbol in FIRST_PRICES)
 FUNCTION_MS = 60_000
 """What a function may take, from its first request on."""
+LEFT_ORDERS_S = 600
+"""So often orders are looked at whose owner's autopilot is off: more often than an episode of minutes would see."""
 WORKERS = 3
 """Ticks that run at a time, at most."""
 _EXCHANGE_FAULTS = frozenset(FaultKind) - {
@@ -285,7 +287,7 @@ class World:
         """Send the tick's messages, as dispatch does; some come late, some twice."""
         strategies = self.database.tables[self.settings.strategies_table].items.values()
         due = {item["user_id"]["S"]: int(item["version"]["N"]) for item in strategies if "autopilot_shard" in item}
-        if self.witness.halted:
+        if self.witness.halted or ts_tick % LEFT_ORDERS_S == 0:
             orders = self.database.tables[self.settings.orders_table]
             index = next(index for name, index in orders.indexes.items() if name != "placed")
             due = dict.fromkeys((partition.decode() for partition in index.partitions), 0) | due

@@ -98,12 +98,12 @@ def wire(environment: Mapping[str, str]) -> Iterator[Wire]:
             services.sqs.delete_queue(QueueUrl=services.settings.tick_queue_url)
 
 
-def dispatched() -> dict[str, int]:
+def dispatched(tick_at: str = TICK_AT) -> dict[str, int]:
     context: Any = InvocationContext("dispatch")
-    return dispatch.lambda_handler({"tick_at": TICK_AT}, context)
+    return dispatch.lambda_handler({"tick_at": tick_at}, context)
 
 
-def chunks(services: Services) -> list[list[str]]:
+def chunks(services: Services, ts_tick: int = TS_TICK) -> list[list[str]]:
     """The users of each message that is in the queue, which is empty then."""
     found = []
     queue = services.settings.tick_queue_url
@@ -111,7 +111,7 @@ def chunks(services: Services) -> list[list[str]]:
         for message in messages:
             services.sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
             body = json.loads(message["Body"])
-            if body["ts_tick"] == TS_TICK:
+            if body["ts_tick"] == ts_tick:
                 found.append(list(body["users"]))
     return found
 
@@ -320,6 +320,24 @@ def test_no_more_is_sent_to_a_queue_that_takes_nothing(wire: Wire, threads: int)
         dispatched()
     assert len(asked) == threads
     assert set(enumerate_threads()) <= before, f"{failed} leaves threads that read on"
+
+
+# orders of those whose autopilot is off
+
+
+def test_once_an_hour_whoever_has_orders_left_is_due_too(harness: TradingHarness) -> None:
+    harness.tick()
+    assert any(order.is_active for order in harness.orders())
+    switch_autopilot(harness.context, harness.user, enabled=False)
+    bootstrap.use(harness.services)
+    try:
+        due = []
+        for tick_at, ts_tick in (("2026-01-31T12:00:00Z", TS_TICK - 30), (TICK_AT, TS_TICK)):
+            dispatched(tick_at)
+            due.append(everybody(chunks(harness.services, ts_tick)).count(harness.user))
+    finally:
+        bootstrap.use(None)
+    assert due == [1, 0]
 
 
 # while trading is halted

@@ -11,6 +11,7 @@ from botbalance.models.exchange_key import ExchangeKey
 from botbalance.models.order import Order, OrderStatus
 from botbalance.trading.autopilot import emergency_stop
 from botbalance.trading.credentials import delete_key
+from botbalance.trading.execute import execute_once
 from botbalance.trading.orders import cancel_by_hand, cancel_one, list_orders, resolve_order
 from botbalance.trading.placement import place_actions
 from botbalance.trading.preflight import CheckStatus, check_account
@@ -139,3 +140,28 @@ def test_a_lost_order_is_an_item_of_the_check(harness: TradingHarness, lost: Ord
     assert [item.verdict for item in found] == [CheckStatus.WARN]
     assert lost.client_order_id in found[0].found
     assert f"POST orders/{lost.client_order_id}/resolve/" in (found[0].remedy or "")
+
+
+def test_a_look_at_orders_of_whoever_has_the_autopilot_off_alarms_for_the_lost_one_and_books_the_others(
+    harness: TradingHarness, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing is decided, placed or cancelled by that, and no decision is logged."""
+    harness.set_strategy({"ETH": "50", "USDT": "50"}, autopilot=False)
+    execute_once(harness.context, harness.user)
+    intent = harness.intent("BTCUSDT", limit_price="39840", base_qty="0.00502", ts_tick=harness.now - 30)
+    lost = harness.create(intent, status=OrderStatus.OPEN, exchange_order_id="4711")
+    (resting,) = [order for order in harness.orders() if order.symbol == "ETHUSDT"]
+    harness.books.fill_now(harness.key, int(resting.exchange_order_id or 0), whole=True)
+    before = len(harness.asked("POST"))
+    for _ in range(2):
+        harness.now += 3600
+        assert harness.work(json.dumps({"ts_tick": harness.now, "users": {harness.user: 0}})) == []
+    told = [record.__dict__ for record in caplog.records if record.__dict__.get("alarm") == "not_on_exchange"]
+    assert [alarm["client_order_id"] for alarm in told] == [lost.client_order_id]
+    assert {order.symbol: order.status for order in harness.orders()} == {
+        "BTCUSDT": OrderStatus.OPEN,
+        "ETHUSDT": OrderStatus.FILLED,
+    }
+    assert len(harness.asked("POST")) == before
+    assert harness.asked("DELETE") == []
+    assert harness.context.decisions.page(harness.user, limit=5).decisions == []

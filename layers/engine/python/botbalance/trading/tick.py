@@ -18,6 +18,7 @@ from botbalance.trading.context import TRADING_HALTED, TradingContext
 from botbalance.trading.incidents import note_decision
 from botbalance.trading.placement import cancel_orders
 from botbalance.trading.rebalance import RebalanceResult, rebalance
+from botbalance.trading.reconcile import reconcile
 from botbalance.trading.session import SEND_AND_SETTLE_S, AccountSession, open_session
 from botbalance.trading.tick_batch import TickJob, log_decisions
 
@@ -34,7 +35,7 @@ def strategy_tick(context: TradingContext, job: TickJob, ts_tick: int) -> Decisi
     """Tick a user once for ``ts_tick`` (epoch seconds, on the grid); returns the decision.
 
     It is logged, unless it changed nothing: see :func:`~botbalance.trading.tick_batch.log_noops`. None where the tick
-    had its run already. What keeps a decision from being made is its reason; a key that only its owner can mend
+    had its run already, or only booked what became of orders, the autopilot being off. What keeps a decision from being made is its reason; a key that only its owner can mend
     switches the autopilot off.
     """
     user_id, lease = job.strategy.user_id, None
@@ -44,6 +45,8 @@ def strategy_tick(context: TradingContext, job: TickJob, ts_tick: int) -> Decisi
         with open_session(context, user_id, ts_tick=ts_tick, keys=keys) as session:
             lease = session.lease
             decision = _decide(session, job, ts_tick)
+            if decision is None:
+                return None
             note_decision(session, decision)
     except (ConflictError, TransientError) as error:  # the lease never was this run's, so nothing was done
         if error.code == TICK_CLAIMED:
@@ -95,13 +98,16 @@ def _require_time(context: TradingContext, ts_tick: int) -> None:
     context.deadline.require(SEND_AND_SETTLE_S)
 
 
-def _decide(session: AccountSession, job: TickJob, ts_tick: int) -> Decision:
+def _decide(session: AccountSession, job: TickJob, ts_tick: int) -> Decision | None:
     context, strategy = session.context, job.strategy
     try:
         if job.halt is not None:
             return _canceled(session, ts_tick, ConflictError(TRADING_HALTED, f"{TRADING_HALTED}: {job.halt}"))
-        if not strategy.autopilot_enabled:
+        if strategy.stopping:
             return _stopped(session, strategy, ts_tick)
+        if not strategy.autopilot_enabled:
+            reconcile(session, {})
+            return None
         result = rebalance(session, strategy, ts_tick=ts_tick, source="autopilot", fresh_prices=False)
     except CredentialsRejectedError as error:
         switched_off = ConflictError(error.code, switch_off(context, strategy.user_id, error))

@@ -15,13 +15,17 @@ from botbalance.store.accounts import LastRun
 from botbalance.trading.context import TradingContext
 from botbalance.trading.no_trade_ticks import users_inside_region
 
+UNKNOWN_VERSION = 0
+"""Of the strategy of a user who is due whatever the autopilot's switch says: no strategy has it."""
+
 
 @dataclass(frozen=True, slots=True)
 class TickJob:
     """A user to be ticked: what to trade by, and the key to trade with (None where none is stored).
 
     ``halt`` is why the operator has halted trading for everybody, None where it goes on. While it is halted, users are
-    ticked whose autopilot is off, too: what rests for them is cancelled.
+    ticked whose autopilot is off, too: what rests for them is cancelled. So are, from time to time, those who have
+    orders left: what became of these is booked.
     """
 
     strategy: Strategy
@@ -44,7 +48,7 @@ def partition_users(
 
     ``users`` are user ids with the version of the strategy, as dispatch found it; ``halt`` is why the operator has
     halted trading for everybody, None where it goes on. Whoever had the tick already, or has switched the autopilot
-    off, is left out. Also read are the limits that exchanges have set for those who are ticked, and the prices of what
+    off since, is left out. Also read are the limits that exchanges have set for those who are ticked, and the prices of what
     they trade, which their ticks then have.
     """
     with bounded_by(context.deadline):
@@ -56,11 +60,15 @@ def partition_users(
             left = {user_id: version for user_id, version in left.items() if user_id not in quiet}
         found = context.strategies.find_many(left)
         # What was read may be a moment old, and older than what dispatch has seen.
-        stale = [user_id for user_id, strategy in found.items() if strategy.version < left[user_id]]
+        stale = [
+            user_id
+            for user_id, strategy in found.items()
+            if strategy.version < left[user_id] or (left[user_id] == UNKNOWN_VERSION and not strategy.is_ticked)
+        ]
         strategies = [
             strategy
             for strategy in (found | {user_id: context.strategies.get(user_id) for user_id in stale}).values()
-            if strategy.is_ticked or halt is not None
+            if strategy.is_ticked or halt is not None or left[strategy.user_id] == UNKNOWN_VERSION
         ]
         keys = context.clients.keys_of([(strategy.user_id, strategy.exchange) for strategy in strategies])
         for exchange in {strategy.exchange for strategy in strategies}:
