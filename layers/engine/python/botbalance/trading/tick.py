@@ -35,8 +35,8 @@ def strategy_tick(context: TradingContext, job: TickJob, ts_tick: int) -> Decisi
     """Tick a user once for ``ts_tick`` (epoch seconds, on the grid); returns the decision.
 
     It is logged, unless it changed nothing: see :func:`~botbalance.trading.tick_batch.log_noops`. None where the tick
-    had its run already, or only booked what became of orders, the autopilot being off. What keeps a decision from being made is its reason; a key that only its owner can mend
-    switches the autopilot off.
+    had its run already, or only booked what became of orders, the autopilot being off. What keeps a decision from being
+    made is its reason; a key that only its owner can mend switches the autopilot off.
     """
     user_id, lease = job.strategy.user_id, None
     keys = {} if job.key is None else {job.strategy.exchange: job.key}

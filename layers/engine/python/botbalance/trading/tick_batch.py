@@ -48,8 +48,8 @@ def partition_users(
 
     ``users`` are user ids with the version of the strategy, as dispatch found it; ``halt`` is why the operator has
     halted trading for everybody, None where it goes on. Whoever had the tick already, or has switched the autopilot
-    off since, is left out. Also read are the limits that exchanges have set for those who are ticked, and the prices of what
-    they trade, which their ticks then have.
+    off since, is left out. Also read are the limits that exchanges have set for those who are ticked, and the prices of
+    what they trade, which their ticks then have.
     """
     with bounded_by(context.deadline):
         runs = context.accounts.last_runs(users)
