@@ -21,12 +21,13 @@ from botbalance.api.account_schemas import (
 from botbalance.api.decision_schemas import DecisionDetailView, DecisionsView, DecisionView
 from botbalance.api.etags import etag, require_version
 from botbalance.api.fields import Exchange, PaperExchange
+from botbalance.api.notification_schemas import DeliveriesView, NotificationsRequest, NotificationsView
 from botbalance.api.order_schemas import OrdersView, OrderView, ResolveRequest, StopView, fills_as_csv
 from botbalance.api.overview_schemas import ActivityPageView, MarketsView, OverviewView
 from botbalance.api.paper_schemas import PaperRequest, PaperTransferRequest, PaperView
 from botbalance.api.pause_schemas import PausesView, PauseView
 from botbalance.api.performance_schemas import HistoryView, PerformanceView
-from botbalance.api.resolver import current_user_id, make_handler, new_resolver, remaining_ms
+from botbalance.api.resolver import current_email, current_user_id, make_handler, new_resolver, remaining_ms
 from botbalance.api.responses import CSV, ETAG, JSON, NEXT_PAGE, answers
 from botbalance.api.tax_exports import NOT_INCLUDED, TaxTool, export_csv
 from botbalance.bootstrap import services
@@ -35,6 +36,8 @@ from botbalance.exchange.profiles import DEFAULT_EXCHANGE, DEFAULT_PAPER_EXCHANG
 from botbalance.models.exchange_key import ExchangeKey
 from botbalance.models.order import OrderStatus
 from botbalance.models.strategy import Strategy
+from botbalance.notifications.context import NotificationContext
+from botbalance.notifications.preferences import delete_preferences, save_preferences, send_test
 from botbalance.store.decisions import DecisionFilter
 from botbalance.store.orders import OrderFilter
 from botbalance.store.pagination import MAX_EPOCH_S, TimeRange
@@ -367,12 +370,64 @@ def post_resume(pause_id: PauseId) -> PauseView:
     return PauseView.model_validate(resume(_context(), current_user_id(app), pause_id))
 
 
+@app.get("/api/me/notifications", responses=answers(NotificationsView))
+def get_notifications() -> NotificationsView:
+    """Where and what you are told; addresses and tokens are never shown."""
+    context = _notifications()
+    return NotificationsView.of(context.table.find(current_user_id(app)), sends_email=context.senders.sends_email)
+
+
+@app.put("/api/me/notifications", responses=answers(NotificationsView, 400, 409, 413, 415))
+def put_notifications(notifications: Annotated[NotificationsRequest, Body()]) -> NotificationsView:
+    """Set where and what you are told.
+
+    A channel that is given empty stays as it is stored; one that is left out is forgotten.
+    """
+    context = _notifications()
+    saved = save_preferences(
+        context,
+        current_user_id(app),
+        notifications.preferences(),
+        notifications.addresses(),
+        own_address=current_email(app),
+    )
+    return NotificationsView.of(
+        saved.stored, sends_email=context.senders.sends_email, signing_secret=saved.signing_secret
+    )
+
+
+@app.delete("/api/me/notifications", responses=answers(NotificationsView))
+def delete_notifications() -> NotificationsView:
+    """Forget where and what you are told; returns what holds then: the defaults, and no channel."""
+    context = _notifications()
+    delete_preferences(context, current_user_id(app))
+    return NotificationsView.of(None, sends_email=context.senders.sends_email)
+
+
+@app.post("/api/me/notifications/test", responses=answers(DeliveriesView, 409))
+def post_notifications_test() -> DeliveriesView:
+    """Send a message to every channel; it waits in the answer, and what became of it is among the deliveries soon."""
+    return DeliveriesView.of(send_test(_notifications(), current_user_id(app)), None)
+
+
+@app.get("/api/me/notifications/deliveries", responses=answers(DeliveriesView))
+def get_deliveries(limit: PageLimit = 50, cursor: Cursor = None) -> DeliveriesView:
+    """What was sent and what was not, of the last thirty days, newest first; pages as those of the orders."""
+    page = _context().notifications.deliveries(current_user_id(app), limit=limit, cursor=cursor)
+    return DeliveriesView.of(page.deliveries, page.cursor)
+
+
 lambda_handler = make_handler(app, lambda: services().settings.cors_origin, lambda: services().request_limits)
 
 
 def _context() -> TradingContext:
     """The context, for as long as this invocation may still run."""
     return services().with_deadline(remaining_ms(app))
+
+
+def _notifications() -> NotificationContext:
+    """What tells owners, for as long as this invocation may still run."""
+    return services().notifications(remaining_ms(app))
 
 
 def _upper(symbol: str | None) -> str | None:

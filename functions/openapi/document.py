@@ -36,6 +36,7 @@ _TAGS = {
     "exchange": "exchange",
     "overview": "portfolio",
     "activity": "activity",
+    "notifications": "notifications",
 }
 
 

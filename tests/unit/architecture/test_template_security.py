@@ -7,6 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botbalance.models.activity import Action
+from botbalance.notifications import rules
+from botbalance.notifications.deliver import SENDING_FOR_S
+from botbalance.notifications.https import CONNECT_S, TOTAL_S
 
 from workbench.aws.template import Template, read_template
 
@@ -23,7 +27,10 @@ KEPT_FOR_EVER = {
     "ActivityTable",
     "HistoryTable",
     "PaperTable",
+    "NotificationsTable",
 }
+NOTIFYING = {"CollectFunction", "DueFunction", "DeliverFunction"}
+"""Who tell users, and trade nothing."""
 LOG_DELIVERY = re.compile(r"logs:(\w+LogDeliver(y|ies)|PutResourcePolicy|DescribeResourcePolicies|DescribeLogGroups)")
 
 
@@ -116,7 +123,7 @@ def test_only_a_person_writes_what_the_operator_sets(template: Template) -> None
     reading = {
         name for name in template.functions() if ("dynamodb:GetItem", "OperatorTable") in granted_to(template, name)
     }
-    assert reading == set(template.functions()) - {"ReferenceFunction"}
+    assert reading == set(template.functions()) - {"ReferenceFunction"} - NOTIFYING
     assert all("OperatorTable" not in writes_to(template, name) for name in template.functions())
 
 
@@ -127,7 +134,9 @@ def test_the_trail_is_only_ever_appended_to_and_never_expires(template: Template
         for action, target in granted_to(template, name)
         if target == "ActivityTable"
     }
-    assert {action for _, action in granted} == {"dynamodb:PutItem", "dynamodb:Query"}
+    following = {"DescribeStream", "GetRecords", "GetShardIterator", "ListStreams"}
+    assert {action.partition(":")[2] for _, action in granted} == {"PutItem", "Query", *following}
+    assert {name for name, action in granted if action.partition(":")[2] in following} == {"CollectFunction"}
     assert {name for name, action in granted if action == "dynamodb:PutItem"} == {
         "ExecuteFunction",
         "AccountFunction",
@@ -154,7 +163,7 @@ def test_what_is_kept_for_ever_outlives_the_stack(template: Template) -> None:
 
 
 def test_what_expires_does_so_by_itself(template: Template) -> None:
-    for name in ("DecisionsTable", "CacheTable"):
+    for name in ("DecisionsTable", "CacheTable", "NotificationsTable"):
         expiry = template.resources(TABLES)[name]["TimeToLiveSpecification"]
         assert expiry == {"AttributeName": "expires_at", "Enabled": True}
 
@@ -176,6 +185,45 @@ def test_the_workers_answer_message_by_message_and_are_bounded(template: Templat
     assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     assert source["ScalingConfig"]["MaximumConcurrency"] == {"Ref": "WorkConcurrency"}
     assert template.resources("AWS::SQS::Queue")["TickQueue"]["VisibilityTimeout"] >= 6 * work["Timeout"]
+
+
+def test_who_makes_messages_sees_no_addresses_and_who_sends_them_nothing_else(template: Template) -> None:
+    for name in ("CollectFunction", "DueFunction"):
+        granted = granted_to(template, name)
+        assert not any(action.startswith("kms:") for action, _ in granted), name
+        assert writes_to(template, name) == {"NotificationsTable"}, name
+    assert {name for _, name in granted_to(template, "DeliverFunction")} == {
+        "NotificationsTable",
+        "CredentialsKey",
+        "DeliveryQueue",
+    }
+    assert {
+        name for name in template.functions() if ("sqs:ReceiveMessage", "DeliveryQueue") in granted_to(template, name)
+    } == {"DeliverFunction"}
+
+
+def test_what_is_written_is_told_in_order_and_what_cannot_be_is_kept(template: Template) -> None:
+    stream = template.functions()["CollectFunction"]["Events"]["Activity"]["Properties"]
+    assert stream["Stream"] == {"Fn::GetAtt": "ActivityTable.StreamArn"}
+    assert stream["BisectBatchOnFunctionError"] is True
+    assert stream["DestinationConfig"]["OnFailure"]["Destination"] == {"Fn::GetAtt": "DeliveryDeadLetters.Arn"}
+    [pattern] = stream["FilterCriteria"]["Filters"]
+    [left_out] = json.loads(pattern["Pattern"])["dynamodb"]["NewImage"]["action"]["S"]
+    assert set(left_out["anything-but"]) <= set(Action)
+    told = {action for action in Action if action not in left_out["anything-but"]}
+    assert told >= set(rules._CHANGES) | {Action.ORDER_FILLED, Action.INCIDENT_OPENED, Action.INCIDENT_RESOLVED}
+
+
+def test_a_slow_address_holds_up_no_other_message(template: Template) -> None:
+    deliver = template.functions()["DeliverFunction"]
+    source = deliver["Events"]["Deliveries"]["Properties"]
+    assert source["BatchSize"] == 1
+    assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    timeout = deliver.get("Timeout", template.function_defaults()["Timeout"])
+    queue = template.resources("AWS::SQS::Queue")["DeliveryQueue"]
+    assert queue["VisibilityTimeout"] >= 6 * timeout
+    assert queue["RedrivePolicy"]["deadLetterTargetArn"] == {"Fn::GetAtt": "DeliveryDeadLetters.Arn"}
+    assert CONNECT_S + TOTAL_S < timeout < SENDING_FOR_S
 
 
 def test_every_user_is_authorised_by_the_pool(template: Template) -> None:
@@ -264,7 +312,7 @@ def test_the_alarm_on_errors_watches_every_function(template: Template) -> None:
 
 def test_all_that_reach_exchanges_do_so_by_the_fixed_address(template: Template) -> None:
     for name, function in template.functions().items():
-        assert ("VpcConfig" in function) is (name not in {"DispatchFunction", "ReferenceFunction"}), name
+        assert ("VpcConfig" in function) is (name not in {"DispatchFunction", "ReferenceFunction", *NOTIFYING}), name
 
 
 def test_what_the_gateway_refuses_itself_is_a_problem_document_too(template: Template) -> None:

@@ -11,7 +11,7 @@ import pytest
 from tests.unit.architecture.transformed import resources, transformed
 from workbench.aws.release import ROOT, compute_release, parameter_overrides
 
-FUNCTIONS = 6
+FUNCTIONS = 9
 ROLLBACK_ALARMS = {"FunctionErrors", "FailedTicks", "SkippedTicks", "ApiErrors"}
 KEPT = {"RetainExceptOnCreate", "Delete", None}
 
@@ -226,20 +226,44 @@ def test_functions_use_a_network_only_where_there_is_one_and_no_queue_but_their_
         for name, statement in statements(template)
         if any(action.startswith("sqs:") for action in actions(statement))
     }
-    own = str({"Fn::GetAtt": ["TickQueue", "Arn"]})
-    assert on_queues == {("WorkRole", own), ("DispatchRole", own)}
+    ticks, deliveries, dead = (
+        str({"Fn::GetAtt": [name, "Arn"]}) for name in ("TickQueue", "DeliveryQueue", "DeliveryDeadLetters")
+    )
+    assert on_queues == {
+        ("WorkRole", ticks),
+        ("DispatchRole", ticks),
+        ("AccountRole", deliveries),
+        ("CollectRole", f"[{deliveries}, {dead}]"),
+        ("DueRole", deliveries),
+        ("DeliverRole", deliveries),
+    }
 
 
-def test_the_key_of_keys_is_used_with_a_user_and_an_exchange_only() -> None:
+def test_the_key_of_keys_is_used_with_a_user_and_an_exchange_or_channel_only() -> None:
     using = [
         (name, statement)
         for name, statement in statements(transformed())
         if any(action.startswith("kms:") for action in actions(statement))
     ]
-    assert {name for name, _ in using} == {"PlanRole", "ExecuteRole", "AccountRole", "WorkRole"}
-    for name, statement in using:
-        bound = statement["Condition"]["Null"]
-        assert bound == {"kms:EncryptionContext:user_id": "false", "kms:EncryptionContext:exchange": "false"}, name
+    bound_to = {
+        part: {"kms:EncryptionContext:user_id": "false", f"kms:EncryptionContext:{part}": "false"}
+        for part in ("exchange", "channel")
+    }
+    found = {
+        (name, part, *sorted(actions(statement)))
+        for name, statement in using
+        for part, bound in bound_to.items()
+        if statement["Condition"]["Null"] == bound
+    }
+    assert len(found) == len(using)
+    assert found == {
+        ("PlanRole", "exchange", "kms:Decrypt"),
+        ("ExecuteRole", "exchange", "kms:Decrypt"),
+        ("WorkRole", "exchange", "kms:Decrypt"),
+        ("AccountRole", "exchange", "kms:Decrypt", "kms:Encrypt"),
+        ("AccountRole", "channel", "kms:Encrypt"),
+        ("DeliverRole", "channel", "kms:Decrypt"),
+    }
 
 
 def test_what_is_kept_is_kept_only_once_it_was_made() -> None:

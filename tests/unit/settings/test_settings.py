@@ -19,6 +19,7 @@ TABLES = {
         "ACTIVITY",
         "HISTORY",
         "PAPER",
+        "NOTIFICATIONS",
     )
 }
 
@@ -37,6 +38,7 @@ def test_the_tables_are_all_that_has_to_be_set() -> None:
         activity_table="botbalance-activity",
         history_table="botbalance-history",
         paper_table="botbalance-paper",
+        notifications_table="botbalance-notifications",
         pricing_source="last",
         pricing_use_cache=True,
         pricing_ttl=5,

@@ -268,6 +268,62 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/me/notifications": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Where and what you are told; addresses and tokens are never shown */
+        get: operations["get_notifications"];
+        /**
+         * Set where and what you are told
+         * @description A channel that is given empty stays as it is stored; one that is left out is forgotten.
+         */
+        put: operations["put_notifications"];
+        post?: never;
+        /** Forget where and what you are told; returns what holds then: the defaults, and no channel */
+        delete: operations["delete_notifications"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/me/notifications/deliveries": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What was sent and what was not, of the last thirty days, newest first; pages as those of the orders */
+        get: operations["get_deliveries"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/me/notifications/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Send a message to every channel; it waits in the answer, and what became of it is among the deliveries soon */
+        post: operations["post_notifications_test"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/me/orders": {
         parameters: {
             query?: never;
@@ -845,6 +901,48 @@ export interface components {
          */
         CancelReason: "stale_price" | "side_flipped" | "within_band" | "unmanaged";
         /**
+         * Channel
+         * @description A way to an owner; each at most once.
+         * @enum {string}
+         */
+        Channel: "telegram" | "discord" | "slack" | "email" | "webhook";
+        /**
+         * ChannelView
+         * @description A channel: where it leads, as far as that may be shown, and how it does. One that is off is tried no more.
+         * @example {
+         *       "channel": "webhook",
+         *       "failing_since": null,
+         *       "hint": "example.com",
+         *       "last_sent_at": 1700000010,
+         *       "off_reason": null,
+         *       "on": true
+         *     }
+         */
+        ChannelView: {
+            channel: components["schemas"]["Channel"];
+            /** Hint */
+            hint: string;
+            /** On */
+            on: boolean;
+            /** Off Reason */
+            off_reason: string | null;
+            /** Failing Since */
+            failing_since: number | null;
+            /** Last Sent At */
+            last_sent_at: number | null;
+        };
+        /**
+         * ChannelsRequest
+         * @description Where to; one that is left out is forgotten.
+         */
+        ChannelsRequest: {
+            telegram?: components["schemas"]["TelegramRequest"] | null;
+            discord?: components["schemas"]["DiscordRequest"] | null;
+            slack?: components["schemas"]["SlackRequest"] | null;
+            email?: components["schemas"]["EmailRequest"] | null;
+            webhook?: components["schemas"]["WebhookRequest"] | null;
+        };
+        /**
          * CheckItemView
          * @description One thing that was checked: what was found, and what to do about it.
          * @example {
@@ -1054,6 +1152,77 @@ export interface components {
             decisions: components["schemas"]["DecisionView"][];
             /** Cursor */
             cursor: string | null;
+        };
+        /**
+         * DeliveriesView
+         * @description A page of messages, newest first.
+         */
+        DeliveriesView: {
+            /** Deliveries */
+            deliveries: components["schemas"]["DeliveryView"][];
+            /** Cursor */
+            cursor: string | null;
+        };
+        /**
+         * DeliveryState
+         * @description Where a message is on its way.
+         * @enum {string}
+         */
+        DeliveryState: "waiting" | "sending" | "sent" | "failed" | "unknown";
+        /**
+         * DeliveryView
+         * @description A message to one channel: ``unknown`` where it was sent and no answer came, so that it may have arrived.
+         * @example {
+         *       "attempts": 1,
+         *       "channel": "telegram",
+         *       "created_at": 1700000010,
+         *       "error": null,
+         *       "kind": "digest.daily",
+         *       "message_id": "1700000010000#digest",
+         *       "next_attempt_at": null,
+         *       "settled_at": 1700000011,
+         *       "state": "sent",
+         *       "text": "Autopilot: on",
+         *       "title": "Your day"
+         *     }
+         */
+        DeliveryView: {
+            /** Message Id */
+            message_id: string;
+            channel: components["schemas"]["Channel"];
+            /** Kind */
+            kind: string;
+            /** Title */
+            title: string;
+            /** Text */
+            text: string;
+            state: components["schemas"]["DeliveryState"];
+            /** Attempts */
+            attempts: number;
+            /** Created At */
+            created_at: number;
+            /** Next Attempt At */
+            next_attempt_at: number | null;
+            /** Settled At */
+            settled_at: number | null;
+            /** Error */
+            error: string | null;
+        };
+        /**
+         * DiscordRequest
+         * @description A webhook of one of your channels: https://discord.com/api/webhooks/… Empty: as it is stored.
+         */
+        DiscordRequest: {
+            /** Url */
+            url?: string;
+        };
+        /**
+         * EmailRequest
+         * @description The address that you sign in with. Empty: as it is stored.
+         */
+        EmailRequest: {
+            /** Address */
+            address?: string;
         };
         /**
          * ExchangeChoiceView
@@ -1297,6 +1466,93 @@ export interface components {
             reason: string;
         };
         /**
+         * NotificationsRequest
+         * @description Where and what you want to be told. What is left out takes its default.
+         * @example {
+         *       "changes": "silent",
+         *       "channels": {
+         *         "webhook": {
+         *           "url": "https://example.com/botbalance"
+         *         }
+         *       },
+         *       "digest": "silent",
+         *       "digest_hour": 8,
+         *       "fills": "off",
+         *       "quiet_from": 22,
+         *       "quiet_until": 7,
+         *       "time_zone": "Europe/Berlin",
+         *       "trouble": "loud"
+         *     }
+         */
+        NotificationsRequest: {
+            channels: components["schemas"]["ChannelsRequest"];
+            /**
+             * @description What keeps the account from being traded: loud, silent (no sound, and not in quiet hours) or off.
+             * @default loud
+             */
+            trouble: components["schemas"]["Volume"];
+            /**
+             * @description What was changed, by whomever: loud, silent (no sound, and not in quiet hours) or off.
+             * @default silent
+             */
+            changes: components["schemas"]["Volume"];
+            /**
+             * @description Fills, at most once in a quarter of an hour: loud, silent (no sound, and not in quiet hours) or off.
+             * @default off
+             */
+            fills: components["schemas"]["Volume"];
+            /**
+             * @description Your day, also the sign of life: loud, silent (no sound, and not in quiet hours) or off.
+             * @default silent
+             */
+            digest: components["schemas"]["Volume"];
+            /**
+             * Time Zone
+             * @description By the IANA's name: Europe/Berlin.
+             * @default UTC
+             */
+            time_zone: string;
+            /**
+             * Digest Hour
+             * @description When the digest comes, in your time zone.
+             * @default 8
+             */
+            digest_hour: number;
+            /**
+             * Quiet From
+             * @description Quiet hours begin; null, with quiet_until: none do.
+             */
+            quiet_from?: number | null;
+            /** Quiet Until */
+            quiet_until?: number | null;
+        };
+        /**
+         * NotificationsView
+         * @description Where and what you are told. ``available`` are the channels that can be set up here.
+         *
+         *     ``signing_secret`` is that of a webhook, in the answer to the request that made it and never again.
+         */
+        NotificationsView: {
+            /** Channels */
+            channels: components["schemas"]["ChannelView"][];
+            /** Available */
+            available: components["schemas"]["Channel"][];
+            trouble: components["schemas"]["Volume"];
+            changes: components["schemas"]["Volume"];
+            fills: components["schemas"]["Volume"];
+            digest: components["schemas"]["Volume"];
+            /** Time Zone */
+            time_zone: string;
+            /** Digest Hour */
+            digest_hour: number;
+            /** Quiet From */
+            quiet_from: number | null;
+            /** Quiet Until */
+            quiet_until: number | null;
+            /** Signing Secret */
+            signing_secret: string | null;
+        };
+        /**
          * OrderStatus
          * @description Where an order is in its life.
          * @enum {string}
@@ -1437,6 +1693,8 @@ export interface components {
             last_decision: components["schemas"]["DecisionView"] | null;
             /** Incidents */
             incidents: string[];
+            /** Nobody Told */
+            nobody_told: boolean;
         };
         /**
          * PaperBalanceView
@@ -1904,6 +2162,14 @@ export interface components {
          */
         SkipReason: "quote_asset" | "within_band" | "paused" | "active_order" | "market_closed" | "outside_price_limits" | "no_free_balance" | "below_min_qty" | "below_min_notional";
         /**
+         * SlackRequest
+         * @description An incoming webhook of your workspace: https://hooks.slack.com/services/… Empty: as it is stored.
+         */
+        SlackRequest: {
+            /** Url */
+            url?: string;
+        };
+        /**
          * StopView
          * @description That the autopilot is off, the orders as they stand, and which of them could not be cancelled yet.
          */
@@ -2145,6 +2411,16 @@ export interface components {
             allocations: components["schemas"]["AllocationView"][];
         };
         /**
+         * TelegramRequest
+         * @description A bot of yours (from @BotFather) and the chat that it writes to. Empty: as it is stored.
+         */
+        TelegramRequest: {
+            /** Bot Token */
+            bot_token?: string;
+            /** Chat Id */
+            chat_id?: string;
+        };
+        /**
          * UnmanagedView
          * @description A holding that the strategy neither counts nor trades.
          */
@@ -2164,6 +2440,13 @@ export interface components {
              */
             locked: string;
         };
+        /**
+         * Volume
+         * @description How a kind of message is told. What is silent makes no sound where the channel can do without, and waits for the
+         *     end of quiet hours.
+         * @enum {string}
+         */
+        Volume: "loud" | "silent" | "off";
         /**
          * WarningCode
          * @description What a strategy's owner should know although the decision could be made.
@@ -2186,6 +2469,19 @@ export interface components {
             min_delta_pct: string | null;
             /** From Nav */
             from_nav: string | null;
+        };
+        /**
+         * WebhookRequest
+         * @description An address of yours that takes signed messages, as Standard Webhooks has it. Empty: as it is stored.
+         */
+        WebhookRequest: {
+            /** Url */
+            url?: string;
+            /**
+             * Secret
+             * @description At least 24 bytes in base64; without one, it is made and shown once.
+             */
+            secret?: string;
         };
         /**
          * WrongField
@@ -3965,6 +4261,475 @@ export interface operations {
             };
             /** @description Unauthorized */
             401: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Unprocessable Content */
+            422: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    /** @description In how many seconds to try again. */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    /** @description In how many seconds to try again. */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+        };
+    };
+    get_notifications: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NotificationsView"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Unprocessable Content */
+            422: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    /** @description In how many seconds to try again. */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    /** @description In how many seconds to try again. */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+        };
+    };
+    put_notifications: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NotificationsRequest"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NotificationsView"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Content Too Large */
+            413: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Unprocessable Content */
+            422: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    /** @description In how many seconds to try again. */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    /** @description In how many seconds to try again. */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+        };
+    };
+    delete_notifications: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NotificationsView"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Unprocessable Content */
+            422: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    /** @description In how many seconds to try again. */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    /** @description In how many seconds to try again. */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+        };
+    };
+    get_deliveries: {
+        parameters: {
+            query?: {
+                /** @description How many at most. */
+                limit?: number;
+                /** @description From the page before. */
+                cursor?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeliveriesView"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Unprocessable Content */
+            422: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    /** @description In how many seconds to try again. */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    /** @description In how many seconds to try again. */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+        };
+    };
+    post_notifications_test: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeliveriesView"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    /** @description The name of this request in our logs. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemView"];
+                };
+            };
+            /** @description Conflict */
+            409: {
                 headers: {
                     /** @description The name of this request in our logs. */
                     "X-Request-Id"?: string;

@@ -33,8 +33,10 @@ from botbalance.store.activity import ActivityTable
 from botbalance.store.cache import CacheTable
 from botbalance.store.credentials import CredentialsTable
 from botbalance.store.decisions import DecisionsTable
+from botbalance.store.delivery_queue import DeliveryQueue
 from botbalance.store.dynamodb import keep_deadlines
 from botbalance.store.history import HistoryTable
+from botbalance.store.notifications import NotificationsTable
 from botbalance.store.operator import OperatorTable
 from botbalance.store.orders import OrdersTable
 from botbalance.store.paper import PaperBooks, PaperTable
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
 
     from botbalance.exchange.ccxt_adapter import CcxtAdapter
     from botbalance.exchange.http_pool import HttpPool
+    from botbalance.notifications.context import NotificationContext
 
 CLIENTS: dict[str, Any] = {
     "connect_timeout": 2,
@@ -161,6 +164,9 @@ class Services:
             activity=ActivityTable(self.dynamodb, self.settings.activity_table),
             history=HistoryTable(self.dynamodb, self.settings.history_table),
             paper=self._paper,
+            notifications=NotificationsTable(
+                self.dynamodb, self.settings.notifications_table, self.kms, self.settings.credentials_key_id
+            ),
             clients=ExchangeClients(self.credentials, self._limits, self.connect, self.open_paper, self.clock),
             portfolio=PortfolioService(self._prices, self._market_rules),
             clock=self.clock,
@@ -176,6 +182,30 @@ class Services:
     def with_deadline(self, remaining_ms: int) -> TradingContext:
         """The context of a function that has ``remaining_ms`` milliseconds left to run."""
         return replace(self.context, deadline=Deadline(self.clock() + remaining_ms // 1000, self.clock))
+
+    @cached_property
+    def ses(self) -> Any:
+        """Sends once: what may have been sent is not sent again."""
+        return _client("sesv2", self.settings.ses_endpoint, retries={"total_max_attempts": 1})
+
+    def notifications(self, remaining_ms: int) -> "NotificationContext":
+        """What tells owners, in a function that has ``remaining_ms`` milliseconds left to run."""
+        from botbalance.notifications.context import NotificationContext  # noqa: PLC0415 - ticks need none of it
+        from botbalance.notifications.senders import Senders  # noqa: PLC0415
+
+        trading = self.with_deadline(remaining_ms)
+        return NotificationContext(
+            trading=trading,
+            table=trading.notifications,
+            queue=DeliveryQueue(self.sqs, self.settings.delivery_queue_url),
+            senders=Senders(
+                mailer=lambda: self.ses,
+                email_from=self.settings.notification_email_from,
+                allows_loopback=self.settings.notification_loopback,
+                telegram_url=self.settings.telegram_base_url.rstrip("/"),
+            ),
+            stand_in=self.stand_in,
+        )
 
     @property
     def stand_in(self) -> str | None:
@@ -228,17 +258,17 @@ class Services:
         """Close every connection that was opened; a Lambda just ends instead."""
         if "_exchange_connections" in self.__dict__:
             self._exchange_connections.close_all()
-        for name in ("sqs", "dynamodb", "kms"):
+        for name in ("sqs", "dynamodb", "kms", "ses"):
             if name in self.__dict__:
                 self.__dict__[name].close()
 
 
-def _client(service: str, endpoint: str | None) -> Any:
+def _client(service: str, endpoint: str | None, **configuration: Any) -> Any:
     import boto3  # noqa: PLC0415 - takes a third of a function's start
     from botocore.config import Config  # noqa: PLC0415
 
     create: Any = boto3.client
-    client = create(service, endpoint_url=endpoint, config=Config(**CLIENTS))
+    client = create(service, endpoint_url=endpoint, config=Config(**CLIENTS | configuration))
     keep_deadlines(client)
     return client
 

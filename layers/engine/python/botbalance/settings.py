@@ -37,20 +37,29 @@ class Settings(BaseModel):
     activity_table: str
     history_table: str
     paper_table: str
+    notifications_table: str
     tick_queue_url: Url = ""
+    delivery_queue_url: Url = ""
     credentials_key_id: str = ""
     """The KMS key that encrypts users' exchange keys."""
 
     dynamodb_endpoint: Host | None = None
-    """Another DynamoDB than AWS's own, as a URL; likewise for the other two."""
+    """Another DynamoDB than AWS's own, as a URL; likewise for the others."""
     sqs_endpoint: Host | None = None
     kms_endpoint: Host | None = None
+    ses_endpoint: Host | None = None
     exchange_base_url: Host | None = None
     """A simulated exchange's REST address, in place of the exchange's own; https, or on this machine."""
     simulated_exchange: str = ""
     """The exchange for which that stands in; empty: the one that the simulated exchange here is like."""
     exchange_timeout_s: float = Field(default=10, gt=0, le=10)
     """Seconds that an exchange has for an answer; an order without one is looked up, never sent again."""
+
+    notification_email_from: str = ""
+    """From which address users are sent mail; empty: they are sent none."""
+    notification_loopback: bool = False
+    """Whether messages may go to this machine itself: only ever where everything runs on one."""
+    telegram_base_url: Host = "https://api.telegram.org"
 
     egress_address: str = ""
     """The one address from which exchanges see this, where it is fixed."""

@@ -46,15 +46,18 @@ class OverviewView(ResponseModel):
     warnings: list[WarningView]
     last_decision: DecisionView | None
     incidents: list[str]
+    nobody_told: bool
+    """Whether real money is traded by itself, and trouble would reach its owner by no channel."""
 
     @classmethod
     def of(cls, overview: Overview, stand_in: str | None) -> "OverviewView":
         """An overview as the API shows it; ``stand_in`` is the exchange that is simulated here, if one is."""
         strategy, seen = overview.strategy, overview.seen
+        mode = _mode(DEFAULT_EXCHANGE if strategy is None else strategy.exchange, stand_in)
         evaluation = None if seen is None else seen.evaluation
         return cls(
             now=overview.now,
-            mode=_mode(DEFAULT_EXCHANGE if strategy is None else strategy.exchange, stand_in),
+            mode=mode,
             exchange=None if strategy is None else strategy.exchange,
             quote_asset=None if strategy is None else strategy.quote_asset,
             strategy=None if strategy is None else StrategyView.model_validate(strategy),
@@ -74,6 +77,7 @@ class OverviewView(ResponseModel):
             warnings=[] if evaluation is None else [WarningView.model_validate(found) for found in evaluation.warnings],
             last_decision=None if overview.last_decision is None else DecisionView.of(overview.last_decision),
             incidents=_incidents(overview),
+            nobody_told=mode == "live" and overview.nobody_told,
         )
 
 

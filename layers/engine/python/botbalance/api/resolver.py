@@ -72,6 +72,14 @@ def current_user_id(app: APIGatewayRestResolver) -> str:
     return subject
 
 
+def current_email(app: APIGatewayRestResolver) -> str | None:
+    """The e-mail address of whoever is calling, which their sign-in has verified; None where the token tells none."""
+    authorizer: Mapping[str, Any] = app.current_event.raw_event.get("requestContext", {}).get("authorizer") or {}
+    claims: Mapping[str, Any] = authorizer.get("claims") or {}
+    is_verified = str(claims.get("email_verified", "")).lower() == "true"
+    return str(claims["email"]) if is_verified and claims.get("email") else None
+
+
 def remaining_ms(app: APIGatewayRestResolver) -> int:
     """For how many milliseconds the function may still run."""
     context: LambdaContext = app.lambda_context

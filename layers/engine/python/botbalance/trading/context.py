@@ -13,6 +13,7 @@ from botbalance.store.accounts import AccountsTable
 from botbalance.store.activity import ActivityTable
 from botbalance.store.decisions import DecisionsTable
 from botbalance.store.history import HistoryTable
+from botbalance.store.notifications import NotificationsTable
 from botbalance.store.operator import OperatorTable
 from botbalance.store.orders import OrdersTable
 from botbalance.store.paper import PaperTable
@@ -40,6 +41,7 @@ class TradingContext:
     activity: ActivityTable
     history: HistoryTable
     paper: PaperTable
+    notifications: NotificationsTable
     clients: ExchangeClients
     portfolio: PortfolioService
     clock: Callable[[], int]

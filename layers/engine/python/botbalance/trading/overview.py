@@ -1,6 +1,6 @@
 """Overview: where an account stands, from what is known already. Asks no exchange, so that it may be asked often."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -59,15 +59,15 @@ class Overview:
     orders: list[Order]
     last_decision: Decision | None
     halt: str | None
+    nobody_told: bool
+    """Whether the autopilot is on, and trouble would reach its owner by no channel."""
 
 
 def overview(context: TradingContext, user_id: str) -> Overview:
     """Where the user's account stands."""
     strategy = context.strategies.find(user_id)
     keys = {key.exchange for key in context.clients.stored_keys(user_id)}
-    paper = None
-    if strategy is not None and is_paper(strategy.exchange):
-        paper = context.paper.find(user_id, strategy.exchange)
+    paper = None if strategy is None else paper_account_of(context, strategy)
     orders = [order for order in context.orders.unreconciled(user_id) if order.is_active]
     orders.sort(key=lambda order: (order.placed_at, order.client_order_id), reverse=True)
     decisions = context.decisions.page(user_id, limit=1).decisions
@@ -75,14 +75,28 @@ def overview(context: TradingContext, user_id: str) -> Overview:
         now=context.clock(),
         strategy=strategy,
         has_key=bool(keys) if strategy is None else paper is not None or strategy.exchange in keys,
-        seen=None if strategy is None else _seen(context, strategy, orders, paper),
+        seen=None if strategy is None else seen_account(context, strategy, orders, paper),
         orders=orders,
         last_decision=decisions[0] if decisions else None,
         halt=context.operator.halt_reason(),
+        nobody_told=strategy is not None and strategy.autopilot_enabled and not _tells_trouble(context, user_id),
     )
 
 
-def _seen(context: TradingContext, strategy: Strategy, orders: list[Order], paper: PaperAccount | None) -> Seen | None:
+def paper_account_of(context: TradingContext, strategy: Strategy) -> PaperAccount | None:
+    """The paper account that the strategy trades in; None where it trades in none."""
+    return context.paper.find(strategy.user_id, strategy.exchange) if is_paper(strategy.exchange) else None
+
+
+def _tells_trouble(context: TradingContext, user_id: str) -> bool:
+    stored = context.notifications.find(user_id)
+    return stored is not None and stored.tells_trouble
+
+
+def seen_account(
+    context: TradingContext, strategy: Strategy, orders: Sequence[Order], paper: PaperAccount | None
+) -> Seen | None:
+    """The account as its last run saw it, with its ``orders`` that may still trade; None where that is not known."""
     state = context.accounts.find_state(strategy.user_id)
     look = state.last_look
     symbols = strategy.symbols()

@@ -1,0 +1,140 @@
+"""What is due: digests, what waited for the end of quiet hours or of a period, and what is to be tried again."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import batched
+
+from botbalance.engine import InvalidInputError
+from botbalance.errors import BotBalanceError
+from botbalance.log import alarm
+from botbalance.models.activity import Action, Activity
+from botbalance.models.notification import Channel, Delivery, DeliveryState, StoredNotifications
+from botbalance.notifications.context import QUEUED_FOR_S, NotificationContext, deliveries_to_all, job_of
+from botbalance.notifications.digest import Position, digest_text, fills_text, fills_title
+from botbalance.notifications.schedule import fills_period, next_digest_at
+from botbalance.store.delivery_queue import DeliveryJob
+from botbalance.store.notifications import SETTINGS, Due
+from botbalance.store.pagination import TimeRange
+from botbalance.trading.context import TradingContext
+from botbalance.trading.overview import paper_account_of, seen_account
+
+DAY_S = 86_400
+TOGETHER = 64
+"""So many pieces are worked on at a time, until the run's time is over; the rest is due a minute later."""
+ENOUGH_S = 10
+"""Seconds that have to be left to begin another piece."""
+_MOST_FILLS = 500
+_INTERRUPTED = "the function that sent it was interrupted; it may have arrived"
+
+
+def queue_due(context: NotificationContext, threads: int = 8) -> int:
+    """Queue what is due now; returns how many deliveries that were. One that cannot be made stops no other."""
+    queued = 0
+    with ThreadPoolExecutor(threads) as pool:
+        for some in batched(context.table.due(context.now()), TOGETHER, strict=False):
+            found = [job for jobs in pool.map(lambda due: _jobs(context, due), some) for job in jobs]
+            context.queue.send(found)
+            queued += len(found)
+            if context.trading.deadline.seconds_left() < ENOUGH_S:
+                break
+    return queued
+
+
+def _jobs(context: NotificationContext, due: Due) -> list[DeliveryJob]:
+    try:
+        return _digest(context, due.user_id) if due.item == SETTINGS else _delivery(context, due)
+    except (BotBalanceError, InvalidInputError) as error:
+        alarm("message_not_made", "a message could not be made", user_id=due.user_id, item=due.item, reason=str(error))
+        return []
+
+
+def _delivery(context: NotificationContext, due: Due) -> list[DeliveryJob]:
+    now, delivery = context.now(), context.table.find_delivery(due.user_id, due.item)
+    if delivery is None or delivery.due_at is None or delivery.due_at > now:  # the index is a moment behind
+        return []
+    if delivery.state is DeliveryState.SENDING and delivery.channel is not Channel.WEBHOOK:
+        context.table.replace(
+            delivery.model_copy(
+                update={"state": DeliveryState.UNKNOWN, "due_at": None, "settled_at": now, "error": _INTERRUPTED}
+            )
+        )
+        return []
+    if delivery.content == "fills" and not delivery.text:
+        delivery = _with_fills(context, delivery)
+    again = delivery.model_copy(update={"state": DeliveryState.WAITING, "due_at": now + QUEUED_FOR_S})
+    queued = context.table.replace(again)
+    return [] if queued is None else [job_of(queued)]
+
+
+def _with_fills(context: NotificationContext, delivery: Delivery) -> Delivery:
+    first, last = fills_period(delivery.created_at)
+    fills = _fills_of(context.trading, delivery.user_id, TimeRange(first, last))
+    title = context.mark(delivery.user_id) + fills_title(fills)
+    data = {"fills": [one.after for one in fills]}
+    return delivery.model_copy(update={"title": title, "text": fills_text(fills), "data": data})
+
+
+def _digest(context: NotificationContext, user_id: str) -> list[DeliveryJob]:
+    """The digest of a user, and when the next one is due; in that order, so that none is lost."""
+    now, stored = context.now(), context.table.find(user_id)
+    if stored is None or stored.next_digest_at is None or stored.next_digest_at > now:
+        return []
+    due_at, following = stored.next_digest_at, next_digest_at(stored.settings, now)
+    jobs = []
+    if following is not None and stored.settings.channels:
+        jobs = context.create(stored, _digest_deliveries(context, stored, due_at))
+    context.table.postpone_digest(user_id, due_at, now + DAY_S if following is None else following)
+    return jobs
+
+
+def _digest_deliveries(context: NotificationContext, stored: StoredNotifications, due_at: int) -> list[Delivery]:
+    trading, user_id, now = context.trading, stored.settings.user_id, context.now()
+    strategy = trading.strategies.find(user_id)
+    state = trading.accounts.find_state(user_id)
+    autopilot = "there is no strategy yet"
+    if strategy is not None:
+        autopilot = "on" if strategy.autopilot_enabled else f"OFF ({strategy.disabled_reason or 'by hand'})"
+    text = digest_text(
+        _position(trading, user_id),
+        autopilot=autopilot,
+        fills=_fills_of(trading, user_id, TimeRange(max(0, now - DAY_S), now)),
+        open_incidents=[incident.evidence for incident in state.incidents.values()],
+        now=now,
+    )
+    return deliveries_to_all(
+        stored,
+        stored.settings.digest,
+        now,
+        message_id=f"{due_at * 1000:013}#digest",
+        kind="digest.daily",
+        title=f"{context.mark(user_id)}Your day",
+        text=text,
+        due_at=None,  # its owner has chosen the hour
+    )
+
+
+def _position(trading: TradingContext, user_id: str) -> Position | None:
+    strategy = trading.strategies.find(user_id)
+    if strategy is None:
+        return None
+    orders = [order for order in trading.orders.unreconciled(user_id) if order.is_active]
+    seen = seen_account(trading, strategy, orders, paper_account_of(trading, strategy))
+    if seen is None:
+        return None
+    evaluation = seen.evaluation
+    return Position(
+        seen.looked_at, strategy.quote_asset, evaluation.nav, seen.bonus_quote, evaluation.drift_pct, evaluation.rows
+    )
+
+
+def _fills_of(trading: TradingContext, user_id: str, period: TimeRange) -> Sequence[Activity]:
+    """The fills of a period, oldest first."""
+    found: list[Activity] = []
+    cursor = None
+    while len(found) < _MOST_FILLS:
+        page = trading.activity.page(user_id, limit=200, cursor=cursor, occurred=period)
+        found += [one for one in page.activities if one.action is Action.ORDER_FILLED]
+        cursor = page.cursor
+        if cursor is None:
+            break
+    return found[::-1]
