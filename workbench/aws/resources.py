@@ -24,9 +24,13 @@ CREDENTIALS = {
     "AWS_DEFAULT_REGION": "us-east-1",
 }
 """Nobody's: what runs here must never reach a real account."""
-LOCAL_SETTINGS = {"PORTFOLIO_MAX_AGE": "0", "USER_REQUESTS_PER_MINUTE": "1000000"}
+LOCAL_SETTINGS = {
+    "PORTFOLIO_MAX_AGE": "0",
+    "USER_REQUESTS_PER_MINUTE": "1000000",
+    "NOTIFICATION_LOOPBACK": "true",
+}
 """Every tick looks at the account: time goes as fast as ticks come here, and candles have a time of their own. Nobody's
-requests keep another's from being met.
+requests keep another's from being met. Messages may go to what listens on this machine.
 """
 
 _TABLE_PROPERTIES = (

@@ -133,6 +133,9 @@ def local(
         bool,
         typer.Option("--open-to-network", help="Let --listen be an address that others reach: nothing there asks who."),
     ] = False,
+    notify: Annotated[
+        str | None, typer.Option(help="Tell the demo user everything by signed messages to this URL.")
+    ] = None,
     sam_environment: Annotated[
         Path | None,
         typer.Option(help="Write a file for `sam local … --env-vars FILE`, whose functions then work on all of this."),
@@ -160,6 +163,7 @@ def local(
         dynamodb=dynamodb,
         exchange=exchange,
         listen=listen,
+        notify=notify,
         sam_environment=sam_environment,
     )
     if not run(

@@ -46,7 +46,8 @@ _USER = re.compile(r"[A-Za-z0-9_.@-]{1,64}")
 class ApiGateway:
     """Serves ``routes`` at ``http://127.0.0.1:port`` in a thread of its own; port 0 takes any that is free.
 
-    ``tick_now`` runs one tick and answers what ``POST /local/tick`` shall answer. ``preflight`` are the headers that
+    ``tick_now`` runs one tick and answers what ``POST /local/tick`` shall answer. ``notify_now`` tells owners what
+    is to be told: a changed choice of channels, and a test, are told at once. ``preflight`` are the headers that
     tell a web page of another origin what it may ask for; none: it may nothing.
     """
 
@@ -58,10 +59,12 @@ class ApiGateway:
         *,
         port: int,
         preflight: Mapping[str, str],
+        notify_now: Callable[[], None] = lambda: None,
     ) -> None:
         self._routes = [(_pattern(route.path), route) for route in routes]
         self._runtime = runtime
         self._tick_now = tick_now
+        self._notify_now = notify_now
         self._port = port
         self._preflight = preflight
         self._origins = [preflight[ALLOW_ORIGIN]] if ALLOW_ORIGIN in preflight else []
@@ -170,6 +173,8 @@ class ApiGateway:
             return _problem(415, "not_json", "the body is encoded in a way that this API does not read")
         event = _rest_api_event(request, route, parameters, user, body)
         answer = await self._in_thread(lambda: self._runtime.invoke(route.handler, event))
+        if route.path.startswith("/api/me/notifications") and route.method in {"PUT", "POST"}:
+            await self._in_thread(self._notify_now)
         raw = answer.get("body") or ""
         content = b64decode(raw) if answer.get("isBase64Encoded") else raw.encode()
         headers = {name: values[-1] for name, values in (answer.get("multiValueHeaders") or {}).items()}

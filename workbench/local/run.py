@@ -177,6 +177,8 @@ def _line(stack: Stack, ticks: int) -> str:
 def print_banner(console: Console, stack: Stack) -> None:
     console.print(f"BotBalance runs at {stack.url}, on a simulated exchange. Ctrl-C ends it.")
     console.print(f"A page to try it on: {stack.url}{SWAGGER_PATH}")
+    if stack.signing_secret is not None:
+        console.print(f"Messages to --notify are signed by {stack.signing_secret}")
     console.print(f"Try: curl -s {stack.url}/api/me/strategies/rebalance/plan/")
 
 

@@ -19,7 +19,9 @@ from botbalance import bootstrap
 from botbalance.engine import hold_value, rebalancing_bonus
 from botbalance.errors import InvalidRequestError
 from botbalance.models.exchange_key import ExchangeKey
+from botbalance.models.notification import Channel
 from botbalance.models.order import Order, OrderStatus
+from botbalance.notifications.preferences import save_preferences
 from botbalance.settings import read_settings
 from botbalance.trading.autopilot import switch_autopilot
 from botbalance.trading.orders import list_orders
@@ -33,6 +35,7 @@ from workbench.aws.template import read_template
 from workbench.local.api_gateway import ALLOW_ORIGIN, DEMO_USER, ApiGateway
 from workbench.local.clock import ExchangeClock, tick_at
 from workbench.local.lambda_runtime import LambdaRuntime
+from workbench.local.notifier import Notifier
 from workbench.simulated_exchange.binance_api import BinanceApi
 from workbench.simulated_exchange.control_api import ControlApi
 from workbench.simulated_exchange.control_client import ControlClient
@@ -56,7 +59,7 @@ class Options:
     ``exchange`` is the URL of a simulated exchange that runs already. The market is its own then, and ``seed``,
     ``candles``, ``speed``, ``strategy``, ``balances`` and ``freeze_prices`` count for nothing. The exchange and
     the AWS services listen at ``listen``. ``sam_environment`` is a file to write the functions' environment to, as
-    ``sam local … --env-vars`` takes it.
+    ``sam local … --env-vars`` takes it. ``notify`` is a URL that the demo user is told by.
     """
 
     port: int = 0
@@ -69,6 +72,7 @@ class Options:
     dynamodb: str | None = None
     exchange: str | None = None
     listen: str = LOOPBACK
+    notify: str | None = None
     sam_environment: Path | None = None
     autopilot: bool = True
 
@@ -117,9 +121,14 @@ class Stack:
             self._runtime,
             self.tick,
             port=options.port,
+            notify_now=self.notify,
             preflight=self._template.preflight() | {ALLOW_ORIGIN: origin} if origin else {},
         )
+        self._notifier = Notifier(self._runtime, self._drain)
         self._ticking = Lock()
+        self._notifying = Lock()
+        self.signing_secret: str | None = None
+        """By which messages to ``--notify`` are signed."""
         self._started = ExitStack()
 
     @property
@@ -161,8 +170,14 @@ class Stack:
         with self._ticking:
             ts_tick = self.clock.next_tick(self._speed)
             answer: dict[str, Any] = self._runtime.invoke(_DISPATCH, {"tick_at": tick_at(ts_tick)})
-            self._drain_queue()
-            return answer
+            self._drain(bootstrap.services().settings.tick_queue_url, _WORK)
+        self.notify()
+        return answer
+
+    def notify(self) -> None:
+        """Tell owners what was written, and what is due."""
+        with self._notifying:
+            self._notifier.run()
 
     def standing(self) -> PortfolioStatus:
         """Where the demo portfolio stands now, by the same plan that the API shows."""
@@ -225,12 +240,21 @@ class Stack:
         services.credentials.save(DEMO_USER, about.strategy.exchange, DEMO_KEY, self.clock())
         if services.strategies.find(DEMO_USER) is None:  # otherwise an earlier run's, as its user has left it
             save_strategy(services.context, DEMO_USER, about.strategy.model_dump(), None)
+        if self._options.notify is not None:
+            self._tell_demo_user(services, self._options.notify)
         switch_autopilot(services.context, DEMO_USER, enabled=self._options.autopilot)
         started.callback(self._gateway.stop)
         self._gateway.start()
         if self._options.sam_environment is not None:  # last: whoever waits for the file finds everything ready
             write_sam_environment(self._options.sam_environment, environment, self._options.listen)
         return self
+
+    def _tell_demo_user(self, services: bootstrap.Services, url: str) -> None:
+        loud = {"trouble": "loud", "changes": "loud", "fills": "loud", "digest": "loud"}
+        saved = save_preferences(
+            services.notifications(60_000), DEMO_USER, loud, {Channel.WEBHOOK: {"url": url}}, own_address=None
+        )
+        self.signing_secret = saved.signing_secret
 
     def _start_exchange(self) -> str:
         simulation = self._own_simulation()
@@ -246,9 +270,9 @@ class Stack:
             raise RuntimeError(f"the exchange at {self._options.exchange} is another process's")
         return self._simulation
 
-    def _drain_queue(self) -> None:
+    def _drain(self, queue: str, handler: str) -> None:
+        """Hand what is in ``queue`` to ``handler``, until it is empty."""
         services = bootstrap.services()
-        queue = services.settings.tick_queue_url
         while True:
             messages = services.sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=_MESSAGES_PER_RECEIVE).get(
                 "Messages", []
@@ -256,7 +280,7 @@ class Stack:
             if not messages:
                 return
             records = [_record(message) for message in messages]
-            answer = self._runtime.invoke(_WORK, {"Records": records})
+            answer = self._runtime.invoke(handler, {"Records": records})
             failed = {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
             for message in messages:
                 if message["MessageId"] not in failed:

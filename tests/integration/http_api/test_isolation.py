@@ -26,6 +26,7 @@ READING = [operation for operation in OF_A_USER if operation.method == "GET" and
 JSON_PATHS = [operation.path for operation in READING if not operation.path.endswith(".csv")]
 
 PAPER_BALANCE = "7654.321"
+NOTIFICATIONS = "/api/me/notifications/"
 NOTHING_IS_HELD = "missing-BTC"
 """Well-formed, and nobody's: nothing of the owner's account is doubted here."""
 
@@ -95,9 +96,12 @@ def scene() -> Iterator[Scene]:
         assert owner.put(AUTOPILOT, {"enabled": False}).ok
         assert owner.put(PAPER, {"balances": {"USDT": PAPER_BALANCE}}).ok
         assert intruder.put(PAPER, {"balances": {"USDT": "10000"}}).ok
+        for user in (owner, intruder):
+            assert user.put(NOTIFICATIONS, {"channels": {"webhook": {"url": "http://127.0.0.1:9/"}}}).ok
+            assert user.post(f"{NOTIFICATIONS}test/").ok
         known, theirs = ([user.get(path).json() for path in JSON_PATHS] for user in (owner, intruder))
         marks = {str(owner.token), PAPER_BALANCE, f'"hint":"{key_of(owner)["api_key"][-4:]}"'}
-        for name in ("client_order_id", "nav", "held"):
+        for name in ("client_order_id", "nav", "held", "message_id"):
             marks |= {value for value in values_of(name, known) if value is not None and len(value) >= LONG_ENOUGH}
         yield Scene(stack, owner, intruder, known, theirs, frozenset(marks))
 
@@ -112,7 +116,7 @@ def test_the_owner_is_told_what_nobody_else_may_see(scene: Scene) -> None:
     assert len(scene.marks) > 5
     shown = {operation.path: scene.owner.get(operation.path).text for operation in READING}
     silent = {path for path, text in shown.items() if not any(mark in text for mark in scene.marks)}
-    not_about_them = {"/api/me/exchange/markets", "/api/me/pauses"}
+    not_about_them = {"/api/me/exchange/markets", "/api/me/pauses", "/api/me/notifications"}
     no_marks = {"/api/me/strategies/rebalance", "/api/me/exchange/check", "/api/me/activity"}
     assert silent <= not_about_them | no_marks
     assert len(scene.owner.get(FILLS).text.splitlines()) > 1

@@ -29,7 +29,7 @@ def test_every_route_answers_what_its_function_has_to_say(stack: Stack, route: R
         assert answer.headers["X-Request-Id"]
     else:
         takes_body = route.method in {"PUT", "PATCH"} or route.path.endswith(("/preview", "/resolve"))
-        expected = "invalid_request" if takes_body else "order_not_found decision_not_found pause_not_found"
+        expected = "invalid_request" if takes_body else "order_not_found decision_not_found pause_not_found no_channel"
         assert answer.json()["code"] in expected.split()
         assert answer.headers["Content-Type"] == "application/problem+json"
     assert answer.headers["Cache-Control"] == "no-store"

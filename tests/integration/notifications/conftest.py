@@ -193,11 +193,11 @@ def world(template: Template, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
             "SES_ENDPOINT": stand_in.url,
             "NOTIFICATION_EMAIL_FROM": "bot@example.com",
         }
-        services = bootstrap.Services(read_settings(environment), clock=lambda: world.now)
+        services = bootstrap.Services(read_settings(environment), clock=lambda: told.now)
         services.dynamodb = in_memory_dynamodb(template, "test")  # type: ignore[assignment]
         services.kms, services.sqs = kms, sqs
-        world = World(services, stand_in)
+        told = World(services, stand_in)
         bootstrap.use(services)
-        yield world
+        yield told
         bootstrap.use(None)
         services.close()
