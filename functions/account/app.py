@@ -64,7 +64,7 @@ Symbol = Annotated[str | None, Query(max_length=40, description="Of this pair on
 Status = Annotated[OrderStatus | None, Query(description="In this state only.")]
 Outcome = Annotated[Literal["decided", "skipped", "quiet"] | None, Query(description="Of this kind only.")]
 ClientOrderId = Annotated[str, Path(pattern=r"^[0-9a-f]{20}$")]
-PauseId = Annotated[str, Path(max_length=60, pattern=r"^[a-z]+-[^\s/]+$")]
+PauseId = Annotated[str, Path(max_length=80, pattern=r"^[a-z_]+-[^\s/]+$")]
 OneOrder = Annotated[
     str | None, Query(pattern=r"^[0-9a-f]{20}$", description="The one with this id, whatever else is asked for.")
 ]
@@ -360,13 +360,13 @@ def get_activity(
 
 @app.get("/api/me/pauses", responses=answers(PausesView))
 def get_pauses() -> PausesView:
-    """What of the account is not believed, with its evidence: nothing is traded while anything is."""
+    """What of the account is not traded, because it is not believed or a budget's limit was exceeded, with evidence."""
     return PausesView.of(list_pauses(_context(), current_user_id(app)))
 
 
 @app.post("/api/me/pauses/<pause_id>/resume", responses=answers(PauseView, 404, 409))
 def post_resume(pause_id: PauseId) -> PauseView:
-    """Believe it, by its owner's word, from the next look on; returns what was doubted."""
+    """End it, by its owner's word: believe what was doubted, trade again what was paused; returns what it was."""
     return PauseView.model_validate(resume(_context(), current_user_id(app), pause_id))
 
 

@@ -69,8 +69,16 @@ def _differences(decision: Decision, logged_inputs: dict[str, Any]) -> list[str]
         market_rules=inputs.market_rules,
         active_symbols=inputs.active_symbols,
         paused_symbols=inputs.paused_symbols,
+        buy_paused_symbols=inputs.buy_paused_symbols,
     )
-    cancels = review_resting_orders(inputs.open_orders, evaluation, inputs.strategy_config, inputs.now)
+    cancels = review_resting_orders(
+        inputs.open_orders,
+        evaluation,
+        inputs.strategy_config,
+        inputs.now,
+        paused_symbols=inputs.paused_symbols,
+        buy_paused_symbols=inputs.buy_paused_symbols,
+    )
     logged = {"evaluation": decision.evaluation, "canceled": decision.canceled}
     today: dict[str, Any] = to_jsonable_python({"evaluation": evaluation, "canceled": cancels})
     if decision.engine_version != engine.VERSION and decision.evaluation is not None:

@@ -57,7 +57,7 @@ COUNTS: Mapping[str, Counts] = {
     "QUIET_UNLOGGED": Counts(*map(Decimal, ("560", "0", "40", "0", "0", "11360"))),
     "LOOK": Counts(*map(Decimal, ("3800", "6000", "3225", "1000", "100000", "434125"))),
     "LOOK_UNLOGGED": Counts(*map(Decimal, ("3800", "3000", "3175", "1000", "100000", "434125"))),
-    "BUSY": Counts(*map(Decimal, ("4800", "24000", "7175", "1000", "101000", "456125"))),
+    "BUSY": Counts(*map(Decimal, ("4812.5", "24000", "7200", "1000", "101000", "456125"))),
     "POINT": Counts(*map(Decimal, ("0", "1000", "1000", "0", "0", "0"))),
     "PRICES": Counts(*map(Decimal, ("20.94", "12", "8.96", "0", "2", "756.64"))),
 }

@@ -86,12 +86,14 @@ def prepare(files: BacktestFiles) -> BacktestInputs:
         balances = inputs.read_balances(files.balances, strategy)
     else:
         balances = inputs.balances_at_targets(strategy, first_prices, files.worth)
+    stored = Strategy.model_validate(strategy.model_dump() | {"user_id": "backtest"})
     trial = BacktestConfig(
         target_allocations=strategy.target_allocations,
-        config=Strategy.model_validate(strategy.model_dump() | {"user_id": "backtest"}).config(),
+        config=stored.config(),
         market_rules=inputs.with_fee(rules, files.fee_pct),
         start_balances=balances,
         fee_pct=files.fee_pct,
+        budgets=stored.budgets,
     )
     return BacktestInputs(
         strategy,

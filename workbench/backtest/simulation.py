@@ -5,11 +5,12 @@ comes after.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from botbalance.engine import (
     Balance,
+    BudgetLimits,
     MarketRules,
     StrategyConfig,
     compute_no_trade_region,
@@ -19,6 +20,7 @@ from botbalance.engine import (
 from botbalance.engine.arithmetic import ExactArithmetic
 
 from workbench.backtest.account import Account, PlacedOrder
+from workbench.backtest.budgets import BacktestPause, BudgetWatch
 from workbench.backtest.screening import Screen
 from workbench.backtest.timeline import Timeline
 
@@ -27,7 +29,8 @@ from workbench.backtest.timeline import Timeline
 class BacktestConfig:
     """What is tried: a strategy on markets, from what it starts with (asset to units), at a maker's fee in percent.
 
-    ``target_allocations`` name the timeline's assets in its order, and perhaps the quote asset.
+    ``target_allocations`` name the timeline's assets in its order, and perhaps the quote asset. Without ``budgets``
+    nothing is ever paused.
     """
 
     target_allocations: Mapping[str, Decimal]
@@ -35,15 +38,18 @@ class BacktestConfig:
     market_rules: Mapping[str, MarketRules]
     start_balances: Mapping[str, Decimal]
     fee_pct: Decimal
+    budgets: BudgetLimits | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Every order, oldest first, the balances at the end, and how many candles the engine was asked at."""
+    """Every order, oldest first, the balances at the end, how many candles the engine was asked at, and what was
+    paused."""
 
     orders: list[PlacedOrder]
     balances: dict[str, Balance]
     decisions: int
+    pauses: list[BacktestPause] = field(default_factory=list)
 
 
 def simulate(
@@ -61,48 +67,73 @@ def simulate(
         trial.market_rules, trial.fee_pct, {asset: Balance(free) for asset, free in trial.start_balances.items()}
     )
     screen = Screen(timeline) if screened else None
+    watch = None if trial.budgets is None else BudgetWatch(trial.budgets, timeline)
     decisions = 0
     candle = 0
     with ExactArithmetic():
         while candle < len(timeline):
-            for symbol in tuple(account.resting):
+            for symbol, order in tuple(account.resting.items()):
                 extremes = timeline.extremes_at(symbol, candle)
                 if extremes is not None:
                     account.trade(symbol, candle, *extremes)
+                if watch is not None and order.fill is not None:
+                    watch.count_fill(symbol, order.fill, timeline.ends_at_ms(candle) // 1000)
             if timeline.complete[candle]:
-                run_tick(trial, timeline, account, candle)
+                run_tick(trial, timeline, account, candle, watch)
                 decisions += 1
             following = candle + 1
             if screen is not None:
-                following = _next_eventful(trial, timeline, account, screen, following)
+                following = _next_eventful(trial, timeline, account, screen, watch, following)
             if following // _PROGRESS_EVERY > candle // _PROGRESS_EVERY:
                 on_progress(following)
             candle = following
-    return Outcome(account.orders, account.balances, decisions)
+    return Outcome(account.orders, account.balances, decisions, [] if watch is None else watch.pauses)
 
 
 _PROGRESS_EVERY = 1_000
+_NOTHING: frozenset[str] = frozenset()
 
 
-def run_tick(trial: BacktestConfig, timeline: Timeline, account: Account, candle: int) -> None:
-    """One tick at the close of ``candle``: decide, cancel, place, in the autopilot's order."""
+def run_tick(
+    trial: BacktestConfig, timeline: Timeline, account: Account, candle: int, watch: BudgetWatch | None = None
+) -> None:
+    """One tick at the close of ``candle``: review budgets, decide, cancel, place, in the autopilot's order."""
     now = timeline.ends_at_ms(candle) // 1000
+    prices = timeline.closes_at(candle)
+    paused, buy_paused = _NOTHING, _NOTHING
+    if watch is not None:
+        watch.review(candle, account.balances, prices, trial.config.quote_asset)
+        paused, buy_paused = watch.paused_symbols(), watch.buy_paused_symbols()
     decision = decide(
         account.balances,
         trial.target_allocations,
-        timeline.closes_at(candle),
+        prices,
         trial.config,
         market_rules=trial.market_rules,
         active_symbols=account.resting,
+        paused_symbols=paused,
+        buy_paused_symbols=buy_paused,
     )
     resting = [order.resting for order in account.resting.values()]
-    for number, reason in review_resting_orders(resting, decision, trial.config, now).items():
+    cancels = review_resting_orders(
+        resting, decision, trial.config, now, paused_symbols=paused, buy_paused_symbols=buy_paused
+    )
+    for number, reason in cancels.items():
         account.cancel(account.orders[int(number)], candle, reason)
     for action in decision.actions():
         account.place(action, candle, now)
+        if watch is not None:
+            watch.count_placed(action.symbol, now)
 
 
-def _next_eventful(trial: BacktestConfig, timeline: Timeline, account: Account, screen: Screen, following: int) -> int:
+def _next_eventful(
+    trial: BacktestConfig,
+    timeline: Timeline,
+    account: Account,
+    screen: Screen,
+    watch: BudgetWatch | None,
+    following: int,
+) -> int:
     """The next candle, from ``following`` on, at which an order may fill or the decision may do anything.
 
     Bounds hold until a resting order is old enough for its review. From then on others do, which its price has to stay
@@ -118,15 +149,18 @@ def _next_eventful(trial: BacktestConfig, timeline: Timeline, account: Account, 
             trial.market_rules,
             open_orders=resting,
             active_symbols=account.resting,
+            paused_symbols=_NOTHING if watch is None else watch.paused_symbols(),
+            buy_paused_symbols=_NOTHING if watch is None else watch.buy_paused_symbols(),
             now=now,
         )
+        end = len(timeline) if watch is None else watch.next_candle(following, len(timeline))
         if bounds.until is None:
-            return screen.next_candle(bounds, following, len(timeline))
+            return screen.next_candle(bounds, following, end)
         if bounds.until <= now:
             return following
-        stop = timeline.first_ending_at(bounds.until * 1000, following)
+        stop = min(timeline.first_ending_at(bounds.until * 1000, following), end)
         eventful = screen.next_candle(bounds, following, stop)
-        if eventful < stop:
+        if eventful < stop or stop == end:
             return eventful
         following = stop
     return following

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -36,6 +37,7 @@ def result_of(
     file.write_text(json.dumps(strategy))
     start_ms = None if start is None else inputs.moment(start, "--start")
     prepared = prepare(BacktestFiles(CANDLES, file, start_ms=start_ms))
+    prepared = replace(prepared, trial=replace(prepared.trial, budgets=None))
     if screened:
         return run(prepared)
     outcome = simulate(prepared.trial, prepared.timeline, screened=False)

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from botbalance.engine import MarketRules, Side
-from botbalance.exchange.adapter import MarketListing, MinuteRange, OrderAccepted, Quote, SubmitResult
+from botbalance.exchange.adapter import HourlyHigh, MarketListing, MinuteRange, OrderAccepted, Quote, SubmitResult
 from botbalance.exchange.paper_adapter import PaperAdapter
 from botbalance.exchange.paper_books import ToldMinutes, open_account
 from botbalance.models.paper import PaperAccount
@@ -56,6 +56,9 @@ class MadeUpMarket:
 
     def minute_ranges(self, symbol: str, since: int) -> list[MinuteRange]:
         return [minute for minute in self.minutes_told if minute.opens_at >= since]
+
+    def hourly_highs(self, symbol: str, since: int) -> list[HourlyHigh]:
+        return [HourlyHigh(minute.opens_at, minute.high) for minute in self.minute_ranges(symbol, since)]
 
     def minutes(self, symbol: str, since: int, margin_s: int) -> ToldMinutes:
         self.asked += 1

@@ -10,6 +10,8 @@ export type Draft = {
   targets: Target[];
   parameters: Record<ParameterName, string>;
   postOnly: boolean;
+  /** As stored; without them the defaults are taken. */
+  budgets?: Schemas["StrategyRequest"]["budgets"];
 };
 
 export const PARAMETERS = [
@@ -111,6 +113,7 @@ export function draftOf(strategy: Schemas["StrategyView"]): Draft {
     targets: Object.entries(strategy.target_allocations).map(([asset, pct]) => target(asset, pct)),
     parameters,
     postOnly: strategy.post_only,
+    budgets: strategy.budgets,
   };
 }
 
@@ -157,6 +160,7 @@ export function requestOf(draft: Draft): Schemas["StrategyRequest"] {
     order_max_age_s: wholeSeconds(parameters.order_max_age_s),
     reprice_tolerance_pct: optional(parameters.reprice_tolerance_pct),
     post_only: draft.postOnly,
+    ...(draft.budgets && { budgets: draft.budgets }),
   };
 }
 

@@ -21,6 +21,7 @@ from botbalance.errors import InvalidRequestError
 from botbalance.exchange.paper_adapter import CLOCK_MARGIN_S, PaperAdapter
 from botbalance.exchange.profiles import DEFAULT_EXCHANGE, market_of
 from botbalance.market_data.market_rules import MarketRulesService
+from botbalance.market_data.price_highs import PriceHighs
 from botbalance.market_data.price_service import PriceService
 from botbalance.market_data.public_adapters import PublicAdapters
 from botbalance.market_data.shared_market import SharedMarket
@@ -174,6 +175,7 @@ class Services:
             deadline=Deadline(sys.maxsize, self.clock),
             price_jump_pct=self.settings.price_jump_pct,
             ranges=self._ranges,
+            highs=PriceHighs(self._cache, market_rules, adapters, self.clock),
             portfolio_max_age=self.settings.portfolio_max_age,
             log_every_tick=self.settings.decision_log == "every",
             egress_address=self.settings.egress_address,

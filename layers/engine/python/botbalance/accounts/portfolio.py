@@ -171,9 +171,10 @@ def evaluate_snapshot(
     config: StrategyConfig,
     active_symbols: Collection[str],
     paused_symbols: Collection[str] = (),
+    buy_paused_symbols: Collection[str] = (),
 ) -> Evaluation:
     """The engine's decision on ``snapshot``; ``active_symbols`` are the pairs that must not get another order,
-    ``paused_symbols`` those that get none for now."""
+    ``paused_symbols`` those that get none for now, ``buy_paused_symbols`` those that are not bought."""
     return evaluate(
         snapshot.balances,
         target_allocations,
@@ -182,4 +183,5 @@ def evaluate_snapshot(
         market_rules=snapshot.rules,
         active_symbols=active_symbols,
         paused_symbols=paused_symbols,
+        buy_paused_symbols=buy_paused_symbols,
     )

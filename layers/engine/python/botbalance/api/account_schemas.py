@@ -18,6 +18,7 @@ from botbalance.api.fields import (
     number_schema,
 )
 from botbalance.api.portfolio_schemas import WarningView
+from botbalance.engine import BudgetLimits
 from botbalance.exchange.profiles import DEFAULT_EXCHANGE
 from botbalance.trading.preflight import CheckResult, CheckStatus
 from botbalance.trading.strategy import SavedStrategy
@@ -82,12 +83,96 @@ Tolerance = Annotated[
 ]
 
 
+_LIMITS = BudgetLimits()
+Churn = Annotated[
+    Number,
+    number_schema(
+        "Of a pair: twice the smaller of what was bought and sold, in percent of the portfolio a day, mean of 7 days.",
+        "3",
+        above=0,
+        most=1_000,
+    ),
+]
+Fees = Annotated[
+    Number,
+    number_schema(
+        "Fees of losing trades to and fro in 30 days, in percent of the portfolio, at a fee of 0.1 %.",
+        "0.2",
+        above=0,
+        most=100,
+    ),
+]
+Turnover = Annotated[
+    Number,
+    number_schema(
+        "Everything traded within 24 hours, in percent of the portfolio; over it is a warning, never a pause.",
+        "15",
+        above=0,
+        most=10_000,
+    ),
+]
+Fall = Annotated[
+    Number,
+    number_schema(
+        "How far below its high of 7 days a pair may be, in percent, and still be bought; 100 is no limit.",
+        "50",
+        above=0,
+        most=100,
+    ),
+]
+RoundTrips = Annotated[
+    int, Field(ge=1, le=100_000, description="Losing round trips of a pair within 24 hours."), NoText
+]
+UnfilledOrders = Annotated[
+    int, Field(ge=1, le=100_000, description="Orders placed on a pair in a clock hour in which none fills."), NoText
+]
+OrdersPerPair = Annotated[
+    int, Field(ge=1, le=100_000, description="Orders placed within 24 hours, on average of the pairs."), NoText
+]
+
+
 def _without_default(schema: dict[str, Any]) -> None:
     del schema["default"]
 
 
 UNCHANGED: Any = Field(default=None, json_schema_extra=_without_default)
 """The default of what a patch does not name: none that anybody sees."""
+
+
+class BudgetsRequest(RequestModel):
+    """What trading may come to before it is paused: over two thirds of a limit is a warning."""
+
+    churn_pct: Churn = _LIMITS.churn_pct
+    fees_pct: Fees = _LIMITS.fees_pct
+    losing_round_trips: RoundTrips = _LIMITS.losing_round_trips
+    unfilled_orders: UnfilledOrders = _LIMITS.unfilled_orders
+    orders_per_pair: OrdersPerPair = _LIMITS.orders_per_pair
+    turnover_pct: Turnover = _LIMITS.turnover_pct
+    fall_pct: Fall = _LIMITS.fall_pct
+
+
+class BudgetsPatch(RequestModel):
+    """Which limits shall change; the others stay."""
+
+    churn_pct: Churn = UNCHANGED
+    fees_pct: Fees = UNCHANGED
+    losing_round_trips: RoundTrips = UNCHANGED
+    unfilled_orders: UnfilledOrders = UNCHANGED
+    orders_per_pair: OrdersPerPair = UNCHANGED
+    turnover_pct: Turnover = UNCHANGED
+    fall_pct: Fall = UNCHANGED
+
+
+class BudgetsView(ResponseModel):
+    """The limits as they are stored."""
+
+    churn_pct: Money
+    fees_pct: Money
+    losing_round_trips: int
+    unfilled_orders: int
+    orders_per_pair: int
+    turnover_pct: Money
+    fall_pct: Money
 
 
 class StrategyRequest(RequestModel):
@@ -104,6 +189,7 @@ class StrategyRequest(RequestModel):
     order_max_age_s: MaxAge = 900
     reprice_tolerance_pct: Tolerance | None = None
     post_only: Flag = True
+    budgets: BudgetsRequest = Field(default_factory=BudgetsRequest)
 
 
 class StrategyPatch(RequestModel):
@@ -120,6 +206,7 @@ class StrategyPatch(RequestModel):
     order_max_age_s: MaxAge = UNCHANGED
     reprice_tolerance_pct: Tolerance | None = UNCHANGED
     post_only: Flag = UNCHANGED
+    budgets: BudgetsPatch = UNCHANGED
 
 
 _STORED: dict[str, Any] = {
@@ -134,6 +221,15 @@ _STORED: dict[str, Any] = {
     "order_max_age_s": 900,
     "reprice_tolerance_pct": None,
     "post_only": True,
+    "budgets": {
+        "churn_pct": "3",
+        "fees_pct": "0.2",
+        "losing_round_trips": 2,
+        "unfilled_orders": 40,
+        "orders_per_pair": 100,
+        "turnover_pct": "15",
+        "fall_pct": "50",
+    },
     "autopilot_enabled": False,
     "disabled_reason": None,
     "version": 1,
@@ -157,6 +253,7 @@ class StrategyView(ResponseModel):
     order_max_age_s: int
     reprice_tolerance_pct: Money | None
     post_only: bool
+    budgets: BudgetsView
     autopilot_enabled: bool
     disabled_reason: str | None
     version: int

@@ -7,6 +7,7 @@ from botbalance.api.account_schemas import StrategyView
 from botbalance.api.decision_schemas import DecisionView
 from botbalance.api.fields import Exchange, Money, Percent, ResponseModel, example
 from botbalance.api.order_schemas import OrderView
+from botbalance.api.pause_schemas import PauseView, pause_views
 from botbalance.api.portfolio_schemas import AssetView, UnmanagedView, WarningView, assets_of, unmanaged_of
 from botbalance.exchange.profiles import DEFAULT_EXCHANGE, PROFILES, exchanges_at, is_paper
 from botbalance.models.activity import Action, Activity, Actor
@@ -48,6 +49,7 @@ class OverviewView(ResponseModel):
     incidents: list[str]
     nobody_told: bool
     """Whether real money is traded by itself, and trouble would reach its owner by no channel."""
+    pauses: list[PauseView]
 
     @classmethod
     def of(cls, overview: Overview, stand_in: str | None) -> "OverviewView":
@@ -78,6 +80,7 @@ class OverviewView(ResponseModel):
             last_decision=None if overview.last_decision is None else DecisionView.of(overview.last_decision),
             incidents=_incidents(overview),
             nobody_told=mode == "live" and overview.nobody_told,
+            pauses=pause_views(overview.pauses),
         )
 
 
@@ -176,6 +179,7 @@ def _incidents(overview: Overview) -> list[str]:
         found.append(f"Trading is halted for everybody: {overview.halt}")
     if overview.strategy is not None and overview.strategy.disabled_reason is not None:
         found.append(f"The autopilot was switched off: {overview.strategy.disabled_reason}")
+    found += [f"Paused: {pause.evidence}" for pause in overview.pauses if pause.scope != "account"]
     last = overview.last_decision
     if last is not None and last.outcome == "skipped":
         found.append(f"The last tick decided nothing: {last.reason}")

@@ -3,6 +3,7 @@
 from typing import Literal
 
 from botbalance.api.fields import BuyTrigger, Money, Percent, ResponseModel, SellTrigger, example
+from botbalance.api.pause_schemas import PauseView, pause_views
 from botbalance.engine import Convergence, Evaluation, Side, SkipReason, WarningCode
 from botbalance.trading.plan import Plan
 
@@ -116,6 +117,7 @@ class PlanView(ResponseModel):
     unmanaged: list[UnmanagedView]
     warnings: list[WarningView]
     refused: list[RefusedPairView]
+    pauses: list[PauseView]
 
     @classmethod
     def of(cls, plan: Plan, convergence: Convergence) -> "PlanView":
@@ -138,6 +140,7 @@ class PlanView(ResponseModel):
             unmanaged=unmanaged_of(evaluation),
             warnings=[WarningView.model_validate(warning) for warning in evaluation.warnings],
             refused=[RefusedPairView(symbol=symbol, **pair.model_dump()) for symbol, pair in plan.waiting.items()],
+            pauses=pause_views(plan.pauses),
         )
 
 

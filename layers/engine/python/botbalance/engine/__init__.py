@@ -25,6 +25,19 @@ from botbalance.engine.attribution import (
     rebalancing_bonus,
     sum_exactly,
 )
+from botbalance.engine.budgets import (
+    BudgetFinding,
+    BudgetLimits,
+    BudgetRule,
+    Tally,
+    count_fill,
+    count_placed,
+    fee_in_quote,
+    finding_id,
+    kept_hours,
+    review_budgets,
+    review_falls,
+)
 from botbalance.engine.convergence import (
     Convergence,
     estimate_convergence,
@@ -42,7 +55,7 @@ from botbalance.engine.stale_orders import CancelReason, RestingOrder, review_re
 from botbalance.engine.strategy import StrategyConfig, band_quote, validate_strategy
 from botbalance.engine.valuation import Balance
 
-VERSION = "3"
+VERSION = "4"
 """Raised whenever the same inputs would give a different decision; logged with every decision."""
 
 __all__ = [
@@ -52,6 +65,9 @@ __all__ = [
     "AssetRow",
     "Balance",
     "Bonus",
+    "BudgetFinding",
+    "BudgetLimits",
+    "BudgetRule",
     "CancelReason",
     "Convergence",
     "Evaluation",
@@ -69,6 +85,7 @@ __all__ = [
     "SkipReason",
     "StrategyConfig",
     "StrategyWarning",
+    "Tally",
     "WarningCode",
     "appeared_balances",
     "band_quote",
@@ -79,18 +96,23 @@ __all__ = [
     "compute_no_trade_region",
     "compute_rebalance_actions",
     "contains",
+    "count_fill",
+    "count_placed",
     "decide",
     "estimate_convergence",
     "evaluate",
     "farthest_symbol",
+    "fee_in_quote",
     "fill_contribution",
     "fill_of",
     "fillable_qty",
+    "finding_id",
     "format_decimal",
     "hold_value",
     "hold_value_from_nav",
     "hourly_volatility_pct",
     "jumped_symbols",
+    "kept_hours",
     "lock",
     "missing_balances",
     "net_quantities",
@@ -99,6 +121,8 @@ __all__ = [
     "rebalancing_bonus",
     "redenominations",
     "release",
+    "review_budgets",
+    "review_falls",
     "review_resting_orders",
     "sum_exactly",
     "trades_through",

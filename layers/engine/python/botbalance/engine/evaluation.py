@@ -119,6 +119,7 @@ def evaluate(
     market_rules: Mapping[str, MarketRules],
     active_symbols: Collection[str] = (),
     paused_symbols: Collection[str] = (),
+    buy_paused_symbols: Collection[str] = (),
 ) -> Evaluation:
     """The decision of :func:`compute_rebalance_actions`, whole: every asset, every reason, every warning."""
     decision = decide(
@@ -129,6 +130,7 @@ def evaluate(
         market_rules=market_rules,
         active_symbols=active_symbols,
         paused_symbols=paused_symbols,
+        buy_paused_symbols=buy_paused_symbols,
     )
     with ExactArithmetic():
         try:

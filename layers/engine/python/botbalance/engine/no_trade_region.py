@@ -11,7 +11,7 @@ from decimal import Decimal
 
 from botbalance.engine.arithmetic import DOWN, HUNDRED, ONE, PERCENT, UP, ZERO, ExactArithmetic
 from botbalance.engine.market_rules import MarketRules
-from botbalance.engine.stale_orders import RestingOrder, reprice_tolerance_pct
+from botbalance.engine.stale_orders import RestingOrder, is_paused, reprice_tolerance_pct
 from botbalance.engine.strategy import StrategyConfig
 from botbalance.engine.valuation import Balance
 
@@ -62,12 +62,13 @@ def compute_no_trade_region(
     open_orders: Iterable[RestingOrder],
     active_symbols: Collection[str],
     paused_symbols: Collection[str] = (),
+    buy_paused_symbols: Collection[str] = (),
     now: int,
 ) -> NoTradeRegion:
     """The bounds of an account whose ``open_orders`` are this system's, for decisions from ``now`` (epoch seconds) on.
 
-    Pairs in ``active_symbols`` have a resting order, whoever placed it; nothing is placed on ``paused_symbols`` for as
-    long as the bounds are used. A balance that changes otherwise than by these
+    Pairs in ``active_symbols`` have a resting order, whoever placed it; nothing is placed on ``paused_symbols``, nor
+    bought on ``buy_paused_symbols``, for as long as the bounds are used. A balance that changes otherwise than by these
     orders is not noticed: the account has to be looked at now and then.
     """
     resting = list(open_orders)
@@ -95,11 +96,12 @@ def compute_no_trade_region(
                 market, band = market_rules[symbol], strategy_config.min_delta_quote
                 # No order is worth more than what is free for it, so these can never reach the market's minimum.
                 may_sell = balance.free >= max(market.min_qty, market.lot_size)
-                may_buy = spendable > ZERO and spendable >= market.min_notional
+                may_buy = spendable > ZERO and spendable >= market.min_notional and symbol not in buy_paused_symbols
                 bounds = AssetBounds(symbol, held, target, -band if may_sell else None, band if may_buy else None)
             assets.append(bounds)
-        if len(resting) != len(orders) or not orders.keys() <= {bounds.symbol for bounds in assets}:
-            until = now  # two orders of a pair, or one of a pair that the strategy has dropped: never quiet
+        is_canceled = any(is_paused(order, paused_symbols, buy_paused_symbols) for order in resting)
+        if is_canceled or len(resting) != len(orders) or not orders.keys() <= {bounds.symbol for bounds in assets}:
+            until = now  # two orders of a pair, or one of a pair that is dropped or paused: never quiet
         return NoTradeRegion(quote.free + quote.locked, tuple(assets), until, strategy_config.min_delta_pct)
 
 

@@ -85,6 +85,7 @@ def compute_rebalance_actions(
     market_rules: Mapping[str, MarketRules],
     active_symbols: Collection[str] = (),
     paused_symbols: Collection[str] = (),
+    buy_paused_symbols: Collection[str] = (),
 ) -> list[Action]:
     """The orders to place now, each ready to send, largest deviation first: the actions of :func:`decide`.
 
@@ -108,6 +109,7 @@ def compute_rebalance_actions(
         market_rules=market_rules,
         active_symbols=active_symbols,
         paused_symbols=paused_symbols,
+        buy_paused_symbols=buy_paused_symbols,
     ).actions()
 
 
@@ -120,12 +122,14 @@ def decide(
     market_rules: Mapping[str, MarketRules],
     active_symbols: Collection[str] = (),
     paused_symbols: Collection[str] = (),
+    buy_paused_symbols: Collection[str] = (),
 ) -> RebalanceDecision:
     """The one computation. Outcomes are in placing order: by |delta_quote|, largest first, then symbol.
 
     ``target_allocations``: asset to percent of NAV, summing to exactly 100. ``market_prices`` and
     ``market_rules``: by symbol (``BTCUSDT``), prices in quote per base. ``active_symbols``: pairs that have a
-    resting order, whoever placed it. ``paused_symbols``: pairs on which nothing is placed for now.
+    resting order, whoever placed it. ``paused_symbols``: pairs on which nothing is placed for now,
+    ``buy_paused_symbols``: those on which nothing is bought.
     Raises InvalidInputError, InvalidStrategyError or PriceUnavailableError.
     """
     config, quote_asset = strategy_config, strategy_config.quote_asset
@@ -150,6 +154,7 @@ def decide(
                 rules=market_rules,
                 active_symbols=active_symbols,
                 paused_symbols=paused_symbols,
+                buy_paused_symbols=buy_paused_symbols,
             )
         except (AttributeError, TypeError, InvalidOperation, Inexact):
             validate_numbers(current_balances, target_allocations, market_prices, quote_asset)
@@ -186,6 +191,7 @@ def _outcomes(
     rules: Mapping[str, MarketRules],
     active_symbols: Collection[str],
     paused_symbols: Collection[str],
+    buy_paused_symbols: Collection[str],
 ) -> dict[str, Action | Skipped]:
     """Steps 3 to 8 for the assets outside their band, in this order; each buy leaves less for the next."""
     outcomes: dict[str, Action | Skipped] = {}
@@ -208,7 +214,7 @@ def _outcomes(
         else:
             side, stepped, free = "sell", price * above, balance.free
         limit_price = market.round_price(side, stepped, price)
-        if symbol in paused_symbols:
+        if symbol in paused_symbols or (side == "buy" and symbol in buy_paused_symbols):
             order: NormalizedOrder | SkipReason = SkipReason.PAUSED
         elif symbol in active_symbols:
             order = SkipReason.ACTIVE_ORDER

@@ -3,7 +3,7 @@
 An order keeps its place in the exchange's queue for as long as it would be placed again as it is.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
@@ -30,6 +30,7 @@ class CancelReason(StrEnum):
     SIDE_FLIPPED = "side_flipped"
     WITHIN_BAND = "within_band"
     UNMANAGED = "unmanaged"
+    PAUSED = "paused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,29 +49,37 @@ def review_resting_orders(
     decision: RebalanceDecision | Evaluation,
     strategy_config: StrategyConfig,
     now: int,
+    *,
+    paused_symbols: Collection[str] = (),
+    buy_paused_symbols: Collection[str] = (),
 ) -> dict[str, CancelReason]:
     """The client order ids to cancel, each with its reason; ``now`` in epoch seconds.
 
-    Orders younger than ``order_max_age_s`` stay, unless the strategy has dropped their asset. An older one stays
+    Orders younger than ``order_max_age_s`` stay, unless the strategy has dropped their asset or their pair is paused
+    (``paused_symbols``; for buys also ``buy_paused_symbols``): those are cancelled at once. An older one stays
     where the decision would trade the same side of its pair at a price within ``reprice_tolerance_pct`` of it.
     ``decision`` may have been made with or without these orders in ``active_symbols``: it says what it would
     trade either way. Pass only orders that this system placed; nobody else's are ever touched.
     """
     wanted = decision.wanted_orders()
-    due = [
-        order
-        for order in open_orders
-        if order.symbol not in wanted or now - order.placed_at >= strategy_config.order_max_age_s
-    ]
     cancels = {}
     with ExactArithmetic():
         tolerance_pct = reprice_tolerance_pct(strategy_config)
-        for order in due:
-            if order.symbol not in wanted:
+        for order in open_orders:
+            if is_paused(order, paused_symbols, buy_paused_symbols):
+                cancels[order.client_order_id] = CancelReason.PAUSED
+            elif order.symbol not in wanted:
                 cancels[order.client_order_id] = CancelReason.UNMANAGED
+            elif now - order.placed_at < strategy_config.order_max_age_s:
+                continue
             elif (reason := _reason_to_cancel(order, wanted[order.symbol], tolerance_pct)) is not None:
                 cancels[order.client_order_id] = reason
     return cancels
+
+
+def is_paused(order: RestingOrder, paused_symbols: Collection[str], buy_paused_symbols: Collection[str]) -> bool:
+    """Whether nothing like ``order`` may rest for now."""
+    return order.symbol in paused_symbols or (order.side == "buy" and order.symbol in buy_paused_symbols)
 
 
 def reprice_tolerance_pct(strategy_config: StrategyConfig) -> Decimal:

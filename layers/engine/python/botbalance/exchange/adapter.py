@@ -33,6 +33,13 @@ class Quote:
     ask: Decimal | None
 
 
+class HourlyHigh(NamedTuple):
+    """The highest price (quote per base) at which a market traded in the hour from ``opens_at`` (epoch seconds) on."""
+
+    opens_at: int
+    high: Decimal
+
+
 class MinuteRange(NamedTuple):
     """What a market traded in the minute from ``opens_at`` (epoch seconds) on.
 
@@ -201,6 +208,12 @@ class ExchangeAdapter(Protocol):
 
         At most the two hours that every exchange tells at once; the last minute is not over yet. Empty where it traded
         in none of them, or was not open, and the exchange says so by telling nothing.
+        """
+
+    def hourly_highs(self, symbol: str, since: int) -> list[HourlyHigh]:
+        """The hours from ``since`` (epoch seconds, a full hour) on in which ``symbol`` traded, oldest first.
+
+        A week of them, and the hour that is not over yet.
         """
 
     def balances(self) -> dict[str, Balance]:

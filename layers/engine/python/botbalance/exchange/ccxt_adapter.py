@@ -19,6 +19,7 @@ from botbalance.exchange.adapter import (
     ExchangeOrder,
     ExchangeOrderStatus,
     Fees,
+    HourlyHigh,
     KeyPermissions,
     MarketListing,
     MinuteRange,
@@ -82,6 +83,8 @@ _MAX_PAGES = 50
 """Pages of open orders, or of one order's fills; more than any exchange lets an account have."""
 _MOST_MINUTES = 120
 """Candles of a minute that are asked for at once: no exchange gives fewer."""
+_A_WEEK_OF_HOURS = 169
+"""Candles of an hour, the one that is not over included."""
 _DAY_MS = 86_400_000
 
 
@@ -175,9 +178,18 @@ class CcxtAdapter:
         return self._read("tickers", request)
 
     def minute_ranges(self, symbol: str, since: int) -> list[MinuteRange]:
+        return self._ranges(symbol, "1m", since, _MOST_MINUTES)
+
+    def hourly_highs(self, symbol: str, since: int) -> list[HourlyHigh]:
+        hours = self._ranges(symbol, "1h", since, _A_WEEK_OF_HOURS)
+        return [HourlyHigh(hour.opens_at, hour.high) for hour in hours]
+
+    def _ranges(self, symbol: str, timeframe: str, since: int, limit: int) -> list[MinuteRange]:
+        """Candles of any ``timeframe`` from ``since`` (epoch seconds) on, oldest first."""
+
         def request() -> list[MinuteRange]:
-            candles = self._client.fetch_ohlcv(self._unified(symbol), "1m", since * 1000, _MOST_MINUTES)
-            minutes = [
+            candles = self._client.fetch_ohlcv(self._unified(symbol), timeframe, since * 1000, limit)
+            ranges = [
                 MinuteRange(
                     int(candle[0]) // 1000,
                     amount("low", candle[3]),
@@ -186,12 +198,12 @@ class CcxtAdapter:
                 )
                 for candle in candles
             ]
-            times = [minute.opens_at for minute in minutes]
-            believed = all(0 < minute.low <= minute.high and minute.volume >= 0 for minute in minutes)
-            missing = not minutes and not self._profile.candle_gaps
+            times = [each.opens_at for each in ranges]
+            believed = all(0 < each.low <= each.high and each.volume >= 0 for each in ranges)
+            missing = not ranges and not self._profile.candle_gaps
             if missing or times != sorted(set(times)) or not believed:
                 raise malformed_reply("candles", str(candles)[:200])
-            return [minute for minute in minutes if minute.opens_at >= since]
+            return [each for each in ranges if each.opens_at >= since]
 
         return self._read("candles", request)
 

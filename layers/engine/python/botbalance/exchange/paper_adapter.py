@@ -17,6 +17,7 @@ from botbalance.exchange.adapter import (
     ExchangeOrder,
     ExchangeOrderStatus,
     Fees,
+    HourlyHigh,
     KeyPermissions,
     MarketListing,
     MinuteRange,
@@ -53,6 +54,9 @@ class PublicMarket(Protocol):
         """See the port; some seconds old."""
 
     def minute_ranges(self, symbol: str, since: int) -> list[MinuteRange]:
+        """See the port."""
+
+    def hourly_highs(self, symbol: str, since: int) -> list[HourlyHigh]:
         """See the port."""
 
     def minutes(self, symbol: str, since: int, margin_s: int) -> ToldMinutes:
@@ -124,6 +128,9 @@ class PaperAdapter:
 
     def minute_ranges(self, symbol: str, since: int) -> list[MinuteRange]:
         return self._market.minute_ranges(symbol, since)
+
+    def hourly_highs(self, symbol: str, since: int) -> list[HourlyHigh]:
+        return self._market.hourly_highs(symbol, since)
 
     def clock_offset_ms(self) -> int:
         return self._market.clock_offset_ms()

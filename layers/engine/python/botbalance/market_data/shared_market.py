@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from botbalance.exchange.adapter import MarketListing, MinuteRange, Quote
+from botbalance.exchange.adapter import HourlyHigh, MarketListing, MinuteRange, Quote
 from botbalance.exchange.paper_books import ToldMinutes
 from botbalance.market_data.price_service import PriceService
 from botbalance.market_data.public_adapters import PublicAdapters
@@ -36,6 +36,11 @@ class SharedMarket:
         """The minutes of two hours, as the exchange tells them now; the market has to be loaded."""
         with self._adapters.borrow(self._exchange) as adapter:
             return adapter.minute_ranges(symbol, since)
+
+    def hourly_highs(self, symbol: str, since: int) -> list[HourlyHigh]:
+        """The hours of a week, as the exchange tells them now; the market has to be loaded."""
+        with self._adapters.borrow(self._exchange) as adapter:
+            return adapter.hourly_highs(symbol, since)
 
     def minutes(self, symbol: str, since: int, margin_s: int) -> ToldMinutes:
         """See :meth:`TradedRanges.minutes`."""

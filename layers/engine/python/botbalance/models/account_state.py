@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from botbalance.engine import Balance, NoTradeRegion
+from botbalance.engine import Balance, BudgetRule, NoTradeRegion, Tally, finding_id
 
 
 class Anomaly(BaseModel):
@@ -105,6 +105,41 @@ class FillTotals(BaseModel):
     net: dict[str, Decimal] = {}
 
 
+class BudgetPause(BaseModel):
+    """What a budget has paused since when (epoch seconds), and its evidence in words.
+
+    ``symbol`` is None where it is the whole account. It ends by its owner's word; one with ``until`` also by itself.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    rule: BudgetRule
+    symbol: str | None
+    since: int
+    until: int | None = None
+    evidence: str
+
+    @property
+    def pause_id(self) -> str:
+        """``churn-BTCUSDT-1700000010``: another pause of the same kind has another one."""
+        return f"{finding_id(self.rule, self.symbol)}-{self.since}"
+
+
+class BudgetState(BaseModel):
+    """What an account has traded lately, and what came of it. Times in epoch seconds.
+
+    ``tallies`` are by exchange, symbol and hour (since the epoch). ``pauses``, ``warned`` (since when) and ``resumed``
+    (when its owner ended the last pause) are by what the engine calls a finding.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    tallies: dict[str, dict[str, dict[int, Tally]]] = {}
+    pauses: dict[str, BudgetPause] = {}
+    warned: dict[str, int] = {}
+    resumed: dict[str, int] = {}
+
+
 class AccountState(BaseModel):
     """One account's memory, written as one JSON document. A new account starts with the defaults.
 
@@ -129,3 +164,4 @@ class AccountState(BaseModel):
     fill_totals: dict[str, dict[str, FillTotals]] | None = None
     history_hour: int = 0
     """When the hour began that the history has its last point of, in epoch seconds."""
+    budgets: BudgetState = BudgetState()

@@ -40,6 +40,7 @@ class Action(StrEnum):
     TRADING_PAUSED = "trading.paused"
     """A budget holds ``subject``, a pair, or the whole account where there is none; ``reason`` is the evidence."""
     TRADING_RESUMED = "trading.resumed"
+    """A pause or a doubt has ended, by its owner's word, or, where it was for an hour, by itself."""
     BUDGET_WARNED = "budget.warned"
     """A budget's warning level is reached; ``reason`` is the evidence."""
     NOTIFICATIONS_CHANGED = "notifications.changed"

@@ -24,6 +24,7 @@ class DecisionInputs(BaseModel):
     market_rules: Mapping[str, MarketRules]
     active_symbols: list[str]
     paused_symbols: list[str] = []
+    buy_paused_symbols: list[str] = []
     open_orders: list[RestingOrder]
     now: int
 

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from botbalance.engine import StrategyConfig
+from botbalance.engine import BudgetLimits, StrategyConfig
 
 
 class Strategy(BaseModel):
@@ -26,6 +26,8 @@ class Strategy(BaseModel):
     order_max_age_s: int = 900
     reprice_tolerance_pct: Decimal | None = None
     post_only: bool = True
+    budgets: BudgetLimits = BudgetLimits()
+    """What its trading may come to before it is paused."""
     autopilot_enabled: bool = False
     disabled_reason: str | None = None
     """Why the system switched the autopilot off by itself."""

@@ -118,7 +118,8 @@ def _position(trading: TradingContext, user_id: str) -> Position | None:
     if strategy is None:
         return None
     orders = [order for order in trading.orders.unreconciled(user_id) if order.is_active]
-    seen = seen_account(trading, strategy, orders, paper_account_of(trading, strategy))
+    state = trading.accounts.find_state(strategy.user_id)
+    seen = seen_account(trading, strategy, state, orders, paper_account_of(trading, strategy))
     if seen is None:
         return None
     evaluation = seen.evaluation

@@ -9,6 +9,7 @@ from botbalance.models.activity import Action
 from botbalance.models.order import Order
 from botbalance.models.strategy import Strategy
 from botbalance.trading.anomaly_guard import observe_account
+from botbalance.trading.budgets import require_not_paused
 from botbalance.trading.context import TradingContext
 from botbalance.trading.orders import cancel_all
 from botbalance.trading.placement import CancelResult
@@ -31,6 +32,7 @@ def switch_autopilot(context: TradingContext, user_id: str, *, enabled: bool) ->
     strategy = context.strategies.get(user_id)
     if enabled:
         context.require_no_halt()
+        require_not_paused(context.accounts.find_state(user_id).budgets)
         plan = preview(context, user_id)
         require_ready(context, plan)
         try:
@@ -83,6 +85,17 @@ def switch_off(context: TradingContext, user_id: str, error: CredentialsRejected
     return f"autopilot switched off: {error}"
 
 
+def switch_off_paused(context: TradingContext, user_id: str, evidence: str, *, stopping: bool) -> None:
+    """Switch the autopilot off because a budget has paused the account; ``stopping``: whether orders of it still rest.
+
+    Where it cannot be written now, the next tick finds the account paused, and tries again.
+    """
+    try:
+        _save_again(context, user_id, autopilot_enabled=False, disabled_reason=evidence, stopping=stopping)
+    except (ConflictError, TransientError) as error:
+        logger.warning("autopilot not switched off yet", user_id=user_id, reason=str(error))
+
+
 def _save_again(context: TradingContext, user_id: str, **changes: Any) -> None:
     """Change the strategy, if there is one, also where somebody else changes it at the moment."""
     for attempt in range(1, _ATTEMPTS + 1):
@@ -107,7 +120,7 @@ def _save(context: TradingContext, strategy: Strategy, **changes: Any) -> Strate
 
 def _action(before: Strategy, after: Strategy) -> Action | None:
     """What is told of the change; None for what only ends a stop that was told."""
-    if after.stopping and not before.stopping:
+    if after.stopping and not before.stopping and after.disabled_reason == before.disabled_reason:
         return Action.TRADING_STOPPED
     if after.autopilot_enabled != before.autopilot_enabled:
         return Action.AUTOPILOT_ENABLED if after.autopilot_enabled else Action.AUTOPILOT_DISABLED

@@ -8,6 +8,7 @@ from botbalance.accounts.exchange_clients import ExchangeClients
 from botbalance.accounts.portfolio import PortfolioService
 from botbalance.deadline import Deadline
 from botbalance.errors import ConflictError
+from botbalance.market_data.price_highs import PriceHighs
 from botbalance.market_data.traded_ranges import TradedRanges
 from botbalance.store.accounts import AccountsTable
 from botbalance.store.activity import ActivityTable
@@ -49,6 +50,7 @@ class TradingContext:
     deadline: Deadline
     price_jump_pct: Decimal
     ranges: TradedRanges
+    highs: PriceHighs
     portfolio_max_age: int
     log_every_tick: bool
     egress_address: str

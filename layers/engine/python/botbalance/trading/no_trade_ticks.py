@@ -6,6 +6,7 @@ decrypts no key. It does nothing, as the whole tick would have done on the same 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from zlib import crc32
 
@@ -13,14 +14,34 @@ from botbalance import engine
 from botbalance.accounts.portfolio import Snapshot
 from botbalance.engine import Balance, RestingOrder, bound_after, compute_no_trade_region, contains, jumped_symbols
 from botbalance.exchange.adapter import ExchangeAdapter
-from botbalance.models.account_state import NoTradeNote, RefusedPair
+from botbalance.models.account_state import BudgetState, NoTradeNote, RefusedPair
 from botbalance.models.order import Order, OrderStatus
 from botbalance.models.strategy import Strategy
 from botbalance.store.accounts import LastRun
+from botbalance.trading.budgets import buy_paused_pairs, ends_of_pauses, paused_pairs
 from botbalance.trading.context import TradingContext
 
 CLOCK_MARGIN_S = 5
 """By so much our clock may be ahead of an exchange's: trades of its minute before the look's count, too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pauses:
+    """What a decision was told to leave alone: pairs, those of which nothing is bought, and when (epoch seconds) any of
+    that ends by itself."""
+
+    symbols: frozenset[str]
+    buys: frozenset[str]
+    ends: tuple[int, ...]
+
+    @classmethod
+    def of(cls, waiting: Mapping[str, RefusedPair], state: BudgetState | None, now: int) -> "Pauses":
+        """Those of pairs that are ``waiting`` since they were refused, and of budgets where these hold."""
+        retries = [pair.retry_at for pair in waiting.values()]
+        if state is None:
+            return cls(frozenset(waiting), frozenset(), tuple(retries))
+        paused = frozenset(waiting) | paused_pairs(state, now)
+        return cls(paused, frozenset(buy_paused_pairs(state)), (*retries, *ends_of_pauses(state)))
 
 
 def no_trade_note(
@@ -31,7 +52,7 @@ def no_trade_note(
     *,
     unreconciled: Sequence[Order],
     placed: Sequence[Order],
-    paused: Mapping[str, RefusedPair],
+    pauses: Pauses,
     looked_at: int,
 ) -> NoTradeNote | None:
     """Within which prices nothing can happen, after a look that began at ``looked_at`` and what was ``placed`` since.
@@ -58,17 +79,17 @@ def no_trade_note(
         snapshot.rules,
         open_orders=[resting_order(order) for order in (*ours.values(), *placed)],
         active_symbols=(),
-        paused_symbols=paused,
+        paused_symbols=pauses.symbols,
+        buy_paused_symbols=pauses.buys,
         now=looked_at,
     )
     checks = [order.next_check_at for order in unreconciled if not order.is_active]
-    ends_of_pauses = [pair.retry_at for pair in paused.values()]
     return NoTradeNote(
         engine_version=engine.VERSION,
         strategy_version=strategy.version,
         exchange=strategy.exchange,
         looked_at=looked_at,
-        look_again_at=min([looked_at + _age_at_most(context, strategy.user_id), *checks, *ends_of_pauses]),
+        look_again_at=min([looked_at + _age_at_most(context, strategy.user_id), *checks, *pauses.ends]),
         prices=dict(snapshot.prices),
         bounds=bounds,
     )

@@ -9,13 +9,15 @@ from botbalance.engine.arithmetic import ExactArithmetic
 from botbalance.errors import InvalidRequestError
 from botbalance.exchange.profiles import is_paper
 from botbalance.log import logger
-from botbalance.models.account_state import FillTotals
+from botbalance.models.account_state import AccountState, FillTotals
 from botbalance.models.decision import Decision
 from botbalance.models.order import Order
 from botbalance.models.paper import PaperAccount, account_name
 from botbalance.models.strategy import Strategy
 from botbalance.trading.bonus import bonus_of_totals, traded_assets
 from botbalance.trading.context import TradingContext
+from botbalance.trading.no_trade_ticks import Pauses
+from botbalance.trading.pauses import Pause, pauses_of
 
 QUOTES_SHOWN_S = 600
 """Prices older than that are not shown as those of now; those of the look are shown instead."""
@@ -61,6 +63,7 @@ class Overview:
     halt: str | None
     nobody_told: bool
     """Whether the autopilot is on, and trouble would reach its owner by no channel."""
+    pauses: list[Pause]
 
 
 def overview(context: TradingContext, user_id: str) -> Overview:
@@ -71,15 +74,17 @@ def overview(context: TradingContext, user_id: str) -> Overview:
     orders = [order for order in context.orders.unreconciled(user_id) if order.is_active]
     orders.sort(key=lambda order: (order.placed_at, order.client_order_id), reverse=True)
     decisions = context.decisions.page(user_id, limit=1).decisions
+    state = context.accounts.find_state(user_id)
     return Overview(
         now=context.clock(),
         strategy=strategy,
         has_key=bool(keys) if strategy is None else paper is not None or strategy.exchange in keys,
-        seen=None if strategy is None else seen_account(context, strategy, orders, paper),
+        seen=None if strategy is None else seen_account(context, strategy, state, orders, paper),
         orders=orders,
         last_decision=decisions[0] if decisions else None,
         halt=context.operator.halt_reason(),
         nobody_told=strategy is not None and strategy.autopilot_enabled and not _tells_trouble(context, user_id),
+        pauses=pauses_of(state),
     )
 
 
@@ -94,10 +99,13 @@ def _tells_trouble(context: TradingContext, user_id: str) -> bool:
 
 
 def seen_account(
-    context: TradingContext, strategy: Strategy, orders: Sequence[Order], paper: PaperAccount | None
+    context: TradingContext,
+    strategy: Strategy,
+    state: AccountState,
+    orders: Sequence[Order],
+    paper: PaperAccount | None,
 ) -> Seen | None:
     """The account as its last run saw it, with its ``orders`` that may still trade; None where that is not known."""
-    state = context.accounts.find_state(strategy.user_id)
     look = state.last_look
     symbols = strategy.symbols()
     if look is None or look.exchange != strategy.exchange or any(symbol not in look.prices for symbol in symbols):
@@ -115,6 +123,7 @@ def seen_account(
         return None
     prices = {symbol: markets.prices.get(symbol, look.prices[symbol]) for symbol in symbols}
     priced_at = min((markets.priced_at.get(symbol, look.at) for symbol in symbols), default=look.at)
+    paused = Pauses.of({}, state.budgets if strategy.autopilot_enabled else None, now)
     try:
         evaluation = evaluate(
             look.balances,
@@ -123,6 +132,8 @@ def seen_account(
             strategy.config(),
             market_rules=markets.rules,
             active_symbols={order.symbol for order in orders},
+            paused_symbols=paused.symbols,
+            buy_paused_symbols=paused.buys,
         )
     except InvalidInputError as error:  # a strategy that was changed since, and cannot be decided on as it is
         logger.info("overview without figures", user_id=strategy.user_id, reason=str(error))

@@ -10,6 +10,8 @@ from botbalance.models.account_state import RefusedPair
 from botbalance.models.order import OrderStatus
 from botbalance.models.strategy import Strategy
 from botbalance.trading.context import TradingContext
+from botbalance.trading.no_trade_ticks import Pauses
+from botbalance.trading.pauses import Pause, pauses_of
 from botbalance.trading.refusals import waiting_pairs
 
 
@@ -18,7 +20,8 @@ class Plan:
     """A preview: the decision, and the snapshot and strategy that it is a decision on.
 
     ``halt`` is why the operator has halted trading for everybody; None where it goes on. ``waiting`` are the pairs that
-    get no order for a while, because the exchange has refused theirs again and again.
+    get no order for a while, because the exchange has refused theirs again and again. ``pauses`` are what else holds
+    the account: those of budgets keep the autopilot from trading, and nobody who executes by hand.
     """
 
     strategy: Strategy
@@ -26,6 +29,7 @@ class Plan:
     evaluation: Evaluation
     halt: str | None
     waiting: Mapping[str, RefusedPair]
+    pauses: list[Pause]
 
 
 def expected_convergence(context: TradingContext, plan: Plan) -> Convergence:
@@ -61,5 +65,9 @@ def preview_of(context: TradingContext, strategy: Strategy) -> Plan:
         orders = context.orders.unreconciled(user_id)
         unknown = {order.symbol for order in orders if order.status is OrderStatus.PENDING}
         blocked = snapshot.active_symbols() | unknown
-        evaluation = evaluate_snapshot(snapshot, strategy.target_allocations, strategy.config(), blocked, waiting)
-        return Plan(strategy, snapshot, evaluation, context.operator.halt_reason(), waiting)
+        budgets = state.budgets if strategy.autopilot_enabled else None
+        paused = Pauses.of(waiting, budgets, context.clock())
+        evaluation = evaluate_snapshot(
+            snapshot, strategy.target_allocations, strategy.config(), blocked, paused.symbols, paused.buys
+        )
+        return Plan(strategy, snapshot, evaluation, context.operator.halt_reason(), waiting, pauses_of(state))

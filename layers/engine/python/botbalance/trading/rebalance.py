@@ -1,17 +1,18 @@
 """From a look at the account to placed orders: the one way, for the autopilot and for an execution by hand."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from botbalance.accounts.portfolio import Snapshot, evaluate_snapshot
-from botbalance.engine import Evaluation, review_resting_orders
+from botbalance.engine import Evaluation, RestingOrder, review_resting_orders
 from botbalance.errors import BotBalanceError, CredentialsRejectedError, RateLimitedError, TransientError
 from botbalance.log import alarm
-from botbalance.models.account_state import LastLook, LastObservation
+from botbalance.models.account_state import LastLook, LastObservation, RefusedPair
 from botbalance.models.decision import DecisionInputs
 from botbalance.models.order import Order
 from botbalance.models.strategy import Strategy
+from botbalance.trading import budgets
 from botbalance.trading.anomaly_guard import (
     assets_own_orders_may_have_spent,
     committed_quantities,
@@ -21,7 +22,7 @@ from botbalance.trading.anomaly_guard import (
 )
 from botbalance.trading.history import missing_point, record
 from botbalance.trading.incidents import note_doubts, note_refusals
-from botbalance.trading.no_trade_ticks import no_trade_note, resting_order
+from botbalance.trading.no_trade_ticks import Pauses, no_trade_note, resting_order
 from botbalance.trading.placement import (
     CancelResult,
     NotPlaced,
@@ -82,12 +83,20 @@ def rebalance(
         *reconciliation.blocked_symbols(),
         *traded_symbols,
     }
-    paused = waiting_pairs(refused, now)
-    evaluation = evaluate_snapshot(snapshot, strategy.target_allocations, config, blocked, paused)
-    point = missing_point(session, strategy, snapshot, evaluation, reconciliation.orders, now)
+    waiting = waiting_pairs(refused, now)
     active = [order for order in reconciliation.active() if order.exchange == strategy.exchange]
     resting = [resting_order(order) for order in active]
-    reasons = {key: str(reason) for key, reason in review_resting_orders(resting, evaluation, config, now).items()}
+    evaluation, pauses = _evaluate(session, strategy, snapshot, blocked, resting, waiting, source=source, now=now)
+    point = missing_point(session, strategy, snapshot, evaluation, reconciliation.orders, now)
+    reviewed = review_resting_orders(
+        resting,
+        evaluation,
+        config,
+        now,
+        paused_symbols=pauses.symbols,
+        buy_paused_symbols=pauses.buys,
+    )
+    reasons = {key: str(reason) for key, reason in reviewed.items()}
     canceled = cancel_orders(session, [order for order in active if order.client_order_id in reasons], reasons)
     placed = _place(session, strategy, snapshot, evaluation, canceled, ts_tick=ts_tick, source=source)
     refused = count_refusals(refused, placed.orders, now)
@@ -106,7 +115,7 @@ def rebalance(
             snapshot,
             unreconciled=reconciliation.orders,
             placed=placed.orders,
-            paused=paused,
+            pauses=pauses,
             looked_at=looked_at,
         )
         session.remember(no_trade_note=note)
@@ -118,11 +127,38 @@ def rebalance(
         strategy_config=config,
         market_rules=snapshot.rules,
         active_symbols=sorted(blocked),
-        paused_symbols=sorted(paused),
+        paused_symbols=sorted(pauses.symbols),
+        buy_paused_symbols=sorted(pauses.buys),
         open_orders=resting,
         now=now,
     )
     return RebalanceResult(inputs, evaluation, reasons, canceled, placed)
+
+
+def _evaluate(
+    session: AccountSession,
+    strategy: Strategy,
+    snapshot: Snapshot,
+    blocked: Collection[str],
+    resting: Sequence[RestingOrder],
+    waiting: Mapping[str, RefusedPair],
+    *,
+    source: Literal["autopilot", "manual"],
+    now: int,
+) -> tuple[Evaluation, Pauses]:
+    """The decision, and what of it is paused: by refusals, and, where nobody executes by hand, by budgets."""
+    targets, config = strategy.target_allocations, strategy.config()
+    if source == "manual":
+        return evaluate_snapshot(snapshot, targets, config, blocked, waiting), Pauses.of(waiting, None, now)
+    budgets.review(session, strategy, snapshot, now)
+    pauses = Pauses.of(waiting, session.state.budgets, now)
+    evaluation = evaluate_snapshot(snapshot, targets, config, blocked, pauses.symbols, pauses.buys)
+    bought = {action.symbol for action in evaluation.actions if action.side == "buy"}
+    bought |= {order.symbol for order in resting if order.side == "buy"}
+    if budgets.review_prices(session, strategy, snapshot.prices, bought, now):
+        pauses = Pauses.of(waiting, session.state.budgets, now)
+        evaluation = evaluate_snapshot(snapshot, targets, config, blocked, pauses.symbols, pauses.buys)
+    return evaluation, pauses
 
 
 def _require_no_anomaly(

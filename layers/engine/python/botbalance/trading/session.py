@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from decimal import Decimal
 from types import MappingProxyType
 from typing import Any
 
@@ -19,6 +20,7 @@ from botbalance.models.order import Order
 from botbalance.models.strategy import Strategy
 from botbalance.store.accounts import Lease
 from botbalance.trading.context import TradingContext
+from botbalance.trading.tallies import counted_anew, with_fills, with_order_placed
 from botbalance.trading.trail import fills_of_order
 
 LONGEST_WAIT_S = 30
@@ -109,7 +111,10 @@ class AccountSession:
         """
         self.context.require_no_halt()
         self.remember(no_unreconciled_orders=False)
-        return self.context.orders.create(intent, self.lease, self.context.strategies.is_unchanged(strategy))
+        is_new = self.context.orders.create(intent, self.lease, self.context.strategies.is_unchanged(strategy))
+        if is_new:
+            self.remember(budgets=with_order_placed(self.state.budgets, intent))
+        return is_new
 
     def update_order(self, before: Order, order: Order, *told: Activity) -> Order:
         """Write ``order`` over ``before``, and ``told`` with it; returns it with its new revision.
@@ -123,7 +128,8 @@ class AccountSession:
         news = [*told, *fills_of_order(self.context, before, order)]
         updated = self.context.orders.update(order, self.lease, *map(self.context.activity.write_of, news))
         if new.fills and totals is not None:
-            self.remember(fill_totals=add_fills(totals, new))
+            budgets = with_fills(self.state.budgets, order, new.fills, self._last_prices())
+            self.remember(fill_totals=add_fills(totals, new), budgets=budgets)
         return updated
 
     def count_fills(self) -> None:
@@ -131,11 +137,15 @@ class AccountSession:
         if self.state.fill_totals is not None or self.context.deadline.seconds_left() < SEND_AND_SETTLE_S:
             return
         try:
-            totals = fill_totals_of(self.context.orders.iter_all(self.user_id))
+            orders = list(self.context.orders.iter_all(self.user_id))
         except TransientError as error:  # the next run tries again
             logger.warning("fills not counted", user_id=self.user_id, reason=str(error))
             return
-        self.remember(fill_totals=totals)
+        budgets = counted_anew(self.state.budgets, orders, self._last_prices())
+        self.remember(fill_totals=fill_totals_of(orders), budgets=budgets)
+
+    def _last_prices(self) -> Mapping[str, Decimal]:
+        return {} if self.state.last_look is None else self.state.last_look.prices
 
 
 type TotalsByAccount = dict[str, dict[str, FillTotals]]

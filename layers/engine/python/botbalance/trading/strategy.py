@@ -71,12 +71,14 @@ def patch_strategy(
 ) -> SavedStrategy:
     """Change only what ``changes`` name, as :func:`save_strategy` does.
 
-    Targets are merged by asset, and one that is None is dropped (RFC 7396).
+    Targets are merged by asset, and one that is None is dropped (RFC 7396); the limits of budgets one by one.
     """
     parameters = stored.model_dump(exclude={"schema_version", "version", *_SWITCHES})
     targets: dict[str, Any] = parameters["target_allocations"] | changes.get("target_allocations", {})
     kept = {asset: target for asset, target in targets.items() if target is not None}
-    return save_strategy(context, user_id, {**parameters, **changes, "target_allocations": kept}, stored)
+    budgets = parameters["budgets"] | changes.get("budgets", {})
+    merged = {"target_allocations": kept, "budgets": budgets}
+    return save_strategy(context, user_id, {**parameters, **changes, **merged}, stored)
 
 
 def _validated(context: TradingContext, user_id: str, parameters: Mapping[str, Any]) -> Strategy:

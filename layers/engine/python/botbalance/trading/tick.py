@@ -13,7 +13,8 @@ from botbalance.log import alarm
 from botbalance.models.decision import TICK_SECONDS, Decision
 from botbalance.models.strategy import Strategy
 from botbalance.store.accounts import TICK_CLAIMED, Lease
-from botbalance.trading.autopilot import STOPPING, finish_stop, switch_off
+from botbalance.trading.autopilot import STOPPING, finish_stop, switch_off, switch_off_paused
+from botbalance.trading.budgets import AccountPausedError
 from botbalance.trading.context import TRADING_HALTED, TradingContext
 from botbalance.trading.incidents import note_decision
 from botbalance.trading.placement import cancel_orders
@@ -109,6 +110,8 @@ def _decide(session: AccountSession, job: TickJob, ts_tick: int) -> Decision | N
             reconcile(session, {})
             return None
         result = rebalance(session, strategy, ts_tick=ts_tick, source="autopilot", fresh_prices=False)
+    except AccountPausedError as error:
+        return _paused(session, ts_tick, error)
     except CredentialsRejectedError as error:
         switched_off = ConflictError(error.code, switch_off(context, strategy.user_id, error))
         return skipped(context, strategy.user_id, ts_tick, switched_off)
@@ -123,6 +126,14 @@ def _stopped(session: AccountSession, strategy: Strategy, ts_tick: int) -> Decis
         session, ts_tick, ConflictError(STOPPING, "the autopilot is off; what a stop left is cancelled")
     )
     finish_stop(session.context, strategy.user_id, session.context.orders.unreconciled(strategy.user_id))
+    return decision
+
+
+def _paused(session: AccountSession, ts_tick: int, why: AccountPausedError) -> Decision:
+    """Cancel what rests, and switch the autopilot off: its owner switches it on again, once the pause is resumed."""
+    decision = _canceled(session, ts_tick, why)
+    orders = session.context.orders.unreconciled(session.user_id)
+    switch_off_paused(session.context, session.user_id, str(why), stopping=any(order.is_active for order in orders))
     return decision
 
 

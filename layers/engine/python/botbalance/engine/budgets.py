@@ -1,0 +1,367 @@
+"""What trading may cost before it is paused: turnover to and fro, fees, losing round trips, orders, and falls. Pure.
+
+What an account trades is counted in hours, by pair. Limits and a moment then tell what to warn of and what to pause.
+Only trading that lost is ever paused by what it cost: swings that paid for themselves are what a strategy is for.
+A convergence to the targets, or a deposit, is one-way, and adds nothing to any limit that pauses.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Context, Decimal
+from enum import StrEnum
+
+from botbalance.engine.arithmetic import HUNDRED, NEAREST, PERCENT, ZERO, ExactArithmetic, format_decimal
+from botbalance.engine.errors import InvalidStrategyError
+from botbalance.engine.fills import Fill
+
+HOUR_S = 3_600
+DAY_HOURS = 24
+WEEK_HOURS = 168
+MONTH_HOURS = 720
+USUAL_FEE_PCT = Decimal("0.1")
+"""The fee for which ``fees_pct`` is said, and which is assumed of a fee in a coin whose price is not known."""
+_WARNED_AT, _WARNED_OF = 2, 3
+"""Over two thirds of a limit."""
+_LEAST_ROUND_TRIPS = 2
+"""One there and back is no pattern."""
+
+
+class BudgetRule(StrEnum):
+    """What is limited."""
+
+    CHURN = "churn"
+    FEES = "fees"
+    LOSING_ROUND_TRIPS = "losing_round_trips"
+    UNFILLED_ORDERS = "unfilled_orders"
+    ORDERS_PLACED = "orders_placed"
+    TURNOVER = "turnover"
+    FALL = "fall"
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetLimits:
+    """What a strategy's trading may come to. Raises InvalidStrategyError, naming the field, for values that cannot be.
+
+    Over two thirds of a limit is a warning, over the limit a pause; turnover only ever warns.
+    ``churn_pct``: of a pair, twice the smaller of what was bought and sold, in percent of NAV a day, mean of 7 days.
+    ``fees_pct``: fees of trading to and fro in 30 days, in percent of NAV, at a fee of 0.1 %; at a higher fee it is in
+    proportion. ``losing_round_trips``: of a pair within 24 hours. ``unfilled_orders``: placed on a pair within a clock
+    hour in which none filled. ``orders_per_pair``: placed within 24 hours, on average of the pairs.
+    ``turnover_pct``: of everything traded within 24 hours, in percent of NAV. ``fall_pct``: how far, in percent, a pair
+    may be below its high of 7 days and still be bought; 100 is no limit.
+    """
+
+    churn_pct: Decimal = Decimal(3)
+    fees_pct: Decimal = Decimal("0.2")
+    losing_round_trips: int = 2
+    unfilled_orders: int = 40
+    orders_per_pair: int = 100
+    turnover_pct: Decimal = Decimal(15)
+    fall_pct: Decimal = Decimal(50)
+
+    def __post_init__(self) -> None:
+        for name, most in (("churn_pct", 1_000), ("fees_pct", 100), ("turnover_pct", 10_000), ("fall_pct", 100)):
+            value = getattr(self, name)
+            if not (isinstance(value, Decimal) and value.is_finite() and 0 < value <= most):
+                expected = f"a Decimal over 0 and at most {most} (percent)"
+                raise InvalidStrategyError(f"budgets.{name}", repr(value), expected)
+        for name in ("losing_round_trips", "unfilled_orders", "orders_per_pair"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 100_000:
+                raise InvalidStrategyError(f"budgets.{name}", repr(value), "a whole number from 1 to 100000")
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What was traded and placed on one pair in a while.
+
+    ``bought`` and ``sold`` in base, ``paid`` and ``received`` in quote without fees, the fees of both sides in quote;
+    ``buys`` and ``sells`` count the orders that filled, in whole or in part, ``placed`` those that were sent.
+    """
+
+    bought: Decimal = ZERO
+    sold: Decimal = ZERO
+    paid: Decimal = ZERO
+    received: Decimal = ZERO
+    buy_fees: Decimal = ZERO
+    sell_fees: Decimal = ZERO
+    buys: int = 0
+    sells: int = 0
+    placed: int = 0
+
+    @property
+    def both_ways(self) -> Decimal:
+        """Twice what was traded to and fro, in quote: what was only bought or only sold adds nothing."""
+        return 2 * min(self.paid, self.received)
+
+    @property
+    def lost(self) -> bool:
+        """Whether what was sold brought less a unit, after fees, than what was bought cost."""
+        return (self.received - self.sell_fees) * self.bought < (self.paid + self.buy_fees) * self.sold
+
+
+type Hours = Mapping[int, Tally]
+"""A pair's tallies by the hour: whole hours since the epoch."""
+type Tallies = Mapping[str, Hours]
+"""By symbol."""
+_SHOWN = Context(prec=6)
+"""Digits of a quotient in words."""
+_NO_HOURS: Hours = {}
+_NONE: Mapping[str, int] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetFinding:
+    """A limit that is nearly reached, or ``exceeded``; ``symbol`` is None where it is about the whole account.
+
+    ``evidence`` says in words what was found, and what the limit is.
+    """
+
+    rule: BudgetRule
+    symbol: str | None
+    exceeded: bool
+    evidence: str
+
+    @property
+    def finding_id(self) -> str:
+        """``churn-BTCUSDT``, ``fees-account``."""
+        return finding_id(self.rule, self.symbol)
+
+
+def finding_id(rule: BudgetRule, symbol: str | None) -> str:
+    """What a rule finds of a pair, or of the account, is called."""
+    return f"{rule}-{symbol or 'account'}"
+
+
+def count_fill(hours: Hours, fill: Fill, fee_quote: Decimal, traded_at: int, *, is_first: bool) -> dict[int, Tally]:
+    """``hours`` of a pair with one fill more, in the hour in which it was traded (epoch seconds).
+
+    ``is_first``: whether it is the first one of its order. ``fee_quote`` is its fee in quote.
+    """
+    hour = traded_at // HOUR_S
+    amount = fill.quote_qty
+    if fill.side == "buy":
+        added = Tally(bought=fill.base_qty, paid=amount, buy_fees=fee_quote, buys=int(is_first))
+    else:
+        added = Tally(sold=fill.base_qty, received=amount, sell_fees=fee_quote, sells=int(is_first))
+    with ExactArithmetic():
+        return {**hours, hour: _sum([hours.get(hour, Tally()), added])}
+
+
+def count_placed(hours: Hours, placed_at: int) -> dict[int, Tally]:
+    """``hours`` of a pair with one order more that was sent at ``placed_at`` (epoch seconds)."""
+    hour = placed_at // HOUR_S
+    tally = hours.get(hour, Tally())
+    return {**hours, hour: replace(tally, placed=tally.placed + 1)}
+
+
+def fee_in_quote(fill: Fill, prices: Mapping[str, Decimal]) -> Decimal:
+    """A fill's fee in quote: of a third coin at ``prices`` (by symbol), and where it has none there the usual fee."""
+    if not fill.fee:
+        return ZERO
+    with ExactArithmetic():
+        if fill.fee_asset == fill.quote:
+            return fill.fee
+        if fill.fee_asset == fill.base:
+            return fill.fee * fill.price
+        price = prices.get(fill.fee_asset + fill.quote)
+        return fill.quote_qty * USUAL_FEE_PCT * PERCENT if price is None else fill.fee * price
+
+
+def kept_hours(hours: Hours, now: int) -> dict[int, Tally]:
+    """What of ``hours`` any limit still asks for at ``now`` (epoch seconds).
+
+    What is older than 7 days is added up by the day, in that day's first hour (UTC); after 30 days it is dropped.
+    """
+    this_hour = now // HOUR_S
+    kept: dict[int, Tally] = {}
+    with ExactArithmetic():
+        for hour, tally in hours.items():
+            place = hour if hour > this_hour - WEEK_HOURS else hour - hour % DAY_HOURS
+            if place > this_hour - MONTH_HOURS:
+                kept[place] = _sum([kept[place], tally]) if place in kept else tally
+    return kept
+
+
+def review_budgets(
+    tallies: Tallies,
+    limits: BudgetLimits,
+    now: int,
+    *,
+    nav: Decimal,
+    symbols: Collection[str],
+    resumed: Mapping[str, int] = _NONE,
+) -> list[BudgetFinding]:
+    """What the trading of ``symbols`` has come to at ``now`` (epoch seconds), where that is worth a word.
+
+    ``nav`` in quote. ``resumed``: when
+    (epoch seconds) the owner ended a pause, by its finding's id; that limit then counts from the next full hour on.
+    A window of n hours is the clock hour of ``now`` and the n − 1 before it.
+    """
+    if nav <= ZERO:
+        return []
+    window = _Windows(tallies, now, resumed)
+    found: list[BudgetFinding | None] = []
+    with ExactArithmetic():
+        for symbol in symbols:
+            found.append(_churn(window.of(BudgetRule.CHURN, symbol, WEEK_HOURS), symbol, limits, nav))
+            found.append(_round_trips(window.of(BudgetRule.LOSING_ROUND_TRIPS, symbol, DAY_HOURS), symbol, limits))
+            found.append(_unfilled(window.of(BudgetRule.UNFILLED_ORDERS, symbol, 1), symbol, limits))
+        found.append(_fees(window.of_account(BudgetRule.FEES, symbols, MONTH_HOURS), limits, nav))
+        found.append(_orders(window.of_account(BudgetRule.ORDERS_PLACED, symbols, DAY_HOURS), limits))
+        found.append(_turnover(window.of_account(BudgetRule.TURNOVER, symbols, DAY_HOURS), limits, nav))
+    return [finding for finding in found if finding is not None]
+
+
+def review_falls(
+    prices: Mapping[str, Decimal], highs: Mapping[str, Decimal], limits: BudgetLimits
+) -> list[BudgetFinding]:
+    """The pairs that are so far below their ``highs`` (of 7 days, by symbol) that they are bought no more."""
+    found = []
+    with ExactArithmetic():
+        for symbol, high in highs.items():
+            price = prices.get(symbol)
+            if price is None or limits.fall_pct >= HUNDRED or price * HUNDRED > high * (HUNDRED - limits.fall_pct):
+                continue
+            fall = _shown(HUNDRED - NEAREST.divide(price * HUNDRED, high))
+            said = (
+                f"{symbol} at {format_decimal(price)} is {fall} % below its high of 7 days, {format_decimal(high)}; "
+                f"from {format_decimal(limits.fall_pct)} % on nothing more of it is bought"
+            )
+            found.append(BudgetFinding(BudgetRule.FALL, symbol, exceeded=True, evidence=said))
+    return found
+
+
+class _Windows:
+    """Sums over the last hours before a moment, each from where its owner last resumed it on."""
+
+    def __init__(self, tallies: Tallies, now: int, resumed: Mapping[str, int]) -> None:
+        self._tallies = tallies
+        self._this_hour = now // HOUR_S
+        self._resumed = resumed
+
+    def of(self, rule: BudgetRule, symbol: str, hours: int, resumed_as: str | None = None) -> Tally:
+        """What was traded of a pair in so many hours."""
+        resumed_at = self._resumed.get(resumed_as or finding_id(rule, symbol))
+        after = self._this_hour - hours
+        if resumed_at is not None:
+            after = max(after, resumed_at // HOUR_S)
+        kept = self._tallies.get(symbol, _NO_HOURS)
+        return _sum([tally for hour, tally in kept.items() if after < hour <= self._this_hour])
+
+    def of_account(self, rule: BudgetRule, symbols: Collection[str], hours: int) -> list[Tally]:
+        """The same of each of ``symbols``, for a limit of the whole account."""
+        account = finding_id(rule, None)
+        return [self.of(rule, symbol, hours, account) for symbol in symbols]
+
+
+def _sum(tallies: Sequence[Tally]) -> Tally:
+    """All together, field by field: several times as fast as one after the other."""
+    return Tally(
+        sum([tally.bought for tally in tallies], ZERO),
+        sum([tally.sold for tally in tallies], ZERO),
+        sum([tally.paid for tally in tallies], ZERO),
+        sum([tally.received for tally in tallies], ZERO),
+        sum([tally.buy_fees for tally in tallies], ZERO),
+        sum([tally.sell_fees for tally in tallies], ZERO),
+        sum([tally.buys for tally in tallies]),
+        sum([tally.sells for tally in tallies]),
+        sum([tally.placed for tally in tallies]),
+    )
+
+
+def _churn(week: Tally, symbol: str, limits: BudgetLimits, nav: Decimal) -> BudgetFinding | None:
+    days = WEEK_HOURS // DAY_HOURS
+    level = _level(week.both_ways * HUNDRED, limits.churn_pct * days * nav)
+    if level is None or not week.lost:
+        return None
+    said = (
+        f"{symbol} was traded to and fro for {_shown(NEAREST.divide(week.both_ways * HUNDRED, nav * days))} % of NAV "
+        f"a day, mean of 7 days (limit {format_decimal(limits.churn_pct)}), and lost by it: {_both_prices(week)}"
+    )
+    return BudgetFinding(BudgetRule.CHURN, symbol, level, said)
+
+
+def _round_trips(day: Tally, symbol: str, limits: BudgetLimits) -> BudgetFinding | None:
+    trips = min(day.buys, day.sells)
+    if trips < _LEAST_ROUND_TRIPS or not day.lost:
+        return None
+    is_round = abs(day.bought - day.sold) * 5 < day.bought + day.sold
+    level = _level(Decimal(trips), Decimal(limits.losing_round_trips))
+    if level is None or not is_round:
+        return None
+    said = (
+        f"{symbol} was bought {day.buys} times and sold {day.sells} times within 24 hours (limit: "
+        f"{limits.losing_round_trips} losing round trips), and lost by it: {_both_prices(day)}"
+    )
+    return BudgetFinding(BudgetRule.LOSING_ROUND_TRIPS, symbol, level, said)
+
+
+def _unfilled(hour: Tally, symbol: str, limits: BudgetLimits) -> BudgetFinding | None:
+    level = _level(Decimal(hour.placed), Decimal(limits.unfilled_orders))
+    if level is None or hour.buys or hour.sells:
+        return None
+    said = f"{hour.placed} orders of {symbol} were placed in this hour (limit {limits.unfilled_orders}), none filled"
+    return BudgetFinding(BudgetRule.UNFILLED_ORDERS, symbol, level, said)
+
+
+def _fees(pairs: Iterable[Tally], limits: BudgetLimits, nav: Decimal) -> BudgetFinding | None:
+    """Both the fees and what they would be at the usual fee are over it: the turnover is at fault, not the fee."""
+    losing = [tally for tally in pairs if tally.both_ways and tally.lost]
+    limit = limits.fees_pct * nav
+    at_usual_fee = _level(sum((tally.both_ways for tally in losing), ZERO) * USUAL_FEE_PCT, limit)
+    if at_usual_fee is None:
+        return None
+    fees = sum((_fees_both_ways(tally) for tally in losing), ZERO) * HUNDRED
+    paid = _level(fees, limit)
+    if paid is None:
+        return None
+    shown = _shown(NEAREST.divide(fees, nav))
+    said = (
+        f"fees of losing trades to and fro took {shown} % of NAV in 30 days (limit {format_decimal(limits.fees_pct)} "
+        f"at a fee of {format_decimal(USUAL_FEE_PCT)} %)"
+    )
+    return BudgetFinding(BudgetRule.FEES, None, at_usual_fee and paid, said)
+
+
+def _fees_both_ways(tally: Tally) -> Decimal:
+    """The part of a pair's fees that fell on what was both bought and sold."""
+    matched = min(tally.bought, tally.sold)
+    of_buys = NEAREST.divide(matched * tally.buy_fees, tally.bought)
+    return of_buys + NEAREST.divide(matched * tally.sell_fees, tally.sold)
+
+
+def _orders(pairs: list[Tally], limits: BudgetLimits) -> BudgetFinding | None:
+    placed = sum(tally.placed for tally in pairs)
+    limit = limits.orders_per_pair * len(pairs)
+    level = _level(Decimal(placed), Decimal(limit))
+    if level is None:
+        return None
+    said = f"{placed} orders were placed within 24 hours (limit {limit}: {limits.orders_per_pair} a pair)"
+    return BudgetFinding(BudgetRule.ORDERS_PLACED, None, level, said)
+
+
+def _turnover(pairs: list[Tally], limits: BudgetLimits, nav: Decimal) -> BudgetFinding | None:
+    traded = sum((tally.paid + tally.received for tally in pairs), ZERO) * HUNDRED
+    if traded <= limits.turnover_pct * nav:
+        return None
+    shown, usual = _shown(NEAREST.divide(traded, nav)), format_decimal(limits.turnover_pct)
+    said = f"{shown} % of NAV were traded within 24 hours (usual are up to {usual})"
+    return BudgetFinding(BudgetRule.TURNOVER, None, exceeded=False, evidence=said)
+
+
+def _level(value: Decimal, limit: Decimal) -> bool | None:
+    """Whether ``value`` is over ``limit``; None where it is not even worth a warning."""
+    if value > limit:
+        return True
+    return False if value * _WARNED_OF > limit * _WARNED_AT else None
+
+
+def _both_prices(tally: Tally) -> str:
+    bought = _shown(NEAREST.divide(tally.paid + tally.buy_fees, tally.bought))
+    sold = _shown(NEAREST.divide(tally.received - tally.sell_fees, tally.sold))
+    return f"{tally.buys} buys at {bought} and {tally.sells} sells at {sold}, after fees"
+
+
+def _shown(number: Decimal) -> str:
+    return format_decimal(_SHOWN.plus(number))

@@ -1,0 +1,190 @@
+"""Budgets of an account: what its trading has come to pauses it, or a pair of it, until its owner resumes it.
+
+Reviewed by each run of the autopilot, before it decides. What a person executes by hand is counted, and not held.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from decimal import Decimal
+
+from botbalance.accounts.portfolio import Snapshot
+from botbalance.engine import (
+    BudgetFinding,
+    BudgetRule,
+    finding_id,
+    kept_hours,
+    observe,
+    observed_nav,
+    review_budgets,
+    review_falls,
+)
+from botbalance.engine.budgets import HOUR_S, MONTH_HOURS
+from botbalance.errors import ConflictError
+from botbalance.log import logger
+from botbalance.models.account_state import BudgetPause, BudgetState
+from botbalance.models.activity import Action
+from botbalance.models.strategy import Strategy
+from botbalance.trading.session import AccountSession
+from botbalance.trading.trail import activity_of
+
+ACCOUNT_PAUSED = "account_paused"
+MOST_TOLD_AT_ONCE = 50
+"""Findings that a run makes true: what it tells is a part of one transaction. The next run finds the others."""
+UNFILLED_PAUSE_S = HOUR_S
+
+
+class AccountPausedError(ConflictError):
+    """A budget has paused the whole account: nothing of it is traded until its owner resumes it."""
+
+    def __init__(self, pause: BudgetPause) -> None:
+        super().__init__(ACCOUNT_PAUSED, f"{pause.evidence}; see it, then POST pauses/{pause.pause_id}/resume/")
+
+
+def require_not_paused(budgets: BudgetState) -> None:
+    """Raise AccountPausedError while a budget has paused the whole account."""
+    for pause in budgets.pauses.values():
+        if pause.symbol is None:
+            raise AccountPausedError(pause)
+
+
+def paused_pairs(budgets: BudgetState, now: int) -> set[str]:
+    """The pairs on which a budget lets nothing be placed at ``now`` (epoch seconds)."""
+    return {
+        pause.symbol
+        for pause in budgets.pauses.values()
+        if pause.symbol is not None and pause.rule is not BudgetRule.FALL and not _is_over(pause, now)
+    }
+
+
+def buy_paused_pairs(budgets: BudgetState) -> set[str]:
+    """The pairs of which a fall lets nothing be bought."""
+    falls = [pause for pause in budgets.pauses.values() if pause.rule is BudgetRule.FALL]
+    return {pause.symbol for pause in falls if pause.symbol is not None}
+
+
+def ends_of_pauses(budgets: BudgetState) -> list[int]:
+    """When (epoch seconds) those pauses end that end by themselves."""
+    return [pause.until for pause in budgets.pauses.values() if pause.until is not None]
+
+
+def review(session: AccountSession, strategy: Strategy, snapshot: Snapshot, now: int) -> None:
+    """Remember, and tell, what of the account is paused by what it has traded until ``now`` (epoch seconds).
+
+    Raises AccountPausedError where that is all of it.
+    """
+    _drop_the_old(session, now)
+    budgets = session.state.budgets
+    held = observe(snapshot.balances, snapshot.prices, {strategy.quote_asset, *strategy.target_allocations})
+    findings = review_budgets(
+        budgets.tallies.get(strategy.exchange, {}),
+        strategy.budgets,
+        now,
+        nav=observed_nav(held, strategy.quote_asset),
+        symbols=strategy.symbols(),
+        resumed=budgets.resumed,
+    )
+    _warn(session, [finding for finding in findings if not finding.exceeded], now)
+    _pause(session, [finding for finding in findings if finding.exceeded], now)
+    require_not_paused(session.state.budgets)
+
+
+def review_prices(
+    session: AccountSession, strategy: Strategy, prices: Mapping[str, Decimal], bought: Collection[str], now: int
+) -> bool:
+    """Remember, and tell, which of the pairs that are being ``bought`` have fallen too far; whether any has just now.
+
+    Their highs are asked for, once an hour at most. Where an exchange does not tell them, buying goes on.
+    """
+    budgets = session.state.budgets
+    asked = {
+        symbol: _next_hour(budgets.resumed.get(finding_id(BudgetRule.FALL, symbol), 0))
+        for symbol in bought
+        if finding_id(BudgetRule.FALL, symbol) not in budgets.pauses
+    }
+    if not asked:
+        return False
+    highs = session.context.highs.of_week(strategy.exchange, asked)
+    findings = review_falls(prices, highs, strategy.budgets)
+    _pause(session, findings, now)
+    return bool(findings)
+
+
+def _drop_the_old(session: AccountSession, now: int) -> None:
+    """Forget what no limit asks for any more, and end the pauses whose time is over."""
+    budgets = session.state.budgets
+    tallies = {
+        exchange: {symbol: kept for symbol, hours in pairs.items() if (kept := kept_hours(hours, now))}
+        for exchange, pairs in budgets.tallies.items()
+    }
+    over = {key: pause for key, pause in budgets.pauses.items() if _is_over(pause, now)}
+    resumed = {key: at for key, at in budgets.resumed.items() if now - at < MONTH_HOURS * HOUR_S}
+    for pause in over.values():
+        session.tell(
+            activity_of(
+                session.context,
+                session.user_id,
+                Action.TRADING_RESUMED,
+                subject=pause.symbol,
+                before={"pause_id": pause.pause_id},
+                reason="its time is over",
+            )
+        )
+    _remember(
+        session,
+        tallies={exchange: pairs for exchange, pairs in tallies.items() if pairs},
+        pauses={key: pause for key, pause in budgets.pauses.items() if key not in over},
+        resumed=resumed | dict.fromkeys(over, now),
+    )
+
+
+def _warn(session: AccountSession, findings: Iterable[BudgetFinding], now: int) -> None:
+    """Tell of what is new among ``findings``; what is no longer found is forgotten, and told anew when it is again."""
+    before = session.state.budgets.warned
+    warned: dict[str, int] = {}
+    for finding in findings:
+        key = finding.finding_id
+        if key in before:
+            warned[key] = before[key]
+        elif len(session.told) < MOST_TOLD_AT_ONCE:
+            warned[key] = now
+            _tell(session, Action.BUDGET_WARNED, finding, {"rule": str(finding.rule)})
+    _remember(session, warned=warned)
+
+
+def _pause(session: AccountSession, findings: Iterable[BudgetFinding], now: int) -> None:
+    pauses = dict(session.state.budgets.pauses)
+    for finding in findings:
+        key = finding.finding_id
+        if key in pauses or len(session.told) >= MOST_TOLD_AT_ONCE:
+            continue
+        until = now + UNFILLED_PAUSE_S if finding.rule is BudgetRule.UNFILLED_ORDERS else None
+        pause = BudgetPause(rule=finding.rule, symbol=finding.symbol, since=now, until=until, evidence=finding.evidence)
+        pauses[key] = pause
+        after = {"pause_id": pause.pause_id, "rule": str(pause.rule), "until": until}
+        _tell(session, Action.TRADING_PAUSED, finding, after)
+        logger.warning("paused by a budget", user_id=session.user_id, pause_id=pause.pause_id, reason=pause.evidence)
+    _remember(session, pauses=pauses)
+
+
+def _tell(session: AccountSession, action: Action, finding: BudgetFinding, after: Mapping[str, object]) -> None:
+    session.tell(
+        activity_of(
+            session.context,
+            session.user_id,
+            action,
+            subject=finding.symbol,
+            after=after,
+            reason=finding.evidence,
+        )
+    )
+
+
+def _remember(session: AccountSession, **parts: object) -> None:
+    session.remember(budgets=session.state.budgets.model_copy(update=parts))
+
+
+def _is_over(pause: BudgetPause, now: int) -> bool:
+    return pause.until is not None and now >= pause.until
+
+
+def _next_hour(moment: int) -> int:
+    return (moment // HOUR_S + 1) * HOUR_S if moment else 0
