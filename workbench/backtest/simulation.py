@@ -4,7 +4,7 @@ An order rests from the end of the candle that it was decided on, so it fills in
 comes after.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -100,7 +100,8 @@ def run_tick(
     """One tick at the close of ``candle``: review budgets, decide, cancel, place, in the autopilot's order."""
     now = timeline.ends_at_ms(candle) // 1000
     prices = timeline.closes_at(candle)
-    paused, buy_paused = _NOTHING, _NOTHING
+    paused: Set[str] = _NOTHING
+    buy_paused: Set[str] = _NOTHING
     if watch is not None:
         watch.review(candle, account.balances, prices, trial.config.quote_asset)
         paused, buy_paused = watch.paused_symbols(), watch.buy_paused_symbols()

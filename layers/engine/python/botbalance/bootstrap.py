@@ -175,7 +175,7 @@ class Services:
             deadline=Deadline(sys.maxsize, self.clock),
             price_jump_pct=self.settings.price_jump_pct,
             ranges=self._ranges,
-            highs=PriceHighs(self._cache, market_rules, adapters, self.clock),
+            highs=PriceHighs(self._cache, self._market_rules, self._adapters, self.clock),
             portfolio_max_age=self.settings.portfolio_max_age,
             log_every_tick=self.settings.decision_log == "every",
             egress_address=self.settings.egress_address,

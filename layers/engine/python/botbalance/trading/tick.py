@@ -110,11 +110,8 @@ def _decide(session: AccountSession, job: TickJob, ts_tick: int) -> Decision | N
             reconcile(session, {})
             return None
         result = rebalance(session, strategy, ts_tick=ts_tick, source="autopilot", fresh_prices=False)
-    except AccountPausedError as error:
-        return _paused(session, ts_tick, error)
-    except CredentialsRejectedError as error:
-        switched_off = ConflictError(error.code, switch_off(context, strategy.user_id, error))
-        return skipped(context, strategy.user_id, ts_tick, switched_off)
+    except (AccountPausedError, CredentialsRejectedError) as error:
+        return _switched_off(session, ts_tick, error)
     except (BotBalanceError, InvalidInputError) as error:
         return skipped(context, strategy.user_id, ts_tick, error)
     return _decided(context, strategy, ts_tick, result)
@@ -129,8 +126,13 @@ def _stopped(session: AccountSession, strategy: Strategy, ts_tick: int) -> Decis
     return decision
 
 
-def _paused(session: AccountSession, ts_tick: int, why: AccountPausedError) -> Decision:
-    """Cancel what rests, and switch the autopilot off: its owner switches it on again, once the pause is resumed."""
+def _switched_off(
+    session: AccountSession, ts_tick: int, why: AccountPausedError | CredentialsRejectedError
+) -> Decision:
+    """Switch the autopilot off; where a budget has paused the account, what rests is cancelled as well."""
+    if isinstance(why, CredentialsRejectedError):
+        told = ConflictError(why.code, switch_off(session.context, session.user_id, why))
+        return skipped(session.context, session.user_id, ts_tick, told)
     decision = _canceled(session, ts_tick, why)
     orders = session.context.orders.unreconciled(session.user_id)
     switch_off_paused(session.context, session.user_id, str(why), stopping=any(order.is_active for order in orders))
