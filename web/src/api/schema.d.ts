@@ -406,7 +406,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** What of the account is not believed, with its evidence: nothing is traded while anything is */
+        /** What of the account is not traded, because it is not believed or a budget's limit was exceeded, with evidence */
         get: operations["get_pauses"];
         put?: never;
         post?: never;
@@ -425,7 +425,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Believe it, by its owner's word, from the next look on; returns what was doubted */
+        /** End it, by its owner's word: believe what was doubted, trade again what was paused; returns what it was */
         post: operations["post_resume"];
         delete?: never;
         options?: never;
@@ -895,11 +895,144 @@ export interface components {
             unmanaged: components["schemas"]["UnmanagedView"][];
         };
         /**
+         * BudgetsPatch
+         * @description Which limits shall change; the others stay.
+         */
+        BudgetsPatch: {
+            /**
+             * Churn Pct
+             * @description Of a pair: twice the smaller of what was bought and sold, in percent of the portfolio a day, mean of 7 days.
+             * @example 3
+             */
+            churn_pct?: string | number;
+            /**
+             * Fees Pct
+             * @description Fees of losing trades to and fro in 30 days, in percent of the portfolio, at a fee of 0.1 %.
+             * @example 0.2
+             */
+            fees_pct?: string | number;
+            /**
+             * Losing Round Trips
+             * @description Losing round trips of a pair within 24 hours.
+             */
+            losing_round_trips?: number;
+            /**
+             * Unfilled Orders
+             * @description Orders placed on a pair in a clock hour in which none fills.
+             */
+            unfilled_orders?: number;
+            /**
+             * Orders Per Pair
+             * @description Orders placed within 24 hours, on average of the pairs.
+             */
+            orders_per_pair?: number;
+            /**
+             * Turnover Pct
+             * @description Everything traded within 24 hours, in percent of the portfolio; over it is a warning, never a pause.
+             * @example 15
+             */
+            turnover_pct?: string | number;
+            /**
+             * Fall Pct
+             * @description How far below its high of 7 days a pair may be, in percent, and still be bought; 100 is no limit.
+             * @example 50
+             */
+            fall_pct?: string | number;
+        };
+        /**
+         * BudgetsRequest
+         * @description What trading may come to before it is paused: over two thirds of a limit is a warning.
+         */
+        BudgetsRequest: {
+            /**
+             * Churn Pct
+             * @description Of a pair: twice the smaller of what was bought and sold, in percent of the portfolio a day, mean of 7 days.
+             * @default 3
+             * @example 3
+             */
+            churn_pct: string | number;
+            /**
+             * Fees Pct
+             * @description Fees of losing trades to and fro in 30 days, in percent of the portfolio, at a fee of 0.1 %.
+             * @default 0.2
+             * @example 0.2
+             */
+            fees_pct: string | number;
+            /**
+             * Losing Round Trips
+             * @description Losing round trips of a pair within 24 hours.
+             * @default 2
+             */
+            losing_round_trips: number;
+            /**
+             * Unfilled Orders
+             * @description Orders placed on a pair in a clock hour in which none fills.
+             * @default 40
+             */
+            unfilled_orders: number;
+            /**
+             * Orders Per Pair
+             * @description Orders placed within 24 hours, on average of the pairs.
+             * @default 100
+             */
+            orders_per_pair: number;
+            /**
+             * Turnover Pct
+             * @description Everything traded within 24 hours, in percent of the portfolio; over it is a warning, never a pause.
+             * @default 15
+             * @example 15
+             */
+            turnover_pct: string | number;
+            /**
+             * Fall Pct
+             * @description How far below its high of 7 days a pair may be, in percent, and still be bought; 100 is no limit.
+             * @default 50
+             * @example 50
+             */
+            fall_pct: string | number;
+        };
+        /**
+         * BudgetsView
+         * @description The limits as they are stored.
+         */
+        BudgetsView: {
+            /**
+             * Churn Pct
+             * Format: decimal
+             * @description Exact, every digit.
+             */
+            churn_pct: string;
+            /**
+             * Fees Pct
+             * Format: decimal
+             * @description Exact, every digit.
+             */
+            fees_pct: string;
+            /** Losing Round Trips */
+            losing_round_trips: number;
+            /** Unfilled Orders */
+            unfilled_orders: number;
+            /** Orders Per Pair */
+            orders_per_pair: number;
+            /**
+             * Turnover Pct
+             * Format: decimal
+             * @description Exact, every digit.
+             */
+            turnover_pct: string;
+            /**
+             * Fall Pct
+             * Format: decimal
+             * @description Exact, every digit.
+             */
+            fall_pct: string;
+        };
+        /**
          * CancelReason
          * @description Why a resting order is given up.
          * @enum {string}
          */
-        CancelReason: "stale_price" | "side_flipped" | "within_band" | "unmanaged";
+        CancelReason: "stale_price" | "side_flipped" | "within_band" | "unmanaged" | "paused";
         /**
          * Channel
          * @description A way to an owner; each at most once.
@@ -1695,6 +1828,8 @@ export interface components {
             incidents: string[];
             /** Nobody Told */
             nobody_told: boolean;
+            /** Pauses */
+            pauses: components["schemas"]["PauseView"][];
         };
         /**
          * PaperBalanceView
@@ -1865,21 +2000,32 @@ export interface components {
         };
         /**
          * PauseView
-         * @description Something that is not believed: nothing of the account is traded until it is, or its owner resumes it.
+         * @description Something that is held until its owner resumes it, or until `until` (epoch seconds) where that is set.
+         *
+         *     `kind` is the budget whose limit was exceeded, or `doubt` for what is not believed: nothing of the account is traded
+         *     on a doubt. `scope` says what is held: the `account`, the `pair`, or what would be bought of the pair (`buys`).
          * @example {
-         *       "evidence": "the price of BTC went from 40000 to 4000, as in a redenomination of which the other half is not seen; believed when it is, or by its owner's word",
-         *       "pause_id": "doubt-BTCUSDT",
+         *       "evidence": "BTCUSDT was traded to and fro for 3.6 % of NAV a day, mean of 7 days (limit 3), and lost by it: 8 buys at 40315.01 and 7 sells at 40214.09, after fees",
+         *       "kind": "churn",
+         *       "pause_id": "churn-BTCUSDT-1700000010",
+         *       "scope": "pair",
          *       "since": 1700000010,
-         *       "subject": "BTCUSDT"
+         *       "subject": "BTCUSDT",
+         *       "until": null
          *     }
          */
         PauseView: {
             /** Pause Id */
             pause_id: string;
+            /** Kind */
+            kind: string;
+            scope: components["schemas"]["Scope"];
             /** Subject */
             subject: string;
             /** Since */
             since: number;
+            /** Until */
+            until: number | null;
             /** Evidence */
             evidence: string;
         };
@@ -1889,10 +2035,13 @@ export interface components {
          * @example {
          *       "pauses": [
          *         {
-         *           "evidence": "the price of BTC went from 40000 to 4000, as in a redenomination of which the other half is not seen; believed when it is, or by its owner's word",
-         *           "pause_id": "doubt-BTCUSDT",
+         *           "evidence": "BTCUSDT was traded to and fro for 3.6 % of NAV a day, mean of 7 days (limit 3), and lost by it: 8 buys at 40315.01 and 7 sells at 40214.09, after fees",
+         *           "kind": "churn",
+         *           "pause_id": "churn-BTCUSDT-1700000010",
+         *           "scope": "pair",
          *           "since": 1700000010,
-         *           "subject": "BTCUSDT"
+         *           "subject": "BTCUSDT",
+         *           "until": null
          *         }
          *       ]
          *     }
@@ -1987,6 +2136,8 @@ export interface components {
             warnings: components["schemas"]["WarningView"][];
             /** Refused */
             refused: components["schemas"]["RefusedPairView"][];
+            /** Pauses */
+            pauses: components["schemas"]["PauseView"][];
         };
         /**
          * ProblemView
@@ -2068,6 +2219,15 @@ export interface components {
          * @description A strategy as it was stored just now, and how it fits the account and its markets.
          * @example {
          *       "autopilot_enabled": false,
+         *       "budgets": {
+         *         "churn_pct": "3",
+         *         "fall_pct": "50",
+         *         "fees_pct": "0.2",
+         *         "losing_round_trips": 2,
+         *         "orders_per_pair": 100,
+         *         "turnover_pct": "15",
+         *         "unfilled_orders": 40
+         *       },
          *       "disabled_reason": null,
          *       "exchange": "binance",
          *       "min_delta_pct": "2",
@@ -2142,6 +2302,7 @@ export interface components {
             reprice_tolerance_pct: string | null;
             /** Post Only */
             post_only: boolean;
+            budgets: components["schemas"]["BudgetsView"];
             /** Autopilot Enabled */
             autopilot_enabled: boolean;
             /** Disabled Reason */
@@ -2153,6 +2314,8 @@ export interface components {
             /** Not Checked */
             not_checked: string | null;
         };
+        /** @enum {string} */
+        Scope: "account" | "pair" | "buys";
         /** @enum {string} */
         Side: "buy" | "sell";
         /**
@@ -2242,6 +2405,7 @@ export interface components {
             reprice_tolerance_pct?: (string | number) | null;
             /** Post Only */
             post_only?: boolean;
+            budgets?: components["schemas"]["BudgetsPatch"];
         };
         /**
          * StrategyRequest
@@ -2312,12 +2476,22 @@ export interface components {
              * @default true
              */
             post_only: boolean;
+            budgets?: components["schemas"]["BudgetsRequest"];
         };
         /**
          * StrategyView
          * @description A strategy as it is stored.
          * @example {
          *       "autopilot_enabled": false,
+         *       "budgets": {
+         *         "churn_pct": "3",
+         *         "fall_pct": "50",
+         *         "fees_pct": "0.2",
+         *         "losing_round_trips": 2,
+         *         "orders_per_pair": 100,
+         *         "turnover_pct": "15",
+         *         "unfilled_orders": 40
+         *       },
          *       "disabled_reason": null,
          *       "exchange": "binance",
          *       "min_delta_pct": "2",
@@ -2379,6 +2553,7 @@ export interface components {
             reprice_tolerance_pct: string | null;
             /** Post Only */
             post_only: boolean;
+            budgets: components["schemas"]["BudgetsView"];
             /** Autopilot Enabled */
             autopilot_enabled: boolean;
             /** Disabled Reason */
