@@ -192,8 +192,3 @@ def test_what_has_collapsed_is_bought_no_more_until_its_owner_says_so(falling: N
     assert placed["BTCUSDT"] == "buy"
     falling.tick(3_600)
     assert list_pauses(harness.context, harness.user) == []  # it has not fallen by half since
-
-
-def test_where_no_candle_is_told_buying_goes_on(harness: TradingHarness) -> None:
-    """The market of this exchange is older than a week: it has no candle to tell of."""
-    assert {order["symbol"] for order in harness.tick().placed} == set(FIRST_PRICES)

@@ -22,7 +22,8 @@ def test_a_doubt_is_listed_with_its_evidence_and_ends_with_its_owner_s_word(harn
     with pytest.raises(ConflictError):
         resume(harness.context, harness.user, pause.pause_id)
     assert harness.tick().outcome == "decided"
-    assert list_pauses(harness.context, harness.user) == []
+    [fall] = list_pauses(harness.context, harness.user)  # what is believed now is a collapse
+    assert (fall.kind, fall.scope, fall.subject) == ("fall", "buys", "BTCUSDT")
 
 
 def test_what_is_not_held_cannot_be_resumed(harness: TradingHarness) -> None:
