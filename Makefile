@@ -108,6 +108,7 @@ WEB_SOURCES := $(shell find web/src web/public web/index.html web/vite.config.ts
 web/dist/index.html: web/node_modules/.installed $(WEB_SOURCES)
 	@echo "Building the dashboard ..."
 	@cd web && $(NODE) npm run --silent build
+	@rm -rf infra/web_files/dist && cp -R web/dist infra/web_files/dist
 	@touch $@
 
 openapi: .venv/.installed ## write docs/openapi.json, from the code

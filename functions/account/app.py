@@ -33,6 +33,7 @@ from botbalance.api.tax_exports import NOT_INCLUDED, TaxTool, export_csv
 from botbalance.bootstrap import services
 from botbalance.errors import InvalidRequestError, TransientError
 from botbalance.exchange.profiles import DEFAULT_EXCHANGE, DEFAULT_PAPER_EXCHANGE
+from botbalance.models.activity import Action
 from botbalance.models.exchange_key import ExchangeKey
 from botbalance.models.order import OrderStatus
 from botbalance.models.strategy import Strategy
@@ -351,10 +352,16 @@ def get_markets(exchange: OneExchange = None, quote: Quote = "USDT") -> MarketsV
 
 @app.get("/api/me/activity", responses=answers(ActivityPageView))
 def get_activity(
-    limit: PageLimit = 50, cursor: Cursor = None, since: Since = 0, until: Until = MAX_EPOCH_S
+    limit: PageLimit = 50,
+    cursor: Cursor = None,
+    action: Annotated[Action | None, Query(description="Of this kind only.")] = None,
+    since: Since = 0,
+    until: Until = MAX_EPOCH_S,
 ) -> ActivityPageView:
     """What was done to the account and by whom, newest first; pages as those of the orders."""
-    page = _context().activity.page(current_user_id(app), limit=limit, cursor=cursor, occurred=TimeRange(since, until))
+    page = _context().activity.page(
+        current_user_id(app), limit=limit, cursor=cursor, occurred=TimeRange(since, until), action=action
+    )
     return ActivityPageView.of(page.activities, page.cursor)
 
 

@@ -9,6 +9,7 @@ import { ActivityPage } from "./pages/ActivityPage";
 import { DecisionsPage } from "./pages/DecisionsPage";
 import { ExchangePage } from "./pages/ExchangePage";
 import { OrdersPage } from "./pages/OrdersPage";
+import { PausesPage } from "./pages/PausesPage";
 import { PerformancePage } from "./pages/PerformancePage";
 import { PlanPage } from "./pages/PlanPage";
 import { PortfolioPage } from "./pages/PortfolioPage";
@@ -29,6 +30,7 @@ export function App({ session }: { session: Session }) {
     "/plan": <PlanPage overview={overview.data ?? null} />,
     "/orders": <OrdersPage overview={overview.data ?? null} />,
     "/decisions": <DecisionsPage />,
+    "/pauses": <PausesPage />,
     "/performance": <PerformancePage />,
     "/strategy": <StrategyPage overview={overview.data ?? null} />,
     "/exchange": <ExchangePage session={session} />,

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
-RELEASED = ("functions/**/*", "layers/**/*", "infra/*.yaml")
+RELEASED = ("functions/**/*", "layers/**/*", "infra/*.yaml", "infra/web_files/**/*")
 _DIGITS = 40
 _ASSIGNMENT = re.compile(r"[A-Za-z0-9]+=\S*")
 

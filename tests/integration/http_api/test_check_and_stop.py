@@ -77,7 +77,7 @@ def test_an_account_in_order_is_ready(user: Client) -> None:
         "markets",
         "balances",
     }
-    assert "0.100 %" in items["fees"]["found"]
+    assert "0.1 %" in items["fees"]["found"]
     assert all((item["remedy"] is None) is (item["verdict"] in {"pass", "unknown"}) for item in items.values())
 
 
@@ -134,9 +134,12 @@ def test_what_is_left_alone_and_what_others_placed_is_said(stack: Stack) -> None
 
 
 def test_a_size_below_the_minimum_is_said_with_the_smallest_that_works(user: Client) -> None:
-    saved = user.patch(STRATEGY, {"order_size_pct": "0.01", "min_delta_quote": "10", "min_delta_pct": "1"}).json()
+    small = {"order_size_pct": "0.01", "min_delta_quote": "10", "min_delta_pct": "1"}
+    refused = problem(user.patch(STRATEGY, small), 422, "invalid_strategy")
+    least = refused["expected"].split()[0]
+    saved = user.patch(STRATEGY, small | {"order_size_pct": least}).json()
     warnings = {warning["assets"][0]: warning for warning in saved["warnings"] if warning["code"] == "never_trades"}
-    assert set(warnings) == {"BTC", "ETH", "SOL"}
+    assert 0 < len(warnings) < len({"BTC", "ETH", "SOL"})
     smallest = max(Decimal(warning["smallest_order_size_pct"]) for warning in warnings.values())
     resized = user.patch(STRATEGY, {"order_size_pct": str(smallest)}).json()
     assert [warning["code"] for warning in resized["warnings"]] == []

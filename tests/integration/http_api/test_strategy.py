@@ -1,6 +1,7 @@
 """The strategy: what is stored is what was sent, and what is refused is refused with what would be right."""
 
 import json
+import re
 from decimal import Decimal
 from typing import Any
 
@@ -237,3 +238,43 @@ def test_the_autopilot_does_not_go_on_with_a_key_that_was_revoked(stack: Stack) 
 @pytest.mark.parametrize("body", ["{}", '{"enabled": 1}', '{"enabled": "true"}', '{"enabled": null}', "true", "[]"])
 def test_the_autopilots_switch_takes_nothing_but_true_and_false(user: Client, body: str) -> None:
     problem(user.ask("PUT", AUTOPILOT, body), 422, "invalid_request")
+
+
+def test_every_parameter_that_cannot_be_is_named_at_once(stack: Stack) -> None:
+    wrong = {
+        "target_allocations": {"BTC": "60", "USDT": "30"},
+        "order_size_pct": "-1",
+        "order_step_pct": "101",
+        "min_delta_quote": "0",
+    }
+    told = problem(trader(stack).put(STRATEGY, wrong), 422, "invalid_strategy")
+    assert [one["field"] for one in told["errors"]] == [
+        "target_allocations",
+        "order_size_pct",
+        "order_step_pct",
+        "min_delta_quote",
+    ]
+    assert "field" not in told
+    for one in told["errors"]:
+        assert f"{one['field']} is {one['value']}, expected {one['expected']}" in told["detail"]
+
+
+def test_a_size_that_no_market_takes_is_refused_with_one_that_they_take(stack: Stack) -> None:
+    user = trader(stack)
+    told = problem(user.put(STRATEGY, GOOD_STRATEGY | {"order_size_pct": "0.0001"}), 422, "invalid_strategy")
+    assert (told["field"], told["value"]) == ("order_size_pct", "0.0001")
+    assert user.get(STRATEGY).json()["order_size_pct"] == GOOD_STRATEGY["order_size_pct"]
+    needed = told["expected"].split()[0]
+    assert user.put(STRATEGY, GOOD_STRATEGY | {"order_size_pct": needed}).ok
+
+
+def test_whoever_has_no_money_yet_may_choose_a_size(stack: Stack) -> None:
+    user = trader(stack, {"USDT": Decimal("0.01")})
+    assert user.put(STRATEGY, GOOD_STRATEGY).ok
+
+
+def test_no_number_in_a_warning_has_digits_that_say_nothing(stack: Stack) -> None:
+    warnings = trader(stack).put(STRATEGY, GOOD_STRATEGY | {"order_size_pct": "0.07"}).json()["warnings"]
+    assert warnings
+    for warning in warnings:
+        assert not re.search(r"\d\.\d*0(?!\d)", warning["message"]), warning["message"]

@@ -10,6 +10,7 @@ from typing import get_args
 import botbalance.errors
 import pytest
 from botbalance.api.fields import Exchange, ResponseModel
+from botbalance.api.problem_codes import ProblemCode
 from botbalance.exchange.profiles import PROFILES
 from botbalance.models.strategy import Strategy
 from openapi.document import openapi_document
@@ -49,6 +50,14 @@ def test_every_code_of_a_problem_is_explained() -> None:
     assert {"key_may_withdraw", "exchange_rate_limit", "storage_unavailable", "trading_halted"} <= found
     explained = set(re.findall(r"`([a-z_]+)`", (ROOT / "docs/api.md").read_text()))
     assert found - explained == set()
+
+
+def test_a_problem_has_no_other_code_than_the_document_lists() -> None:
+    listed = set(get_args(ProblemCode))
+    assert set(codes()) - NEVER_ANSWERED - listed == set()
+    told = (ROOT / "docs/api.md").read_text().partition("## Errors")[2]
+    assert listed - set(re.findall(r"`([a-z_]+)`", told)) == set()
+    assert set(openapi_document()["components"]["schemas"]["ProblemView"]["properties"]["code"]["enum"]) == listed
 
 
 def test_the_committed_document_is_what_the_code_says() -> None:

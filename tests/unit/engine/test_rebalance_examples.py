@@ -329,7 +329,7 @@ def test_oscillation_begins_where_an_order_is_worth_more_than_the_band_and_names
     [now] = half_in_btc(config=replace(amount_only, order_size_pct=D("3.001"))).warnings
     assert (now.code, now.min_delta_pct) == (WarningCode.OSCILLATION, D("3.001"))
     assert now.message == (
-        "an order of 30.01000 USDT is worth more than the band (30): a filled order can overshoot the target "
+        "an order of 30.01 USDT is worth more than the band (30): a filled order can overshoot the target "
         "and be traded back; min_delta_pct of 3.001 or more ends it at any NAV"
     )
     for pct, codes in (("3", [WarningCode.OSCILLATION]), ("3.001", [])):

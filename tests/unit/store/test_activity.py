@@ -74,3 +74,20 @@ def test_only_what_changed_is_told() -> None:
     assert told.after == {"b": "4", "new": "5"}
     assert activity(after={"a": "1"}).before is None
     assert activity(before={"a": "1"}).after is None
+
+
+def test_one_kind_can_be_asked_for_alone(activities: ActivityTable) -> None:
+    kinds = [Action.STRATEGY_CHANGED, Action.ORDERS_PLACED] * 3
+    for second, kind in enumerate(kinds):
+        activities.append(activity(NOW + second, action=kind))
+    found, cursor = [], None
+    for _ in range(4):
+        page = activities.page("alice", limit=2, cursor=cursor, action=Action.ORDERS_PLACED)
+        found += page.activities
+        cursor = page.cursor
+        if cursor is None:
+            break
+    assert [(one.action, one.occurred_at) for one in found] == [
+        (Action.ORDERS_PLACED, NOW + second) for second in (5, 3, 1)
+    ]
+    assert cursor is None

@@ -70,6 +70,10 @@ export function useCheck(enabled: boolean) {
   return useQuery({ queryKey: ["check"], queryFn: () => unwrap(api.GET("/api/me/exchange/check")), enabled });
 }
 
+export function usePauses() {
+  return useQuery({ queryKey: ["pauses"], queryFn: () => unwrap(api.GET("/api/me/pauses")) });
+}
+
 export function usePerformance() {
   return useQuery({
     queryKey: ["performance"],

@@ -2160,8 +2160,9 @@ export interface components {
              * Code
              * @description Stable, for programs.
              * @example invalid_strategy
+             * @enum {string}
              */
-            code: string;
+            code: "account_busy" | "autopilot_enabled" | "body_too_large" | "check_failed" | "decision_not_found" | "doubtful_picture" | "doubtful_reply" | "exchange_key_not_found" | "exchange_key_refused" | "exchange_not_simulated" | "exchange_rate_limit" | "exchange_redirects" | "exchange_refuses_region" | "exchange_unavailable" | "insufficient_balance" | "internal_error" | "invalid_balances" | "invalid_cursor" | "invalid_json" | "invalid_period" | "invalid_price" | "invalid_quantity" | "invalid_request" | "invalid_strategy" | "key_may_not_trade" | "key_may_withdraw" | "lease_lost" | "market_closed" | "market_gone" | "method_not_allowed" | "minutes_unknown" | "no_decision_possible" | "no_paper_exchange" | "no_such_route" | "not_authenticated" | "not_json" | "not_on_exchange" | "order_changed" | "order_not_found" | "order_not_lost" | "order_still_active" | "orders_resting" | "out_of_time" | "paper_account" | "paper_account_not_found" | "paper_catching_up" | "paper_changed" | "paper_needs_no_key" | "pause_not_found" | "pause_resumed" | "plain_http_refused" | "price_unavailable" | "prices_expired" | "refused_by_gateway" | "request_in_progress" | "stopping" | "storage_unavailable" | "strategy_changed" | "strategy_not_found" | "tick_claimed" | "too_many_requests" | "trade_under_way" | "trading_halted" | "unknown_exchange" | "unknown_market" | "unknown_schema" | "version_needed" | "version_stale";
             /**
              * Detail
              * @description For people: the field, its value and what would be right.
@@ -2756,6 +2757,8 @@ export interface operations {
                 limit?: number;
                 /** @description From the page before. */
                 cursor?: string | null;
+                /** @description Of this kind only. */
+                action?: components["schemas"]["Action"] | null;
                 /** @description Not before this time, in epoch seconds. */
                 since?: number;
                 /** @description Not after this time, in epoch seconds. */

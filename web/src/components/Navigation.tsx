@@ -5,6 +5,7 @@ export const PAGES = [
   { path: "/plan", name: "Plan" },
   { path: "/orders", name: "Orders" },
   { path: "/decisions", name: "Decisions" },
+  { path: "/pauses", name: "Pauses" },
   { path: "/performance", name: "Performance" },
   { path: "/strategy", name: "Strategy" },
   { path: "/exchange", name: "Exchange" },

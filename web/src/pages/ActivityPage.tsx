@@ -1,27 +1,69 @@
 import { useInfiniteQuery } from "@tanstack/react-query";
+import { useState } from "react";
 import { api, type Schemas, unwrap } from "../api/client";
 import { Empty, Failure, Skeleton } from "../components/parts";
 import { dateTime } from "../lib/time";
 import { inWords } from "../lib/words";
 
 type Activity = Schemas["ActivityView"];
+type Action = Activity["action"];
+const ACTIONS: readonly Action[] = [
+  "strategy.changed",
+  "strategy.created",
+  "autopilot.enabled",
+  "autopilot.disabled",
+  "trading.stopped",
+  "trading.paused",
+  "trading.resumed",
+  "budget.warned",
+  "incident.opened",
+  "incident.resolved",
+  "orders.placed",
+  "orders.canceled",
+  "order.resolved",
+  "order.filled",
+  "credentials.stored",
+  "credentials.replaced",
+  "credentials.deleted",
+  "credentials.refused",
+  "notifications.changed",
+  "notifications.deleted",
+];
 const ACTORS = { user: "You", system: "BotBalance", operator: "The operator" } as const;
 
 /** Who changed what, and what the system did by itself. */
 export function ActivityPage() {
+  const [action, setAction] = useState<Action | "">("");
   const pages = useInfiniteQuery({
-    queryKey: ["activity"],
+    queryKey: ["activity", action],
     queryFn: ({ pageParam }) =>
-      unwrap(api.GET("/api/me/activity", { params: { query: { limit: 50, cursor: pageParam } } })),
+      unwrap(
+        api.GET("/api/me/activity", {
+          params: { query: { limit: 50, cursor: pageParam, ...(action && { action }) } },
+        }),
+      ),
     initialPageParam: null as string | null,
     getNextPageParam: (page) => page.cursor,
   });
   const items = pages.data?.pages.flatMap((page) => page.activity) ?? [];
   return (
     <>
+      <label className="filter">
+        Show
+        <select value={action} onChange={(event) => setAction(event.target.value as Action | "")}>
+          <option value="">everything</option>
+          {ACTIONS.map((name) => (
+            <option key={name} value={name}>
+              {inWords(name)}
+            </option>
+          ))}
+        </select>
+      </label>
       {pages.isPending && <Skeleton lines={10} />}
       {pages.isError && <Failure error={pages.error} retry={() => void pages.refetch()} />}
-      {pages.data && items.length === 0 && <Empty>Nothing has been changed yet.</Empty>}
+      {pages.data && items.length === 0 && (
+        <Empty>{action ? "Nothing of this kind has happened." : "Nothing has been changed yet."}</Empty>
+      )}
       <ol className="decisions">
         {items.map((item) => (
           <li key={item.activity_id} className="card">

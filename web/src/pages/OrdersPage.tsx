@@ -4,11 +4,14 @@ import { api, type Schemas, unwrap } from "../api/client";
 import { useAction } from "../api/queries";
 import { OrderList } from "../components/OrderList";
 import { Dialog, Empty, Failure, Skeleton, Table } from "../components/parts";
+import { ResolveDialog } from "../components/ResolveDialog";
 import { exact } from "../lib/money";
 import { dateTime } from "../lib/time";
 import { RESTING } from "../lib/words";
 
 type Order = Schemas["OrderView"];
+/** The reason of an order that rested and that the exchange no longer knows. */
+const LOST = "not_on_exchange";
 type Overview = Schemas["OverviewView"];
 
 export function OrdersPage({ overview }: { overview: Overview | null }) {
@@ -44,6 +47,7 @@ export function OrdersPage({ overview }: { overview: Overview | null }) {
 
 function Resting({ orders, overview }: { orders: readonly Order[]; overview: Overview | null }) {
   const [asking, setAsking] = useState<Order | "all" | null>(null);
+  const [resolving, setResolving] = useState<Order | null>(null);
   const prices = Object.fromEntries(
     (overview?.assets ?? []).flatMap((row) => (row.symbol && row.price ? [[row.symbol, row.price]] : [])),
   );
@@ -59,21 +63,32 @@ function Resting({ orders, overview }: { orders: readonly Order[]; overview: Ove
             caption="Orders that rest"
             prices={prices}
             {...(overview ? { now: overview.now } : {})}
-            action={(order) => (
-              <button
-                type="button"
-                onClick={() => setAsking(order)}
-                aria-label={`Cancel ${order.side} ${order.symbol}`}
-              >
-                Cancel
-              </button>
-            )}
+            action={(order) =>
+              order.reason === LOST ? (
+                <button
+                  type="button"
+                  onClick={() => setResolving(order)}
+                  aria-label={`Say what became of ${order.symbol}`}
+                >
+                  Resolve …
+                </button>
+              ) : (
+                <button
+                  type="button"
+                  onClick={() => setAsking(order)}
+                  aria-label={`Cancel ${order.side} ${order.symbol}`}
+                >
+                  Cancel
+                </button>
+              )
+            }
           />
           <button type="button" onClick={() => setAsking("all")}>
             Cancel all
           </button>
         </>
       )}
+      {resolving && <ResolveDialog order={resolving} onClose={() => setResolving(null)} />}
       {asking && <CancelDialog order={asking === "all" ? null : asking} onClose={() => setAsking(null)} />}
     </section>
   );

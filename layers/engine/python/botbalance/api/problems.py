@@ -21,6 +21,7 @@ from pydantic import Field
 
 from botbalance.api.fields import ResponseModel
 from botbalance.api.order_schemas import NotPlacedView
+from botbalance.api.problem_codes import ProblemCode
 from botbalance.engine import InvalidInputError, InvalidStrategyError, PriceUnavailableError
 from botbalance.errors import (
     BotBalanceError,
@@ -53,7 +54,7 @@ class ProblemView(ResponseModel):
     type: Annotated[str, Field(examples=["about:blank"])]
     title: Annotated[str, Field(examples=["Unprocessable Entity"])]
     status: int
-    code: Annotated[str, Field(description="Stable, for programs.", examples=["invalid_strategy"])]
+    code: Annotated[ProblemCode, Field(description="Stable, for programs.", examples=["invalid_strategy"])]
     detail: Annotated[
         str,
         Field(
@@ -144,7 +145,7 @@ def to_problem(error: Exception) -> Response[str]:
         return _of_request(error)
     if isinstance(error, ServiceError):
         status = HTTPStatus(error.status_code)
-        return problem(status, status.name.lower(), str(error.msg))
+        return problem(status, "invalid_request", str(error.msg))
     if isinstance(error, RequestUnsupportedContentType):
         return problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "not_json", "expected Content-Type: application/json")
     logger.exception("request failed")
@@ -160,6 +161,9 @@ def _of_our_own(error: BotBalanceError | InvalidInputError) -> Response[str]:
     else:
         code = next(code for kind, code in _CODE_OF_ENGINE_ERROR if isinstance(error, kind))
         more = {"field": error.field, "value": error.value, "expected": error.expected}
+        if isinstance(error, InvalidStrategyError):
+            wrong = [{"field": one.field, "expected": one.expected, "value": one.value} for one in error.errors]
+            more = {"errors": wrong} if len(wrong) > 1 else more | {"errors": wrong}
     if isinstance(error, RateLimitedError):
         more["retry_after_s"] = error.retry_after_s
     if status is HTTPStatus.SERVICE_UNAVAILABLE:

@@ -44,7 +44,7 @@ from botbalance.engine.convergence import (
     farthest_symbol,
     hourly_volatility_pct,
 )
-from botbalance.engine.errors import InvalidInputError, InvalidStrategyError, PriceUnavailableError
+from botbalance.engine.errors import InvalidInputError, InvalidStrategyError, PriceUnavailableError, raise_together
 from botbalance.engine.evaluation import AssetRow, Evaluation, StrategyWarning, WarningCode, evaluate
 from botbalance.engine.fills import Fill, fill_of, fillable_qty, trades_through
 from botbalance.engine.ledger import InsufficientBalanceError, book_fill, lock, release, transfer
@@ -53,7 +53,7 @@ from botbalance.engine.no_trade_region import AssetBounds, NoTradeRegion, comput
 from botbalance.engine.rebalance import Action, RebalanceDecision, compute_rebalance_actions, decide
 from botbalance.engine.stale_orders import CancelReason, RestingOrder, review_resting_orders
 from botbalance.engine.strategy import StrategyConfig, band_quote, validate_strategy
-from botbalance.engine.valuation import Balance
+from botbalance.engine.valuation import Balance, validate_targets
 
 VERSION = "4"
 """Raised whenever the same inputs would give a different decision; logged with every decision."""
@@ -118,6 +118,7 @@ __all__ = [
     "net_quantities",
     "observe",
     "observed_nav",
+    "raise_together",
     "rebalancing_bonus",
     "redenominations",
     "release",
@@ -128,4 +129,5 @@ __all__ = [
     "trades_through",
     "transfer",
     "validate_strategy",
+    "validate_targets",
 ]

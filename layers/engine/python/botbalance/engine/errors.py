@@ -18,7 +18,26 @@ class InvalidInputError(ValueError):
 
 
 class InvalidStrategyError(InvalidInputError):
-    """A strategy parameter or target allocation is out of range. The owner has to change the strategy."""
+    """A strategy parameter or target allocation is out of range. The owner has to change the strategy.
+
+    ``errors`` are all that is known to be wrong, this one first.
+    """
+
+    def __init__(
+        self, field: str, value: object, expected: str, *, further: Sequence["InvalidStrategyError"] = ()
+    ) -> None:
+        super().__init__(field, value, expected)
+        self.errors = (self, *further)
+
+    def __str__(self) -> str:
+        return "; ".join(f"{one.field} is {one.value}, expected {one.expected}" for one in self.errors)
+
+
+def raise_together(errors: Sequence[InvalidStrategyError]) -> None:
+    """Raise one InvalidStrategyError for all of ``errors``; nothing where there are none."""
+    if errors:
+        first, *further = errors
+        raise InvalidStrategyError(first.field, first.value, first.expected, further=further)
 
 
 class PriceUnavailableError(InvalidInputError):

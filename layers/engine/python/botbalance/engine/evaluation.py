@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from decimal import Context, Decimal, Inexact, InvalidOperation
 from enum import StrEnum
 
-from botbalance.engine.arithmetic import HUNDRED, NEAREST, ONE, PERCENT, ZERO, ExactArithmetic
+from botbalance.engine.arithmetic import HUNDRED, NEAREST, ONE, PERCENT, ZERO, ExactArithmetic, format_decimal
 from botbalance.engine.market_rules import MarketRules, Side, SkipReason, size_pct
 from botbalance.engine.rebalance import (
     Action,
@@ -276,18 +276,20 @@ def _oscillation(decision: RebalanceDecision, config: StrategyConfig) -> Iterato
     if config.min_delta_pct is not None and config.min_delta_pct >= size:
         return
     from_nav = NEAREST.divide(config.min_delta_quote * HUNDRED, size)
-    quote, remedy = config.quote_asset, f"min_delta_pct of {size.normalize():f} or more ends it at any NAV"
+    quote, remedy = config.quote_asset, f"min_delta_pct of {format_decimal(size)} or more ends it at any NAV"
     if decision.quote_amount > decision.band:
         code = WarningCode.OSCILLATION
         message = (
-            f"an order of {decision.quote_amount:f} {quote} is worth more than the band ({decision.band:f}): "
+            f"an order of {format_decimal(decision.quote_amount)} {quote} is worth more than the band "
+            f"({format_decimal(decision.band)}): "
             f"a filled order can overshoot the target and be traded back; {remedy}"
         )
     else:
         code = WarningCode.OSCILLATION_AHEAD
         message = (
-            f"above a NAV of {_SHOWN.plus(from_nav).normalize():f} {quote} an order will be worth more than the band, "
-            f"because the order grows with the portfolio and min_delta_quote ({config.min_delta_quote:f}) does not: "
+            f"above a NAV of {format_decimal(_SHOWN.plus(from_nav))} {quote} an order will be worth more than the "
+            "band, because the order grows with the portfolio and min_delta_quote "
+            f"({format_decimal(config.min_delta_quote)}) does not: "
             f"a filled order can then overshoot the target and be traded back; {remedy}"
         )
     yield StrategyWarning(code, (), message, min_delta_pct=size, from_nav=from_nav)
@@ -302,8 +304,9 @@ def _never_bought(decision: RebalanceDecision, config: StrategyConfig) -> Iterat
         return
     sound = min(targets.values()) * Decimal("0.5")
     message = (
-        f"the band ({decision.band:f} {config.quote_asset}) is above the target of {', '.join(too_small)}: whoever "
-        f"holds none never buys any; at most half the smallest target, {sound.normalize():f} % of NAV, is sound"
+        f"the band ({format_decimal(decision.band)} {config.quote_asset}) is above the target of "
+        f"{', '.join(too_small)}: whoever holds none never buys any; at most half the smallest target, "
+        f"{format_decimal(sound)} % of NAV, is sound"
     )
     yield StrategyWarning(WarningCode.NEVER_BOUGHT, too_small, message, min_delta_pct=sound)
 
@@ -319,7 +322,8 @@ def _market_warnings(
         message = f"{symbol} is not trading at the moment: {asset} stays as it is until it does"
         yield StrategyWarning(WarningCode.MARKET_CLOSED, (asset,), message)
     if market.forbids_steps(below, above):
-        message = f"{symbol} takes no price {config.order_step_pct:f} % away from the market: a smaller step is needed"
+        away = format_decimal(config.order_step_pct)
+        message = f"{symbol} takes no price {away} % away from the market: a smaller step is needed"
         yield StrategyWarning(WarningCode.OUTSIDE_PRICE_LIMITS, (asset,), message)
     # More than any order at any limit price needs to pass: spares nearly every asset the exact figure.
     ample = market.min_notional + (market.min_qty + market.lot_size) * (price * above + market.tick_size)
@@ -329,10 +333,10 @@ def _market_warnings(
     if smallest is None or smallest <= decision.quote_amount:
         return
     pct = _larger_size_pct(smallest, decision)
-    remedy = f"order_size_pct of {pct.normalize():f} or more" if pct else "a larger portfolio"
+    remedy = f"order_size_pct of {format_decimal(pct)} or more" if pct else "a larger portfolio"
     message = (
-        f"an order of {decision.quote_amount:f} {config.quote_asset} is below what {symbol} accepts "
-        f"({smallest:f}); it takes {remedy}"
+        f"an order of {format_decimal(decision.quote_amount)} {config.quote_asset} is below what {symbol} accepts "
+        f"({format_decimal(smallest)}); it takes {remedy}"
     )
     yield StrategyWarning(WarningCode.NEVER_TRADES, (asset,), message, pct)
 

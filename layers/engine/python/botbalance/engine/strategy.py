@@ -1,11 +1,11 @@
 """How a strategy trades: its parameters, and which values they may have."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
 from botbalance.engine.arithmetic import HUNDRED, PERCENT, ZERO, ExactArithmetic
-from botbalance.engine.errors import InvalidStrategyError
+from botbalance.engine.errors import InvalidStrategyError, raise_together
 from botbalance.engine.valuation import validate_targets
 
 
@@ -36,23 +36,31 @@ class StrategyConfig:
     post_only: bool = True
 
     def __post_init__(self) -> None:
+        raise_together(list(self._errors()))
+
+    def _errors(self) -> Iterator[InvalidStrategyError]:
         if not self.quote_asset:
-            raise InvalidStrategyError("quote_asset", repr(self.quote_asset), "the name of an asset")
-        _require_in("order_size_pct", self.order_size_pct, HUNDRED, "a Decimal over 0 and at most 100 (percent)")
-        _require_in("order_step_pct", self.order_step_pct, Decimal(50), "a Decimal over 0 and at most 50 (percent)")
-        _require_in("min_delta_quote", self.min_delta_quote, None, "a finite Decimal > 0 (in quote)")
+            yield InvalidStrategyError("quote_asset", repr(self.quote_asset), "the name of an asset")
+        yield from _unless_in(
+            "order_size_pct", self.order_size_pct, HUNDRED, "a number over 0 and at most 100 (percent)"
+        )
+        yield from _unless_in(
+            "order_step_pct", self.order_step_pct, Decimal(50), "a number over 0 and at most 50 (percent)"
+        )
+        yield from _unless_in("min_delta_quote", self.min_delta_quote, None, "a finite number over 0 (in quote)")
         if self.min_delta_pct is not None:
-            _require_in("min_delta_pct", self.min_delta_pct, HUNDRED, "a Decimal over 0 and at most 100 (percent)")
+            yield from _unless_in(
+                "min_delta_pct", self.min_delta_pct, HUNDRED, "a number over 0 and at most 100 (percent)"
+            )
         if not isinstance(self.quote_reserve_pct, Decimal) or self.quote_reserve_pct:
-            _require_in("quote_reserve_pct", self.quote_reserve_pct, HUNDRED, "a Decimal from 0 to 100 (percent)")
+            yield from _unless_in(
+                "quote_reserve_pct", self.quote_reserve_pct, HUNDRED, "a number from 0 to 100 (percent)"
+            )
         if self.order_max_age_s < 0:
-            raise InvalidStrategyError("order_max_age_s", self.order_max_age_s, "seconds >= 0")
+            yield InvalidStrategyError("order_max_age_s", self.order_max_age_s, "seconds >= 0")
         if self.reprice_tolerance_pct is not None:
-            _require_in(
-                "reprice_tolerance_pct",
-                self.reprice_tolerance_pct,
-                Decimal(50),
-                "a Decimal over 0 and at most 50",
+            yield from _unless_in(
+                "reprice_tolerance_pct", self.reprice_tolerance_pct, Decimal(50), "a number over 0 and at most 50"
             )
 
 
@@ -84,8 +92,8 @@ def validate_reserve(target_allocations: Mapping[str, Decimal], config: Strategy
         raise InvalidStrategyError("quote_reserve_pct", config.quote_reserve_pct, expected)
 
 
-def _require_in(field: str, value: object, most: Decimal | None, expected: str) -> None:
+def _unless_in(field: str, value: object, most: Decimal | None, expected: str) -> Iterator[InvalidStrategyError]:
     if not isinstance(value, Decimal) or not value.is_finite():
-        raise InvalidStrategyError(field, repr(value), expected)
-    if value <= ZERO or (most is not None and value > most):
-        raise InvalidStrategyError(field, value, expected)
+        yield InvalidStrategyError(field, repr(value), expected)
+    elif value <= ZERO or (most is not None and value > most):
+        yield InvalidStrategyError(field, value, expected)

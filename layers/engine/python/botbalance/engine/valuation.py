@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from botbalance.engine.arithmetic import DOWN, HUNDRED, NEAREST, ONE, PERCENT, UP, ZERO
+from botbalance.engine.arithmetic import DOWN, HUNDRED, NEAREST, ONE, PERCENT, UP, ZERO, format_decimal
 from botbalance.engine.errors import InvalidInputError, InvalidStrategyError, PriceUnavailableError
 from botbalance.engine.market_rules import MarketRules
 
@@ -100,13 +100,13 @@ def validate_targets(targets: Mapping[str, Decimal]) -> None:
     for asset, target in targets.items():
         field = f"target_allocations.{asset}"
         if not isinstance(target, Decimal) or not target.is_finite():
-            raise InvalidStrategyError(field, repr(target), "a finite Decimal from 0 to 100 (percent)")
+            raise InvalidStrategyError(field, repr(target), "a finite number from 0 to 100 (percent)")
         if target < ZERO or target > HUNDRED:
             raise InvalidStrategyError(field, target, "a percentage from 0 to 100")
         validate_digits([(field, target)], InvalidStrategyError)
     total = sum(targets.values(), ZERO)
     if total != HUNDRED:
-        raise InvalidStrategyError("target_allocations", f"a sum of {total:f}", "a sum of exactly 100")
+        raise InvalidStrategyError("target_allocations", f"a sum of {format_decimal(total)}", "a sum of exactly 100")
 
 
 def validate_numbers(

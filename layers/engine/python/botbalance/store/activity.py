@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
-from botbalance.models.activity import Activity
+from botbalance.models.activity import Action, Activity
 from botbalance.store.dynamodb import parse_document, translate_aws_errors
 from botbalance.store.pagination import ALWAYS, TimeRange, decode_cursor, encode_cursor
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
+_MOST_QUERIES = 10
+"""For one page, where most of what is there is not asked for."""
 _AFTER_EVERY_ID = "~"
 """Sorts after the ``#`` of any id of the same moment."""
 
@@ -56,9 +58,18 @@ class ActivityTable:
             self._client.transact_write_items(TransactItems=[self.write_of(activity)])
 
     def page(
-        self, user_id: str, *, limit: int, cursor: str | None = None, occurred: TimeRange = ALWAYS
+        self,
+        user_id: str,
+        *,
+        limit: int,
+        cursor: str | None = None,
+        occurred: TimeRange = ALWAYS,
+        action: Action | None = None,
     ) -> ActivityPage:
-        """The user's activities of a period, newest first; raises InvalidRequestError for a cursor that is not ours."""
+        """The user's activities of a period, newest first; raises InvalidRequestError for a cursor that is not ours.
+
+        With ``action`` only those; a page may then hold fewer than ``limit``, and still not be the last.
+        """
         query: dict[str, Any] = {
             "TableName": self._table,
             "KeyConditionExpression": "user_id = :user AND activity_id BETWEEN :first AND :last",
@@ -68,18 +79,27 @@ class ActivityTable:
                 ":last": {"S": f"{_first_id(occurred.until)[:10]}999{_AFTER_EVERY_ID}"},
             },
             "ScanIndexForward": False,
-            "Limit": limit,
             "ConsistentRead": True,
         }
+        if action is not None:
+            query["FilterExpression"] = "#action = :action"
+            query["ExpressionAttributeNames"] = {"#action": "action"}
+            query["ExpressionAttributeValues"][":action"] = {"S": action}
         if cursor is not None:
             (activity_id,) = decode_cursor(cursor, "[0-9]{13}#[0-9a-f]{12}")
             occurred.require(cursor, int(activity_id[:13]) // 1000)
             query["ExclusiveStartKey"] = {"user_id": {"S": user_id}, "activity_id": {"S": activity_id}}
-        with translate_aws_errors():
-            answer = self._client.query(**query)
-        last = answer.get("LastEvaluatedKey")
+        found: list[Activity] = []
+        for _ in range(_MOST_QUERIES):
+            with translate_aws_errors():
+                answer = self._client.query(**query | {"Limit": limit - len(found)})
+            found += [parse_document(Activity, item["document"]["S"]) for item in answer["Items"]]
+            last = answer.get("LastEvaluatedKey")
+            if last is None or len(found) == limit:
+                break
+            query["ExclusiveStartKey"] = last
         return ActivityPage(
-            activities=[parse_document(Activity, item["document"]["S"]) for item in answer["Items"]],
+            activities=found,
             cursor=encode_cursor(last["activity_id"]["S"]) if last else None,
         )
 

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from decimal import Decimal
 
+from botbalance.engine import format_decimal
 from botbalance.engine.arithmetic import ExactArithmetic
 from botbalance.errors import BotBalanceError, ConflictError, InvalidRequestError
 from botbalance.exchange.profiles import is_paper
@@ -133,8 +134,8 @@ def resolve_order(
             user_id,
             Action.ORDER_RESOLVED,
             subject=client_order_id,
-            before={"status": str(order.status), "filled_qty": f"{order.fills_qty:f}"},
-            after={"status": str(resolved.status), "filled_qty": f"{resolved.fills_qty:f}"},
+            before={"status": str(order.status), "filled_qty": format_decimal(order.fills_qty)},
+            after={"status": str(resolved.status), "filled_qty": format_decimal(resolved.fills_qty)},
         )
         return session.update_order(order, resolved, told)
 
@@ -143,7 +144,8 @@ def _resolved(order: Order, filled_qty: Decimal, price: Decimal | None, now: int
     if not order.fills_qty <= filled_qty <= order.base_qty:
         raise InvalidRequestError(
             "invalid_quantity",
-            f"filled_qty is {filled_qty:f}, expected from {order.fills_qty:f}, which is booked, to {order.base_qty:f}",
+            f"filled_qty is {format_decimal(filled_qty)}, expected from {format_decimal(order.fills_qty)}, "
+            f"which is booked, to {format_decimal(order.base_qty)}",
         )
     fills = order.fills
     with ExactArithmetic():

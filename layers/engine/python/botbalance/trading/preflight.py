@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from botbalance.engine import InvalidInputError, WarningCode
+from botbalance.engine import InvalidInputError, WarningCode, format_decimal
 from botbalance.errors import BotBalanceError, ConflictError
 from botbalance.exchange.adapter import ExchangeAdapter, KeyPermissions
 from botbalance.exchange.profiles import is_paper
@@ -143,9 +143,10 @@ def _fees(plan: Plan, account: ExchangeAdapter) -> CheckResult:
         return CheckResult("fees", CheckStatus.PASS, "nothing but the quote asset is held, so nothing is paid")
     largest = max(targets, key=lambda symbol: targets[symbol])  # an account's tier is the same for nearly every pair
     fees, step = account.fees(largest), plan.strategy.order_step_pct
-    found = f"a resting order in {largest} pays {fees.maker_pct:f} %, one that trades at once {fees.taker_pct:f} %"
+    maker, taker = format_decimal(fees.maker_pct), format_decimal(fees.taker_pct)
+    found = f"a resting order in {largest} pays {maker} %, one that trades at once {taker} %"
     if fees.maker_pct >= step:
-        remedy = f"raise order_step_pct, which is {step:f}, above the fee"
+        remedy = f"raise order_step_pct, which is {format_decimal(step)}, above the fee"
         return CheckResult(
             "fees", CheckStatus.WARN, f"{found}: a fill costs more than it is away from the market", remedy
         )
@@ -182,7 +183,7 @@ def _sizes(plan: Plan) -> CheckResult:
         remedy = "change order_size_pct, order_step_pct, min_delta_quote or min_delta_pct"
         return CheckResult("sizes", CheckStatus.WARN, "; ".join(found), remedy)
     return CheckResult(
-        "sizes", CheckStatus.PASS, f"an order of {plan.evaluation.quote_amount:f} passes in every market"
+        "sizes", CheckStatus.PASS, f"an order of {format_decimal(plan.evaluation.quote_amount)} passes in every market"
     )
 
 

@@ -1,10 +1,20 @@
 """Changing what a user wants."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from botbalance.engine import InvalidInputError, InvalidStrategyError, StrategyWarning, validate_strategy
+from botbalance.engine import (
+    Evaluation,
+    InvalidInputError,
+    InvalidStrategyError,
+    StrategyWarning,
+    WarningCode,
+    format_decimal,
+    raise_together,
+    validate_strategy,
+    validate_targets,
+)
 from botbalance.errors import BotBalanceError
 from botbalance.models.activity import Action
 from botbalance.models.strategy import Strategy
@@ -63,7 +73,9 @@ def preview_strategy(context: TradingContext, user_id: str, parameters: Mapping[
     """
     strategy = _validated(context, user_id, parameters)
     _require_markets(context, strategy)
-    return preview_of(context, strategy)
+    plan = preview_of(context, strategy)
+    _require_some_order(strategy, plan.evaluation)
+    return plan
 
 
 def patch_strategy(
@@ -84,13 +96,22 @@ def patch_strategy(
 def _validated(context: TradingContext, user_id: str, parameters: Mapping[str, Any]) -> Strategy:
     """The strategy that ``parameters`` describe; raises InvalidStrategyError for numbers that cannot be."""
     strategy = Strategy.model_validate({**parameters, "user_id": user_id, "updated_at": context.clock()})
-    config = strategy.config()
     if len(strategy.target_allocations) > MOST_ASSETS:
         raise InvalidStrategyError(
             "target_allocations", f"{len(strategy.target_allocations)} assets", f"at most {MOST_ASSETS}"
         )
-    validate_strategy(strategy.target_allocations, config)
+    raise_together([*_errors(lambda: validate_targets(strategy.target_allocations)), *_errors(strategy.config)])
+    validate_strategy(strategy.target_allocations, strategy.config())
     return strategy
+
+
+def _errors(check: Callable[[], object]) -> tuple[InvalidStrategyError, ...]:
+    """What ``check`` finds wrong, all of it."""
+    try:
+        check()
+    except InvalidStrategyError as error:
+        return error.errors
+    return ()
 
 
 def _require_markets(context: TradingContext, strategy: Strategy) -> None:
@@ -115,8 +136,25 @@ def _save(context: TradingContext, strategy: Strategy, stored: Strategy | None) 
 def preview_warnings(context: TradingContext, strategy: Strategy) -> tuple[tuple[StrategyWarning, ...], str | None]:
     """How the strategy fits the account and its markets now; raises InvalidStrategyError where it never can."""
     try:
-        return preview_of(context, strategy).evaluation.warnings, None
+        evaluation = preview_of(context, strategy).evaluation
     except InvalidStrategyError:
         raise
     except (BotBalanceError, InvalidInputError) as error:
         return (), str(error)
+    _require_some_order(strategy, evaluation)
+    return evaluation.warnings, None
+
+
+def _require_some_order(strategy: Strategy, evaluation: Evaluation) -> None:
+    """Raise InvalidStrategyError where every market refuses orders of this size, and takes those of a larger one."""
+    needed = {
+        asset: warning.smallest_order_size_pct
+        for warning in evaluation.warnings
+        if warning.code is WarningCode.NEVER_TRADES
+        for asset in warning.assets
+    }
+    sizes = [needed.get(asset) for asset in strategy.target_allocations if asset != strategy.quote_asset]
+    known = [size for size in sizes if size is not None]
+    if known and len(known) == len(sizes):
+        expected = f"{format_decimal(min(known))} or more: orders of this size are too small for every market"
+        raise InvalidStrategyError("order_size_pct", format_decimal(strategy.order_size_pct), expected)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from botbalance.accounts.weight_budgets import caller
+from botbalance.engine import format_decimal
 from botbalance.errors import TransientError
 from botbalance.log import logger
 from botbalance.models.activity import Action, Activity
@@ -67,9 +68,9 @@ def fills_of_order(context: TradingContext, before: Order, after: Order) -> list
                 "base": after.base,
                 "quote": after.quote,
                 "side": after.side,
-                "price": f"{fill.price:f}",
-                "base_qty": f"{fill.base_qty:f}",
-                "fee": f"{fill.fee:f}",
+                "price": format_decimal(fill.price),
+                "base_qty": format_decimal(fill.base_qty),
+                "fee": format_decimal(fill.fee),
                 "fee_asset": fill.fee_asset,
             },
         )
