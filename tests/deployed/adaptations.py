@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import yaml
 
@@ -11,12 +12,16 @@ from tests.unit.architecture.transformed import get_att_as_lists
 from workbench.aws.template import CloudFormationLoader
 
 
-def adapt_built_template(built: Path, parameters: Mapping[str, str]) -> Path:
-    """Write the adapted copy beside the template that `sam build` has built; returns its path."""
+def adapt_built_template(built: Path, parameters: Mapping[str, str], gateway: str) -> Path:
+    """Write the adapted copy beside the template that `sam build` has built; returns its path.
+
+    ``gateway`` is the URL at which MiniStack answers, API Gateway among the rest.
+    """
     template: dict[str, Any] = get_att_as_lists(yaml.load(built.read_text(), Loader=CloudFormationLoader))
     _without_gradual_deployment(template)
     _without_metric_math(template)
     _without_branding(template)
+    _with_the_api_on_loopback(template, gateway)
     _with_plain_concurrency(template)
     _with_the_state_machine_in_json(template, built)
     _with_parameters_as_defaults(template, parameters)
@@ -43,6 +48,16 @@ def _without_metric_math(template: dict[str, Any]) -> None:
 def _without_branding(template: dict[str, Any]) -> None:
     """MiniStack has the domain of the sign-in pages, and no pages to give a style to."""
     del template["Resources"]["SignInPages"]
+
+
+def _with_the_api_on_loopback(template: dict[str, Any], gateway: str) -> None:
+    """MiniStack's CloudFront calls no host of AWS's: the API's is where MiniStack itself serves it, unencrypted."""
+    address = urlsplit(gateway)
+    distribution = template["Resources"]["WebDistribution"]["Properties"]["DistributionConfig"]
+    [api] = [origin for origin in distribution["Origins"] if origin["Id"] == "api"]
+    api["DomainName"] = address.hostname
+    api["OriginPath"] = {"Fn::Sub": "/_aws/execute-api/${Api}/live"}
+    api["CustomOriginConfig"] = {"OriginProtocolPolicy": "http-only", "HTTPPort": address.port}
 
 
 def _with_plain_concurrency(template: dict[str, Any]) -> None:

@@ -71,7 +71,7 @@ class EmulatedAccount:
         """`sam deploy` of what was built, with the release's name, as `make deploy` does it."""
         chosen = {"Architecture": ARCHITECTURE, **parameters}
         released = chosen | {"Release": compute_release(chosen, checkout)}
-        adapted = adapt_built_template(checkout / ".aws-sam/build/template.yaml", released)
+        adapted = adapt_built_template(checkout / ".aws-sam/build/template.yaml", released, self.url)
         self._sam(
             checkout, "deploy", "--template-file", str(adapted), "--stack-name", stack, "--region", REGION,
             "--resolve-s3", "--no-confirm-changeset", "--no-fail-on-empty-changeset",

@@ -11,6 +11,7 @@ import pytest
 
 from tests.deployed.emulated_account import Api, EmulatedAccount
 from tests.deployed.filter_patterns import matches
+from tests.deployed.web_app import WebApp, check_pages, write_dashboard
 from tests.unit.architecture.transformed import resources, transformed
 from workbench.simulated_exchange.matching_engine import MatchingEngine
 from workbench.simulated_exchange.server import ExchangeServer
@@ -97,7 +98,7 @@ def live_versions(account: EmulatedAccount) -> dict[str, str]:
     return {
         name: functions.get_alias(FunctionName=physical_id, Name="live")["FunctionVersion"]
         for name, (kind, physical_id) in account.resources(STACK).items()
-        if kind == "AWS::Lambda::Function"
+        if kind == "AWS::Lambda::Function" and name != "WebFilesFunction"
     }
 
 
@@ -162,7 +163,8 @@ def test_the_deployment_from_first_to_last(
         original = engine.read_text()
         engine.write_text(original + '\nVERSION = "another-engine"\n')
         account.build(checkout)
-        account.deploy(checkout, STACK, parameters | {"CorsOrigin": PAGE})
+        write_dashboard(checkout)
+        account.deploy(checkout, STACK, parameters | {"CorsOrigin": PAGE, "WebApp": "true"})
     with steps.step("the changed engine answers, with the changed parameter"):
         second = live_versions(account)
         assert all(second[name] != first[name] for name in first)
@@ -172,11 +174,21 @@ def test_the_deployment_from_first_to_last(
             "a decision of the changed engine", lambda: latest_decision(api, 0, "another-engine"), 2 * TICK_S
         )
 
+    with steps.step("the dashboard: pages, a sign-in by code, the API behind the same name"):
+        web = WebApp(account, STACK)
+        check_pages(web, account.outputs(STACK)["UserPoolClientId"])
+        assert web.get("/api/health").json() == {"status": "ok"}
+        assert web.get("/api/me/overview").status_code == 401
+        overview = web.get("/api/me/overview", web.sign_in(MAIL, PASSWORD)).json()
+        assert overview["strategy"]["autopilot_enabled"] is True
+
     with steps.step("a release in which every tick raises: build and deployment"):
         engine.write_text(original + "\n\ndef evaluate(*_, **__):\n    raise RuntimeError('nothing is decided')\n")
         account.build(checkout)
         account.deploy(checkout, STACK, parameters)
         failing_since = time.time()
+        assert account.client("cloudfront").list_distributions()["DistributionList"]["Quantity"] == 0
+        assert "WebBucket" not in account.resources(STACK)
     with steps.step("its failed ticks are counted within two ticks"):
         steps.wait_for(
             "a failed tick that the alarm counts",
