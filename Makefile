@@ -25,7 +25,7 @@ CONFIG_ENV ?= default
 PARAMETERS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-web test-dynamodb test-peers test-sam test-deployed coverage lint audit format bench docs web openapi requirements build deploy clean
+.PHONY: help run paper test test-web test-dynamodb test-peers test-sam test-deployed coverage lint audit format bench docs web openapi requirements build deploy clean
 
 help: ## what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -33,6 +33,10 @@ help: ## what there is to make
 PORT ?= 8787
 run: .venv/.installed dashboard-if-possible ## the whole product on this machine, a tick every two seconds; make run PORT=8790
 	$(RUN) botbalance local --tick-seconds 2 --port $(PORT)
+
+EXCHANGE ?= binance
+paper: .venv/.installed dashboard-if-possible ## trade on paper at live public prices, without any account; make paper EXCHANGE=kraken
+	$(RUN) botbalance local --paper $(EXCHANGE) --port $(PORT)
 
 .PHONY: dashboard-if-possible
 dashboard-if-possible: $(UV)

@@ -5,6 +5,7 @@ import os
 import re
 import sys
 import time
+from collections.abc import Sequence
 from enum import StrEnum
 from ipaddress import ip_address
 from pathlib import Path
@@ -14,6 +15,7 @@ import typer
 from botbalance import __version__
 from botbalance.engine import InvalidInputError
 from botbalance.errors import BotBalanceError, InvalidRequestError, SettingsError
+from platformdirs import user_data_path
 from pydantic_core import to_jsonable_python
 from rich.console import Console
 
@@ -89,6 +91,16 @@ StartBalances = Annotated[
 ]
 StartNav = Annotated[str, typer.Option(help="What a portfolio that is not given is worth at the start, in quote.")]
 _OF_THE_MARKET = ("seed", "candles", "speed", "strategy", "balances", "freeze_prices")
+_NOT_ON_PAPER = (
+    "seed",
+    "candles",
+    "speed",
+    "freeze_prices",
+    "dynamodb",
+    "sam_environment",
+    "listen",
+    "open_to_network",
+)
 _MOST_USERS = 100_000_000
 
 
@@ -140,17 +152,42 @@ def local(
         Path | None,
         typer.Option(help="Write a file for `sam local … --env-vars FILE`, whose functions then work on all of this."),
     ] = None,
+    paper: Annotated[
+        str | None,
+        typer.Option(help="No simulated prices: trade on paper at this exchange's own (binance), without any account."),
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="With --paper: the folder of its state; else one for this user.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Run everything here: a simulated exchange, the API, and the autopilot."""
-    # Imported late, because the embedded services take seconds to import and the other commands need none.
-    from workbench.local.run import RunLimits, run  # noqa: PLC0415
-    from workbench.local.stack import Options  # noqa: PLC0415
-
+    """Run everything here: a simulated exchange, the API, and the autopilot. With --paper at real prices."""
     if not math.isfinite(tick_seconds):
         raise InvalidRequestError("tick_seconds", f"--tick-seconds is {tick_seconds}, expected a number from 0 to 3600")
+    base_url = exchange or os.environ.get("EXCHANGE_BASE_URL") or None
+    if paper is not None:  # first of all: whoever cannot reach it learns so before anything is started
+        from workbench.local.reachability import require_exchange  # noqa: PLC0415
+
+        _refuse_options(context, _NOT_ON_PAPER, "--paper trades at real prices, and keeps its own tables")
+        require_exchange(paper, base_url)
+    # Imported late, because the embedded services take seconds to import and the other commands need none.
+    from workbench.local.run import LocalStack, RunLimits, run  # noqa: PLC0415
+
+    limits = RunLimits(tick_seconds, ticks)
+    console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    if paper is not None:
+        from workbench.local.paper_stack import PaperOptions, PaperStack  # noqa: PLC0415
+
+        folder = data or user_data_path("botbalance") / f"paper-{paper}"
+        on_paper = PaperStack(PaperOptions(paper, folder, port, strategy, balances, base_url))
+        if not run(on_paper, limits, console, as_json=as_json):
+            raise typer.Exit(1)
+        return
+    from workbench.local.stack import Options, Stack  # noqa: PLC0415
+
+    _refuse_options(context, ("data",), "without --paper nothing is kept")
     if exchange is not None:
-        _refuse_market_options(context)
+        _refuse_options(context, _OF_THE_MARKET, "that is the market's: give it to botbalance exchange")
     _require_address(listen, open_to_network=open_to_network)
     options = Options(
         port=port,
@@ -166,12 +203,8 @@ def local(
         notify=notify,
         sam_environment=sam_environment,
     )
-    if not run(
-        options,
-        RunLimits(tick_seconds, ticks),
-        Console(highlight=False, soft_wrap=not sys.stdout.isatty()),
-        as_json=as_json,
-    ):
+    stack: LocalStack = Stack(options)
+    if not run(stack, limits, console, as_json=as_json):
         raise typer.Exit(1)
 
 
@@ -391,14 +424,12 @@ def _require_address(listen: str, *, open_to_network: bool) -> None:
     typer.echo(f"botbalance: DynamoDB, KMS and the exchange are open at {listen}: {danger}", err=True)
 
 
-def _refuse_market_options(context: typer.Context) -> None:
-    for name in _OF_THE_MARKET:
+def _refuse_options(context: typer.Context, names: Sequence[str], why: str) -> None:
+    for name in names:
         source = context.get_parameter_source(name)
         if source is not None and source.name != "DEFAULT":
             option = f"--{name.replace('_', '-')}"
-            raise InvalidRequestError(
-                "option_of_the_exchange", f"{option} is the market's: give it to botbalance exchange"
-            )
+            raise InvalidRequestError("option_not_here", f"{option}: {why}")
 
 
 def _without_random_hashes() -> None:

@@ -13,8 +13,8 @@ from logging import StreamHandler
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from threading import Event
-from types import FrameType
-from typing import Any
+from types import FrameType, TracebackType
+from typing import Any, Protocol, Self
 
 import typer
 from botbalance import bootstrap
@@ -33,7 +33,7 @@ from rich.text import Text
 from workbench.cli.tables import amount, percent
 from workbench.local.api_gateway import DEMO_USER, SWAGGER_PATH
 from workbench.local.live_view import LiveStatus, LiveView
-from workbench.local.stack import Options, PortfolioStatus, Stack
+from workbench.local.stack import PortfolioStatus
 from workbench.simulated_exchange.recorded_candles import OutOfCandlesError
 
 _LAST_DECISIONS = 50
@@ -53,7 +53,36 @@ class RunLimits:
     ticks: int | None
 
 
-def run(options: Options, pace: RunLimits, console: Console, *, as_json: bool) -> bool:
+class LocalStack(Protocol):
+    """What can be run here: on a simulated exchange, or on paper."""
+
+    @property
+    def url(self) -> str:
+        """Where the API answers, without a trailing slash."""
+
+    @property
+    def described(self) -> str:
+        """What it runs on."""
+
+    def __enter__(self) -> Self:
+        """Start everything."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End everything."""
+
+    def tick(self) -> dict[str, Any]:
+        """Run the autopilot once."""
+
+    def standing(self) -> PortfolioStatus:
+        """Where the portfolio stands now."""
+
+    def book_differences(self) -> list[str]:
+        """In what the books that count and ours disagree."""
+
+
+def run(to_run: LocalStack, pace: RunLimits, console: Console, *, as_json: bool) -> bool:
     """Run until the ticks are done, the candles have run out or somebody stops it; True where the books agree.
 
     In a terminal the view is redrawn with every tick; elsewhere each tick is a line. Ctrl-C and a polite kill let
@@ -61,7 +90,7 @@ def run(options: Options, pace: RunLimits, console: Console, *, as_json: bool) -
     """
     live = console.is_terminal and not as_json
     logger.setLevel("WARNING")
-    with _stop_on_signals() as stopped, _log_in_a_file() if live else _no_view() as log, Stack(options) as stack:
+    with _stop_on_signals() as stopped, _log_in_a_file() if live else _no_view() as log, to_run as stack:
         start = stack.standing()
         if not as_json:
             print_banner(console, stack)
@@ -89,7 +118,7 @@ def run(options: Options, pace: RunLimits, console: Console, *, as_json: bool) -
         return _finish(stack, start, ticks, console, as_json=as_json)
 
 
-def _ticks(stack: Stack, pace: RunLimits, stopped: Event) -> Iterator[int]:
+def _ticks(stack: LocalStack, pace: RunLimits, stopped: Event) -> Iterator[int]:
     """Tick by tick until ``stopped``, the number of ticks done so far; first of all 0, before anything is traded."""
     yield 0
     due = time.monotonic()
@@ -101,7 +130,7 @@ def _ticks(stack: Stack, pace: RunLimits, stopped: Event) -> Iterator[int]:
         yield done
 
 
-def _finish(stack: Stack, start: PortfolioStatus, ticks: int, console: Console, *, as_json: bool) -> bool:
+def _finish(stack: LocalStack, start: PortfolioStatus, ticks: int, console: Console, *, as_json: bool) -> bool:
     differing = stack.book_differences()
     try:
         end = stack.standing()
@@ -134,7 +163,7 @@ def _finish(stack: Stack, start: PortfolioStatus, ticks: int, console: Console, 
     return not differing
 
 
-def _view(stack: Stack, start: PortfolioStatus, ticks: int) -> RenderableType:
+def _view(stack: LocalStack, start: PortfolioStatus, ticks: int) -> RenderableType:
     try:
         now = stack.standing()
     except _NOT_TO_BE_TOLD as error:
@@ -161,7 +190,7 @@ def _managed(standing: PortfolioStatus) -> set[str]:
     return {row.asset for row in standing.plan.evaluation.rows}
 
 
-def _line(stack: Stack, ticks: int) -> str:
+def _line(stack: LocalStack, ticks: int) -> str:
     try:
         now = stack.standing()
     except _NOT_TO_BE_TOLD as error:
@@ -174,8 +203,8 @@ def _line(stack: Stack, ticks: int) -> str:
     )
 
 
-def print_banner(console: Console, stack: Stack) -> None:
-    console.print(f"BotBalance runs at {stack.url}, on a simulated exchange. Ctrl-C ends it.")
+def print_banner(console: Console, stack: LocalStack) -> None:
+    console.print(f"BotBalance runs at {stack.url}, {stack.described}. Ctrl-C ends it.")
     console.print(f"A page to try it on: {stack.url}{SWAGGER_PATH}")
     if stack.signing_secret is not None:
         console.print(f"Messages to --notify are signed by {stack.signing_secret}")

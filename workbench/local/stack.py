@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
@@ -45,8 +46,8 @@ from workbench.simulated_exchange.server import ExchangeServer
 from workbench.simulated_exchange.simulation import Simulation
 
 DEMO_KEY = ExchangeKey(api_key="demo-key-of-the-simulated-exchange", secret="demo-secret-of-the-simulated-exchange")
-_DISPATCH = "tick.dispatch.lambda_handler"
-_WORK = "tick.work.lambda_handler"
+DISPATCH = "tick.dispatch.lambda_handler"
+WORK = "tick.work.lambda_handler"
 _MESSAGES_PER_RECEIVE = 10
 _DOCKER_DESKTOP = "host.docker.internal"
 _LOOPBACK_URL = re.compile(r"^(https?://)(127\.0\.0\.1|localhost)(?=[:/]|$)")
@@ -124,7 +125,7 @@ class Stack:
             notify_now=self.notify,
             preflight=self._template.preflight() | {ALLOW_ORIGIN: origin} if origin else {},
         )
-        self._notifier = Notifier(self._runtime, self._drain)
+        self._notifier = Notifier(self._runtime, partial(drain_queue, self._runtime))
         self._ticking = Lock()
         self._notifying = Lock()
         self.signing_secret: str | None = None
@@ -140,6 +141,11 @@ class Stack:
     def books(self) -> MatchingEngine:
         """The books of the exchange that this has started itself, for whoever must rig them."""
         return self._own_simulation().books
+
+    @property
+    def described(self) -> str:
+        """What it runs on, for whoever has just started it."""
+        return "on a simulated exchange"
 
     @property
     def url(self) -> str:
@@ -169,8 +175,8 @@ class Stack:
         """
         with self._ticking:
             ts_tick = self.clock.next_tick(self._speed)
-            answer: dict[str, Any] = self._runtime.invoke(_DISPATCH, {"tick_at": tick_at(ts_tick)})
-            self._drain(bootstrap.services().settings.tick_queue_url, _WORK)
+            answer: dict[str, Any] = self._runtime.invoke(DISPATCH, {"tick_at": tick_at(ts_tick)})
+            drain_queue(self._runtime, bootstrap.services().settings.tick_queue_url, WORK)
         self.notify()
         return answer
 
@@ -221,7 +227,7 @@ class Stack:
         self.clock = ExchangeClock(self.exchange, about.now)
         aws = EmbeddedAws(self._template, run=about.id, dynamodb=self._options.dynamodb, host=self._options.listen)
         started.callback(aws.stop)
-        environment = aws.start() | LOCAL_SETTINGS | {"EXCHANGE_BASE_URL": exchange_url} | _own_settings()
+        environment = aws.start() | LOCAL_SETTINGS | {"EXCHANGE_BASE_URL": exchange_url} | own_settings()
         # Beyond loopback the exchange is this machine's still, as it is for functions that SAM runs here.
         opened = {} if self._options.listen == LOOPBACK else {"AWS_SAM_LOCAL": "true"}
         services = bootstrap.Services(read_settings(environment | opened), clock=self.clock)
@@ -270,21 +276,22 @@ class Stack:
             raise RuntimeError(f"the exchange at {self._options.exchange} is another process's")
         return self._simulation
 
-    def _drain(self, queue: str, handler: str) -> None:
-        """Hand what is in ``queue`` to ``handler``, until it is empty."""
-        services = bootstrap.services()
-        while True:
-            messages = services.sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=_MESSAGES_PER_RECEIVE).get(
-                "Messages", []
-            )
-            if not messages:
-                return
-            records = [_record(message) for message in messages]
-            answer = self._runtime.invoke(handler, {"Records": records})
-            failed = {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
-            for message in messages:
-                if message["MessageId"] not in failed:
-                    services.sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+
+def drain_queue(runtime: LambdaRuntime, queue: str, handler: str) -> None:
+    """Hand what is in ``queue`` (a URL) to ``handler``, until it is empty."""
+    services = bootstrap.services()
+    while True:
+        messages = services.sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=_MESSAGES_PER_RECEIVE).get(
+            "Messages", []
+        )
+        if not messages:
+            return
+        records = [_record(message) for message in messages]
+        answer = runtime.invoke(handler, {"Records": records})
+        failed = {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
+        for message in messages:
+            if message["MessageId"] not in failed:
+                services.sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
 
 
 def write_sam_environment(file: Path, environment: Mapping[str, str], listen: str) -> None:
@@ -326,7 +333,7 @@ def _simulation(options: Options) -> Simulation:
     )
 
 
-def _own_settings() -> dict[str, str]:
+def own_settings() -> dict[str, str]:
     """Where prices come from and which page may call the API, as whoever starts this has set it for the functions."""
     names = ("PRICING_SOURCE", "PRICING_USE_CACHE", "PRICING_TTL", "CORS_ORIGIN")
     return {name: os.environ[name] for name in names if name in os.environ}

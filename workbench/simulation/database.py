@@ -32,6 +32,8 @@ MOST_IN_A_TRANSACTION = 100
 _FAILED = "ConditionalCheckFailed"
 
 type PrimaryKey = tuple[Any, ...]
+type Write = tuple[str, PrimaryKey, Item | None]
+"""A table's name, the key of an item, and what it is from now on; None where it is deleted."""
 
 
 class _Index:
@@ -117,10 +119,14 @@ class Database:
     """All tables; ``now_ms`` is their clock.
 
     ``stale``: whether a read that need not be consistent sees what was before the last write, if that is not long ago.
+    ``keep`` is handed what each request is about to write, all of it at once; what it raises is not written.
     """
 
-    def __init__(self, now_ms: Callable[[], int] = lambda: 0) -> None:
+    def __init__(
+        self, now_ms: Callable[[], int] = lambda: 0, *, keep: Callable[[list[Write]], None] = lambda _: None
+    ) -> None:
         self._now_ms = now_ms
+        self._keep = keep
         self.tables: dict[str, Table] = {}
         self._one_at_a_time = Lock()
         self.stale = False
@@ -144,9 +150,13 @@ class Database:
         found = self._table(table)
         with self._one_at_a_time:
             over = [key for key, item in found.items.items() if int(item.get(attribute, {"N": now + 1})["N"]) < now]
-            for key in over:
-                found.put(key, None)
+            self._commit([(table, key, None) for key in over])
             return len(over)
+
+    def _commit(self, writes: list[Write]) -> None:
+        self._keep(writes)
+        for table, key, item in writes:
+            self.tables[table].put(key, item)
 
     # one item
 
@@ -175,7 +185,7 @@ class Database:
                 if request.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD" and existing is not None:
                     facts["Item"] = dict(existing)
                 raise _error("ConditionalCheckFailedException", "The conditional request failed", operation, **facts)
-            table.put(key, written)
+            self._commit([(request["TableName"], key, written)])
             match request.get("ReturnValues", "NONE"):
                 case "ALL_NEW":
                     return {"Attributes": dict(written or {})}
@@ -206,20 +216,19 @@ class Database:
         if sum(map(len, RequestItems.values())) > MOST_ITEMS_WRITTEN:
             raise _invalid("Too many items requested for the BatchWriteItem call")
         with self._one_at_a_time:
-            writes: list[tuple[Table, PrimaryKey, Item | None]] = []
+            writes: list[Write] = []
             for name, requests in RequestItems.items():
                 table = self._table(name)
                 for request in requests:
                     if "PutRequest" in request:
                         item = dict(request["PutRequest"]["Item"])
                         _require_size(item)
-                        writes.append((table, table.key_of(item), item))
+                        writes.append((name, table.key_of(item), item))
                     else:
-                        writes.append((table, table.key_of(request["DeleteRequest"]["Key"]), None))
-            if len({(id(table), key) for table, key, _ in writes}) < len(writes):
+                        writes.append((name, table.key_of(request["DeleteRequest"]["Key"]), None))
+            if len({(name, key) for name, key, _ in writes}) < len(writes):
                 raise _invalid("Provided list of item keys contains duplicates")
-            for table, key, written in writes:
-                table.put(key, written)
+            self._commit(writes)
         return {"UnprocessedItems": {}}
 
     def transact_write_items(self, *, TransactItems: list[Mapping[str, Any]], **_: Any) -> dict[str, Any]:  # noqa: N803
@@ -235,9 +244,13 @@ class Database:
                 raise _invalid("Transaction request cannot include multiple operations on one item")
             if any(failed for *_rest, failed in parts):
                 raise _canceled(parts)
-            for (table, _, key, existing, written, _failed), part in zip(parts, TransactItems, strict=True):
-                if "ConditionCheck" not in part and (written is not None or existing is not None):
-                    table.put(key, written)
+            self._commit(
+                [
+                    (request["TableName"], key, written)
+                    for (_, request, key, existing, written, _failed), part in zip(parts, TransactItems, strict=True)
+                    if "ConditionCheck" not in part and (written is not None or existing is not None)
+                ]
+            )
         return {}
 
     # pages

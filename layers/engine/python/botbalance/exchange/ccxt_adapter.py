@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence, Sized
 from decimal import Decimal
 from itertools import batched
 from typing import Any
+from urllib.parse import urlsplit
 
 from botbalance.deadline import seconds_for_exchange
 from botbalance.engine import Balance, Side, format_decimal
@@ -131,6 +132,11 @@ class CcxtAdapter:
         self._lookup = self._profile.lookup
         self._sleep = sleep
         self._known: dict[str, MarketListing] = {}
+
+    @property
+    def host(self) -> str:
+        """The host that was asked last, or would be; for whoever has to say why it does not answer."""
+        return urlsplit(self._client.official_url).netloc or self.exchange
 
     def close(self) -> None:
         """Forget the key, and close the connections to the exchange, save those that others share."""

@@ -142,6 +142,7 @@ def _client_class(of: ExchangeProfile) -> type[Any]:
         profile = of
         rate_limiter: RateLimiter
         rerouted_to: str | None = None
+        official_url = ""
         longest_timeout_s: int | float
         order_was_sent = False
         http_status: int | None = None
