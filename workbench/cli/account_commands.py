@@ -262,7 +262,7 @@ def set_strategy(
 ) -> None:
     """Replace the strategy by that of a file, and show what its owner should know about it."""
     client = ApiClient(url, token)
-    answer = client.ask("PUT", _STRATEGY, _read(file.read_text("utf-8-sig"), str(file)), if_match="*")
+    answer = client.ask("PUT", _STRATEGY, read_json_text(file.read_text("utf-8-sig"), str(file)), if_match="*")
     show(answer.document, strategy_table, as_json=as_json)
 
 
@@ -279,7 +279,7 @@ def edit_strategy(url: Url = LOCAL_URL, token: Token = None, as_json: Json = Fal
     if edited.strip() == text.strip():
         typer.echo("Nothing was changed.", err=True)
         return
-    answer = client.ask("PUT", _STRATEGY, _read(edited, "the edited strategy"), if_match=stored.etag)
+    answer = client.ask("PUT", _STRATEGY, read_json_text(edited, "the edited strategy"), if_match=stored.etag)
     show(answer.document, strategy_table, as_json=as_json)
 
 
@@ -296,7 +296,8 @@ def _edit(text: str) -> str:
         return file.read_text("utf-8-sig")
 
 
-def _read(text: str, name: str) -> Any:
+def read_json_text(text: str, name: str) -> Any:
+    """The JSON in ``text``; raises InvalidRequestError, naming ``name`` and the place, where it is none."""
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:

@@ -149,6 +149,26 @@ def pauses_table(pauses: Iterable[Mapping[str, Any]], title: str = "pauses") -> 
     return table
 
 
+def paper_table(account: Mapping[str, Any]) -> RenderableType:
+    """A paper account: what it has, what it started with, what was moved since, and what its reader has to know."""
+    title = f"PAPER: {account['exchange']}, epoch {account['epoch']}"
+    table = _table(
+        title,
+        "asset",
+        "free",
+        "locked",
+        "at the start",
+        "moved since",
+        numbers=("free", "locked", "at the start", "moved since"),
+    )
+    for balance in account["balances"]:
+        asset = balance["asset"]
+        start, moved = (account[name].get(asset, "0") for name in ("start_balances", "transfers"))
+        table.add_row(asset, *map(amount, (balance["free"], balance["locked"], start, moved)))
+    gaps = [Text(f"{gap['symbol']}: a gap of {(gap['until'] - gap['since']) // 60} minutes") for gap in account["gaps"]]
+    return Group(table, *gaps, Text(account["caveat"]))
+
+
 def canceled_table(answer: Mapping[str, Any]) -> RenderableType:
     """What a stop, or cancelling everything, did."""
     off = [Text("The autopilot is off.", style="bold")] if answer.get("autopilot_enabled") is False else []

@@ -15,7 +15,7 @@ from workbench.backtest.inputs import read_balances
 from workbench.candles.recording import recorded_symbols
 from workbench.portfolios import demo as demo_portfolio
 from workbench.simulated_exchange.control_messages import AccountBooks
-from workbench.simulated_exchange.market import MINUTE_MS, Candle, CandleSource, FrozenPrices, Market
+from workbench.simulated_exchange.market import CandleSource, FrozenPrices, Market
 from workbench.simulated_exchange.matching_engine import MatchingEngine
 from workbench.simulated_exchange.random_walk import RandomWalk
 from workbench.simulated_exchange.recorded_candles import OutOfCandlesError, RecordedCandles
@@ -45,22 +45,6 @@ class TickClock:
             return self._now
 
 
-class _InTheClocksMinute:
-    """Candles that are made up, as trades of the minute that the exchange's clock is in, or has just ended."""
-
-    def __init__(self, source: CandleSource, clock: TickClock) -> None:
-        self.candle_ms = source.candle_ms
-        self.start_ms = source.start_ms
-        self._source = source
-        self._clock = clock
-
-    def next_candles(self, last_prices: Mapping[str, Decimal]) -> Mapping[str, Candle]:
-        """The source's next candles."""
-        minute = (self._clock.milliseconds() - 1) // MINUTE_MS * MINUTE_MS
-        candles = self._source.next_candles(last_prices)
-        return {symbol: candle._replace(open_time=minute) for symbol, candle in candles.items()}
-
-
 class Simulation:
     """Lists what its ``strategy`` trades, at the prices of a seeded walk, of recorded candles, or standing still.
 
@@ -86,8 +70,6 @@ class Simulation:
         self.clock = TickClock(source.start_ms // 1000 + self._candle_s if self._recorded else int(time.time()))
         if freeze_prices:
             source = FrozenPrices(start_ms=source.start_ms)
-        elif not self._recorded:
-            source = _InTheClocksMinute(source, self.clock)
         self.market = _market_at(first_prices, source)
         self.books = MatchingEngine(self.market, seed=seed, clock=self.clock.milliseconds)
         self.start_balances = (
