@@ -64,6 +64,10 @@ class LocalStack(Protocol):
     def described(self) -> str:
         """What it runs on."""
 
+    @property
+    def signing_secret(self) -> str | None:
+        """By which messages to ``--notify`` are signed; None where none are sent."""
+
     def __enter__(self) -> Self:
         """Start everything."""
 
