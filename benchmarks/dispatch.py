@@ -33,8 +33,8 @@ from botbalance import bootstrap
 from botbalance.bootstrap import Services
 from botbalance.log import logger
 from botbalance.settings import read_settings
-from botbalance.store.dynamodb import read_pages
-from botbalance.store.strategies import AUTOPILOT_INDEX, AUTOPILOT_SHARDS, shard_of
+from botbalance.store.dynamodb import SHARDS, read_pages, shard_of
+from botbalance.store.strategies import AUTOPILOT_INDEX
 from rich.console import Console
 from rich.table import Table
 from tick.dispatch import MESSAGES_PER_REQUEST, lambda_handler
@@ -113,7 +113,7 @@ def one_after_the_other(services: Services) -> dict[str, int]:
 
 
 def _everybody(services: Services) -> Iterator[tuple[str, int]]:
-    for shard in range(AUTOPILOT_SHARDS):
+    for shard in range(SHARDS):
         for item in read_pages(
             services.dynamodb,
             TableName=services.settings.strategies_table,

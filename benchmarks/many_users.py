@@ -5,7 +5,7 @@
 The deployed handlers: dispatch fills a real queue; workers, each a process, take messages from it. In every second tick
 one worker is killed in the middle of a message, which comes back; a hundred users fail at every tick, half of them have
 no key and half a strategy that nobody can read; one message is poison. After each tick every enabled user must have had
-it once: a decision, a quiet entry, or a claim whose worker was killed. Nobody may have had two runs.
+it once: a decision, bounds within which it was quiet, or a claim whose worker was killed. Nobody may have had two runs.
 """
 
 import multiprocessing
@@ -22,6 +22,7 @@ from botbalance import bootstrap
 from botbalance.bootstrap import Services
 from botbalance.log import logger
 from botbalance.settings import read_settings
+from botbalance.store.accounts import account_key
 from botbalance.store.dynamodb import read_batches
 from botocore.exceptions import ClientError
 from tick import dispatch, work
@@ -105,20 +106,20 @@ def items_of(services: Services, table: str, keys: Sequence[dict[str, Any]]) -> 
 
 
 def had(services: Services, users: Sequence[str], ts_tick: int) -> tuple[set[str], set[str], dict[str, int], set[str]]:
-    """Who has a decision, who a quiet entry; the leases' numbers; and who has claimed the tick."""
+    """Who has a decision, and who may do without one, as the last run's bounds hold; the leases' numbers; and who has
+    claimed the tick."""
     settings = services.settings
-    decided, quiet = (
-        {
-            item["user_id"]["S"]
-            for item in items_of(
-                services,
-                settings.decisions_table,
-                [{"user_id": {"S": user}, "ts_tick": {"N": str(ts_tick + beside)}} for user in users],
-            )
-        }
-        for beside in (0, 1)
-    )
-    leases = list(items_of(services, settings.accounts_table, [{"user_id": {"S": user}} for user in users]))
+    decided = {
+        item["user_id"]["S"]
+        for item in items_of(
+            services,
+            settings.decisions_table,
+            [{"user_id": {"S": user}, "ts_tick": {"N": str(ts_tick)}} for user in users],
+        )
+    }
+    runs = services.context.accounts.last_runs(users)
+    quiet = {user for user, run in runs.items() if run.last_tick < ts_tick and run.note() is not None}
+    leases = list(items_of(services, settings.accounts_table, [account_key(user) for user in users]))
     numbers = {item["user_id"]["S"]: int(item["fencing_token"]["N"]) for item in leases}
     claimed = {item["user_id"]["S"] for item in leases if item.get("last_tick", {}).get("N") == str(ts_tick)}
     return decided, quiet, numbers, claimed

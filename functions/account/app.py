@@ -63,7 +63,7 @@ Since = Annotated[int, Query(ge=0, le=MAX_EPOCH_S, description="Not before this 
 Until = Annotated[int, Query(ge=0, le=MAX_EPOCH_S, description="Not after this time, in epoch seconds.")]
 Symbol = Annotated[str | None, Query(max_length=40, description="Of this pair only: BTCUSDT.")]
 Status = Annotated[OrderStatus | None, Query(description="In this state only.")]
-Outcome = Annotated[Literal["decided", "skipped", "quiet"] | None, Query(description="Of this kind only.")]
+Outcome = Annotated[Literal["decided", "skipped"] | None, Query(description="Of this kind only.")]
 ClientOrderId = Annotated[str, Path(pattern=r"^[0-9a-f]{20}$")]
 PauseId = Annotated[str, Path(max_length=80, pattern=r"^[a-z_]+-[^\s/]+$")]
 OneOrder = Annotated[

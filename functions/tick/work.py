@@ -1,7 +1,6 @@
 """Ticks the users of a message, several at a time. One user's trouble stops nobody else."""
 
 from collections import Counter
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from itertools import batched, chain
 from typing import Any
@@ -15,10 +14,10 @@ from botbalance.log import alarm, logger
 from botbalance.models.decision import Decision
 from botbalance.trading.context import TradingContext
 from botbalance.trading.tick import TICK_FAILED, TICK_LATE, fail_tick, is_expired, strategy_tick
-from botbalance.trading.tick_batch import TickJob, log_noops, partition_users
+from botbalance.trading.tick_batch import TickJob, due_jobs, log_noops
 from pydantic import BaseModel
 
-READ_TOGETHER = 50
+READ_TOGETHER = 200
 """Users who are read together, beside others."""
 LOGGED_TOGETHER = 25
 """Decisions that wait for each other before those that changed nothing are logged."""
@@ -69,7 +68,7 @@ def _tick_users(context: TradingContext, message: TickMessage) -> None:
     reasons: Counter[str] = Counter()
     with ThreadPoolExecutor(services().settings.work_threads) as pool:
         groups = batched(message.users.items(), READ_TOGETHER, strict=False)
-        jobs = pool.map(lambda users: _jobs(context, dict(users), ts_tick, halt), groups)
+        jobs = pool.map(lambda users: due_jobs(context, dict(users), ts_tick, halt), groups)
         decisions = pool.map(lambda job: _tick_user(context, job, ts_tick), chain.from_iterable(jobs))
         for several in batched(decisions, LOGGED_TOGETHER, strict=False):
             made = [decision for decision in several if decision is not None]
@@ -89,13 +88,6 @@ def _log_ticked(message: TickMessage, skipped: Counter[str]) -> None:
         left_out=skipped.total() - failed,
         skipped=skipped,
     )
-
-
-def _jobs(context: TradingContext, users: Mapping[str, int], ts_tick: int, halt: str | None) -> list[TickJob]:
-    """Whose account has to be looked at; for whom the tick is quiet has had it then."""
-    quiet, jobs = partition_users(context, users, ts_tick, halt)
-    log_noops(context, quiet)
-    return jobs
 
 
 def _tick_user(context: TradingContext, job: TickJob, ts_tick: int) -> Decision | None:

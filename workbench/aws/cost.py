@@ -9,27 +9,25 @@ from decimal import Decimal
 from math import ceil
 from typing import Literal
 
+from botbalance.store.data_keys import KEPT_S
+from botbalance.store.dynamodb import SHARDS
+
 from workbench.aws.template import Template
 
 type DecisionLog = Literal["every", "changes"]
 
 TICKS = 30 * 2_880
 """A month's."""
-HOURS = 30 * 24
-"""A month's: an hour in which nobody looks has no point, but nearly all have one."""
-CHUNK = 200
-"""Users in one message."""
 GB = Decimal(10**9)
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What user-ticks take: DynamoDB units and requests, KMS requests, weight on the exchange, bytes of log."""
+    """What ticks take: DynamoDB units and requests, weight on the exchange, bytes of log."""
 
     read_units: Decimal
     write_units: Decimal
     requests: Decimal
-    kms: Decimal
     weight: Decimal
     log_bytes: Decimal
 
@@ -47,27 +45,26 @@ class Counts:
         return Counts(*(number.quantize(Decimal("0.01")).normalize() for number in self._all()))
 
     def _all(self) -> tuple[Decimal, ...]:
-        return self.read_units, self.write_units, self.requests, self.kms, self.weight, self.log_bytes
+        return self.read_units, self.write_units, self.requests, self.weight, self.log_bytes
 
 
-NOTHING = Counts(*[Decimal(0)] * 6)
+NOTHING = Counts(*[Decimal(0)] * 5)
 COUNTS: Mapping[str, Counts] = {
-    # read units, write units, requests, KMS, weight, bytes of log
-    "QUIET": Counts(*map(Decimal, ("560", "1000", "80", "0", "0", "11360"))),
-    "QUIET_UNLOGGED": Counts(*map(Decimal, ("560", "0", "40", "0", "0", "11360"))),
-    "LOOK": Counts(*map(Decimal, ("3800", "6000", "3225", "1000", "100000", "434125"))),
-    "LOOK_UNLOGGED": Counts(*map(Decimal, ("3800", "3000", "3175", "1000", "100000", "434125"))),
-    "BUSY": Counts(*map(Decimal, ("4812.5", "24000", "7200", "1000", "101000", "456125"))),
-    "POINT": Counts(*map(Decimal, ("0", "1000", "1000", "0", "0", "0"))),
-    "PRICES": Counts(*map(Decimal, ("20.94", "12", "8.96", "0", "2", "756.64"))),
+    # read units, write units, requests, weight, bytes of log
+    "QUIET": Counts(*map(Decimal, ("68.53", "0", "0", "0", "20.3"))),
+    "LOOK": Counts(*map(Decimal, ("3214.21", "4000", "3150", "100000", "418100.51"))),
+    "LOOK_UNLOGGED": Counts(*map(Decimal, ("3214.21", "2000", "3100", "100000", "418100.51"))),
+    "BUSY": Counts(*map(Decimal, ("4226.71", "22550", "7125", "101000", "440100.51"))),
+    "POINT": Counts(*map(Decimal, ("0", "1000", "1000", "0", "0"))),
+    "MESSAGE": Counts(*map(Decimal, ("6431.47", "0", "3000", "0", "760979.7"))),
+    "PRICES": Counts(*map(Decimal, ("15000", "12000", "6000", "2000", "0"))),
 }
-"""Of a thousand user-ticks of users with ten assets, in messages of 100 that are quiet or 40 that are not.
+"""Of a thousand ticks of users with ten assets who are neighbours in their shard.
 
-Each on a process that has just started.
-
-QUIET: nothing can have happened. LOOK: the account is looked at, and nothing is to be done. BUSY: it is looked at, and
-an order is placed. POINT: what a look takes besides that writes the hour's point of the history. Where only changes are
-logged: ..._UNLOGGED. PRICES: what is asked once for everybody, of one tick.
+QUIET: nothing can have happened. LOOK: the account is looked at, and nothing is to be done; LOOK_UNLOGGED: where only
+changes are logged. BUSY: it is looked at, and an order is placed. MESSAGE: what a thousand messages take beside their
+users, each on a process that has just started. POINT: what a look takes besides that writes the hour's point of the
+history. PRICES: what a thousand ticks take once for everybody.
 """
 
 
@@ -93,90 +90,178 @@ MACHINE_S = 96
 """How long the state machine runs for the two ticks of a minute, in 64 MB: they are named ahead."""
 POLLS = 5 * 3 * 60 * 24 * 30
 """Requests with which Lambda asks an empty queue: five pollers, twenty seconds each."""
-STORED_DAYS = 90
-QUIET_BYTES, DECISION_BYTES, ORDER_BYTES, POINT_BYTES = 220, 3_000, 2_000, 300
-"""Of an item, with the hundred that DynamoDB adds; an order that has ended is in one index, too. Of orders and points a
-year's are counted."""
+DECISION_DAYS, KEPT_DAYS = 90, 360
+"""For how long decisions are stored, and how much of what does not expire is counted: orders, and points of history."""
+DECISION_BYTES, ORDER_BYTES, POINT_BYTES = 1_850, 2_000, 300
+"""Of an item, with the hundred that DynamoDB adds; an order that has ended is in one index, too."""
+USERS_PER_ADDRESS = {"0.5": 1_030, "1": 1_928}
+"""How many users the weight of one address allows on Binance, by band: benchmarks/quiet_replay.py."""
+HOURS = 30 * 24
+"""A month's: an hour in which nobody looks has no point of the history, but nearly all have one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """A list price of us-east-1 in US dollars, without free tiers, and when it was last seen stated."""
+    """A list price of us-east-1 in US dollars, without free tiers: where it is stated, and the month it was last seen.
+
+    ``seen`` is empty where it was not looked up and is only believed.
+    """
 
     dollars: Decimal
     per: str
+    source: str
     seen: str
 
 
+_DYNAMODB = "aws.amazon.com/dynamodb/pricing"
+_CLOUDWATCH = "aws.amazon.com/cloudwatch/pricing"
+_LAMBDA = "aws.amazon.com/lambda/pricing"
+_VPC = "aws.amazon.com/vpc/pricing"
+_STEP_FUNCTIONS = "aws.amazon.com/step-functions/pricing"
 PRICES = {
-    "write": Price(Decimal("0.625") / 10**6, "DynamoDB write request unit", "2025-07"),
-    "read": Price(Decimal("0.125") / 10**6, "DynamoDB read request unit", "2025-07"),
-    "stored": Price(Decimal("0.25"), "GB stored in DynamoDB and month", "2025-07"),
-    "kms": Price(Decimal("0.03") / 10_000, "KMS request", "2026-06"),
-    "key": Price(Decimal(1), "KMS key and month", "2026-06"),
-    "log": Price(Decimal("0.50"), "GB of log taken in", "2025-05"),
-    "sqs": Price(Decimal("0.40") / 10**6, "SQS request", "2025-07"),
-    "invocation": Price(Decimal("0.20") / 10**6, "Lambda invocation", "2026-05"),
-    "lambda": Price(Decimal("0.0000133334"), "Lambda GB-second on arm64", "2026-05"),
-    "machine": Price(Decimal(1) / 10**6, "Step Functions EXPRESS execution", "2026-11"),
-    "machine_time": Price(Decimal("0.06") / 3600, "Step Functions EXPRESS GB-second", "2026-11"),
+    "write": Price(Decimal("0.625") / 10**6, "DynamoDB write request unit", _DYNAMODB, "2025-07"),
+    "read": Price(Decimal("0.125") / 10**6, "DynamoDB read request unit", _DYNAMODB, "2025-07"),
+    "stored": Price(Decimal("0.25"), "GB stored in DynamoDB and month", _DYNAMODB, "2025-07"),
+    "backup": Price(Decimal("0.20"), "GB of continuous backup in DynamoDB and month", _DYNAMODB, ""),
+    "kms": Price(Decimal("0.03") / 10_000, "KMS request", "aws.amazon.com/kms/pricing", "2026-06"),
+    "key": Price(Decimal(1), "KMS key and month", "aws.amazon.com/kms/pricing", "2026-06"),
+    "log": Price(Decimal("0.50"), "GB of log taken in", _CLOUDWATCH, "2026-06"),
+    "alarm": Price(Decimal("0.10"), "metric that an alarm reads and month", _CLOUDWATCH, ""),
+    "metric": Price(Decimal("0.30"), "metric of one's own and month", _CLOUDWATCH, ""),
+    "dashboard": Price(Decimal(3), "dashboard and month", _CLOUDWATCH, "2026-06"),
+    "sqs": Price(Decimal("0.40") / 10**6, "SQS request", "aws.amazon.com/sqs/pricing", "2025-07"),
+    "invocation": Price(Decimal("0.20") / 10**6, "Lambda invocation", _LAMBDA, "2026-05"),
+    "lambda": Price(Decimal("0.0000133334"), "Lambda GB-second on arm64", _LAMBDA, "2026-05"),
+    "machine": Price(Decimal(1) / 10**6, "Step Functions EXPRESS execution", _STEP_FUNCTIONS, "2026-11"),
+    "machine_time": Price(Decimal("0.06") / 3600, "Step Functions EXPRESS GB-second", _STEP_FUNCTIONS, "2026-11"),
+    "sign_in": Price(
+        Decimal("0.015"), "user who signs in within the month (Essentials)", "aws.amazon.com/cognito/pricing", ""
+    ),
+    "nat": Price(Decimal("0.045"), "hour of a NAT gateway", _VPC, "2026-02"),
+    "address": Price(Decimal("0.005"), "hour of a public address", _VPC, "2026-02"),
 }
 
 
 @dataclass(frozen=True, slots=True)
+class Configuration:
+    """How it is deployed: the template's parameters that a bill depends on.
+
+    ``chunk`` is DispatchChunk. ``own_users``: whether users sign in to a pool that the stack makes; an existing one's
+    bill is its owner's.
+    """
+
+    name: Literal["default", "cheapest"]
+    decision_log: DecisionLog
+    chunk: int
+    own_users: bool
+
+
+CHEAPEST = Configuration("cheapest", "changes", 200, own_users=False)
+
+
+def default_configuration(template: Template) -> Configuration:
+    """As the template's parameters are by default."""
+    log: DecisionLog = "every" if template.default("DecisionLog") == "every" else "changes"
+    return Configuration("default", log, int(template.default("DispatchChunk")), own_users=True)
+
+
+@dataclass(frozen=True, slots=True)
 class Cost:
-    """A month of ``users`` in US dollars, by what it is paid for."""
+    """A month of ``users`` in US dollars, by what it is paid for; ``addresses`` beside it."""
 
     users: int
-    decision_log: DecisionLog
+    configuration: Configuration
     parts: Mapping[str, Decimal]
+    addresses: Decimal
 
     @property
-    def total(self) -> Decimal:
+    def before_addresses(self) -> Decimal:
         return sum(self.parts.values(), Decimal(0))
 
     @property
-    def per_user(self) -> Decimal:
-        return self.total / self.users
+    def total(self) -> Decimal:
+        return self.before_addresses + self.addresses
+
+    def per_user(self, dollars: Decimal) -> Decimal:
+        """``dollars`` by user."""
+        return dollars / self.users
 
 
-def cost_of(users: int, decision_log: DecisionLog, activity: Activity, template: Template) -> Cost:
-    """A month with so many users who are as active as that."""
-    suffix = "" if decision_log == "every" else "_UNLOGGED"
-    of_user = (
-        COUNTS[f"QUIET{suffix}"].times(activity.quiet)
-        + COUNTS[f"LOOK{suffix}"].times(activity.looks)
-        + COUNTS["BUSY"].times(activity.busy)
-        + COUNTS["POINT"].times(HOURS)
+def cost_of(users: int, configuration: Configuration, band: str, template: Template) -> Cost:
+    """A month with so many users who have that ``band``, in percent of NAV: a key of :data:`ACTIVITY`."""
+    activity, every = ACTIVITY[band], configuration.decision_log == "every"
+    messages = ceil(users / configuration.chunk)
+    used = (
+        (
+            COUNTS["QUIET"].times(activity.quiet)
+            + COUNTS["LOOK" if every else "LOOK_UNLOGGED"].times(activity.looks)
+            + COUNTS["BUSY"].times(activity.busy)
+            + COUNTS["POINT"].times(HOURS)
+        ).times(users)
+        + COUNTS["MESSAGE"].times(TICKS * messages)
+        + COUNTS["PRICES"].times(TICKS)
     ).times(Decimal("0.001"))
-    used = of_user.times(users) + COUNTS["PRICES"].times(TICKS)
-    messages = ceil(users / CHUNK)
-    functions = template.functions()
-    work_gb, dispatch_gb = (
-        Decimal(functions[name]["MemorySize"]) / 1024 for name in ("WorkFunction", "DispatchFunction")
-    )
-    worked_ms = QUIET_MS * activity.quiet + LOOK_MS * activity.looks + BUSY_MS * activity.busy
+    stored_gb = users * _stored_bytes(activity, every=every) / GB
     queue_requests = TICKS * (ceil(messages / 10) + 2 * messages) + POLLS
     parts = {
         "DynamoDB reads": (used.read_units + users * TICKS * DISPATCH_READ_UNITS) * PRICES["read"].dollars,
         "DynamoDB writes": used.write_units * PRICES["write"].dollars,
-        "DynamoDB storage": users * _stored_bytes(decision_log, activity) / GB * PRICES["stored"].dollars,
-        "KMS": used.kms * PRICES["kms"].dollars + PRICES["key"].dollars,
+        "DynamoDB storage": stored_gb * PRICES["stored"].dollars,
+        "backups": stored_gb * PRICES["backup"].dollars,
+        "KMS": _key_requests(users, activity, template) * PRICES["kms"].dollars + PRICES["key"].dollars,
         "logs": used.log_bytes / GB * PRICES["log"].dollars,
+        "alarms and dashboard": _alarms(template),
         "queue": queue_requests * PRICES["sqs"].dollars,
-        "Lambda": (
-            users * (worked_ms / 1000 * work_gb + TICKS * DISPATCH_S * dispatch_gb) * PRICES["lambda"].dollars
-            + TICKS * (messages + 1) * PRICES["invocation"].dollars
-        ),
+        "Lambda": _functions(users, messages, activity, template),
         "state machine": Decimal(TICKS // 2)
         * (PRICES["machine"].dollars + MACHINE_S * Decimal(64) / 1024 * PRICES["machine_time"].dollars),
+        "sign-in": users * PRICES["sign_in"].dollars if configuration.own_users else Decimal(0),
     }
-    return Cost(users, decision_log, parts)
+    return Cost(users, configuration, parts, _addresses(users, band))
 
 
-def _stored_bytes(decision_log: DecisionLog, activity: Activity) -> Decimal:
-    """What a user's decisions of ninety days, and orders and history of a year, take."""
-    decisions = activity.busy * DECISION_BYTES
-    if decision_log == "every":
-        decisions += activity.looks * DECISION_BYTES + activity.quiet * QUIET_BYTES
-    return Decimal(STORED_DAYS) / 30 * decisions + 12 * (activity.busy * ORDER_BYTES + HOURS * POINT_BYTES)
+def _functions(users: int, messages: int, activity: Activity, template: Template) -> Decimal:
+    """What dispatch and work cost. Users' own requests to the API are not in it."""
+    functions = template.functions()
+    work_gb, dispatch_gb = (
+        Decimal(functions[name]["MemorySize"]) / 1024 for name in ("WorkFunction", "DispatchFunction")
+    )
+    worked_s = (QUIET_MS * activity.quiet + LOOK_MS * activity.looks + BUSY_MS * activity.busy) / 1000
+    return (
+        users * (worked_s * work_gb + TICKS * DISPATCH_S * dispatch_gb) * PRICES["lambda"].dollars
+        + TICKS * (messages + 1) * PRICES["invocation"].dollars
+    )
+
+
+def _key_requests(users: int, activity: Activity, template: Template) -> int:
+    """One a look at most; and one for each shard and worker whenever a process has forgotten the shard's data key."""
+    looks = users * (activity.looks + activity.busy)
+    return min(looks, int(template.default("WorkConcurrency")) * SHARDS * (HOURS * 3600 // KEPT_S))
+
+
+def _alarms(template: Template) -> Decimal:
+    """What alarms read, what they count in the log, and the dashboard."""
+    read = sum(
+        len([metric for metric in alarm.get("Metrics", [{"MetricStat": {}}]) if "MetricStat" in metric])
+        for alarm in template.resources("AWS::CloudWatch::Alarm").values()
+    )
+    own = len(template.resources("AWS::Logs::MetricFilter"))
+    dashboards = len(template.resources("AWS::CloudWatch::Dashboard"))
+    return read * PRICES["alarm"].dollars + own * PRICES["metric"].dollars + dashboards * PRICES["dashboard"].dollars
+
+
+def _addresses(users: int, band: str) -> Decimal:
+    """A NAT gateway with an address for as many users as one address carries; none where one is enough.
+
+    Functions without one share the addresses that AWS gives them.
+    """
+    needed = ceil(Decimal(users) / USERS_PER_ADDRESS[band])
+    return needed * HOURS * (PRICES["nat"].dollars + PRICES["address"].dollars) if needed > 1 else Decimal(0)
+
+
+def _stored_bytes(activity: Activity, *, every: bool) -> Decimal:
+    """What a user's decisions, orders and history take."""
+    decisions = activity.busy + (activity.looks if every else 0)
+    months = Decimal(DECISION_DAYS) / 30
+    kept_months = Decimal(KEPT_DAYS) / 30
+    return months * decisions * DECISION_BYTES + kept_months * (activity.busy * ORDER_BYTES + HOURS * POINT_BYTES)

@@ -55,6 +55,10 @@ class Template:
             if resource["Type"] == kind
         }
 
+    def default(self, parameter: str) -> str:
+        """What a parameter is where nobody says otherwise."""
+        return str(self._document["Parameters"][parameter]["Default"])
+
     def logical_ids(self) -> set[str]:
         """The names of all resources."""
         return set(self._document["Resources"])
@@ -115,7 +119,7 @@ class Template:
             name = value["Ref"]
             if name in physical_ids:
                 return physical_ids[name]
-            return str(self._document["Parameters"][name]["Default"])
+            return self.default(name)
         if isinstance(value, dict) and set(value) == {"Fn::If"}:
             condition, if_met, otherwise = value["Fn::If"]
             return self._resolve(if_met if self._met(condition) else otherwise, physical_ids)

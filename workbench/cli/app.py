@@ -59,13 +59,6 @@ class BandPct(StrEnum):
     ONE = "1"
 
 
-class DecisionLog(StrEnum):
-    """Which ticks are logged."""
-
-    EVERY = "every"
-    CHANGES = "changes"
-
-
 Seed = Annotated[int, typer.Option(help="Of the random prices and partial fills.")]
 Candles = Annotated[Path | None, typer.Option(help="A folder of recorded candles, in place of random prices.")]
 Speed = Annotated[int, typer.Option(min=1, max=10_000, help="Candles that pass with each tick.")]
@@ -328,19 +321,28 @@ def optimize(
 def cost(
     users: Annotated[str, typer.Option(help="How many; several for a column each.")] = "1,1000,100000,1000000",
     band_pct: Annotated[BandPct, typer.Option("--band", help="Their band, in percent of NAV.")] = BandPct.ONE,
-    decision_log: Annotated[
-        DecisionLog, typer.Option("--log", help="DECISION_LOG, as the functions have it.")
-    ] = DecisionLog.CHANGES,
     as_json: Json = False,
 ) -> None:
-    """Estimate a month's cost on AWS, from counted use and list prices."""
-    from workbench.aws.cost import ACTIVITY, PRICES, cost_of  # noqa: PLC0415
+    """Estimate a month's cost on AWS, as deployed by default and as cheap as it gets: counted use, list prices."""
+    from workbench.aws.cost import CHEAPEST, PRICES, cost_of, default_configuration  # noqa: PLC0415
     from workbench.aws.template import read_template  # noqa: PLC0415
 
     template = read_template()
-    costs = [cost_of(_users(text), decision_log.value, ACTIVITY[band_pct], template) for text in users.split(",")]
-    lines = [to_jsonable_python(one) | {"total": one.total, "per_user": one.per_user} for one in costs]
-    show(to_jsonable_python({"costs": lines, "prices": PRICES}), cost_table, as_json=as_json)
+    bills = []
+    for configuration in (default_configuration(template), CHEAPEST):
+        costs = [cost_of(_users(text), configuration, band_pct.value, template) for text in users.split(",")]
+        lines = [
+            to_jsonable_python(one)
+            | {
+                "before_addresses": one.before_addresses,
+                "total": one.total,
+                "per_user_before_addresses": one.per_user(one.before_addresses),
+                "per_user": one.per_user(one.total),
+            }
+            for one in costs
+        ]
+        bills.append({"configuration": configuration, "costs": lines})
+    show(to_jsonable_python({"bills": bills, "prices": PRICES}), cost_table, as_json=as_json)
 
 
 @app.command()

@@ -343,18 +343,33 @@ def _combination(combination: Mapping[str, str | None]) -> list[str]:
 
 
 def cost_table(found: Mapping[str, Any]) -> RenderableType:
-    """What so many users cost in a month, a column each, and the prices."""
-    columns = [f"{cost['users']:,} {'user' if cost['users'] == 1 else 'users'}" for cost in found["costs"]]
-    table = _table("US dollars a month", "", *columns, numbers=tuple(columns))
-    for part in found["costs"][0]["parts"]:
-        table.add_row(part, *(amount(cost["parts"][part]) for cost in found["costs"]))
-    table.add_row("total", *(amount(cost["total"]) for cost in found["costs"]), style="bold")
-    table.add_row("per user", *(f"{Decimal(cost['per_user']):,.4f}" for cost in found["costs"]), style="bold")
+    """What so many users cost in a month, a column each: a table a configuration, and the prices."""
     prices = ", ".join(
-        f"{Decimal(price['dollars']):.10f}".rstrip("0").rstrip(".") + f" a {price['per']} ({price['seen']})"
+        f"{Decimal(price['dollars']):.10f}".rstrip("0").rstrip(".")
+        + f" a {price['per']} ({price['seen'] or 'believed'})"
         for price in found["prices"].values()
     )
-    return Group(table, Text(f"List prices of us-east-1, with the month they were seen in: {prices}.", style="dim"))
+    note = f"List prices of us-east-1, with the month they were seen in: {prices}. --json names where each is stated."
+    return Group(*map(_bill_table, found["bills"]), Text(note, style="dim"))
+
+
+def _bill_table(bill: Mapping[str, Any]) -> RenderableType:
+    configuration, costs = bill["configuration"], bill["costs"]
+    columns = [f"{cost['users']:,} {'user' if cost['users'] == 1 else 'users'}" for cost in costs]
+    title = (
+        f"US dollars a month, {configuration['name']} configuration: DecisionLog={configuration['decision_log']}, "
+        f"DispatchChunk={configuration['chunk']}, {'a' if configuration['own_users'] else 'no'} user pool of its own"
+    )
+    table = _table(title, "", *columns, numbers=tuple(columns))
+    for part in costs[0]["parts"]:
+        table.add_row(part, *(amount(cost["parts"][part]) for cost in costs))
+    table.add_row("before addresses", *(amount(cost["before_addresses"]) for cost in costs), style="bold")
+    per_user = [f"{Decimal(cost['per_user_before_addresses']):,.4f}" for cost in costs]
+    table.add_row("per user before addresses", *per_user, style="bold")
+    table.add_row("addresses", *(amount(cost["addresses"]) for cost in costs))
+    table.add_row("total", *(amount(cost["total"]) for cost in costs), style="bold")
+    table.add_row("per user", *(f"{Decimal(cost['per_user']):,.4f}" for cost in costs), style="bold")
+    return table
 
 
 def _flaws(data: Mapping[str, Any]) -> Iterable[str]:

@@ -54,7 +54,8 @@ class _Call(local):
 class AwsFaults:
     """Strikes the requests of the clients that it watches with what ``injector`` decides.
 
-    A request's subject is the user id in its key, item or encryption context; its path is ``dynamodb.PutItem``.
+    A request's subject is the user id in its key or item, or ``shard#`` and the shard in its encryption context; its
+    path is ``dynamodb.PutItem``.
     ``crash_points`` gets a boundary before and after every attempt of every request.
     """
 
@@ -76,7 +77,7 @@ class AwsFaults:
         where = _OPERATIONS.get(model.name)
         if where is not None:
             path = f"{model.service_model.service_id.hyphenize()}.{model.name}"
-            self._call.fault = self._injector.inject(RequestInfo(where, _user_in(params), path, _tables_in(params)))
+            self._call.fault = self._injector.inject(RequestInfo(where, _subject_of(params), path, _tables_in(params)))
 
     def _before_attempt(
         self, client: BaseClient, request: AWSPreparedRequest, event_name: str, **_: object
@@ -161,8 +162,11 @@ class _Raw(BytesIO):
         yield self.read()
 
 
-def _user_in(params: Mapping[str, Any]) -> str | None:
-    """The one user whom a request is about; None where there is none, or several."""
+def _subject_of(params: Mapping[str, Any]) -> str | None:
+    """The one user whom a request is about, or the shard whose key it is; None where there is none, or several."""
+    shard = params.get("EncryptionContext", {}).get("shard")
+    if shard is not None:
+        return f"shard#{shard}"
     asked = re.search(r"\buser_id = (:\w+)", params.get("KeyConditionExpression", ""))
     if asked:
         return str(params["ExpressionAttributeValues"][asked[1]]["S"])

@@ -199,17 +199,14 @@ class Episode:
     def _require_decisions(self, ts_tick: int) -> None:
         table = self.world.database.tables[self.world.settings.decisions_table]
         for user in self.world.users:
-            found = [
-                item
-                for place in (ts_tick, ts_tick + 1)
-                if (item := table.items.get((user.user_id.encode(), Decimal(place)))) is not None
-            ]
-            outcome = found[0]["outcome"]["S"] if found else "none"
-            if outcome == "quiet":
+            item = table.items.get((user.user_id.encode(), Decimal(ts_tick)))
+            if item is None and self.world.may_be_quiet(user.user_id):
                 self._require_quiet(user, ts_tick)
-            if outcome in {"decided", "quiet"}:
                 continue
-            decision = decision_of(found[0]) if found else None
+            outcome = "none" if item is None else item["outcome"]["S"]
+            if outcome == "decided":
+                continue
+            decision = None if item is None else decision_of(item)
             why = "no decision" if decision is None else decision.reason
             self._failed(Invariant.HEALTHY_USER_DECIDES, user.user_id, f"tick {ts_tick - START:+d}: {outcome}: {why}")
 

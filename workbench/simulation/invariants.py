@@ -4,7 +4,6 @@ Watched from outside: the requests that reach the exchange and the database, the
 """
 
 import json
-import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from urllib.parse import parse_qsl
 from botbalance.engine.arithmetic import ZERO, ExactArithmetic
 from botbalance.models.decision import Decision
 from botbalance.models.order import Order
+from botbalance.store.compression import decompress
 
 from workbench.audit.replay import replay
 from workbench.simulated_exchange.binance_api import Reply, Request
@@ -180,11 +180,9 @@ def user_of_key(api_key: str) -> str:
     return api_key.removeprefix("key-of-")
 
 
-def decision_of(item: Mapping[str, Any]) -> Decision | None:
-    """The decision in an item of its table; None for a quiet tick's."""
-    if item["outcome"]["S"] == "quiet" or "document" not in item:
-        return None
-    return Decision.model_validate_json(zlib.decompress(item["document"]["B"]))
+def decision_of(item: Mapping[str, Any]) -> Decision:
+    """The decision in an item of its table."""
+    return Decision.model_validate_json(decompress(item["document"]["B"]))
 
 
 def differences_of(decision: Decision) -> list[str]:

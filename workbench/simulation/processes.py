@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Protocol
 from unittest.mock import patch
 
@@ -71,6 +72,10 @@ class _KeyService:
         self._outside.ask_key_service(self._process)
         text = json.dumps([EncryptionContext, base64.b64encode(Plaintext).decode()])
         return {"CiphertextBlob": text.encode()}
+
+    def generate_data_key(self, *, EncryptionContext: dict[str, str], **more: Any) -> dict[str, Any]:  # noqa: N803
+        data_key = sha256(repr(EncryptionContext).encode()).digest()
+        return {"Plaintext": data_key, **self.encrypt(Plaintext=data_key, EncryptionContext=EncryptionContext, **more)}
 
     def decrypt(self, *, CiphertextBlob: bytes, EncryptionContext: dict[str, str], **_: Any) -> dict[str, Any]:  # noqa: N803
         self._outside.ask_key_service(self._process)

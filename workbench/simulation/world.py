@@ -7,7 +7,7 @@ in order then is checked.
 import heapq
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
@@ -20,6 +20,8 @@ from typing import Any
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from botbalance.models.exchange_key import ExchangeKey
 from botbalance.settings import read_settings
+from botbalance.store.compression import decompress
+from botbalance.store.dynamodb import shard_of
 from botbalance.store.operator import HALT_SETTING
 from botocore.exceptions import ClientError, ReadTimeoutError
 
@@ -309,19 +311,21 @@ class World:
         def start() -> bool:
             if sum(process.busy for process in self.workers) >= WORKERS:
                 return False
+            quiet = {user_id for user_id in users if self.may_be_quiet(user_id)}
             record = SQSRecord({"messageId": f"message-{next(self.numbers)}", "body": body})
             self.start(
                 f"tick {ts_tick - START:+d}",
                 frozenset(users),
                 self.workers,
                 lambda context: self.work.tick_users(record, context),
-                lambda run: self._ticked(run, ts_tick),
+                lambda run: self._ticked(run, ts_tick, quiet),
             )
             return True
 
         self._waiting.append(start)
 
-    def _ticked(self, run: Run, ts_tick: int) -> None:
+    def _ticked(self, run: Run, ts_tick: int, quiet: Collection[str]) -> None:
+        """``quiet``: for whom nothing had to be done when it began, as far as prices stayed where they were."""
         if run.died:
             for user_id in run.users:
                 self.traces.add((user_id, ts_tick))  # a function that ended like this counts as an error of its own
@@ -335,8 +339,9 @@ class World:
             return
         decisions = self.database.tables[self.settings.decisions_table]
         for user_id in run.users:
-            at = [(user_id.encode(), Decimal(place)) for place in (ts_tick, ts_tick + 1)]
-            if any(key in decisions.items for key in at) or (user_id, ts_tick) in self.traces:
+            if (user_id.encode(), Decimal(ts_tick)) in decisions.items or (user_id, ts_tick) in self.traces:
+                continue
+            if user_id in quiet or self.may_be_quiet(user_id):
                 continue
             if not self.autopilot_is_on(user_id) or self._claimed(user_id) >= ts_tick:
                 continue
@@ -350,13 +355,18 @@ class World:
 
     def _claimed(self, user_id: str) -> int:
         """The last tick that a run was begun for."""
-        for name in ("leases_table", "accounts_table"):
-            table = getattr(self.settings, name, None)
-            if table is not None:
-                for item in self.database.tables[table].items.values():
-                    if item["user_id"]["S"] == user_id:
-                        return int(item.get("last_tick", {"N": "-1"})["N"])
-        return -1
+        return int(self._account(user_id).get("last_tick", {"N": "-1"})["N"])
+
+    def may_be_quiet(self, user_id: str) -> bool:
+        """Whether the last run has left bounds for quiet ticks, and nobody has worked on the account since."""
+        item = self._account(user_id)
+        if "account_state" not in item or item["state_token"] != item["fencing_token"]:
+            return False
+        return b'"no_trade_note"' in decompress(item["account_state"]["B"])
+
+    def _account(self, user_id: str) -> Mapping[str, Any]:
+        items = self.database.tables[self.settings.accounts_table].items
+        return items.get((shard_of(user_id).encode(), user_id.encode()), {})
 
     # the API
 

@@ -202,11 +202,11 @@ def test_a_batch_that_is_not_processed(harness: TradingHarness) -> None:
     ],
 )
 def test_kms_does_not_decrypt(harness: TradingHarness, variant: str, attempts: int, seen: str) -> None:
-    context = {"user_id": "ann", "exchange": "binance"}
+    context = {"shard": "7"}
     secret = harness.kms.encrypt(KeyId=harness.key_id, Plaintext=b"secret", EncryptionContext=context)["CiphertextBlob"]
-    harness.injector.script(K.KMS_FAILED, Where.DECRYPTION, of="ann", variant=variant, attempts=attempts)
+    harness.injector.script(K.KMS_FAILED, Where.DECRYPTION, of="shard#7", variant=variant, attempts=attempts)
     assert failure(lambda: harness.kms.decrypt(CiphertextBlob=secret, EncryptionContext=context)) == seen
-    assert [(hit.subject, hit.path) for hit in harness.injector.hits()] == [("ann", "kms.Decrypt")]
+    assert [(hit.subject, hit.path) for hit in harness.injector.hits()] == [("shard#7", "kms.Decrypt")]
 
 
 def test_whom_a_request_is_about(harness: TradingHarness) -> None:

@@ -20,13 +20,14 @@ from botbalance.models.decision import TICK_SECONDS, Decision, tick_of
 from botbalance.models.exchange_key import ExchangeKey
 from botbalance.models.order import Order, OrderStatus
 from botbalance.settings import read_settings
+from botbalance.store.accounts import account_key
 from botbalance.store.cache import CacheTable
 from botbalance.trading.autopilot import switch_autopilot
 from botbalance.trading.execute import execute_once
 from botbalance.trading.orders import cancel_by_hand, cancel_one, list_orders
 from botbalance.trading.strategy import save_strategy
 from botbalance.trading.tick import strategy_tick
-from botbalance.trading.tick_batch import partition_users
+from botbalance.trading.tick_batch import due_jobs
 
 from tests.integration.life_cycle.history import History
 from tests.integration.life_cycle.worker import Killed, Time, TimeResponse, Worker
@@ -319,7 +320,7 @@ class Life:
 
     def _tick(self, worker: Worker, ts_tick: int) -> Decision | None:
         context = worker.with_deadline(TICK_MS)
-        jobs = partition_users(context, {self.user: 1}, ts_tick).jobs
+        jobs = due_jobs(context, {self.user: 1}, ts_tick)
         if not jobs:
             return None
         decision = strategy_tick(context, jobs[0], ts_tick)
@@ -371,7 +372,7 @@ class Life:
 
     def _lease(self) -> Mapping[str, Any]:
         answer = self._auditor.dynamodb.get_item(
-            TableName=self._settings.accounts_table, Key={"user_id": {"S": self.user}}, ConsistentRead=True
+            TableName=self._settings.accounts_table, Key=account_key(self.user), ConsistentRead=True
         )
         return answer.get("Item", {})
 

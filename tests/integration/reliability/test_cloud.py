@@ -18,6 +18,7 @@ import pytest
 from botbalance import bootstrap
 from botbalance.models.order import OrderStatus
 from botbalance.store.accounts import LEASE_S
+from botbalance.store.dynamodb import shard_of
 from botbalance.trading.session import SEND_AND_SETTLE_S
 from tick import dispatch
 
@@ -471,7 +472,7 @@ def script(kind: FaultKind, where: Where, variant: str | None = None) -> Callabl
     """Every request of the user for ``where`` meets ``kind``, to the exchange and to AWS alike."""
 
     def befall(harness: TradingHarness) -> None:
-        for subject in (harness.key, harness.user):
+        for subject in (harness.key, harness.user, f"shard#{shard_of(harness.user)}"):
             harness.injector.script(kind, where, of=subject, variant=variant, attempts=3, times=99)
 
     return befall

@@ -20,7 +20,7 @@ from botbalance.exchange.ccxt_adapter import CcxtAdapter
 from botbalance.exchange.ccxt_errors import SubmitStatus
 from botbalance.models.order import Order, OrderStatus
 from botbalance.models.strategy import Strategy
-from botbalance.store.accounts import LEASE_S, AccountsTable, Lease
+from botbalance.store.accounts import LEASE_S, AccountsTable, Lease, account_key
 from botbalance.store.orders import OrdersTable
 from botbalance.store.strategies import StrategiesTable
 from botbalance.trading import no_trade_ticks, order_updates, placement, reconcile
@@ -136,7 +136,7 @@ def lease_is_no_lock() -> Sequence[Any]:
     def anybody(self: Lease) -> Any:
         return {
             "TableName": self.table,
-            "Key": {"user_id": {"S": self.user_id}},
+            "Key": account_key(self.user_id),
             "ConditionExpression": "attribute_exists(user_id)",
             "ExpressionAttributeValues": {},
         }

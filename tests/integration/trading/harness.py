@@ -25,7 +25,7 @@ from botbalance.trading.placement import place_actions
 from botbalance.trading.plan import Plan
 from botbalance.trading.session import AccountSession, open_session
 from botbalance.trading.tick import strategy_tick
-from botbalance.trading.tick_batch import TickJob, partition_users
+from botbalance.trading.tick_batch import TickJob, due_jobs
 from tick import work
 
 from workbench.audit.order_books import differences
@@ -173,7 +173,7 @@ class TradingHarness:
 
     def job(self) -> TickJob:
         """The user as a message's worker reads them; the autopilot must be on."""
-        (job,) = partition_users(self.context, self.versions(self.user), self.now).jobs
+        (job,) = due_jobs(self.context, self.versions(self.user), self.now)
         return job
 
     def message(self, *users: str) -> str:

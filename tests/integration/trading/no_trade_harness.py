@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 from botbalance.models.decision import Decision
+from botbalance.store.decisions import DecisionFilter
+from botbalance.store.pagination import TimeRange
 
 from tests.integration.trading.harness import TradingHarness
 from workbench.simulated_exchange.market import MINUTE_MS, Candle
@@ -51,10 +53,23 @@ class NoTradeHarness:
             self.harness.market.set_price(f"{asset}USDT", Decimal(price))
 
     def tick(self, seconds: int = 30, **prices: str) -> Decision:
-        """Go on, and let the deployed worker tick the user; returns what was logged."""
+        """Go on, and let the deployed worker tick the user, whose tick is not quiet; returns what was logged."""
+        self._work(seconds, **prices)
+        return self.harness.context.decisions.get(self.harness.user, self.harness.now)
+
+    def is_quiet(self, seconds: int = 30, **prices: str) -> bool:
+        """Go on, and let the deployed worker tick the user; whether that made no decision and took no lease."""
+        before = self.harness.context.accounts.last_runs([self.harness.user])
+        self._work(seconds, **prices)
+        now = self.harness.now
+        logged = self.harness.context.decisions.page(
+            self.harness.user, limit=1, wanted=DecisionFilter(ticks=TimeRange(now, now))
+        )
+        return not logged.decisions and self.harness.context.accounts.last_runs([self.harness.user]) == before
+
+    def _work(self, seconds: int, **prices: str) -> None:
         self.go_on(seconds, **prices)
         assert self.harness.work(self.harness.message(self.harness.user)) == []
-        return self.harness.context.decisions.get(self.harness.user, self.harness.now)
 
     def fencing_token(self) -> int:
         with self.harness.session() as session:

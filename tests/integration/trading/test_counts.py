@@ -3,23 +3,24 @@
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
-from itertools import batched, count
+from itertools import batched, count, islice
 
 import pytest
 from botbalance.log import logger
 from botbalance.models.exchange_key import ExchangeKey
 from botbalance.models.strategy import Strategy
+from botbalance.store.dynamodb import shard_of
 
 from tests.integration.trading.harness import Process, new_harness
 from tests.integration.trading.no_trade_harness import MinuteByMinute, NoTradeHarness
-from workbench.aws.cost import COUNTS, NOTHING, Counts
+from workbench.aws.cost import COUNTS, Counts
 from workbench.aws.template import read_template
 from workbench.aws.usage_meter import UsageMeter
 from workbench.simulated_exchange.market import Market
 
 D = Decimal
-USERS = 100
-"""In one message."""
+QUIET = 198
+"""In one message, whose ticks are quiet."""
 LOOKED_AT = 40
 """In one message that looks at accounts: a minute's weight is enough for 48."""
 PRICES = {
@@ -29,6 +30,13 @@ PRICES = {
 TARGETS = dict.fromkeys(PRICES, D(9)) | {"USDT": D(10)}
 _POPULATIONS = count()
 _LOGGER = logging.getLogger(logger.name)
+
+
+def _neighbours(number: int) -> list[str]:
+    """Users of one shard, as dispatch hands them to a worker where there are many."""
+    shard = shard_of(f"counted-{next(_POPULATIONS)}")
+    names = (f"counted-{next(_POPULATIONS):09}" for _ in count())
+    return list(islice((name for name in names if shard_of(name) == shard), number))
 
 
 class _LogBytes(logging.Handler):
@@ -49,7 +57,7 @@ class Counted:
     def __init__(self, no_trade_harness: NoTradeHarness, environment: Mapping[str, str]) -> None:
         self._calm = no_trade_harness
         harness = no_trade_harness.harness
-        self._users = [f"counted-{next(_POPULATIONS):06}" for _ in range(1 + USERS)]
+        self._users = _neighbours(2 + QUIET)
         held = {asset: (D(900) / D(price)).quantize(D("1e-8")) for asset, price in PRICES.items()} | {"USDT": D(1000)}
         for user in self._users:
             harness.books.open_account(f"key-of-{user}", f"secret-of-{user}", held)
@@ -76,6 +84,15 @@ class Counted:
             template, tables, lambda table, key: reader.get_item(TableName=table, Key=key).get("Item", {})
         )
         self._log = _LogBytes()
+        self.key_requests: list[int] = []
+        """Of each message, to the key service."""
+
+    def move(self, **prices: str) -> None:
+        self._calm.move(**prices)
+
+    def go_on_to_the_next_hour(self) -> None:
+        """Until the next look is the first one of its hour."""
+        self._calm.go_on(3_600 - self._calm.harness.now % 3_600)
 
     def look_at_everybody(self) -> None:
         """So that the ticks that follow are quiet."""
@@ -83,20 +100,16 @@ class Counted:
             self._calm.go_on(60)
             self._message(users, {})
 
-    def ticks(
-        self, number: int, users: int, *, before: Callable[[], None] = lambda: None, settings: Mapping[str, str]
-    ) -> tuple[Counts, Counts]:
-        """Go on by ``number`` ticks; what a tick of a user takes who is alone, and what a thousand more of them take.
+    def tick(
+        self, *groups: Sequence[int], before: Callable[[], None] = lambda: None, settings: Mapping[str, str]
+    ) -> list[Counts]:
+        """Go on to the next minute; what a message takes of each of ``groups``, the places of its users.
 
-        Each message is worked on by a process that has just started.
+        Each message is worked on by a process that has just started; the first of them asks for everybody's prices.
         """
-        alone, more = NOTHING, NOTHING
-        for _ in range(number):
-            self._calm.go_on(60)  # the exchange allows so much a minute
-            before()
-            alone += self._message(self._users[:1], settings)
-            more += self._message(self._users[1 : 1 + users], settings)
-        return alone.times(D(1) / number), more.times(D(1000) / (users * number))
+        self._calm.go_on(60)  # the exchange allows so much a minute
+        before()
+        return [self._message([self._users[place] for place in group], settings) for group in groups]
 
     def _message(self, users: Sequence[str], settings: Mapping[str, str]) -> Counts:
         harness = self._calm.harness
@@ -117,11 +130,11 @@ class Counted:
             harness.services = ours
             process.close()
         kms = sum(n for name, n in self._meter.used.items() if name.startswith("kms."))
+        self.key_requests.append(kms)
         return Counts(
             read_units=self._meter.read_units,
             write_units=D(self._meter.write_units),
             requests=D(self._meter.used.total() - kms),
-            kms=D(kms),
             weight=D(harness.exchange.weight_used.total() - weight),
             log_bytes=D(self._log.written),
         )
@@ -136,37 +149,39 @@ def counted(environment: Mapping[str, str], caplog: pytest.LogCaptureFixture) ->
         yield Counted(NoTradeHarness(harness, minutes), harness.environment)
 
 
-def hour_begins(counted: Counted) -> None:
-    """Go on until the next look is the first one of its hour."""
-    no_trade_harness = counted._calm
-    no_trade_harness.go_on(3_600 - no_trade_harness.harness.now % 3_600)
-
-
 def test_what_a_thousand_ticks_take(counted: Counted) -> None:
-    every = {"DECISION_LOG": "every"}
-    changes = {"DECISION_LOG": "changes"}
+    every, changes = {"DECISION_LOG": "every"}, {"DECISION_LOG": "changes"}
     look = {"PORTFOLIO_MAX_AGE": "0"}
     counted.look_at_everybody()
-    _, quiet = counted.ticks(1, USERS, settings=every)
-    alone, quiet_unlogged = counted.ticks(1, USERS, settings=changes)
-    _, looked = counted.ticks(1, LOOKED_AT, settings=every | look)
-    _, unlogged = counted.ticks(1, LOOKED_AT, settings=changes | look)
-    hour_begins(counted)
-    _, first_of_the_hour = counted.ticks(1, LOOKED_AT, settings=changes | look)
-    prices = iter([("BTC", "39000")])
+    first, alone, many = counted.tick([0], [1], range(2, 2 + QUIET), settings=every)
+    quiet = many.less(alone).times(D(1) / (QUIET - 1))
+    message = alone.less(quiet)
+    assert counted.tick([0], [1], range(2, 2 + QUIET), settings=changes) == [first, alone, many]
 
-    def one_more_is_off() -> None:
-        asset, price = next(prices)
-        counted._calm.move(**{asset: price})
+    def of_one(counts: Sequence[Counts]) -> Counts:
+        return counts[-1].less(message).times(D(1) / LOOKED_AT)
 
-    _, busy = counted.ticks(1, LOOKED_AT, before=one_more_is_off, settings=every)
+    looked = of_one(counted.tick([0], range(1, 1 + LOOKED_AT), settings=every | look))
+    unlogged = of_one(counted.tick([0], range(1, 1 + LOOKED_AT), settings=changes | look))
+    counted.go_on_to_the_next_hour()
+    point = of_one(counted.tick([0], range(1, 1 + LOOKED_AT), settings=changes | look))
+    move = lambda: counted.move(BTC="39000")  # noqa: E731
+    busy = of_one(counted.tick([0], range(1, 1 + LOOKED_AT), before=move, settings=every))
     found = {
         "QUIET": quiet,
-        "QUIET_UNLOGGED": quiet_unlogged,
         "LOOK": looked,
         "LOOK_UNLOGGED": unlogged,
         "BUSY": busy,
-        "POINT": first_of_the_hour.less(unlogged),
-        "PRICES": alone.less(quiet_unlogged.times(D("0.001"))),
+        "POINT": point.less(unlogged),
+        "MESSAGE": message,
+        "PRICES": first.less(alone),
     }
-    assert {name: counts.rounded() for name, counts in found.items()} == COUNTS
+    assert {name: counts.times(1000).rounded() for name, counts in found.items()} == COUNTS
+
+
+def test_a_shard_s_users_take_one_request_to_the_key_service_together(counted: Counted) -> None:
+    counted.look_at_everybody()
+    assert counted.key_requests == [1] * len(counted.key_requests)
+    del counted.key_requests[:]
+    counted.tick(range(QUIET), settings={})
+    assert counted.key_requests == [0]

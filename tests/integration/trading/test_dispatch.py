@@ -14,8 +14,8 @@ from botbalance import bootstrap
 from botbalance.bootstrap import Services
 from botbalance.errors import InvalidRequestError, TransientError
 from botbalance.settings import read_settings
+from botbalance.store.dynamodb import shard_of
 from botbalance.store.operator import HALT_SETTING
-from botbalance.store.strategies import shard_of
 from botbalance.trading.autopilot import switch_autopilot
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders

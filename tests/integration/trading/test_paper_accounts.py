@@ -85,10 +85,10 @@ def test_a_paper_account_is_ticked_without_a_key_or_a_signed_request(
 def test_what_rests_stays_quiet_until_a_minute_trades_through_it(
     minutes: NoTradeHarness, harness: TradingHarness
 ) -> None:
-    while minutes.tick().outcome != "quiet":
+    while not minutes.is_quiet():
         pass
     for _ in range(4):
-        assert minutes.tick().outcome == "quiet"
+        assert minutes.is_quiet()
     fall(minutes, 1)
     outcomes = [minutes.tick().outcome for _ in range(3)]
     assert outcomes[0] == "decided"

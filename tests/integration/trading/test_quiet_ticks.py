@@ -46,7 +46,7 @@ def no_trade_harness(environment: Mapping[str, str], settings: dict[str, str]) -
 def resting(no_trade_harness: NoTradeHarness) -> NoTradeHarness:
     """With a buy of BTC that rests at 38844 for the third tick."""
     assert len(no_trade_harness.tick(BTC="39000").placed) == 1
-    assert no_trade_harness.tick().outcome == "quiet"
+    assert no_trade_harness.is_quiet()
     (order,) = no_trade_harness.harness.orders()
     assert (order.symbol, order.limit_price) == ("BTCUSDT", D(38844))
     return no_trade_harness
@@ -58,15 +58,14 @@ def test_after_a_look_that_changed_nothing_ticks_ask_nobody_about_the_account(no
     no_trade_harness.tick()  # the lease that this test took has ended what made it quiet
     asked = len(no_trade_harness.harness.signed())
     for _ in range(5):
-        decision = no_trade_harness.tick()
-        assert (decision.outcome, decision.inputs, decision.ts_tick) == ("quiet", None, no_trade_harness.harness.now)
+        assert no_trade_harness.is_quiet()
     assert len(no_trade_harness.harness.signed()) == asked
     assert no_trade_harness.fencing_token() == leases + 2  # that one look, and this question
 
 
 def test_a_resting_order_stays_quiet_as_long_as_no_trade_reaches_it(resting: NoTradeHarness) -> None:
-    assert resting.tick(BTC="38844.01").outcome == "quiet"
-    assert resting.tick(BTC="39500").outcome == "quiet"
+    assert resting.is_quiet(BTC="38844.01")
+    assert resting.is_quiet(BTC="39500")
     asked = len(resting.harness.signed())
     resting.move(BTC="38843.99")  # it fills ...
     resting.move(BTC="39500")  # ... and the price of the next tick does not show it
@@ -85,7 +84,7 @@ def test_a_trade_at_the_limit_itself_is_looked_at(resting: NoTradeHarness) -> No
 def test_an_order_is_looked_at_when_it_is_old_enough_for_its_review(resting: NoTradeHarness) -> None:
     (order,) = resting.harness.orders()
     while resting.harness.now + 30 < order.placed_at + 900:
-        assert resting.tick().outcome == "quiet"
+        assert resting.is_quiet()
     assert resting.tick().outcome == "decided"
 
 
@@ -94,7 +93,7 @@ def test_a_price_that_takes_an_asset_out_of_its_band_is_traded_in_the_same_tick(
     no_trade_harness: NoTradeHarness, price: str
 ) -> None:
     no_trade_harness.tick()
-    assert no_trade_harness.tick().outcome == "quiet"
+    assert no_trade_harness.is_quiet()
     assert no_trade_harness.tick(BTC=price).placed
 
 
@@ -104,7 +103,7 @@ def test_the_account_is_looked_at_within_the_hour_and_users_at_different_times(
     no_trade_harness.tick()
     looked_at, ages = no_trade_harness.harness.now, []
     for _ in range(3):
-        while no_trade_harness.tick().outcome == "quiet":
+        while no_trade_harness.is_quiet():
             pass
         ages.append(no_trade_harness.harness.now - looked_at)
         looked_at = no_trade_harness.harness.now
@@ -116,11 +115,11 @@ def test_a_change_of_the_strategy_is_looked_at(no_trade_harness: NoTradeHarness)
     no_trade_harness.tick()
     no_trade_harness.harness.set_strategy(min_delta_quote=D(49))
     assert no_trade_harness.tick().outcome == "decided"
-    assert no_trade_harness.tick().outcome == "quiet"
+    assert no_trade_harness.is_quiet()
 
 
 def test_whatever_else_works_on_the_account_ends_what_was_quiet(resting: NoTradeHarness) -> None:
-    assert resting.tick().outcome == "quiet"
+    assert resting.is_quiet()
     cancel_by_hand(resting.harness.context, resting.harness.user)
     assert resting.tick().placed
 
@@ -128,7 +127,7 @@ def test_whatever_else_works_on_the_account_ends_what_was_quiet(resting: NoTrade
 def test_a_price_that_jumped_is_looked_at_and_held_for_a_tick(no_trade_harness: NoTradeHarness) -> None:
     no_trade_harness.harness.set_strategy({"BTC": "30", "ETH": "30", "XRP": "0", "USDT": "40"}, min_delta_quote=D(9000))
     no_trade_harness.tick()
-    assert no_trade_harness.tick().outcome == "quiet"
+    assert no_trade_harness.is_quiet()
     decision = no_trade_harness.tick(XRP="0.9")
     assert decision.outcome == "skipped"
     assert "jumped by more than 10 %" in str(decision.reason)
@@ -144,7 +143,7 @@ def test_beside_somebody_elses_order_nothing_is_quiet(no_trade_harness: NoTradeH
 
 def test_where_ranges_cannot_be_had_accounts_with_orders_are_looked_at(resting: NoTradeHarness) -> None:
     resting.harness.exchange.books.market.halt("XRPUSDT")  # others go on
-    assert resting.tick().outcome == "quiet"
+    assert resting.is_quiet()
     resting._minutes.now = 0
     resting.harness.now += 86_400  # no candle of today: it has not traded
     asked = len(resting.harness.signed())
@@ -153,7 +152,7 @@ def test_where_ranges_cannot_be_had_accounts_with_orders_are_looked_at(resting: 
 
 
 def test_a_halt_reaches_everybody(resting: NoTradeHarness) -> None:
-    assert resting.tick().outcome == "quiet"
+    assert resting.is_quiet()
     table = resting.harness.environment["OPERATOR_TABLE"]
     key = {"setting": {"S": "trading_halt"}}
     dynamodb = resting.harness.services.dynamodb
@@ -180,13 +179,23 @@ def test_a_log_of_changes_has_only_what_was_placed_cancelled_or_skipped(no_trade
     assert [(decision.outcome, len(decision.placed)) for decision in logged] == [("skipped", 0), ("decided", 1)]
 
 
-def test_quiet_ticks_are_found_in_the_log_beside_the_others(no_trade_harness: NoTradeHarness) -> None:
-    ticks = [no_trade_harness.tick().ts_tick for _ in range(6)]
-    page = no_trade_harness.harness.context.decisions.page(no_trade_harness.harness.user, limit=4)
-    rest = no_trade_harness.harness.context.decisions.page(no_trade_harness.harness.user, limit=4, cursor=page.cursor)
-    found = [*page.decisions, *rest.decisions]
-    assert [decision.ts_tick for decision in found] == ticks[::-1]
-    assert [decision.outcome for decision in found] == ["quiet"] * 5 + ["decided"]
+def test_the_decision_after_quiet_ticks_tells_of_them(no_trade_harness: NoTradeHarness) -> None:
+    """Ten looks are ten items, whatever lies between them; and each run of quiet ticks has its beginning and number."""
+    first = no_trade_harness.tick()
+    assert (first.quiet_since, first.quiet_ticks) == (None, 0)
+    assert [no_trade_harness.is_quiet() for _ in range(4)] == [True] * 4
+    traded = no_trade_harness.tick(BTC="39000")
+    assert (traded.quiet_since, traded.quiet_ticks) == (first.decided_at, 4)
+    at_once = no_trade_harness.tick(BTC="38844")
+    assert (at_once.quiet_since, at_once.quiet_ticks) == (traded.decided_at, 0)
+    page = no_trade_harness.harness.context.decisions.page(no_trade_harness.harness.user, limit=50)
+    assert page.decisions == [at_once, traded, first]
+
+
+def test_ticks_after_somebody_else_has_worked_on_the_account_are_not_told_as_quiet(resting: NoTradeHarness) -> None:
+    assert resting.is_quiet()
+    cancel_by_hand(resting.harness.context, resting.harness.user)
+    assert resting.tick().quiet_since is None
 
 
 def moves(seed: int) -> Iterator[dict[str, list[str]]]:

@@ -249,8 +249,8 @@ def test_the_key_of_keys_is_used_with_a_user_and_an_exchange_or_channel_only() -
         if any(action.startswith("kms:") for action in actions(statement))
     ]
     bound_to = {
-        part: {"kms:EncryptionContext:user_id": "false", f"kms:EncryptionContext:{part}": "false"}
-        for part in ("exchange", "channel")
+        "shard": {"kms:EncryptionContext:shard": "false"},
+        "channel": {"kms:EncryptionContext:user_id": "false", "kms:EncryptionContext:channel": "false"},
     }
     found = {
         (name, part, *sorted(actions(statement)))
@@ -260,10 +260,10 @@ def test_the_key_of_keys_is_used_with_a_user_and_an_exchange_or_channel_only() -
     }
     assert len(found) == len(using)
     assert found == {
-        ("PlanRole", "exchange", "kms:Decrypt"),
-        ("ExecuteRole", "exchange", "kms:Decrypt"),
-        ("WorkRole", "exchange", "kms:Decrypt"),
-        ("AccountRole", "exchange", "kms:Decrypt", "kms:Encrypt"),
+        ("PlanRole", "shard", "kms:Decrypt"),
+        ("ExecuteRole", "shard", "kms:Decrypt"),
+        ("WorkRole", "shard", "kms:Decrypt"),
+        ("AccountRole", "shard", "kms:Decrypt", "kms:GenerateDataKey"),
         ("AccountRole", "channel", "kms:Encrypt"),
         ("DeliverRole", "channel", "kms:Decrypt"),
     }

@@ -1,94 +1,134 @@
 """The bill, worked out by hand from the counts, and the tables of docs/cost.md, which are this command's."""
 
+import json
 import re
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
-from workbench.aws.cost import ACTIVITY, COUNTS, PRICES, DecisionLog, cost_of
+from workbench.aws.cost import CHEAPEST, COUNTS, PRICES, Configuration, Cost, cost_of, default_configuration
 from workbench.aws.template import read_template
+from workbench.cli.app import app
 
 D = Decimal
 DOCUMENT = (Path(__file__).parents[3] / "docs/cost.md").read_text()
 USERS = (1, 1_000, 100_000, 1_000_000)
+TEMPLATE = read_template()
+DEFAULT = default_configuration(TEMPLATE)
 
 
-def rows(first_cell: str) -> Iterator[list[str]]:
-    """The cells of the document's table rows that begin with ``first_cell``, without it, bold or not."""
-    for line in DOCUMENT.splitlines():
+def rows(text: str, first_cell: str) -> Iterator[list[str]]:
+    """The cells of the table rows in ``text`` that begin with ``first_cell``, without it, bold or not."""
+    for line in text.splitlines():
         cells = [cell.strip(" *") for cell in line.strip("|").split("|")]
         if line.startswith("|") and cells[0] == first_cell:
             yield [cell.replace(",", "") for cell in cells[1:]]
 
 
-def per_user(users: int, decision_log: DecisionLog, band: str) -> Decimal:
-    return cost_of(users, decision_log, ACTIVITY[band], read_template()).per_user
+def part_of_document(configuration: Configuration) -> str:
+    """What the document says of that configuration."""
+    _, default, cheapest = re.split(r"\*\*As (?:it is deployed by default|cheap as it gets)\*\*", DOCUMENT)
+    return default if configuration is DEFAULT else cheapest.partition("\n- **Addresses**")[0]
+
+
+def costs(configuration: Configuration, band: str = "1") -> list[Cost]:
+    return [cost_of(users, configuration, band, TEMPLATE) for users in USERS]
+
+
+def test_the_default_is_the_template_s_and_comes_first() -> None:
+    assert (DEFAULT.decision_log, DEFAULT.chunk, DEFAULT.own_users) == ("every", 20, True)
+    assert DOCUMENT.index("deployed by default") < DOCUMENT.index("As cheap as it gets")
 
 
 def test_a_thousand_users_by_hand() -> None:
     """A band of 1 % has 1,027 looks and 45 orders a month, so 85,328 of the 86,400 ticks are quiet."""
-    cost = cost_of(1_000, "changes", ACTIVITY["1"], read_template())
-    quiet, looks, busy = 85_328, 1_027, 45
-    reads = D("0.56") * quiet + D("3.8") * looks + D("4.8") * busy + D("0.0085") * 86_400  # these are dispatch's
-    writes = 3 * looks + 24 * busy + 720  # a point of the history an hour
-    prices = 86_400  # of everybody's, in thousandths of a tick's
-    assert cost.parts["DynamoDB reads"] == (reads * 1_000 + D("20.94") * prices) * D("0.000000125")
-    assert cost.parts["DynamoDB writes"] == (D(writes) * 1_000 + 12 * prices) * D("0.000000625")
+    cost = cost_of(1_000, CHEAPEST, "1", TEMPLATE)
+    quiet, looks, busy, ticks = 85_328, 1_027, 45, 86_400
+    of_users = D("68.53") * quiet + D("3214.21") * looks + D("4226.71") * busy
+    of_messages = D("6431.47") * ticks * 5  # of 200 users each
+    dispatched = D("0.0085") * ticks * 1_000
+    reads = of_users + of_messages / 1_000 + D("15") * ticks + dispatched
+    assert cost.parts["DynamoDB reads"] == reads * D("0.000000125")
+    writes = (2 * looks + D("22.55") * busy + 720) * 1_000 + 12 * ticks  # a point of history an hour
+    assert cost.parts["DynamoDB writes"] == writes * D("0.000000625")
+    stored = (3 * 45 * 1_850 + 12 * (45 * 2_000 + 720 * 300)) * 1_000
+    assert cost.parts["DynamoDB storage"] == stored * D("0.25") / 10**9
+    assert cost.parts["backups"] == stored * D("0.20") / 10**9
+    # a look's key each, which is fewer than what ten workers ask for 32 shards every five minutes
     assert cost.parts["KMS"] == 1 + (looks + busy) * 1_000 * D("0.000003")
     # each of 86,400 ticks: five messages of 200 users in one request, and each received and deleted;
     # and five pollers that ask every 20 seconds
     assert cost.parts["queue"] == (86_400 * (1 + 2 * 5) + 5 * 129_600) * D("0.0000004")
-    assert cost.total == sum(cost.parts.values())
-    assert cost.per_user == cost.total / 1_000
+    assert cost.before_addresses == sum(cost.parts.values())
+    assert (cost.addresses, cost.total) == (D(0), cost.before_addresses)
 
 
-@pytest.mark.parametrize("part", cost_of(1, "changes", ACTIVITY["1"], read_template()).parts)
-def test_the_document_has_each_part(part: str) -> None:
-    costs = [cost_of(users, "changes", ACTIVITY["1"], read_template()) for users in USERS]
-    assert next(rows(part)) == [f"{cost.parts[part]:.2f}" for cost in costs]
+def test_what_is_the_same_for_everybody_by_hand() -> None:
+    """At 100,000 users: 52 addresses, every worker asks for every shard's key, and everybody signs in."""
+    cost = cost_of(100_000, DEFAULT, "1", TEMPLATE)
+    assert cost.addresses == 52 * 720 * D("0.05")
+    assert cost.parts["KMS"] == 1 + 10 * 32 * 8_640 * D("0.000003")
+    assert cost.parts["sign-in"] == 1_500
+    assert cost_of(100_000, CHEAPEST, "1", TEMPLATE).parts["sign-in"] == 0
 
 
-def test_the_document_has_the_sums() -> None:
-    costs = [cost_of(users, "changes", ACTIVITY["1"], read_template()) for users in USERS]
-    assert list(rows("together, `DECISION_LOG=changes`")) == [[f"{cost.total:.2f}" for cost in costs]]
+@pytest.mark.parametrize("configuration", [DEFAULT, CHEAPEST], ids=["default", "cheapest"])
+def test_the_document_has_what_the_command_says_digit_by_digit(configuration: Configuration) -> None:
+    text, bills = part_of_document(configuration), costs(configuration)
+    for part in bills[0].parts:
+        assert list(rows(text, part)) == [[f"{bill.parts[part]:.2f}" for bill in bills]], part
+    assert list(rows(text, "before addresses")) == [[f"{bill.before_addresses:.2f}" for bill in bills]]
+    assert list(rows(text, "addresses")) == [[f"{bill.addresses:.2f}" for bill in bills]]
+    assert list(rows(text, "total")) == [[f"{bill.total:.2f}" for bill in bills]]
+    per_user = [f"{bill.per_user(bill.before_addresses):.4f}" for bill in bills]
+    assert list(rows(text, "per user before addresses")) == [per_user]
+    assert list(rows(text, "per user")) == [[f"{bill.per_user(bill.total):.4f}" for bill in bills]]
+    assert len([line for line in text.splitlines() if line.startswith("|")]) == 2 + len(bills[0].parts) + 5
+    narrow = [f"{bill.per_user(bill.before_addresses):.4f}" for bill in costs(configuration, "0.5")]
+    assert f"per user before addresses: {' | '.join(narrow)}." in text
+
+
+def test_the_command_shows_both_the_default_first() -> None:
+    result = CliRunner().invoke(app, ["cost", "--users", "100000", "--json"])
+    default, cheapest = json.loads(result.stdout)["bills"]
+    for bill, configuration in ((default, DEFAULT), (cheapest, CHEAPEST)):
+        cost = cost_of(100_000, configuration, "1", TEMPLATE)
+        assert bill["configuration"]["name"] == configuration.name
+        (line,) = bill["costs"]
+        assert D(line["total"]) == cost.total
+        assert {name: D(dollars) for name, dollars in line["parts"].items()} == cost.parts
 
 
 @pytest.mark.parametrize(
-    ("title", "decision_log", "band"),
+    ("title", "name"),
     [
-        ("a user", "changes", "1"),
-        ("a user, `DECISION_LOG=every`", "every", "1"),
-        ("a user, a band of 0.5 %, `changes`", "changes", "0.5"),
-        ("a user, a band of 0.5 %, `every`", "every", "0.5"),
+        ("quiet ticks", "QUIET"),
+        ("looks that change nothing, `every`", "LOOK"),
+        ("looks that change nothing, `changes`", "LOOK_UNLOGGED"),
+        ("looks that place an order", "BUSY"),
+        ("points of the history, one an hour", "POINT"),
+        ("messages, beside their users", "MESSAGE"),
+        ("ticks, once for everybody", "PRICES"),
     ],
 )
-def test_the_document_has_what_a_user_costs(title: str, decision_log: DecisionLog, band: str) -> None:
-    assert list(rows(title)) == [[f"{per_user(users, decision_log, band):.4f}" for users in USERS]]
-
-
-@pytest.mark.parametrize(
-    ("title", "name", "of"),
-    [
-        ("quiet ticks, `every`", "QUIET", 1),
-        ("quiet ticks, `changes`", "QUIET_UNLOGGED", 1),
-        ("looks that change nothing, `every`", "LOOK", 1),
-        ("looks that change nothing, `changes`", "LOOK_UNLOGGED", 1),
-        ("looks that place an order", "BUSY", 1),
-        ("points of the history, one an hour", "POINT", 1),
-        ("ticks, for everybody's prices", "PRICES", 1_000),
-    ],
-)
-def test_the_document_has_the_counts(title: str, name: str, of: int) -> None:
+def test_the_document_has_the_counts(title: str, name: str) -> None:
     counts = COUNTS[name]
-    written = [counts.read_units, counts.write_units, counts.kms, counts.weight, counts.log_bytes]
-    assert [[D(cell) for cell in row] for row in rows(title)] == [[number * of for number in written]]
+    written = [counts.read_units, counts.write_units, counts.weight, counts.log_bytes]
+    assert [[D(cell) for cell in row] for row in rows(DOCUMENT, title)] == [written]
 
 
-def test_every_price_says_when_it_was_seen() -> None:
-    assert all(re.fullmatch(r"20\d\d-\d\d", price.seen) and price.seen in DOCUMENT for price in PRICES.values())
+def test_every_price_says_where_it_is_stated_and_when_it_was_seen() -> None:
+    for price in PRICES.values():
+        assert re.fullmatch(r"(20\d\d-\d\d)?", price.seen)
+        assert price.source.startswith("aws.amazon.com/")
+        (row,) = rows(DOCUMENT, price.per)
+        assert row[1:] == [price.source, price.seen or "believed"]
+        assert D(row[0]) == price.dollars.quantize(D("1e-12"))
 
 
-def test_where_only_changes_are_logged_a_hundred_thousand_users_cost_two_cents_each_at_most() -> None:
-    assert per_user(100_000, "changes", "1") <= D("0.02")
+def test_as_cheap_as_it_gets_a_hundred_thousand_users_cost_less_than_a_cent_each_before_addresses() -> None:
+    cost = cost_of(100_000, CHEAPEST, "1", TEMPLATE)
+    assert cost.per_user(cost.before_addresses) <= D("0.0075")

@@ -13,6 +13,7 @@ from botbalance.exchange.ccxt_adapter import CcxtAdapter
 from botbalance.models.exchange_key import ExchangeKey
 from botbalance.store.cache import CacheTable
 from botbalance.store.credentials import CredentialsTable
+from botbalance.store.data_keys import DataKeys
 from moto import mock_aws
 
 from tests.unit.market_data.conftest import Clock
@@ -31,7 +32,8 @@ def credentials(client: "DynamoDBClient") -> Iterator[CredentialsTable]:
         wanted = {name: properties[name] for name in ("AttributeDefinitions", "KeySchema", "BillingMode")}
         client.create_table(TableName="credentials", **wanted)
         kms = boto3.client("kms", region_name="us-east-1")
-        yield CredentialsTable(client, "credentials", kms, kms.create_key()["KeyMetadata"]["KeyId"])
+        key_id = kms.create_key()["KeyMetadata"]["KeyId"]
+        yield CredentialsTable(client, "credentials", DataKeys(client, "credentials", kms, key_id, lambda: NOW))
         kms.close()
 
 

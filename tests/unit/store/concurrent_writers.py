@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import boto3
 from botbalance.errors import ConflictError, TransientError
 from botbalance.models.order import Order, OrderFill
-from botbalance.store.accounts import LEASE_S, AccountsTable, Lease
+from botbalance.store.accounts import LEASE_S, AccountsTable, Lease, account_key
 from botbalance.store.orders import OrdersTable
 from botocore.config import Config
 
@@ -149,7 +149,7 @@ def decided(lease: Lease) -> dict[str, Any]:
     """A condition that always holds, where an intent's is that its strategy is unchanged."""
     return {
         "TableName": lease.table,
-        "Key": {"user_id": {"S": "nobody"}},
+        "Key": account_key("nobody"),
         "ConditionExpression": "attribute_not_exists(user_id)",
     }
 

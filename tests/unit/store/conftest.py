@@ -17,6 +17,7 @@ from botbalance.store.accounts import AccountsTable, Lease
 from botbalance.store.activity import ActivityTable
 from botbalance.store.cache import CacheTable
 from botbalance.store.credentials import CredentialsTable
+from botbalance.store.data_keys import DataKeys
 from botbalance.store.decisions import DecisionsTable
 from botbalance.store.history import HistoryTable
 from botbalance.store.orders import OrdersTable
@@ -187,7 +188,9 @@ def credentials_table(table: MakeTable) -> str:
 
 @pytest.fixture
 def credentials(dynamodb: "DynamoDBClient", credentials_table: str, kms: "KMSClient", key_id: str) -> CredentialsTable:
-    return CredentialsTable(dynamodb, credentials_table, kms, key_id)
+    return CredentialsTable(
+        dynamodb, credentials_table, DataKeys(dynamodb, credentials_table, kms, key_id, lambda: NOW)
+    )
 
 
 @pytest.fixture

@@ -2,24 +2,26 @@
 
 import json
 import logging
-import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from botbalance.engine import NoTradeRegion
+from botbalance.engine import AssetBounds, NoTradeRegion
 from botbalance.errors import ConflictError, TransientError
 from botbalance.models.account_state import AccountState, FillTotals, LastObservation, NoTradeNote, RefusedPair
 from botbalance.models.order import OrderStatus
-from botbalance.store.accounts import LEASE_S, AccountsTable, Lease
+from botbalance.store.accounts import LEASE_S, AccountsTable, Lease, account_key
+from botbalance.store.compression import compress
+from botbalance.store.dynamodb import shard_of
 from botbalance.store.orders import OrdersTable
 
 from tests.unit.store.concurrent_writers import decided, held
 from tests.unit.store.conftest import NOW
 from tests.unit.store.faults import answers_lost, meanwhile, not_reached, refused
 from tests.unit.store.test_orders import an_order, moved
+from workbench.aws.usage_meter import size_of
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -62,7 +64,7 @@ def token_of(accounts: AccountsTable, ts_tick: int, now: int = NOW) -> int | Non
 
 
 def item_of(dynamodb: "DynamoDBClient", accounts_table: str) -> Any:
-    return dynamodb.get_item(TableName=accounts_table, Key={"user_id": {"S": "alice"}}, ConsistentRead=True)["Item"]
+    return dynamodb.get_item(TableName=accounts_table, Key=account_key("alice"), ConsistentRead=True)["Item"]
 
 
 # one holder
@@ -267,9 +269,55 @@ def test_the_note_for_quiet_ticks_is_there_until_somebody_works_on_the_account(a
     runs = accounts.last_runs(["alice", "bob"])
     assert runs.keys() == {"alice"}
     assert (runs["alice"].last_tick, runs["alice"].note()) == (TICK, NOTE)
-    _, found = accounts.acquire("alice", NOW)
-    assert found.no_trade_note is None
+    lease, found = accounts.acquire("alice", NOW)
+    assert found.no_trade_note == NOTE  # whoever ends what was quiet learns of it
     assert accounts.last_runs(["alice"])["alice"].note() is None
+    _, found = accounts.acquire("alice", lease.ends_at)
+    assert found.no_trade_note is None  # the run before has died, and nobody knows what it did
+
+
+def test_the_last_runs_of_many_are_read_as_ranges_of_their_shards(
+    accounts: AccountsTable, dynamodb: "DynamoDBClient"
+) -> None:
+    """Whoever is between them and was not asked for is left out, and so is who is not there."""
+    users = [f"user-{number:03}" for number in range(100)]
+    for number, user in enumerate(users):
+        with held(accounts, user, ts_tick=TICK + number):
+            pass
+    asked: list[Any] = []
+
+    def note(params: Any, **_: Any) -> None:
+        asked.append(params)
+
+    dynamodb.meta.events.register("before-parameter-build.dynamodb.Query", note)
+    wanted = users[10:90:2]
+    try:
+        runs = accounts.last_runs([*wanted, "nobody", wanted[0]])
+    finally:
+        dynamodb.meta.events.unregister("before-parameter-build.dynamodb.Query", note)
+    assert {user: run.last_tick for user, run in runs.items()} == {user: TICK + int(user[5:]) for user in wanted}
+    assert len(asked) == len({shard_of(user) for user in [*wanted, "nobody"]})
+    assert accounts.last_runs([]) == {}
+
+
+def test_a_state_of_ten_assets_is_written_in_one_kilobyte(
+    accounts: AccountsTable, dynamodb: "DynamoDBClient", accounts_table: str
+) -> None:
+    assets = [f"ASSET{number}" for number in range(10)]
+    prices = {f"{asset}USDT": Decimal(f"{number + 1}234.56780000") for number, asset in enumerate(assets)}
+    held_now = {asset: Decimal(f"{number}.98765432") for number, asset in enumerate(assets)}
+    bounds = tuple(
+        AssetBounds(f"{asset}USDT", held_now[asset], Decimal(9), Decimal(-50), Decimal(50)) for asset in assets
+    )
+    state = AccountState(
+        last_observation=LastObservation(seen_at=NOW, prices=prices, held=held_now, committed=held_now),
+        no_trade_note=NOTE.model_copy(update={"prices": prices, "bounds": NoTradeRegion(Decimal(1000), bounds)}),
+        fill_totals={"binance": {one: FillTotals(fills=7, net={one: -held}) for one, held in held_now.items()}},
+    )
+    lease, _ = accounts.acquire("alice", NOW, ts_tick=TICK)
+    accounts.release(lease, state)
+    assert accounts.find_state("alice") == state
+    assert size_of(item_of(dynamodb, accounts_table)) <= 1024
 
 
 def test_a_state_of_another_version_is_none_and_somebody_is_told(
@@ -278,10 +326,8 @@ def test_a_state_of_another_version_is_none_and_somebody_is_told(
     """What it is compared with and counts on from is begun anew; nobody is kept from trading for want of it."""
     lease, _ = accounts.acquire("alice", NOW)
     accounts.release(lease, AccountState(no_trade_note=NOTE))
-    other: Any = {
-        "account_state": {"B": zlib.compress(json.dumps({"schema_version": 2}).encode())},
-        "no_trade_note": {"B": zlib.compress(json.dumps({"schema_version": 99}).encode())},
-    }
+    document = {"schema_version": 2, "no_trade_note": {"schema_version": 99}}
+    other: Any = {"account_state": {"B": compress(json.dumps(document).encode())}}
     dynamodb.put_item(TableName=accounts_table, Item=item_of(dynamodb, accounts_table) | other)
     assert accounts.last_runs(["alice"])["alice"].note() is None
     assert accounts.acquire("alice", NOW)[1] == AccountState()

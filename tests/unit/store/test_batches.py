@@ -25,12 +25,12 @@ def users(numbers: range) -> list[str]:
 
 
 @pytest.fixture
-def name(dynamodb: "DynamoDBClient", accounts_table: str) -> str:
+def name(dynamodb: "DynamoDBClient", strategies_table: str) -> str:
     """A table of 205 items."""
     for chunk in (range(205)[start : start + 25] for start in range(0, 205, 25)):
         puts: Any = [{"PutRequest": {"Item": key}} for key in keys_of(chunk)]
-        dynamodb.batch_write_item(RequestItems={accounts_table: puts})
-    return accounts_table
+        dynamodb.batch_write_item(RequestItems={strategies_table: puts})
+    return strategies_table
 
 
 @pytest.mark.parametrize(("many", "requests"), [(0, 0), (1, 1), (100, 1), (101, 2), (200, 2), (205, 3)])

@@ -3,12 +3,17 @@
 import json
 import traceback
 from collections.abc import Callable
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from botbalance.errors import NotFoundError, TransientError
 from botbalance.models.exchange_key import ExchangeKey, StoredKey
 from botbalance.store.credentials import CredentialsTable
+from botbalance.store.data_keys import KEPT_S, DataKeys
+from botbalance.store.dynamodb import shard_of
+
+from tests.unit.store.faults import meanwhile
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -16,6 +21,11 @@ if TYPE_CHECKING:
 
 KEY = ExchangeKey(api_key="the-api-key-ABCD", secret="the-secret-of-it", password="the-passphrase")
 NOW = 1_700_000_000
+
+
+def keys_in(client: "DynamoDBClient", table: str) -> list[Any]:
+    """The items that are users' keys, and no shard's data key."""
+    return [item for item in client.scan(TableName=table)["Items"] if "ciphertext" in item]
 
 
 def test_a_key_is_revealed_as_it_was_stored(credentials: CredentialsTable) -> None:
@@ -39,8 +49,8 @@ def test_the_table_holds_ciphertext_only(
     credentials: CredentialsTable, dynamodb: "DynamoDBClient", credentials_table: str
 ) -> None:
     credentials.save("alice", "okx", KEY, NOW)
-    [item] = dynamodb.scan(TableName=credentials_table)["Items"]
-    assert item.keys() == {"user_id", "exchange", "document", "ciphertext"}
+    [item] = keys_in(dynamodb, credentials_table)
+    assert item.keys() == {"user_id", "exchange", "document", "ciphertext", "data_key"}
     for text in (KEY.api_key, KEY.secret, KEY.password):
         assert text not in item["document"]["S"]
         assert text.encode() not in item["ciphertext"]["B"]
@@ -57,19 +67,58 @@ def test_a_ciphertext_that_is_moved_to_another_item_cannot_be_decrypted(
     credentials: CredentialsTable, dynamodb: "DynamoDBClient", credentials_table: str, thief: tuple[str, str]
 ) -> None:
     credentials.save("alice", "okx", KEY, NOW)
-    [item] = dynamodb.scan(TableName=credentials_table)["Items"]
+    [item] = keys_in(dynamodb, credentials_table)
     user_id, exchange = thief
     dynamodb.put_item(TableName=credentials_table, Item=item | {"user_id": {"S": user_id}, "exchange": {"S": exchange}})
-    with pytest.raises(TransientError, match=r"the key service .*InvalidCiphertextException") as raised:
+    with pytest.raises(TransientError) as raised:
         credentials.decrypt(user_id, exchange)
-    assert raised.value.code == "storage_unavailable"
+    assert raised.value.code == ("storage_unavailable" if user_id == "mallory" else "key_unreadable")
     assert credentials.decrypt("alice", "okx") == KEY
+
+
+def test_a_ciphertext_that_is_moved_to_a_user_of_the_same_shard_cannot_be_decrypted(
+    credentials: CredentialsTable, dynamodb: "DynamoDBClient", credentials_table: str
+) -> None:
+    """They share a data key; what was encrypted with it is bound to its user all the same."""
+    credentials.save("alice", "okx", KEY, NOW)
+    thief = next(f"mallory-{number}" for number in count() if shard_of(f"mallory-{number}") == shard_of("alice"))
+    credentials.save(thief, "okx", ExchangeKey("the-thief-s-own-key", "secret"), NOW)
+    items = {item["user_id"]["S"]: item for item in keys_in(dynamodb, credentials_table)}
+    assert items[thief]["data_key"] == items["alice"]["data_key"]
+    dynamodb.put_item(TableName=credentials_table, Item=items["alice"] | {"user_id": {"S": thief}})
+    with pytest.raises(TransientError, match="not this user's") as raised:
+        credentials.decrypt(thief, "okx")
+    assert raised.value.code == "key_unreadable"
+
+
+@pytest.mark.parametrize("at", [0, 5, 12, 20, -1])
+def test_a_ciphertext_that_was_changed_is_not_decrypted_into_something_else(
+    credentials: CredentialsTable, dynamodb: "DynamoDBClient", credentials_table: str, at: int
+) -> None:
+    credentials.save("alice", "okx", KEY, NOW)
+    [item] = keys_in(dynamodb, credentials_table)
+    changed = bytearray(item["ciphertext"]["B"])
+    changed[at] ^= 1
+    dynamodb.put_item(TableName=credentials_table, Item=item | {"ciphertext": {"B": bytes(changed)}})
+    with pytest.raises(TransientError, match="was changed"):
+        credentials.decrypt("alice", "okx")
+
+
+def test_no_two_ciphertexts_have_a_nonce_in_common(
+    credentials: CredentialsTable, dynamodb: "DynamoDBClient", credentials_table: str
+) -> None:
+    nonces = set()
+    for number in range(20):
+        credentials.save("alice", "okx", KEY, NOW + number)
+        nonces.add(keys_in(dynamodb, credentials_table)[0]["ciphertext"]["B"][:12])
+    assert len(nonces) == 20
 
 
 def test_without_kms_nothing_is_stored_and_nothing_told(
     dynamodb: "DynamoDBClient", credentials_table: str, kms: "KMSClient"
 ) -> None:
-    credentials = CredentialsTable(dynamodb, credentials_table, kms, "no-such-key")
+    data_keys = DataKeys(dynamodb, credentials_table, kms, "no-such-key", lambda: NOW)
+    credentials = CredentialsTable(dynamodb, credentials_table, data_keys)
     with pytest.raises(TransientError) as raised:
         credentials.save("alice", "okx", KEY, NOW)
     assert dynamodb.scan(TableName=credentials_table)["Items"] == []
@@ -103,7 +152,7 @@ def test_a_deleted_key_is_forgotten(
     assert credentials.delete("alice", "okx")
     assert not credentials.delete("alice", "okx")
     assert credentials.find("alice", "okx") is None
-    assert dynamodb.scan(TableName=credentials_table)["Items"] == []
+    assert keys_in(dynamodb, credentials_table) == []
     with pytest.raises(NotFoundError, match="okx"):
         credentials.decrypt("alice", "okx")
 
@@ -134,7 +183,7 @@ def test_a_key_of_another_version_is_neither_read_nor_written_over(
 ) -> None:
     credentials.save("alice", "okx", KEY, NOW)
     rewrite(dynamodb, credentials_table, "alice", {"schema_version": 2})
-    [before] = dynamodb.scan(TableName=credentials_table)["Items"]
+    [before] = keys_in(dynamodb, credentials_table)
     attempts: list[Callable[[], object]] = [
         lambda: credentials.find("alice", "okx"),
         lambda: credentials.save("alice", "okx", KEY, NOW + 1),
@@ -143,7 +192,7 @@ def test_a_key_of_another_version_is_neither_read_nor_written_over(
         with pytest.raises(TransientError, match=r"StoredKey is not of a known form \(schema_version\)") as raised:
             attempt()
         assert raised.value.code == "unknown_schema"
-    assert dynamodb.scan(TableName=credentials_table)["Items"] == [before]
+    assert keys_in(dynamodb, credentials_table) == [before]
 
 
 def test_one_unreadable_key_is_no_other_user_s_trouble(
@@ -153,3 +202,59 @@ def test_one_unreadable_key_is_no_other_user_s_trouble(
     rewrite(dynamodb, credentials_table, "bob", {"schema_version": 2})
     del saved["bob", "okx"]
     assert credentials.find_many([("alice", "okx"), ("bob", "okx"), ("carol", "okx")]) == saved
+
+
+# data keys
+
+
+def asked_of(kms: "KMSClient") -> list[str]:
+    """The operations that ``kms`` is asked for from now on."""
+    asked: list[str] = []
+    kms.meta.events.register("before-call.kms.*", lambda model, **_: asked.append(model.name), unique_id="asked")
+    return asked
+
+
+def test_a_data_key_is_decrypted_once_in_five_minutes_for_all_users_of_its_shard(
+    dynamodb: "DynamoDBClient", credentials_table: str, kms: "KMSClient", key_id: str
+) -> None:
+    clock = [NOW]
+    users = [user for number in range(200) if shard_of(user := f"user-{number}") in {"3", "4"}]
+
+    def another_process() -> CredentialsTable:
+        data_keys = DataKeys(dynamodb, credentials_table, kms, key_id, lambda: clock[0])
+        return CredentialsTable(dynamodb, credentials_table, data_keys)
+
+    for user in users:
+        another_process().save(user, "okx", ExchangeKey(f"key-of-{user}", "secret"), NOW)
+    credentials = another_process()
+    asked = asked_of(kms)
+    try:
+        for clock[0] in (NOW, NOW + KEPT_S - 1):
+            assert [credentials.decrypt(user, "okx").api_key for user in users] == [f"key-of-{user}" for user in users]
+        assert asked == ["Decrypt", "Decrypt"]
+        clock[0] = NOW + KEPT_S
+        for user in users:
+            credentials.decrypt(user, "okx")
+        assert asked == ["Decrypt"] * 4
+    finally:
+        kms.meta.events.unregister("before-call.kms.*", unique_id="asked")
+
+
+def test_of_two_processes_that_make_a_shard_s_data_key_one_has_the_other_s(
+    dynamodb: "DynamoDBClient", credentials_table: str, kms: "KMSClient", key_id: str
+) -> None:
+    first, second = (DataKeys(dynamodb, credentials_table, kms, key_id, lambda: NOW) for _ in range(2))
+    made = []
+    with meanwhile(dynamodb, "PutItem", lambda: made.append(second.of("7"))):
+        found = first.of("7")
+    assert [found] == made
+    assert first.of("8") != found
+
+
+def test_a_data_key_is_of_no_use_to_another_shard(
+    dynamodb: "DynamoDBClient", credentials_table: str, kms: "KMSClient", key_id: str
+) -> None:
+    data_keys = DataKeys(dynamodb, credentials_table, kms, key_id, lambda: NOW)
+    wrapped = data_keys.of("7").wrapped
+    with pytest.raises(TransientError, match="InvalidCiphertextException"):
+        data_keys.unwrap("8", wrapped)

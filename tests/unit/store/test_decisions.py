@@ -1,7 +1,6 @@
 """Decisions: logged once a tick, by who had the lease last, whole or saying that they are not; read newest first."""
 
 import json
-import zlib
 from base64 import b85encode, urlsafe_b64encode
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ import pytest
 from botbalance.errors import InvalidRequestError, NotFoundError, TransientError
 from botbalance.models.decision import Decision
 from botbalance.store.accounts import Lease
+from botbalance.store.compression import compress, decompress
 from botbalance.store.decisions import LARGEST_DOCUMENT, DecisionsTable
 from botbalance.store.pagination import encode_cursor
 
@@ -208,9 +208,9 @@ def test_a_decision_of_another_version_is_refused(
 ) -> None:
     decisions.log(a_decision(), granted(1))
     [item] = dynamodb.scan(TableName=decisions_table)["Items"]
-    document = json.loads(zlib.decompress(item["document"]["B"])) | changes
+    document = json.loads(decompress(item["document"]["B"])) | changes
     dynamodb.put_item(
-        TableName=decisions_table, Item=item | {"document": {"B": zlib.compress(json.dumps(document).encode())}}
+        TableName=decisions_table, Item=item | {"document": {"B": compress(json.dumps(document).encode())}}
     )
     for read in (lambda: decisions.get("alice", TICK), lambda: decisions.page("alice", limit=10)):
         with pytest.raises(TransientError, match=f"Decision is not of a known form .{next(iter(changes))}.") as raised:
@@ -223,10 +223,10 @@ def test_a_decision_from_before_schemas_had_numbers_is_read(
 ) -> None:
     decisions.log(a_decision(), granted(1))
     [item] = dynamodb.scan(TableName=decisions_table)["Items"]
-    document = json.loads(zlib.decompress(item["document"]["B"]))
+    document = json.loads(decompress(item["document"]["B"]))
     del document["schema_version"]
     dynamodb.put_item(
-        TableName=decisions_table, Item=item | {"document": {"B": zlib.compress(json.dumps(document).encode())}}
+        TableName=decisions_table, Item=item | {"document": {"B": compress(json.dumps(document).encode())}}
     )
     assert decisions.get("alice", TICK) == a_decision()
 

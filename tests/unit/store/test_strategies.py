@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botbalance.errors import ConflictError, NotFoundError, TransientError
 from botbalance.models.strategy import Strategy
-from botbalance.store.strategies import AUTOPILOT_SHARDS, StrategiesTable, shard_of
+from botbalance.store.dynamodb import SHARDS, shard_of
+from botbalance.store.strategies import StrategiesTable
 from botocore.exceptions import ReadTimeoutError
 
 from tests.unit.store.faults import answers_lost, refused
@@ -122,7 +123,7 @@ def test_users_are_spread_over_the_shards(
     for number in range(200):
         strategies.save(STRATEGY.model_copy(update={"user_id": f"user-{number}", "autopilot_enabled": True}))
     items = dynamodb.scan(TableName=strategies_table)["Items"]
-    assert {item["autopilot_shard"]["S"] for item in items} == {str(shard) for shard in range(AUTOPILOT_SHARDS)}
+    assert {item["autopilot_shard"]["S"] for item in items} == {str(shard) for shard in range(SHARDS)}
 
 
 def test_an_odd_user_id_is_a_user_id(strategies: StrategiesTable) -> None:
@@ -161,7 +162,7 @@ def shard_asked(query: Any) -> str:
     return str(query["ExpressionAttributeValues"][":shard"]["S"])
 
 
-def switch_on(client: "DynamoDBClient", table: str, user_ids: list[str], shards: int = AUTOPILOT_SHARDS) -> None:
+def switch_on(client: "DynamoDBClient", table: str, user_ids: list[str], shards: int = SHARDS) -> None:
     """The items that saving them leaves, as far as the index knows them, in the first ``shards``."""
     for chunk in batched(user_ids, 25, strict=False):
         puts: Any = [
@@ -198,7 +199,7 @@ def test_every_user_is_found_once_over_many_pages(
 ) -> None:
     with pages_of(dynamodb, page) as asked:
         assert sorted(strategies.users_on_autopilot(threads)) == with_versions(many)
-    assert {shard_asked(query) for query in asked} == {str(shard) for shard in range(AUTOPILOT_SHARDS)}
+    assert {shard_asked(query) for query in asked} == {str(shard) for shard in range(SHARDS)}
     assert len(asked) >= len(many) / page
 
 
@@ -277,7 +278,7 @@ def test_whoever_is_on_throughout_is_found_once_while_others_switch(
     assert set(coming) & set(found), "nobody switched on in time: this test shows nothing"
 
 
-@pytest.mark.parametrize("shards", [1, 8, AUTOPILOT_SHARDS])
+@pytest.mark.parametrize("shards", [1, 8, SHARDS])
 def test_users_who_were_written_under_fewer_shards_are_found(
     strategies: StrategiesTable, dynamodb: "DynamoDBClient", strategies_table: str, shards: int
 ) -> None:
@@ -288,7 +289,7 @@ def test_users_who_were_written_under_fewer_shards_are_found(
 
 def test_shards_never_become_fewer() -> None:
     """Raise the number here with that of the code; whoever was written above a lower one would not be ticked again."""
-    assert AUTOPILOT_SHARDS >= 32
+    assert SHARDS >= 32
 
 
 def test_what_other_queries_find_is_taken_as_botocore_takes_it(

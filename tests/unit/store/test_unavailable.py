@@ -87,7 +87,8 @@ DATABASE: dict[str, tuple[str, Call]] = {
     "accounts.find_state": ("GetItem", lambda on: on.accounts.find_state("bob")),
 }
 KEY_SERVICE: dict[str, tuple[str, Call]] = {
-    "credentials.save": ("Encrypt", lambda on: on.credentials.save("alice", "okx", KEY, NOW)),
+    "credentials.save": ("Decrypt", lambda on: on.credentials.save("alice", "okx", KEY, NOW)),
+    "credentials.save of a shard's first": ("GenerateDataKey", lambda on: on.credentials.save("bob", "okx", KEY, NOW)),
     "credentials.reveal": ("Decrypt", lambda on: on.credentials.decrypt("alice", "okx")),
 }
 READING_AGAIN: dict[str, Call] = {

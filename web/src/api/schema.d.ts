@@ -1223,11 +1223,15 @@ export interface components {
              * Outcome
              * @enum {string}
              */
-            outcome: "decided" | "skipped" | "quiet";
+            outcome: "decided" | "skipped";
             /** Reason */
             reason: string | null;
             /** Engine Version */
             engine_version: string;
+            /** Quiet Since */
+            quiet_since: number | null;
+            /** Quiet Ticks */
+            quiet_ticks: number;
             /** Assets */
             assets: components["schemas"]["AssetView"][];
             /** Inputs */
@@ -1250,6 +1254,9 @@ export interface components {
         /**
          * DecisionView
          * @description A tick's decision in short.
+         *
+         *     ``quiet_ticks``: for so many ticks before this one, since a look that began at ``quiet_since``, there was nothing to
+         *     do, and nothing was logged.
          */
         DecisionView: {
             /** Ts Tick */
@@ -1260,11 +1267,15 @@ export interface components {
              * Outcome
              * @enum {string}
              */
-            outcome: "decided" | "skipped" | "quiet";
+            outcome: "decided" | "skipped";
             /** Reason */
             reason: string | null;
             /** Engine Version */
             engine_version: string;
+            /** Quiet Since */
+            quiet_since: number | null;
+            /** Quiet Ticks */
+            quiet_ticks: number;
             /** Nav */
             nav: string | null;
             /** Drift Pct */
@@ -2953,7 +2964,7 @@ export interface operations {
                 /** @description From the page before. */
                 cursor?: string | null;
                 /** @description Of this kind only. */
-                outcome?: ("decided" | "skipped" | "quiet") | null;
+                outcome?: ("decided" | "skipped") | null;
                 /** @description Not before this time, in epoch seconds. */
                 since?: number;
                 /** @description Not after this time, in epoch seconds. */

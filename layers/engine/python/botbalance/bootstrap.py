@@ -33,6 +33,7 @@ from botbalance.store.accounts import AccountsTable, Lease
 from botbalance.store.activity import ActivityTable
 from botbalance.store.cache import CacheTable
 from botbalance.store.credentials import CredentialsTable
+from botbalance.store.data_keys import DataKeys
 from botbalance.store.decisions import DecisionsTable
 from botbalance.store.delivery_queue import DeliveryQueue
 from botbalance.store.dynamodb import keep_deadlines
@@ -105,9 +106,9 @@ class Services:
 
     @cached_property
     def credentials(self) -> CredentialsTable:
-        return CredentialsTable(
-            self.dynamodb, self.settings.credentials_table, self.kms, self.settings.credentials_key_id
-        )
+        table = self.settings.credentials_table
+        data_keys = DataKeys(self.dynamodb, table, self.kms, self.settings.credentials_key_id, self.clock)
+        return CredentialsTable(self.dynamodb, table, data_keys)
 
     @cached_property
     def _cache(self) -> CacheTable:

@@ -9,13 +9,19 @@ from botbalance.models.decision import Decision
 
 
 class DecisionView(ResponseModel):
-    """A tick's decision in short."""
+    """A tick's decision in short.
+
+    ``quiet_ticks``: for so many ticks before this one, since a look that began at ``quiet_since``, there was nothing to
+    do, and nothing was logged.
+    """
 
     ts_tick: int
     decided_at: int
-    outcome: Literal["decided", "skipped", "quiet"]
+    outcome: Literal["decided", "skipped"]
     reason: str | None
     engine_version: str
+    quiet_since: int | None
+    quiet_ticks: int
     nav: Money | None
     drift_pct: Percent | None
     canceled: dict[str, CancelReason | Literal["trading_halted"]]
@@ -45,9 +51,11 @@ class DecisionDetailView(ResponseModel):
     user_id: str
     ts_tick: int
     decided_at: int
-    outcome: Literal["decided", "skipped", "quiet"]
+    outcome: Literal["decided", "skipped"]
     reason: str | None
     engine_version: str
+    quiet_since: int | None
+    quiet_ticks: int
     assets: list[AssetView]
     inputs: dict[str, Any] | None
     evaluation: dict[str, Any] | None

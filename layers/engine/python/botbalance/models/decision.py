@@ -32,8 +32,12 @@ class DecisionInputs(BaseModel):
 class Decision(BaseModel):
     """One tick of one user, complete enough to be computed again bit for bit.
 
-    ``outcome``: ``decided`` (possibly to do nothing), ``skipped`` with the reason why no decision could be made, or
-    ``quiet`` where it was known beforehand that there was nothing to do. ``evaluation`` is what the engine answered.
+    ``outcome``: ``decided`` (possibly to do nothing), or ``skipped`` with the reason why no decision could be made.
+    ``evaluation`` is what the engine answered.
+
+    Ticks of which it was known beforehand that there is nothing to do make no decision; the next one tells of them.
+    ``quiet_since`` is when the look began (epoch seconds) after which prices stayed where nothing can happen until this
+    tick, None where the last run left no such bounds; ``quiet_ticks`` are the ticks in between.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -42,11 +46,13 @@ class Decision(BaseModel):
     user_id: str
     ts_tick: int
     decided_at: int
-    outcome: Literal["decided", "skipped", "quiet"]
+    outcome: Literal["decided", "skipped"]
     reason: str | None = None
     reason_code: str | None = None
     """Of a tick that was skipped: the stable word to count it by."""
     engine_version: str
+    quiet_since: int | None = None
+    quiet_ticks: int = 0
     inputs: dict[str, Any] | None = None
     """:class:`DecisionInputs` in JSON's form: what another version of the engine was given may have had another."""
     evaluation: dict[str, Any] | None = None

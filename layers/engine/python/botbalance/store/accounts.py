@@ -6,23 +6,37 @@ run checks that in the same transaction: a run that was held up for longer than 
 and so send nothing. The lease outlives the longest function, so whoever is killed while holding one is gone for certain
 when it ends.
 
-The account's state comes with the lease and is written with its end, compressed: a started kilobyte costs a write unit.
-What it says about the account as it is now counts only if no run was begun since: a run that died has left none.
+The account's state comes with the lease and is written with its end. What it says about the account as it is now counts
+only if no run was begun since: a run that died has left none.
+
+DynamoDB bills a query for the bytes of all it reads, and a write for each started kilobyte. So accounts are keyed by
+shard and user, as users on autopilot are handed to workers, and a worker reads its users as one range; and all that an
+account remembers is one compressed attribute, which with the rest of the item fits into a kilobyte for most.
 """
 
-import zlib
+import json
 from base64 import b64decode
-from collections.abc import Collection
+from collections import defaultdict
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import uuid4
 
 from botocore.exceptions import ClientError
+from pydantic import BaseModel
 
 from botbalance.errors import ConflictError, TransientError
 from botbalance.log import alarm, logger
 from botbalance.models.account_state import AccountState, NoTradeNote
-from botbalance.store.dynamodb import enable_raw_items, parse_document, put_if, read_batches, translate_aws_errors
+from botbalance.store.compression import compress, decompress
+from botbalance.store.dynamodb import (
+    enable_raw_items,
+    parse_document,
+    put_if,
+    read_raw_pages,
+    shard_of,
+    translate_aws_errors,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -48,7 +62,7 @@ class Lease:
         """The condition that nobody else has taken it, in DynamoDB's form."""
         return {
             "TableName": self.table,
-            "Key": {"user_id": {"S": self.user_id}},
+            "Key": account_key(self.user_id),
             "ConditionExpression": "fencing_token = :mine",
             "ExpressionAttributeValues": {":mine": {"N": str(self.fencing_token)}},
         }
@@ -57,24 +71,32 @@ class Lease:
 class LastRun(NamedTuple):
     """What is known of a user's last run, as it was a moment ago.
 
-    ``last_tick`` is the last one that a run was begun for; ``no_trade_note`` what that run left for quiet ticks.
+    ``last_tick`` is the last one that a run was begun for; ``state`` what that run left, None where it has left nothing
+    yet.
     """
 
     last_tick: int
-    no_trade_note: bytes | None
+    state: bytes | None
 
     def note(self) -> NoTradeNote | None:
-        """The note, parsed; None where there is none, or none that this version understands: a look makes it anew."""
-        if self.no_trade_note is None:
+        """What it noted for quiet ticks; None where it did not, or in a form that is not this version's: then a look
+        makes it anew."""
+        if self.state is None:
             return None
         try:
-            return parse_document(NoTradeNote, zlib.decompress(self.no_trade_note))
+            return parse_document(_NoteAlone, decompress(self.state)).no_trade_note
         except TransientError:
             return None
 
 
+class _NoteAlone(BaseModel):
+    """That part of a state which a quiet tick needs; the rest takes much longer to parse."""
+
+    no_trade_note: NoTradeNote | None = None
+
+
 class AccountsTable:
-    """Leases and states by user id: one small item a user, kept for good, so that a token never comes twice."""
+    """Leases and states by shard and user: one small item a user, kept for good, so that a token never comes twice."""
 
     def __init__(self, client: "DynamoDBClient", table: str) -> None:
         self._client = client
@@ -102,17 +124,12 @@ class AccountsTable:
 
         Where that fails, the lease ends by itself.
         """
-        document = state.model_dump_json(exclude={"no_trade_note"}, exclude_defaults=True)
         values = {
             ":now": {"N": "0"},
-            ":state": {"B": zlib.compress(document.encode())},
+            ":state": {"B": compress(_document(state))},
             ":mine": {"N": str(lease.fencing_token)},
         }
         update = "SET ends_at = :now, account_state = :state, state_token = :mine"
-        if state.no_trade_note is not None:
-            note = state.no_trade_note.model_dump_json(exclude_none=True)
-            values[":note"] = {"B": zlib.compress(note.encode())}
-            update += ", no_trade_note = :note"
         release = lease.is_mine() | {"UpdateExpression": update, "ExpressionAttributeValues": values}
         transaction: Any = [{"Update": release}, *also]
         try:
@@ -139,31 +156,45 @@ class AccountsTable:
 
         What is a moment old can only let somebody look once more, or begin a run that finds its tick claimed.
         """
-        keys: list[Any] = [{"user_id": {"S": user_id}} for user_id in dict.fromkeys(user_ids)]
+        shards: defaultdict[str, set[str]] = defaultdict(set)
+        for user_id in user_ids:
+            shards[shard_of(user_id)].add(user_id)
         return {
-            item["user_id"]["S"]: LastRun(
-                last_tick=int(item.get("last_tick", {"N": "-1"})["N"]),
-                no_trade_note=b64decode(item["no_trade_note"]["B"]) if "no_trade_note" in item else None,
-            )
-            for item in read_batches(
-                self._client,
-                self._table,
-                keys,
-                consistent=False,
-                ProjectionExpression="user_id, last_tick, no_trade_note",
-            )
+            item["user_id"]["S"]: _last_run(item)
+            for shard, wanted in shards.items()
+            for item in self._range(shard, wanted)
         }
+
+    def _range(self, shard: str, user_ids: Collection[str]) -> Iterator[Any]:
+        """The items of those of a shard's users who have one: read as the range that they span, and the rest left out.
+
+        Dispatch hands out users in the order of this key, so that hardly anybody else is between them.
+        """
+        items = read_raw_pages(
+            self._client,
+            TableName=self._table,
+            KeyConditionExpression="user_shard = :shard AND user_id BETWEEN :first AND :last",
+            ExpressionAttributeValues={
+                ":shard": {"S": shard},
+                ":first": {"S": min(user_ids)},
+                ":last": {"S": max(user_ids)},
+            },
+        )
+        return (item for item in items if item["user_id"]["S"] in user_ids)
 
     @translate_aws_errors()
     def _acquire(self, user_id: str, now: int, ts_tick: int | None) -> tuple[bool, Any]:
-        """Whether the lease was taken, and the item as it then is. What was noted for quiet ticks goes with it."""
-        holder = uuid4().hex
+        """Whether the lease was taken, and the item as it then is.
+
+        What was noted for quiet ticks counts no more: it has an earlier token.
+        """
+        holder = uuid4().bytes
         update = "SET fencing_token = if_not_exists(fencing_token, :none) + :one, holder = :holder, ends_at = :ends_at"
         condition = "(attribute_not_exists(user_id) OR ends_at <= :now)"
-        values = {
+        values: dict[str, Any] = {
             ":none": {"N": "0"},
             ":one": {"N": "1"},
-            ":holder": {"S": holder},
+            ":holder": {"B": holder},
             ":ends_at": {"N": str(now + LEASE_S)},
             ":now": {"N": str(now)},
         }
@@ -174,8 +205,8 @@ class AccountsTable:
         try:
             item: Any = self._client.update_item(
                 TableName=self._table,
-                Key={"user_id": {"S": user_id}},
-                UpdateExpression=f"{update} REMOVE no_trade_note",
+                Key=account_key(user_id),
+                UpdateExpression=update,
                 ConditionExpression=condition,
                 ExpressionAttributeValues=values,
                 ReturnValues="ALL_NEW",
@@ -186,12 +217,34 @@ class AccountsTable:
                 raise
             # Not every engine tells what is there. A request that timed out and was repeated finds itself carried out.
             item = error.response.get("Item") or self._item(user_id)
-            return item.get("holder") == {"S": holder}, item
+            return item.get("holder") == {"B": holder}, item
         return True, item
 
     def _item(self, user_id: str) -> Any:
-        key: Any = {"user_id": {"S": user_id}}
-        return self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True).get("Item", {})
+        answer = self._client.get_item(TableName=self._table, Key=account_key(user_id), ConsistentRead=True)
+        return answer.get("Item", {})
+
+
+def account_key(user_id: str) -> Any:
+    """Where a user's item is, in DynamoDB's form."""
+    return {"user_shard": {"S": shard_of(user_id)}, "user_id": {"S": user_id}}
+
+
+def _document(state: AccountState) -> bytes:
+    """``state`` in JSON, without what is as in a new account; the versions of its forms are always there."""
+    document = state.model_dump(mode="json", exclude_defaults=True) | {"schema_version": state.schema_version}
+    if state.no_trade_note is not None:
+        document["no_trade_note"]["schema_version"] = state.no_trade_note.schema_version
+    return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _last_run(item: Any) -> LastRun:
+    """A state that an earlier run than the last one has left is none of the last one's."""
+    is_of_last_run = item.get("state_token") == item["fencing_token"]
+    return LastRun(
+        last_tick=int(item.get("last_tick", {"N": "-1"})["N"]),
+        state=b64decode(item["account_state"]["B"]) if is_of_last_run else None,
+    )
 
 
 def _state(item: Any, fencing_token: int) -> AccountState:
@@ -199,10 +252,10 @@ def _state(item: Any, fencing_token: int) -> AccountState:
     if "account_state" not in item:
         return AccountState(fill_totals={} if fencing_token == 1 else None)
     try:
-        state = parse_document(AccountState, zlib.decompress(item["account_state"]["B"]))
+        state = parse_document(AccountState, decompress(item["account_state"]["B"]))
     except TransientError as error:  # another version's: what it compares and counts begins anew
         alarm(error.code, str(error), user_id=item["user_id"]["S"])
         return AccountState()
     if int(item["state_token"]["N"]) == fencing_token - 1:
         return state
-    return state.model_copy(update={"no_unreconciled_orders": False, "fill_totals": None})
+    return state.model_copy(update={"no_trade_note": None, "no_unreconciled_orders": False, "fill_totals": None})

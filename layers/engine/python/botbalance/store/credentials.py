@@ -1,32 +1,43 @@
-"""The credentials table: users' exchange keys, encrypted by KMS and bound to their user and exchange.
+"""The credentials table: users' exchange keys, encrypted and bound to their user and exchange.
 
-The encryption context makes a ciphertext that is moved to another user's item useless. Nothing here is
-ever returned by the API or logged; ``hint`` is the key's last four characters.
+They are encrypted with their shard's data key (AES-256 in GCM), which KMS encrypts. User and exchange are authenticated
+with the ciphertext: moved to another user's item it is useless. Nothing here is ever returned by the API or logged;
+``hint`` is the key's last four characters.
 """
 
 import json
+import secrets
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from botbalance.errors import NotFoundError, TransientError
 from botbalance.log import alarm
 from botbalance.models.exchange_key import ExchangeKey, StoredKey
-from botbalance.store.dynamodb import parse_document, put_if, read_batches, read_pages, translate_aws_errors
+from botbalance.store.data_keys import DataKeys
+from botbalance.store.dynamodb import (
+    parse_document,
+    put_if,
+    read_batches,
+    read_pages,
+    shard_of,
+    translate_aws_errors,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
-    from mypy_boto3_kms import KMSClient
+
+_NONCE_BYTES = 12
+"""As AES-GCM takes it: random, for a key that encrypts far fewer than 2^32 texts."""
 
 
 class CredentialsTable:
     """Exchange keys by user id and exchange; a key's version is raised whenever it is replaced."""
 
-    def __init__(self, client: "DynamoDBClient", table: str, kms: "KMSClient", key_id: str) -> None:
+    def __init__(self, client: "DynamoDBClient", table: str, data_keys: DataKeys) -> None:
         self._client = client
         self._table = table
-        self._kms = kms
-        self._key_id = key_id
+        self._data_keys = data_keys
 
     def save(
         self, user_id: str, exchange: str, key: ExchangeKey, now: int, *also: "TransactWriteItemTypeDef"
@@ -42,14 +53,14 @@ class CredentialsTable:
             hint=key.api_key[-4:],
             version=max(now, existing.version + 1) if existing else now,
         )
-        # In one ciphertext, because each request to decrypt one is charged, and every look at an account needs all.
-        ciphertext = self._encrypt(user_id, exchange, json.dumps([key.api_key, key.secret, key.password]))
+        data_key = self._data_keys.of(shard_of(user_id))
         put: Any = {
             "TableName": self._table,
             "Item": {
                 **_key(user_id, exchange),
                 "document": {"S": stored.model_dump_json()},
-                "ciphertext": {"B": ciphertext},
+                "ciphertext": {"B": _encrypt(data_key.clear, user_id, exchange, key)},
+                "data_key": {"B": data_key.wrapped},
             },
         }
         put_if(lambda: self._client.transact_write_items(TransactItems=[{"Put": put}, *also]))
@@ -90,7 +101,8 @@ class CredentialsTable:
         item = self._item(user_id, exchange)
         if item is None:
             raise NotFoundError("exchange_key_not_found", f"no key for {exchange} is stored; PUT one first")
-        return ExchangeKey(*json.loads(self._decrypt_text(user_id, exchange, item["ciphertext"]["B"])))
+        clear = self._data_keys.unwrap(shard_of(user_id), item["data_key"]["B"])
+        return _decrypt(clear, user_id, exchange, item["ciphertext"]["B"])
 
     def delete(self, user_id: str, exchange: str, *also: "TransactWriteItemTypeDef") -> bool:
         """Forget the key, and write ``also`` in the same transaction; False, and nothing done, where there was none."""
@@ -107,24 +119,34 @@ class CredentialsTable:
                 "Item"
             )
 
-    def _encrypt(self, user_id: str, exchange: str, text: str) -> bytes:
-        with translate_aws_errors("the key service"):
-            answer = self._kms.encrypt(
-                KeyId=self._key_id, Plaintext=text.encode(), EncryptionContext=_context(user_id, exchange)
-            )
-        return answer["CiphertextBlob"]
-
-    def _decrypt_text(self, user_id: str, exchange: str, ciphertext: bytes) -> str:
-        with translate_aws_errors("the key service"):
-            answer = self._kms.decrypt(
-                KeyId=self._key_id, CiphertextBlob=ciphertext, EncryptionContext=_context(user_id, exchange)
-            )
-        return answer["Plaintext"].decode()
-
 
 def _key(user_id: str, exchange: str) -> dict[str, Any]:
     return {"user_id": {"S": user_id}, "exchange": {"S": exchange}}
 
 
-def _context(user_id: str, exchange: str) -> dict[str, str]:
-    return {"user_id": user_id, "exchange": exchange}
+def _encrypt(data_key: bytes, user_id: str, exchange: str, key: ExchangeKey) -> bytes:
+    """The nonce and the ciphertext of ``key``."""
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415 - where no key is needed, nor is it
+
+    nonce = secrets.token_bytes(_NONCE_BYTES)
+    text = json.dumps([key.api_key, key.secret, key.password]).encode()
+    return nonce + AESGCM(data_key).encrypt(nonce, text, _bound_to(user_id, exchange))
+
+
+def _decrypt(data_key: bytes, user_id: str, exchange: str, ciphertext: bytes) -> ExchangeKey:
+    """What was encrypted; raises TransientError for what was encrypted for somebody else, or changed since."""
+    from cryptography.exceptions import InvalidTag  # noqa: PLC0415
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415
+
+    nonce, encrypted = ciphertext[:_NONCE_BYTES], ciphertext[_NONCE_BYTES:]
+    try:
+        text = AESGCM(data_key).decrypt(nonce, encrypted, _bound_to(user_id, exchange))
+    except InvalidTag:
+        message = f"the stored key for {exchange} is not this user's, or was changed; PUT it again"
+        raise TransientError("key_unreadable", message) from None
+    return ExchangeKey(*json.loads(text))
+
+
+def _bound_to(user_id: str, exchange: str) -> bytes:
+    """What is authenticated with a ciphertext."""
+    return json.dumps([user_id, exchange]).encode()

@@ -1,10 +1,12 @@
 """The decisions table: the log of what was decided in each of a user's ticks, and why.
 
 A decision is written compressed: it is the largest thing that a tick writes, each started kilobyte costs a write unit,
-and its text of names and decimals shrinks to less than a third: six or nine of them become two or three.
+and its text of names and decimals shrinks to a sixth: nine or eleven of them become two.
+
+Ticks for which there is nothing to do are not written one by one. The decision that ends a run of them tells how many
+they were: it grows with them at no cost, and the look that makes it comes within the hour.
 """
 
-import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import batched
@@ -14,8 +16,9 @@ from pydantic import BaseModel
 
 from botbalance.errors import NotFoundError, TransientError
 from botbalance.log import alarm
-from botbalance.models.decision import TICK_SECONDS, Decision
+from botbalance.models.decision import Decision
 from botbalance.store.accounts import Lease
+from botbalance.store.compression import compress, decompress
 from botbalance.store.dynamodb import STORAGE_UNAVAILABLE, parse_document, put_if, translate_aws_errors
 from botbalance.store.pagination import ALWAYS, TimeRange, decode_cursor, encode_cursor
 
@@ -28,10 +31,6 @@ _MOST_QUERIES = 10
 """After so many a page is answered as it is: a filter that few decisions pass must not read a whole log."""
 _WRITES_PER_REQUEST = 25
 _ATTEMPTS = 3
-_QUIET_SLOT_OFFSET_S = 1
-"""Seconds from a tick to the place of its quiet entry."""
-_ZLIB_LEVEL = 1
-"""The level of zlib that saves nearly what the slowest one does, in a third of its time."""
 
 
 class DecisionPage(BaseModel):
@@ -45,7 +44,7 @@ class DecisionPage(BaseModel):
 class DecisionFilter:
     """Which decisions are wanted, by their tick; None: whichever."""
 
-    outcome: Literal["decided", "skipped", "quiet"] | None = None
+    outcome: Literal["decided", "skipped"] | None = None
     ticks: TimeRange = ALWAYS
 
 
@@ -81,8 +80,7 @@ class DecisionsTable:
         """Write decisions that changed nothing, many to a request; raises TransientError for what cannot be written
         now.
 
-        Each is its tick's one run's, so nobody has logged another. Of a quiet tick there was no run: its entry is a
-        small one, a second beside the tick, where it cannot take the place of a decision, however late it comes.
+        Each is its tick's one run's, so nobody has logged another.
         """
         for chunk in batched(map(self._item, decisions), _WRITES_PER_REQUEST, strict=False):
             writes: Any = {self._table: [{"PutRequest": {"Item": item}} for item in chunk]}
@@ -96,14 +94,6 @@ class DecisionsTable:
 
     def _item(self, decision: Decision) -> dict[str, Any]:
         expires_at = {"N": str(decision.ts_tick + self._ttl_s)}
-        if decision.outcome == "quiet":
-            return {
-                **_key(decision.user_id, decision.ts_tick + _QUIET_SLOT_OFFSET_S),
-                "expires_at": expires_at,
-                "outcome": {"S": "quiet"},
-                "decided_at": {"N": str(decision.decided_at)},
-                "engine_version": {"S": decision.engine_version},
-            }
         document = _document(decision)
         size = len(document)
         if size > LARGEST_DOCUMENT:
@@ -121,11 +111,8 @@ class DecisionsTable:
 
     def get(self, user_id: str, ts_tick: int) -> Decision:
         """One decision, whole; raises NotFoundError."""
-        for place in (ts_tick, ts_tick + _QUIET_SLOT_OFFSET_S):
-            with translate_aws_errors():
-                item = self._client.get_item(TableName=self._table, Key=_key(user_id, place)).get("Item")
-            if item is not None:
-                break
+        with translate_aws_errors():
+            item = self._client.get_item(TableName=self._table, Key=_key(user_id, ts_tick)).get("Item")
         if item is None:
             raise NotFoundError("decision_not_found", f"ts_tick is {ts_tick}, expected a tick with a logged decision")
         return _decision(item)
@@ -141,7 +128,7 @@ class DecisionsTable:
         query["ExpressionAttributeValues"][":user"] = {"S": user_id}
         if cursor is not None:
             (ts_tick,) = decode_cursor(cursor, "[0-9]{1,11}")
-            wanted.ticks.require(cursor, int(ts_tick) // TICK_SECONDS * TICK_SECONDS)
+            wanted.ticks.require(cursor, int(ts_tick))
             query["ExclusiveStartKey"] = {"user_id": {"S": user_id}, "ts_tick": {"N": ts_tick}}
         decisions: list[Decision] = []
         for _ in range(_MOST_QUERIES):
@@ -160,10 +147,7 @@ class DecisionsTable:
 
 def _query_of(wanted: DecisionFilter) -> dict[str, Any]:
     """The query for a user's ``wanted`` decisions, newest first, without the user."""
-    # A quiet tick's place is beside it: the first second may be the place of the tick before, the last needs its own.
-    first = wanted.ticks.since + (wanted.ticks.since % TICK_SECONDS == _QUIET_SLOT_OFFSET_S)
-    last = wanted.ticks.until + _QUIET_SLOT_OFFSET_S * (wanted.ticks.until % TICK_SECONDS == 0)
-    values: dict[str, Any] = {":first": {"N": str(first)}, ":last": {"N": str(last)}}
+    values: dict[str, Any] = {":first": {"N": str(wanted.ticks.since)}, ":last": {"N": str(wanted.ticks.until)}}
     query: dict[str, Any] = {
         "KeyConditionExpression": "user_id = :user AND ts_tick BETWEEN :first AND :last",
         "ExpressionAttributeValues": values,
@@ -180,16 +164,8 @@ def _key(user_id: str, ts_tick: int) -> dict[str, Any]:
 
 
 def _document(decision: Decision) -> bytes:
-    return zlib.compress(decision.model_dump_json().encode(), _ZLIB_LEVEL)
+    return compress(decision.model_dump_json().encode())
 
 
 def _decision(item: Any) -> Decision:
-    if item["outcome"]["S"] == "quiet":
-        return Decision(
-            user_id=item["user_id"]["S"],
-            ts_tick=int(item["ts_tick"]["N"]) - _QUIET_SLOT_OFFSET_S,
-            decided_at=int(item["decided_at"]["N"]),
-            outcome="quiet",
-            engine_version=item["engine_version"]["S"],
-        )
-    return parse_document(Decision, zlib.decompress(item["document"]["B"]))
+    return parse_document(Decision, decompress(item["document"]["B"]))

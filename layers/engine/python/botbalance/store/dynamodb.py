@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from itertools import batched
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import BaseModel, ValidationError
@@ -22,6 +23,13 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 STORAGE_UNAVAILABLE = "storage_unavailable"
+SHARDS = 32
+"""Into so many partitions users are divided. A deployment keeps the number that it began with: whoever was written
+under another would not be found any more.
+
+To read a million users on autopilot is to read 61 MB, 7,500 RCU: 230 a partition, which has 3,000 a second. To switch
+them on or off is a WCU each, and 32 partitions take 32,000 a second: nearly what AWS allows any table unasked.
+"""
 _KEYS_PER_REQUEST = 100
 _ATTEMPTS = 5
 _CONFLICT_WAIT_S = 0.02
@@ -29,6 +37,11 @@ _CONDITIONS = {"ConditionalCheckFailedException", "TransactionCanceledException"
 _RAW_ITEMS: ContextVar[bool] = ContextVar("raw_items", default=False)
 _ITEMS = {"Query": "Items", "BatchGetItem": "Responses"}
 """Where the items are in an answer, by operation."""
+
+
+def shard_of(user_id: str) -> str:
+    """The partition that a user is in."""
+    return str(crc32(user_id.encode()) % SHARDS)
 
 
 @contextmanager
@@ -153,6 +166,16 @@ def read_pages(client: "DynamoDBClient", **query: Any) -> Iterator[Any]:
     botocore's paginators do the same; making one takes longer than the request.
     """
     return _pages(client.query, query)
+
+
+def read_raw_pages(client: "DynamoDBClient", **query: Any) -> Iterator[Any]:
+    """Every item that ``query`` finds, page by page, as DynamoDB sends it."""
+
+    def ask(**page: Any) -> Any:
+        with raw_items():
+            return client.query(**page)
+
+    return _pages(ask, query)
 
 
 def read_scan(client: "DynamoDBClient", **scan: Any) -> Iterator[Any]:

@@ -3,17 +3,18 @@
 from collections.abc import Collection, Generator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Any, NamedTuple
-from zlib import crc32
 
 from botbalance.errors import ConflictError, NotFoundError, TransientError
 from botbalance.log import alarm
 from botbalance.models.strategy import Strategy
 from botbalance.store.dynamodb import (
+    SHARDS,
     enable_raw_items,
     parse_document,
     put_if,
     raw_items,
     read_batches,
+    shard_of,
     translate_aws_errors,
 )
 
@@ -22,12 +23,6 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
 AUTOPILOT_INDEX = "autopilot"
-AUTOPILOT_SHARDS = 32
-"""Partitions of the index. Only ever raise it: whoever was written under a higher number would not be found any more.
-
-To read a million users is to read 61 MB, 7,500 RCU: 230 a partition, which has 3,000 a second. To switch them on or
-off is a WCU each, and 32 partitions take 32,000 a second: nearly what AWS allows any table unasked.
-"""
 
 
 class AutopilotUser(NamedTuple):
@@ -118,7 +113,8 @@ class StrategiesTable:
         return saved
 
     def users_on_autopilot(self, threads: int = 8) -> Generator[AutopilotUser]:
-        """All users whose autopilot is on, in any order: a page of up to 1 MB at a time, as they come.
+        """All users whose autopilot is on, a page of up to 1 MB at a time, as they come: neighbours in the order of the
+        accounts' keys, but for where a page begins.
 
         ``threads`` shards are read at once. At most as many pages are held, and the one that is being handed out.
         Whoever may stop before the end closes it: its threads end with it.
@@ -131,10 +127,10 @@ class StrategiesTable:
                 "ExpressionAttributeValues": {":shard": {"S": str(shard)}},
                 "ProjectionExpression": "user_id, version",
             }
-            for shard in range(AUTOPILOT_SHARDS)
+            for shard in range(SHARDS)
         ]
         with ThreadPoolExecutor(threads) as pool:
-            asked = {pool.submit(self._page, queries.pop()) for _ in range(min(threads, AUTOPILOT_SHARDS))}
+            asked = {pool.submit(self._page, queries.pop()) for _ in range(min(threads, SHARDS))}
             while asked:
                 answered = wait(asked, return_when=FIRST_COMPLETED).done.pop()
                 asked.remove(answered)
@@ -152,8 +148,3 @@ class StrategiesTable:
         last = answer.get("LastEvaluatedKey")
         rest = None if last is None else query | {"ExclusiveStartKey": last}
         return [AutopilotUser(item["user_id"]["S"], int(item["version"]["N"])) for item in answer["Items"]], rest
-
-
-def shard_of(user_id: str) -> str:
-    """The partition of the index that a user on autopilot is in."""
-    return str(crc32(user_id.encode()) % AUTOPILOT_SHARDS)

@@ -41,7 +41,9 @@ class AccountSession:
         """``keys`` are the user's keys as far as they were read already, by exchange."""
         self.context = context
         self.lease = lease
-        self.state = state
+        self.quiet_since = None if state.no_trade_note is None else state.no_trade_note.looked_at
+        """When the look began (epoch seconds) whose bounds have held until this run; None where there were none."""
+        self.state = state.model_copy(update={"no_trade_note": None})  # whatever this run does, it is over with it
         self._keys = keys
         self._paper: dict[str, ExchangeAdapter] = {}
         self._loaded: dict[str, set[str]] = {}

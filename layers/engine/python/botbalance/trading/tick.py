@@ -10,7 +10,7 @@ from botbalance.deadline import bounded_by
 from botbalance.engine import InvalidInputError
 from botbalance.errors import BotBalanceError, ConflictError, CredentialsRejectedError, TransientError
 from botbalance.log import alarm
-from botbalance.models.decision import TICK_SECONDS, Decision
+from botbalance.models.decision import TICK_SECONDS, Decision, tick_of
 from botbalance.models.strategy import Strategy
 from botbalance.store.accounts import TICK_CLAIMED, Lease
 from botbalance.trading.autopilot import STOPPING, finish_stop, switch_off, switch_off_paused
@@ -48,6 +48,7 @@ def strategy_tick(context: TradingContext, job: TickJob, ts_tick: int) -> Decisi
             decision = _decide(session, job, ts_tick)
             if decision is None:
                 return None
+            decision = _after_quiet_ticks(decision, session.quiet_since)
             note_decision(session, decision)
     except (ConflictError, TransientError) as error:  # the lease never was this run's, so nothing was done
         if error.code == TICK_CLAIMED:
@@ -115,6 +116,14 @@ def _decide(session: AccountSession, job: TickJob, ts_tick: int) -> Decision | N
     except (BotBalanceError, InvalidInputError) as error:
         return skipped(context, strategy.user_id, ts_tick, error)
     return _decided(context, strategy, ts_tick, result)
+
+
+def _after_quiet_ticks(decision: Decision, quiet_since: int | None) -> Decision:
+    """``decision`` with the ticks before it for which there was nothing to do."""
+    if quiet_since is None:
+        return decision
+    ticks = max(0, (decision.ts_tick - tick_of(quiet_since)) // TICK_SECONDS - 1)
+    return decision.model_copy(update={"quiet_since": quiet_since, "quiet_ticks": ticks})
 
 
 def _stopped(session: AccountSession, strategy: Strategy, ts_tick: int) -> Decision:

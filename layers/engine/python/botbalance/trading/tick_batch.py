@@ -2,9 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
-from botbalance import engine
 from botbalance.deadline import bounded_by
 from botbalance.errors import TransientError
 from botbalance.log import alarm, logger
@@ -33,18 +31,8 @@ class TickJob:
     halt: str | None = None
 
 
-class TickBatch(NamedTuple):
-    """A chunk of users at a tick: who had it by arithmetic, with what is to be logged of it, and who is to be
-    ticked."""
-
-    quiet: list[Decision]
-    jobs: list[TickJob]
-
-
-def partition_users(
-    context: TradingContext, users: Mapping[str, int], ts_tick: int, halt: str | None = None
-) -> TickBatch:
-    """For whom of ``users`` the tick is quiet, and whose account has to be looked at, read in few requests.
+def due_jobs(context: TradingContext, users: Mapping[str, int], ts_tick: int, halt: str | None = None) -> list[TickJob]:
+    """Whose account of those ``users`` has to be looked at, read in few requests; for the others the tick is quiet.
 
     ``users`` are user ids with the version of the strategy, as dispatch found it; ``halt`` is why the operator has
     halted trading for everybody, None where it goes on. Whoever had the tick already, or has switched the autopilot
@@ -52,7 +40,8 @@ def partition_users(
     what they trade, which their ticks then have.
     """
     with bounded_by(context.deadline):
-        runs = context.accounts.last_runs(users)
+        # While it is halted nothing is quiet, and users come in any order: whoever had the tick finds it claimed.
+        runs = context.accounts.last_runs(users) if halt is None else {}
         left = {user_id: version for user_id, version in users.items() if not already_ran(runs.get(user_id), ts_tick)}
         quiet = users_inside_region(context, left, runs) if halt is None and context.portfolio_max_age else set()
         if quiet:
@@ -74,16 +63,7 @@ def partition_users(
         for exchange in {strategy.exchange for strategy in strategies}:
             symbols = {symbol for one in strategies if one.exchange == exchange for symbol in one.symbols()}
             context.portfolio.prepare_prices(exchange, symbols)
-        now = context.clock()
-        return TickBatch(
-            quiet=[
-                Decision(
-                    user_id=user_id, ts_tick=ts_tick, decided_at=now, outcome="quiet", engine_version=engine.VERSION
-                )
-                for user_id in sorted(quiet)
-            ],
-            jobs=[TickJob(one, keys.get((one.user_id, one.exchange)), halt) for one in strategies],
-        )
+        return [TickJob(one, keys.get((one.user_id, one.exchange)), halt) for one in strategies]
 
 
 def already_ran(last: LastRun | None, ts_tick: int) -> bool:
