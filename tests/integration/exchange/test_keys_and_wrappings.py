@@ -1,15 +1,14 @@
 """Keys as people paste them, and coins in Earn at the whole decision."""
 
+from collections.abc import Mapping
 from decimal import Decimal
 
 import pytest
 from botbalance.engine import Evaluation, StrategyConfig, evaluate
 from botbalance.errors import CredentialsRejectedError
-from botbalance.exchange.adapter import KEY_REFUSED, MarketListing, OrderRejected
+from botbalance.exchange.adapter import KEY_REFUSED, OrderRejected
 from botbalance.exchange.ccxt_adapter import CcxtAdapter
 from botbalance.exchange.ccxt_client import mended_secret
-from botbalance.exchange.ccxt_parsing import balances_of
-from botbalance.exchange.profiles import PROFILES
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
@@ -65,40 +64,62 @@ def test_a_secret_that_cannot_be_read_is_the_key_s_fault_and_nothing_is_sent(exc
 
 TARGETS = {"BTC": D(40), "ETH": D(30), "SOL": D(20), "USD": D(10)}
 PRICES = {"BTCUSD": D(60_000), "ETHUSD": D(3_000), "SOLUSD": D(150)}
-OFF = {"USD": ("2000", "0"), "BTC": ("0.5", "0"), "ETH": ("10", "0"), "SOL": ("20", "0")}
+OFF = {"ZUSD": ("2000", "0"), "XXBT": ("0.5", "0"), "XETH": ("10", "0"), "SOL": ("20", "0")}
 EARN = {
     "on for BTC and ETH": {
-        "USD": ("2000", "0"),
-        "BTC": ("0", "0"),
-        "BTC.F": ("0.5", "0"),
+        "ZUSD": ("2000", "0"),
+        "XXBT": ("0.0", "0"),
+        "XBT.F": ("0.5", "0"),
+        "XETH": ("0", "0"),
         "ETH.F": ("10", "0"),
         "SOL": ("20", "0"),
     },
-    "on for all, USD too": {"USD.F": ("2000", "0"), "BTC.F": ("0.5", "0"), "ETH.F": ("10", "0"), "SOL.F": ("20", "0")},
+    "on for all, USD too": {
+        "ZUSD": ("0.0", "0"),
+        "USD.F": ("2000", "0"),
+        "XXBT": ("0.0", "0"),
+        "XBT.F": ("0.5", "0"),
+        "XETH": ("0", "0"),
+        "ETH.F": ("10", "0"),
+        "SOL.F": ("20", "0"),
+    },
 }
+"""What Kraken's BalanceEx tells of one account: balance and hold_trade, by its own names of coins."""
 
 
-def decision(held: dict[str, tuple[str, str]], rules: MarketListing) -> Evaluation:
-    account = {
-        "free": {name: str(D(total) - D(hold)) for name, (total, hold) in held.items()},
-        "used": {name: hold for name, (_, hold) in held.items()},
-        "total": {name: total for name, (total, _) in held.items()},
-    }
-    balances = balances_of(PROFILES["kraken"], account, {*TARGETS})
-    markets = {}
-    for symbol in PRICES:
-        asset = symbol.removesuffix("USD")
-        fields = {name: getattr(rules.rules, name) for name in ("tick_size", "lot_size", "min_notional")}
-        markets[symbol] = type(rules.rules)(symbol, asset, "USD", **fields)
+def decision(exchange: Exchange, told: Mapping[str, tuple[str, str]]) -> Evaluation:
+    """What is decided on a Kraken account, as ccxt's class reads its holdings over HTTP."""
+    with stood_in(exchange, "kraken") as (door, adapter):
+        held = {name: {"balance": balance, "hold_trade": hold} for name, (balance, hold) in told.items()}
+        door.replies["POST /0/private/BalanceEx"] = (200, {"error": [], "result": held})
+        balances = adapter.balances()
+        rules = adapter._known["BTCUSDT"].rules
+    grid = {name: getattr(rules, name) for name in ("tick_size", "lot_size", "min_notional")}
+    markets = {symbol: type(rules)(symbol, symbol.removesuffix("USD"), "USD", **grid) for symbol in PRICES}
     config = StrategyConfig("USD", D(2), D("0.4"), D(700))
     return evaluate(balances, TARGETS, PRICES, config, market_rules=markets)
 
 
-@pytest.mark.parametrize("held", EARN.values(), ids=EARN)
-def test_the_decision_is_the_same_with_and_without_auto_earn(
-    exchange: Exchange, held: dict[str, tuple[str, str]]
+@pytest.mark.parametrize("told", EARN.values(), ids=EARN)
+def test_65_000_usd_on_kraken_with_and_without_auto_earn_are_decided_the_same(
+    exchange: Exchange, told: Mapping[str, tuple[str, str]]
 ) -> None:
-    [listing] = exchange.connect("", "").market_listings(["BTCUSDT"]).values()
-    without = decision(OFF, listing)
+    without = decision(exchange, OFF)
     assert without.nav == 65_000
-    assert decision(held, listing) == without
+    # held are 30,000 BTC, 30,000 ETH, 3,000 SOL and 2,000 USD; wanted 26,000, 19,500, 13,000 and 6,500
+    actions = {row.asset: row.action.side for row in without.rows if row.action}
+    assert actions == {"BTC": "sell", "ETH": "sell", "SOL": "buy"}
+    assert decision(exchange, told) == without
+
+
+def test_an_order_that_rests_on_coins_in_auto_earn_changes_what_is_free_and_not_what_is_held(
+    exchange: Exchange,
+) -> None:
+    """The base balance is 0 and 0.01 BTC are held for the order: they are drawn from what earns."""
+    resting = {"ZUSD": ("2000", "0"), "XXBT": ("0.0", "0.01"), "XBT.F": ("0.5", "0"), "XETH": ("10", "0")}
+    found = decision(exchange, resting | {"SOL": ("20", "0")})
+    without = decision(exchange, OFF)
+    assert found.nav == without.nav == 65_000
+    assert [(row.weight_pct, row.action) for row in found.rows] == [
+        (row.weight_pct, row.action) for row in without.rows
+    ]

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from botbalance.engine import SkipReason
@@ -14,7 +15,7 @@ from botbalance.trading.orders import cancel_by_hand
 from botbalance.trading.plan import preview
 from botbalance.trading.strategy import save_strategy
 
-from tests.integration.trading.harness import TradingHarness
+from tests.integration.trading.harness import TradingHarness, new_harness
 from workbench.simulated_exchange.binance_api import Reply, Request
 
 D = Decimal
@@ -197,6 +198,33 @@ def test_the_other_pairs_go_on_when_one_is_delisted_that_nobody_has_looked_at_ye
     assert (row["price"], row["hold"]) == (None, "market_closed")
     plan = preview(harness.context, harness.user)
     assert [row.hold for row in plan.evaluation.rows if row.asset == "XRP"] == [SkipReason.MARKET_CLOSED]
+
+
+def test_three_users_whose_asset_is_gone_cost_the_others_nothing(environment: Mapping[str, str]) -> None:
+    """A market that is not listed is looked for once, not anew in each tick for each of its users."""
+    with new_harness(environment, f"user-{uuid4().hex[:8]}", PORTFOLIO_MAX_AGE="3600") as harness:
+        on_target = [f"{harness.user}-{n}" for n in range(4)]
+        gone = {f"{harness.user}-gone{n}": f"GONE{n}" for n in range(3)}
+        for user in on_target:
+            harness.open_account(user, {"USDT": D(5_000), "BTC": D("0.125")})
+            harness.set_strategy({"BTC": "50", "USDT": "50"}, user=user)
+        for user, asset in gone.items():
+            harness.open_account(user, {"USDT": D(10_000)})
+            harness.set_strategy({asset: "50", "USDT": "50"}, user=user)
+
+        def tick(*users: str) -> Counter[str]:
+            harness.now += 30
+            harness.requests.clear()
+            assert harness.work(harness.message(*users)) == []
+            return Counter(request.path for request in harness.requests)
+
+        tick(*on_target, *gone)  # each looks at its account, and the three markets are looked for
+        quiet = tick(*on_target)
+        for _ in range(3):
+            assert tick(*on_target, *gone) == quiet
+        for user, asset in gone.items():
+            decision = harness.context.decisions.get(user, harness.now)
+            assert f"{asset}USDT" in str(decision and decision.reason)
 
 
 def test_an_order_on_a_delisted_pair_can_be_ended(harness: TradingHarness) -> None:
