@@ -20,6 +20,7 @@ import boto3
 import typer
 from botbalance import bootstrap
 from botbalance.bootstrap import Services
+from botbalance.exchange.profiles import DEFAULT_EXCHANGE
 from botbalance.log import logger
 from botbalance.settings import read_settings
 from botbalance.store.accounts import account_key
@@ -138,7 +139,7 @@ def main(
         services = bench.services()
         keyless, unreadable = bench.users[:FAILING:2], bench.users[1:FAILING:2]
         for user in keyless:
-            services.credentials.delete(user, "binance")
+            services.credentials.delete(user, DEFAULT_EXCHANGE)
         for user in unreadable:
             services.dynamodb.update_item(
                 TableName=services.settings.strategies_table,

@@ -18,6 +18,7 @@ from multiprocessing.connection import Connection
 from statistics import median
 
 from botbalance.bootstrap import Services
+from botbalance.exchange.profiles import DEFAULT_EXCHANGE
 from botbalance.log import logger
 from botbalance.settings import read_settings
 from rich.console import Console
@@ -54,9 +55,11 @@ def worker(environment: dict[str, str], symbols: list[str], pipe: "Connection[fl
     pipe.send(0.0)
     while (told := pipe.recv()) is not None:
         now = told
-        context.portfolio.prepare_prices("binance", symbols)
-        context.ranges.prefetch("binance", symbols)
-        pipe.send(sum(context.ranges.since("binance", symbol, now) is not None for symbol in symbols) / len(symbols))
+        context.portfolio.prepare_prices(DEFAULT_EXCHANGE, symbols)
+        context.ranges.prefetch(DEFAULT_EXCHANGE, symbols)
+        pipe.send(
+            sum(context.ranges.since(DEFAULT_EXCHANGE, symbol, now) is not None for symbol in symbols) / len(symbols)
+        )
     services.close()
 
 

@@ -30,6 +30,7 @@ from botbalance import bootstrap
 from botbalance.bootstrap import Services
 from botbalance.engine import Balance, StrategyConfig, compute_rebalance_actions
 from botbalance.exchange.ccxt_import import exchange_class
+from botbalance.exchange.profiles import DEFAULT_EXCHANGE
 from botbalance.log import logger
 from botbalance.models.exchange_key import ExchangeKey
 from botbalance.models.strategy import Strategy
@@ -166,10 +167,10 @@ def _record(number: int, users: Sequence[str], ts_tick: int) -> dict[str, Any]:
 
 def naive(url: str, numbers: range, threads: int, *, places: bool) -> float:
     """Users a second, of those with ``numbers``, where everybody gets a ccxt object of their own at each tick."""
-    binance, rules = exchange_class("binance"), trial().market_rules
+    client_class, rules = exchange_class(DEFAULT_EXCHANGE), trial().market_rules
 
     def one(number: int) -> None:
-        client = binance(
+        client = client_class(
             {
                 "apiKey": f"key-{number:06}",
                 "secret": f"secret-{number:06}",
@@ -224,11 +225,11 @@ def running(users: int, dynamodb: str | None) -> Iterator[Bench]:
 
 def _enrol(services: Services, number: int) -> None:
     user_id = f"user-{number:06}"
-    services.credentials.save(user_id, "binance", ExchangeKey(f"key-{number:06}", f"secret-{number:06}"), START)
+    services.credentials.save(user_id, DEFAULT_EXCHANGE, ExchangeKey(f"key-{number:06}", f"secret-{number:06}"), START)
     services.strategies.save(
         Strategy(
             user_id=user_id,
-            exchange="binance",
+            exchange=DEFAULT_EXCHANGE,
             quote_asset="USDT",
             target_allocations=TARGETS,
             order_size_pct=CONFIG.order_size_pct,

@@ -23,8 +23,6 @@ REPEATED_AFTER_S = (1, 5, 20, 60)
 FIRST_REPEATED_AFTER_S = (1, 2)
 """Waits before it has: whoever is offline, or mistyped an address, learns it in seconds."""
 MOST_ON_A_PAGE = 1000
-LATEST_ONLY = {"kraken": 720}
-"""Exchanges that give only so many candles, the latest, whatever is asked for."""
 _HEADER = ",".join(COLUMNS) + "\n"
 _UNEVEN_UNITS = ("M", "y")
 """Of timeframes whose candles do not all last as long."""

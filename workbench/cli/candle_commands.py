@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from botbalance.errors import InvalidRequestError
+from botbalance.exchange.profiles import DEFAULT_EXCHANGE, PROFILES
 
 from workbench.cli.output import progress_bar
 
@@ -25,7 +26,7 @@ def fetch(
     pairs: Annotated[list[str], typer.Argument(help="BTC/USDT ETH/USDT ...")],
     start: Annotated[str, typer.Option(help="The first day: 2024-01-01, or a time, in UTC.")],
     end: Annotated[str | None, typer.Option(help="Not after that; now where not given.")] = None,
-    source: Annotated[str, typer.Option("--exchange", help="Any that ccxt knows.")] = "binance",
+    source: Annotated[str, typer.Option("--exchange", help="Any that ccxt knows.")] = DEFAULT_EXCHANGE,
     timeframe: Annotated[str, typer.Option(help="The length of a candle: 1m, 5m, 1h, 1d.")] = "1m",
     base_url: Annotated[str | None, typer.Option(help="A simulated exchange's address, in place of its own.")] = None,
 ) -> None:
@@ -35,7 +36,7 @@ def fetch(
     """
     from workbench.backtest.inputs import moment  # noqa: PLC0415
     from workbench.candles.coverage import coverage  # noqa: PLC0415
-    from workbench.candles.download import LATEST_ONLY, fetch_candles  # noqa: PLC0415
+    from workbench.candles.download import fetch_candles  # noqa: PLC0415
     from workbench.candles.file_names import timeframe_ms  # noqa: PLC0415
 
     start_ms = moment(start, "--start")
@@ -56,14 +57,15 @@ def fetch(
                 base_url=base_url,
             )
 
+    latest_only = PROFILES[source].candles_reach_back if source in PROFILES else None
     whole = True
     for pair in [pair for text in pairs for pair in text.split(",")]:
         path = download(pair)
         found = coverage(path, timeframe_ms(timeframe) or 1, start_ms, end_ms)
         typer.echo(f"{path}: {_in_words(found)}")
-        if source in LATEST_ONLY and not found.is_whole:
+        if latest_only is not None and not found.is_whole:
             typer.echo(
-                f"{source} gives its latest {LATEST_ONLY[source]} candles only, whatever is asked for: "
+                f"{source} gives its latest {latest_only} candles only, whatever is asked for: "
                 "older ones are to be had from the files that it publishes.",
                 err=True,
             )

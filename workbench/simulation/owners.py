@@ -5,6 +5,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
+from botbalance.exchange.profiles import DEFAULT_EXCHANGE, PROFILES
 from botbalance.models.order import Order
 from botbalance.trading.order_updates import NOT_ON_EXCHANGE
 
@@ -12,6 +13,9 @@ from workbench.simulation.dynamodb import items_of
 from workbench.simulation.exchange import Manner
 from workbench.simulation.invariants import Invariant
 from workbench.simulation.world import ASSETS, QUOTE, User, World
+
+ANOTHER_EXCHANGE = next(name for name in PROFILES if name != DEFAULT_EXCHANGE)
+"""One that nobody simulates here."""
 
 STRATEGY = "/api/me/strategies/rebalance"
 AUTOPILOT = "/api/me/strategies/rebalance/autopilot"
@@ -136,7 +140,7 @@ class Owners:
             if status == 200:
                 self._world.witness.told(user.user_id, self._step, "the key is deleted")
 
-        self._world.call(user, "DELETE", CREDENTIALS, query={"exchange": "binance"}, then=then)
+        self._world.call(user, "DELETE", CREDENTIALS, query={"exchange": DEFAULT_EXCHANGE}, then=then)
 
     def _key_is(self, user: User, status: int, *, there: bool) -> None:
         if status == 200 or (status == 404 and not there):
@@ -181,7 +185,7 @@ class Owners:
 
     def change_exchange(self, user: User) -> None:
         """Want to trade elsewhere; there is no second exchange here, so this is refused once it has been looked at."""
-        self._world.call(user, "PATCH", STRATEGY, {"exchange": "okx"}, headers={"If-Match": "*"})
+        self._world.call(user, "PATCH", STRATEGY, {"exchange": ANOTHER_EXCHANGE}, headers={"If-Match": "*"})
 
     def switch(self, user: User, *, enabled: bool) -> None:
         """Switch the autopilot."""

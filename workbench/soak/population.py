@@ -5,6 +5,7 @@ from decimal import ROUND_DOWN, Decimal
 from random import Random
 from typing import Any
 
+from botbalance.exchange.profiles import DEFAULT_EXCHANGE
 from botbalance.models.exchange_key import ExchangeKey
 
 QUOTE = "USDT"
@@ -45,7 +46,7 @@ def _user(user_id: str, random: Random) -> User:
         for asset, share in held.items()
     }
     strategy = {
-        "exchange": "binance",
+        "exchange": DEFAULT_EXCHANGE,
         "quote_asset": QUOTE,
         "target_allocations": targets,
         "order_size_pct": Decimal(random.randint(10, 30)) / 10,

@@ -14,6 +14,7 @@ from uuid import uuid4
 
 from botbalance import bootstrap
 from botbalance.errors import BotBalanceError
+from botbalance.exchange.profiles import DEFAULT_EXCHANGE
 from botbalance.log import logger
 from botbalance.models.decision import TICK_SECONDS
 from botbalance.settings import read_settings
@@ -246,7 +247,7 @@ class Soak:
     def _open_accounts(self, services: bootstrap.Services) -> None:
         for user in self._users.values():
             self._books.open_account(user.key.api_key, user.key.secret, user.balances)
-            services.credentials.save(user.user_id, "binance", user.key, self._clock())
+            services.credentials.save(user.user_id, DEFAULT_EXCHANGE, user.key, self._clock())
             save_strategy(services.context, user.user_id, user.strategy, None)
             switch_autopilot(services.context, user.user_id, enabled=True)
 

@@ -16,6 +16,7 @@ import boto3
 from botbalance import bootstrap
 from botbalance.exchange.ccxt_adapter import CcxtAdapter
 from botbalance.exchange.ccxt_import import exchange_class
+from botbalance.exchange.profiles import DEFAULT_EXCHANGE
 from botbalance.log import logger
 from botbalance.models.exchange_key import ExchangeKey
 from botbalance.settings import read_settings
@@ -31,7 +32,7 @@ from workbench.faults.kinds import KINDS, FaultKind
 from workbench.local.lambda_runtime import InvocationContext
 
 # Workers are forked from a process that has imported this module, so what is warmed here costs each of them nothing.
-exchange_class("binance")
+exchange_class(DEFAULT_EXCHANGE)
 for _service in ("dynamodb", "kms", "sqs"):
     boto3.client(_service, region_name=CREDENTIALS["AWS_DEFAULT_REGION"]).close()
 

@@ -1,4 +1,4 @@
-"""Only ``botbalance.exchange`` names exchanges: everybody else asks their profiles."""
+"""Only ``botbalance.exchange`` and the simulated exchange name exchanges: everybody else asks their profiles."""
 
 import ast
 import re
@@ -11,8 +11,9 @@ from botbalance.exchange.profiles import PROFILES, ccxt_modules, is_paper, marke
 ROOT = Path(__file__).parents[3]
 SOURCES = [
     path
-    for path in (*(ROOT / "layers/engine/python/botbalance").rglob("*.py"), *(ROOT / "functions").rglob("*.py"))
-    if "exchange" not in path.relative_to(ROOT).parts
+    for folder in ("layers/engine/python/botbalance", "functions", "workbench", "benchmarks")
+    for path in sorted((ROOT / folder).rglob("*.py"))
+    if not {"exchange", "simulated_exchange"} & set(path.relative_to(ROOT).parts)
 ]
 NAMES = re.compile(rf"\b({'|'.join(map(re.escape, sorted(PROFILES, key=len, reverse=True)))})\b")
 
