@@ -36,7 +36,7 @@ def test_ctrl_c_and_a_polite_kill_end_it_cleanly(
 def test_a_taken_port_is_one_line(exchange: tuple[subprocess.Popen[str], str]) -> None:
     _, url = exchange
     line = only_line(*run("exchange", "--port", url.rpartition(":")[2]))
-    assert "in use" in line
+    assert "another program uses it" in line
     assert "--port" in line
 
 

@@ -175,7 +175,7 @@ def test_the_commands_ask_a_running_stack_until_ctrl_c_ends_it(
     assert json.loads(as_json[1]) == requests.get(f"{url}/api/me/strategies/rebalance/plan/", timeout=60).json()
     assert "autopilot is on" in only_line(*executed)
     assert "no strategy is set" in only_line(*stranger)
-    assert "in use" in only_line(*second)
+    assert "another program uses it" in only_line(*second)
 
     status, output, errors = run("tick", "--url", url, "--json")
     assert (status, errors) == (0, "")

@@ -85,7 +85,7 @@ class BinanceApi:
         self.market = books.market
         self.weight_used: Counter[str] = Counter()
         self.weight_limit = weight_limit
-        clocks = [books.now_ms, *([wall_clock] if wall_clock else [])]
+        clocks = [self._books_ms, *([wall_clock] if wall_clock else [])]
         self._minute = Window(60, clocks)
         self._orders = {limit: Window(limit.span_s, clocks) for limit in ORDER_LIMITS}
         self._routes: dict[tuple[str, str], Route] = {
@@ -95,6 +95,9 @@ class BinanceApi:
             **AccountRoutes(books, self._orders_placed).routes(),
             **OrderRoutes(books).routes(),
         }
+
+    def _books_ms(self) -> int:
+        return self.books.now_ms()
 
     def server_time_ms(self) -> int:
         """The time by which signatures are judged, in epoch milliseconds: the real one."""
