@@ -125,8 +125,8 @@ class MarketRules:
         quote-side fee must fit in too), in base for a sell. Returns the reason where no such order exists.
 
         >>> rules = MarketRules("BTCUSDT", "BTC", "USDT", tick_size=Decimal("0.5"), lot_size=Decimal("0.001"))
-        >>> rules.normalize_order("buy", Decimal("99.5"), Decimal(10), free=Decimal(1000)).base_qty
-        Decimal('0.100')
+        >>> rules.normalize_order("buy", Decimal("99.5"), Decimal(10), free=Decimal(1000))
+        (Decimal('99.5'), Decimal('0.100'), Decimal('9.9500'), False)
         >>> rules.normalize_order("buy", Decimal("99.5"), Decimal(10), free=Decimal(0)).value
         'no_free_balance'
         """
