@@ -1,8 +1,10 @@
 """Episodes one after the other until so many orders were meant to be sent, and what is said of the first that fails."""
 
+import gc
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from time import monotonic
@@ -72,6 +74,10 @@ class Campaign:
 
     def run(self, on_progress: Callable[[int], None] = lambda _: None) -> CampaignResult:
         """Everything; ends with the first finding, which is then made as short as it can be."""
+        with rare_garbage_collection():
+            return self._run(on_progress)
+
+    def _run(self, on_progress: Callable[[int], None]) -> CampaignResult:
         totals: Counter[str] = Counter()
         digest = sha256()
         began = monotonic()
@@ -109,6 +115,17 @@ class Campaign:
             failure=failure,
             story=story,
         )
+
+
+@contextmanager
+def rare_garbage_collection() -> Iterator[None]:
+    """Look for cycles seldom: an episode makes few that are garbage, and many objects to look through."""
+    before = gc.get_threshold()
+    gc.set_threshold(100_000, 50, 100)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 def shortest(finding: Finding, seed: str, users: int, busy_ticks: int, drawn: int) -> Failure:

@@ -6,7 +6,7 @@ virtual; sleeping is to be woken later.
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
@@ -77,6 +77,7 @@ class Scheduler:
         self.current: Run | None = None
         self._on_step = on_step
         self._hub = getcurrent()
+        self._last: Run | None = None
 
     def start(self, run: Run) -> None:
         """Let ``run`` take its turns from now on."""
@@ -91,23 +92,29 @@ class Scheduler:
         """When the first of those that sleep wakes; None where none does."""
         return min((run.wakes_at_ms for run in self.runs), default=None)
 
-    def step(self) -> Run | None:
-        """Let one of the runs that are ready go on to its next request; returns it where it ended by that."""
-        ready = self.ready()
+    def step(self, ready: Sequence[Run]) -> Run | None:
+        """Let one of the runs that are ``ready`` go on to its next request; returns it where it ended by that."""
         run = ready[0] if len(ready) == 1 else self.choices.one_of(ready)
         self.steps += 1
         self.current = run
-        if run.on_switch is not None:
-            run.on_switch[0]()
+        self._switch_to(run)
         run.greenlet.switch()
-        if run.on_switch is not None:
-            run.on_switch[1]()
         self.current = None
         ended = run if run.greenlet.dead else None
         if ended is not None:
             self.runs.remove(run)
         self._on_step()
         return ended
+
+    def _switch_to(self, run: Run) -> None:
+        """Put away what the last run's process keeps in modules, and have that of ``run``'s; mostly it is the same."""
+        last, self._last = self._last, run
+        if last is run:
+            return
+        if last is not None and last.on_switch is not None:
+            last.on_switch[1]()
+        if run.on_switch is not None:
+            run.on_switch[0]()
 
     # called from within a run
 

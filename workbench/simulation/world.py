@@ -221,8 +221,8 @@ class World:
                 heapq.heappop(self._events)[2]()
             if self._waiting:
                 self._waiting = [start for start in self._waiting if not start()]
-            if self.scheduler.ready():
-                self._ended(self.scheduler.step())
+            if ready := self.scheduler.ready():
+                self._ended(self.scheduler.step(ready))
                 if self.broken is not None:
                     raise self.broken
                 continue
