@@ -108,8 +108,7 @@ class Episode:
         """Time goes on until then (epoch seconds), in which people act and prices move."""
         world = self.world
         while world.clock.seconds() < moment and not self._over():
-            pause_s = world.choices.between(2, 8)
-            world.run_until(min(moment, world.clock.seconds() + pause_s) * 1000)
+            world.run_until(min(moment * 1000, world.clock.now_ms + world.choices.between(100, 8_000)))
             if world.choices.happens(0.35):
                 self.owners.act_at_random()
             if world.choices.happens(0.06):

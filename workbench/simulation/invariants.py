@@ -5,7 +5,7 @@ Watched from outside: the requests that reach the exchange and the database, the
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
@@ -39,6 +39,8 @@ class Invariant(StrEnum):
     """Every order reaches an end, rests, or is one of which its owner is told that nobody knows it any more."""
     HEALTHY_USER_DECIDES = "healthy_user_decides"
     """Once the faults have ended, a user whose autopilot is on has a decision in every tick."""
+    ONE_RUN_AT_A_TIME = "one_run_at_a_time"
+    """No intent is written by a run from which another has taken the account over."""
     ONE_ORDER_A_PAIR = "one_order_a_pair"
     """No pair of an account has two orders of ours at a time."""
     BONUS_IS_SUM = "bonus_is_sum"
@@ -87,8 +89,17 @@ class Barrier:
 class Witness:
     """Sees every request with its effect, and every answer; knows nothing of how the code works."""
 
-    def __init__(self, findings: Findings, orders_table: str, strategies_table: str, operator_table: str) -> None:
+    def __init__(
+        self,
+        findings: Findings,
+        orders_table: str,
+        strategies_table: str,
+        operator_table: str,
+        fencing_token_of: Callable[[str], int],
+    ) -> None:
+        """``fencing_token_of`` tells which token a user's account has now."""
         self._findings = findings
+        self._fencing_token_of = fencing_token_of
         self._orders = orders_table
         self._strategies = strategies_table
         self._operator = operator_table
@@ -135,6 +146,9 @@ class Witness:
 
     def _intent_written(self, run: Run, step: int, order: Order) -> None:
         self.intents += 1
+        if order.fencing_token != self._fencing_token_of(order.user_id):
+            what = f"{order.client_order_id} is meant to be sent by a run that has lost the account"
+            self._add(Invariant.ONE_RUN_AT_A_TIME, step, order.user_id, what)
         read_at = run.facts.get(self._strategies, run.began_at_step)
         for barrier in self._barriers[order.user_id]:
             if barrier.step > read_at:

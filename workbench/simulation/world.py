@@ -157,7 +157,7 @@ class World:
         self.environment = self._create_tables()
         self.settings = read_settings(self.environment)
         names = (self.settings.orders_table, self.settings.strategies_table, self.settings.operator_table)
-        self.witness = Witness(self.findings, *names)
+        self.witness = Witness(self.findings, *names, self._fencing_token)
         self.users = [User(f"user-{number}") for number in range(users)]
         self.workers: list[FunctionProcess] = []
         self.apis: list[FunctionProcess] = []
@@ -352,6 +352,9 @@ class World:
     def autopilot_is_on(self, user_id: str) -> bool:
         item = self.database.tables[self.settings.strategies_table].items.get((user_id.encode(),))
         return item is not None and "autopilot_shard" in item
+
+    def _fencing_token(self, user_id: str) -> int:
+        return int(self._account(user_id)["fencing_token"]["N"])
 
     def _claimed(self, user_id: str) -> int:
         """The last tick that a run was begun for."""
