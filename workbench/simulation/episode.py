@@ -12,11 +12,13 @@ from botbalance.trading.order_updates import NOT_ON_EXCHANGE
 
 from workbench.simulated_exchange.matching_engine import Order as BookedOrder
 from workbench.simulation.dynamodb import items_of
-from workbench.simulation.exchange import PASSING, Manner
+from workbench.simulation.exchange import FEE_COIN, PASSING, Manner
 from workbench.simulation.invariants import Finding, Invariant, decision_of, differences_of
 from workbench.simulation.owners import Act, Owners, Weather
 from workbench.simulation.world import ASSETS, CALM, QUOTE, START, User, World
 
+MANNERS = 5
+"""Which an exchange has in an episode."""
 BUSY_TICKS = 40
 CALM_TICKS = 24
 """As long as holdings that have vanished are doubted, and an order that nobody has seen is looked for."""
@@ -63,7 +65,9 @@ class Episode:
         """What happened, by kind."""
         counts = Counter(self.world.choices.counts)
         counts["orders"] = self.world.witness.intents
-        counts["fills"] = sum(len(self.world.books.trades(key)) for key in self.world.books.api_keys())
+        trades = [trade for key in self.world.books.api_keys() for trade in self.world.books.trades(key)]
+        counts["fills"] = len(trades)
+        counts[f"manner:{Manner.FEES_IN_THIRD_COIN}"] = sum(trade.commission_asset == FEE_COIN for trade in trades)
         counts["steps"] = self.world.scheduler.steps
         counts["choice_points"] = self.world.choices.drawn
         counts["decisions"] = len(self.world.database.tables[self.world.settings.decisions_table].items)
@@ -80,14 +84,13 @@ class Episode:
             for act in (Act.STORE_KEY, Act.CHANGE_STRATEGY, Act.AUTOPILOT_ON):
                 self.owners.do(act, user)
                 self._until_idle(user)
-        manners = world.choices.some_of(list(Manner), 4)
+        manners = world.choices.some_of(list(Manner), MANNERS)
         world.exchange.manners = set(manners)
         world.books.fees_in_third_coin = Manner.FEES_IN_THIRD_COIN in manners
-        if world.books.fees_in_third_coin:
-            world.choices.count(f"manner:{Manner.FEES_IN_THIRD_COIN}")
         if Manner.REFUSES_FOR_GOOD in manners:
-            symbol = world.choices.one_of(ASSETS) + QUOTE
-            world.exchange.not_permitted = {(world.choices.one_of(world.users).key.api_key, symbol)}
+            world.exchange.not_permitted = {
+                (user.key.api_key, world.choices.one_of(ASSETS) + QUOTE) for user in world.users[::2]
+            }
         world.note(f"the exchange's manners: {', '.join(manners)}")
         world.rates, world.injector.active = type(world.rates)(), True
 
@@ -113,6 +116,8 @@ class Episode:
                 self.owners.act_at_random()
             if world.choices.happens(0.06):
                 self.weather.change_at_random()
+            if world.choices.happens(0.03):
+                self.weather.strike_seldom()
             for asset in ASSETS:
                 if world.choices.happens(0.5):
                     self._move_price(asset + QUOTE)

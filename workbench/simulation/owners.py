@@ -9,6 +9,7 @@ from botbalance.exchange.profiles import DEFAULT_EXCHANGE, PROFILES
 from botbalance.models.order import Order
 from botbalance.trading.order_updates import NOT_ON_EXCHANGE
 
+from workbench.faults.kinds import KINDS, FaultKind
 from workbench.simulation.dynamodb import items_of
 from workbench.simulation.exchange import Manner
 from workbench.simulation.invariants import Invariant
@@ -17,6 +18,20 @@ from workbench.simulation.world import ASSETS, QUOTE, User, World
 ANOTHER_EXCHANGE = next(name for name in PROFILES if name != DEFAULT_EXCHANGE)
 """One that nobody simulates here."""
 
+MOST_DELISTED = 3
+SELDOM = (
+    FaultKind.PRICE_JUMP,
+    FaultKind.DUPLICATE,
+    FaultKind.BANNED,
+    FaultKind.NOT_YET_SHOWN,
+    FaultKind.PRICE_BAND,
+    FaultKind.VANISHED_BALANCES,
+    FaultKind.LATE_REPORT,
+    FaultKind.STALE_ORDER,
+    FaultKind.TIMEOUT_AFTER,
+    FaultKind.DOUBTFUL_QUOTE,
+)
+"""Faults that few requests can meet."""
 STRATEGY = "/api/me/strategies/rebalance"
 AUTOPILOT = "/api/me/strategies/rebalance/autopilot"
 CREDENTIALS = "/api/me/exchange/credentials"
@@ -347,6 +362,11 @@ class Weather:
             self._world.note(f"EXCHANGE {manner}")
             moments[manner]()
 
+    def strike_seldom(self) -> None:
+        """Let the next request that fits meet one of the faults which chance alone brings too seldom."""
+        kind = self._choices.one_of(SELDOM)
+        self._world.injector.script(kind, self._choices.one_of(sorted(KINDS[kind].where)))
+
     def clear(self) -> None:
         """Markets trade again, and coins come back out of Earn."""
         for undo in self._undo:
@@ -364,7 +384,7 @@ class Weather:
     def delist(self) -> None:
         """A market is gone."""
         exchange = self._world.exchange
-        if len(exchange.delisted) < 1:
+        if len(exchange.delisted) < MOST_DELISTED:
             self._choices.count(f"manner:{Manner.DELISTS}")
             exchange.delist(self._choices.one_of(ASSETS) + QUOTE)
 
