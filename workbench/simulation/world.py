@@ -184,6 +184,7 @@ class World:
         return {name.upper(): value for name, value in environment.items()} | {
             "EXCHANGE_BASE_URL": EXCHANGE_URL,
             "TICK_QUEUE_URL": "http://127.0.0.1:9/ticks",
+            "DELIVERY_QUEUE_URL": "http://127.0.0.1:9/deliveries",
             "DECISION_LOG": "every",
         }
 

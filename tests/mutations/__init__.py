@@ -1,0 +1,1 @@
+"""Deliberate breakages of the money path, and whether the suite notices each."""
