@@ -13,8 +13,8 @@ from time import perf_counter_ns
 
 from botbalance.engine import Balance, MarketRules, StrategyConfig, compute_rebalance_actions, evaluate
 
-PER_RUN = 1_000
-RUNS = 15
+PER_RUN = 50
+RUNS = 400
 
 # asset, price, tick, lot, minimum notional, target percent
 MARKETS = (

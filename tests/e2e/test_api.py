@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -17,13 +18,19 @@ from tests.e2e.command import start
 
 ROOT = Path(__file__).parents[2]
 GUIDE = ROOT / "docs" / "api.md"
-EXAMPLES = "8"
-"""Random requests to each route and phase. A longer look: schemathesis run URL/api/openapi.json --max-examples 300."""
+EXAMPLES = os.environ.get("BOTBALANCE_TEST_EXAMPLES", "2")
+"""Random requests to each route and phase; CI sends more."""
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def url() -> Iterator[str]:
     """Where a run answers that waits an hour for its first tick."""
+    with running() as there:
+        yield there
+
+
+@contextmanager
+def running() -> Iterator[str]:
     process = start("local", "--port", "0", "--tick-seconds", "3600", "--freeze-prices")
     try:
         assert process.stdout is not None
@@ -63,7 +70,12 @@ def test_the_ten_lines_of_the_guide_lead_to_an_executed_plan(url: str) -> None:
     assert run_as_written(lines[8], url) == execution, "the same Idempotency-Key is answered with the same orders"
 
 
-def test_whatever_the_document_allows_is_answered_as_it_says(url: str) -> None:
+def test_whatever_the_document_allows_is_answered_as_it_says() -> None:
+    with running() as url:
+        send_whatever_is_allowed(url)
+
+
+def send_whatever_is_allowed(url: str) -> None:
     command = [f"{sys.prefix}/bin/schemathesis", "--config-file", str(ROOT / "schemathesis.toml"), "run"]
     document = f"{url}/api/openapi.json"
     options = ["--max-examples", EXAMPLES, "--checks", "all", "--seed", "7", "--no-color"]

@@ -119,7 +119,8 @@ def bad_values() -> Iterator[tuple[str, str, list[str]]]:
         "decision_log": ["", "nothing"],
         "source": ["", "nonsense"],
         "timeframe": ["", "nonsense", "1M"],
-        "report": ["/nowhere/at/all", "."],
+        **{name: ["/nowhere/at/all", "."] for name in ("report", "best")},
+        "table": ["/nowhere/at/all.csv", ".", "table.txt"],
         "pairs": [],  # what an exchange lists is only known when it is asked: test_download.py
         "folder": ["/dev/null/at/all"],
         "base_url": ["nonsense", "http://"],

@@ -1,6 +1,8 @@
 """Trying a strategy on history, as a user does: download, backtest, report, search."""
 
 import json
+import sys
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ import pytest
 
 from tests.e2e.command import run
 from tests.integration.exchange.simulated import running_exchange
+from workbench.cli import app as cli
 from workbench.portfolios.demo import FIRST_PRICES
 from workbench.simulated_exchange.market import Market
 from workbench.simulated_exchange.random_walk import RandomWalk
@@ -50,10 +53,28 @@ def downloaded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def backtest(candles: Path, strategy: Path, *more: str) -> dict[str, Any]:
-    status, output, errors = run("backtest", f"--candles={candles}", f"--strategy={strategy}", "--json", *more)
-    assert (status, errors) == (0, "")
-    result: dict[str, Any] = json.loads(output)
+type RunHere = Callable[..., str]
+
+
+@pytest.fixture
+def run_here(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> RunHere:
+    """The output of a command in this process, which spares it the imports; it must end well and without a word."""
+
+    def run_command(*arguments: str) -> str:
+        monkeypatch.setattr(sys, "argv", ["botbalance", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        output, errors = capfd.readouterr()
+        assert (ended.value.code or 0, errors) == (0, "")
+        return output
+
+    return run_command
+
+
+def backtest(run_here: RunHere, candles: Path, strategy: Path, *more: str) -> dict[str, Any]:
+    result: dict[str, Any] = json.loads(
+        run_here("backtest", f"--candles={candles}", f"--strategy={strategy}", "--json", *more)
+    )
     return result
 
 
@@ -77,9 +98,11 @@ def recompute(result: dict[str, Any]) -> None:
     assert fees == Fraction(result["fees_quote"])
 
 
-def test_a_strategy_is_tried_on_what_was_downloaded(downloaded: Path, strategy: Path, tmp_path: Path) -> None:
+def test_a_strategy_is_tried_on_what_was_downloaded(
+    downloaded: Path, strategy: Path, tmp_path: Path, run_here: RunHere
+) -> None:
     report = tmp_path / "report.html"
-    result = backtest(downloaded, strategy, f"--report={report}", "--nav=20000")
+    result = backtest(run_here, downloaded, strategy, f"--report={report}", "--nav=20000")
     assert result["candles"] == 500
     assert result["fills"]
     assert float(result["nav_start"]) == 20_000
@@ -95,13 +118,14 @@ def test_a_strategy_is_tried_on_what_was_downloaded(downloaded: Path, strategy: 
 
 
 def test_a_part_of_the_time_with_rules_fee_and_start_of_ones_own(
-    downloaded: Path, strategy: Path, tmp_path: Path
+    downloaded: Path, strategy: Path, tmp_path: Path, run_here: RunHere
 ) -> None:
     rules, balances = tmp_path / "rules.json", tmp_path / "balances.json"
     market = {"tick_size": "0.05", "lot_size": "0.01", "min_notional": "10"}
     rules.write_text(json.dumps({f"{asset}USDT": market for asset in ("BTC", "ETH", "XRP", "BNB")}))
     balances.write_text(json.dumps({"BTC": "0.5", "USDT": "10000"}))
     result = backtest(
+        run_here,
         downloaded,
         strategy,
         *(f"--rules={rules}", f"--balances={balances}", "--fee-pct=0"),
@@ -116,8 +140,8 @@ def test_a_part_of_the_time_with_rules_fee_and_start_of_ones_own(
 
 
 @pytest.mark.skipif(not RECORDED.is_dir(), reason="no recorded candles beside the checkout")
-def test_years_of_recorded_hours(strategy: Path, tmp_path: Path) -> None:
-    result = backtest(RECORDED, strategy, f"--report={tmp_path / 'report.html'}")
+def test_years_of_recorded_hours(strategy: Path, tmp_path: Path, run_here: RunHere) -> None:
+    result = backtest(run_here, RECORDED, strategy, f"--report={tmp_path / 'report.html'}")
     assert result["candles"] == 11_181
     assert result["data"]["XRPUSDT"]["leading_zero_rows"] == 8_820
     assert len(result["fills"]) > 1_000

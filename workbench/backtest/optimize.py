@@ -30,6 +30,8 @@ LEAST_CANDLES = 50
 _NEAR_THE_EDGE = 0.1
 """Of the range from which a random search draws, by ratio."""
 _NEAREST = 4
+_MOST_DRAWS = 50
+"""For each combination that is wanted, before there are none left that are different."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +155,10 @@ def grid(ranges: Ranges) -> list[ParameterSet]:
 
 
 def drawn(ranges: Ranges, number: int, seed: int) -> list[ParameterSet]:
-    """``number`` combinations between the smallest and the largest values, each ratio as likely as any other."""
+    """``number`` different combinations between the smallest and the largest values, each ratio as likely as any other.
+
+    Raises InvalidRequestError where there are not so many: values have three significant digits.
+    """
     source = random.Random(seed)
 
     def one() -> ParameterSet:
@@ -162,7 +167,16 @@ def drawn(ranges: Ranges, number: int, seed: int) -> list[ParameterSet]:
         share = None if least is None or most is None else _between(least, most, source.random())
         return ParameterSet(size, step, band, share)
 
-    return [one() for _ in range(number)]
+    combinations: dict[ParameterSet, None] = {}
+    for _ in range(number * _MOST_DRAWS):
+        combinations[one()] = None
+        if len(combinations) == number:
+            return list(combinations)
+    raise InvalidRequestError(
+        "draws",
+        f"--random is {number}, and there are about {len(combinations)} combinations of three digits between the "
+        "values: draw fewer, or name values further apart",
+    )
 
 
 def search(

@@ -4,7 +4,7 @@ The bounds are the engine's, exact. Here they are compared with many candles at 
 a margin far larger than what floating point loses, so a candle too many is looked at now and then, and none too few.
 """
 
-from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR
 from math import inf
 from typing import NamedTuple
 
@@ -115,30 +115,26 @@ class Screen:
 
 def _bounds_of(region: NoTradeRegion) -> _Bounds:
     """With targets f and holdings h, the deltas at closes c are f·(h·c + quote) − h∘c: linear in c."""
-    quote = float(region.quote_held)
+    quote, assets = float(region.quote_held), region.assets
     held, targets, over, under = np.array(
         [
-            (
-                float(asset.held),
-                float(asset.target_pct) * 0.01,
-                _or(asset.delta_over, -inf),
-                _or(asset.delta_under, inf),
-            )
-            for asset in region.assets
+            [float(asset.held) for asset in assets],
+            [float(asset.target_pct) for asset in assets],
+            [-inf if asset.delta_over is None else float(asset.delta_over) for asset in assets],
+            [inf if asset.delta_under is None else float(asset.delta_under) for asset in assets],
         ]
-    ).T
-    of_closes = np.outer(targets, held)
-    np.fill_diagonal(of_closes, held * (targets - 1))
-    margin, of_quote = _MARGIN * held, targets * quote
-    rows = np.concatenate([of_closes - margin, -of_closes - margin])
-    limits = np.concatenate([over - of_quote, of_quote - under]) + _MARGIN * quote
+    )
+    targets *= 0.01
+    of_closes = targets[:, None] * held
+    of_closes.flat[:: len(assets) + 1] -= held
+    of_quote = targets * quote
+    rows = np.concatenate((of_closes, -of_closes))
+    rows -= _MARGIN * held
+    limits = np.concatenate((over - of_quote, of_quote - under))
+    limits += _MARGIN * quote
     if region.min_delta_pct is None:
         return _Bounds(rows, limits[:, None])
-    shares = float(region.min_delta_pct) * 0.01 * np.concatenate([np.sign(over), -np.sign(under)])
-    share_limits = np.concatenate([-of_quote, of_quote]) + (_MARGIN + shares) * quote
+    shares = float(region.min_delta_pct) * 0.01 * np.concatenate((np.sign(over), -np.sign(under)))
+    share_limits = np.concatenate((-of_quote, of_quote)) + (_MARGIN + shares) * quote
     of_share = _OfShare(rows - np.outer(shares, held), share_limits[:, None], (shares > 0)[:, None])
     return _Bounds(rows, limits[:, None], of_share)
-
-
-def _or(number: Decimal | None, unbounded: float) -> float:
-    return unbounded if number is None else float(number)

@@ -296,6 +296,8 @@ def optimize(
     rules_of: RulesOf = None,
     nav: StartNav = "10000",
     timeframe: Timeframe = None,
+    best: Annotated[Path | None, typer.Option(help="Write the best in-sample to this file, as a strategy.")] = None,
+    table: Annotated[Path | None, typer.Option(help="Write every combination to this .csv or .json file.")] = None,
     as_json: Json = False,
 ) -> None:
     """Search order size, step and band on recorded candles, and see whether what was best stays so.
@@ -305,7 +307,15 @@ def optimize(
     bands of 2, 3 and 5 % of NAV.
     """
     from workbench.backtest.optimize import drawn, grid, ranges_for, search  # noqa: PLC0415
+    from workbench.backtest.search_files import (  # noqa: PLC0415
+        require_table_file,
+        require_writable,
+        write_strategy,
+        write_table,
+    )
 
+    require_writable("--best", best)
+    require_table_file(table)
     files = _history(candles, strategy, start, end, fee_pct, rules, rules_of, None, nav, timeframe)
     ranges = ranges_for(files.strategy, size, step, band, band_pct)
     combinations = grid(ranges) if draws is None else drawn(ranges, draws, seed)
@@ -314,6 +324,10 @@ def optimize(
         found = search(
             files, combinations, folds, on_grid=draws is None, on_progress=lambda done: bar.update(task, completed=done)
         )
+    if best is not None:
+        write_strategy(files.strategy, found.tried[0].combination, best)
+    if table is not None:
+        write_table(found, table)
     show(to_jsonable_python(found), search_table, as_json=as_json)
 
 

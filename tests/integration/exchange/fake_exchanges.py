@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -15,7 +16,7 @@ from aiohttp import web
 from botbalance.exchange.adapter import MarketListing
 from botbalance.exchange.ccxt_adapter import CcxtAdapter
 
-from tests.integration.exchange.simulated import Exchange
+from tests.integration.exchange.simulated import Exchange, running_exchange
 from workbench.simulated_exchange.binance_api import NOT_FOUND, BinanceApi, Request, read_request
 from workbench.simulated_exchange.matching_engine import MatchingEngine, epoch_ms
 from workbench.simulated_exchange.server import ExchangeServer
@@ -630,11 +631,19 @@ class Door(BinanceApi):
         return next((place for place in told_apart if place in self.replies), plain)
 
 
+@cache
+def _bitcoin_listing() -> MarketListing:
+    """BTCUSDT as the simulated exchange lists it."""
+    with running_exchange() as exchange:
+        [listing] = exchange.connect("", "").market_listings(["BTCUSDT"]).values()
+        return listing
+
+
 @contextmanager
 def stood_in(exchange: Exchange, name: str) -> Iterator[tuple[Door, CcxtAdapter]]:
     """An adapter of the exchange of that name, which knows the market BTCUSDT, and the door that it comes to."""
     stand_in = STAND_INS[name]
-    [listing] = exchange.connect("", "").market_listings(["BTCUSDT"]).values()
+    listing = _bitcoin_listing()
     market = json.loads(listing.document) | {"id": stand_in.market_id} | stand_in.market
     door = Door(exchange.books, stand_in)
     with ExchangeServer(door) as server:

@@ -69,11 +69,8 @@ def test_no_order_goes_out_after_the_autopilot_was_switched_off(harness: Trading
 def test_no_order_goes_out_after_the_strategy_was_changed(harness: TradingHarness) -> None:
     other = harness.another_process()
 
-    def change() -> None:
-        stored = other.context.strategies.get(harness.user)
-        patch_strategy(other.context, harness.user, {"order_size_pct": D(1)}, stored)
-
-    once_at_the_first_order(harness, change)
+    changed = other.context.strategies.get(harness.user).model_copy(update={"order_size_pct": D(1)})
+    once_at_the_first_order(harness, lambda: other.context.strategies.save(changed))
     assert len(harness.tick().placed) == len(harness.asked("POST")) == 1
 
 

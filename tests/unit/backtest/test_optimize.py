@@ -1,5 +1,6 @@
 """The search for parameters: what is tried, how it walks forward, and when it warns."""
 
+import csv
 import json
 from collections.abc import Sequence
 from decimal import Decimal
@@ -12,6 +13,7 @@ from botbalance.errors import InvalidRequestError
 from tests.unit.backtest.test_simulation import walk
 from workbench.backtest.backtest import BacktestFiles, prepare, run
 from workbench.backtest.optimize import (
+    NAMES,
     Fold,
     ParameterSet,
     Ranges,
@@ -24,6 +26,7 @@ from workbench.backtest.optimize import (
     search,
     warnings_about,
 )
+from workbench.backtest.search_files import write_strategy, write_table
 
 D = Decimal
 
@@ -78,6 +81,35 @@ def test_draws_lie_between_the_values_and_repeat_with_their_seed() -> None:
     assert 60 <= sum(size < 1 for size in sizes) <= 140  # by ratio: half of them below 1
     assert {combination.order_step_pct for combination in combinations} == {D("0.5")}
     assert all(50 <= combination.min_delta_quote <= 200 for combination in combinations)
+
+
+def test_as_many_different_combinations_are_drawn_as_were_promised_or_none() -> None:
+    ranges = Ranges([D("0.1"), D(10)], [D("0.5")], [D(100), D(200)])
+    assert len(set(drawn(ranges, 1_000, seed=1))) == 1_000
+    with pytest.raises(InvalidRequestError, match="--random is 30, and there are about 11 combinations"):
+        drawn(Ranges([D("1"), D("1.1")], [D("0.5")], [D(100)]), 30, seed=1)
+
+
+def test_the_table_and_the_best_are_written_and_read_back(files: BacktestFiles, tmp_path: Path) -> None:
+    found = search(files, grid(Ranges([D(1), D(5)], [D("0.5")], [D(100)], [None, D(3)])), 1, on_grid=True)
+    write_table(found, tmp_path / "table.csv")
+    write_table(found, tmp_path / "table.json")
+    rows = list(csv.DictReader((tmp_path / "table.csv").read_text().splitlines()))
+    assert len(rows) == len(json.loads((tmp_path / "table.json").read_text())["tried"]) == 4
+    for row, one in zip(rows, found.tried, strict=True):
+        assert [row[name] for name in NAMES] == ["" if v is None else str(v) for v in one.combination.values()]
+        assert D(row["in_sample_pct"]) == one.in_sample_pct
+        assert int(row["fills"]) == sum(score.fills for score in one.scores)
+        assert D(row["bonus_quote"]) == sum(score.bonus_quote for score in one.scores)
+
+    best = tmp_path / "best.json"
+    write_strategy(files.strategy, ParameterSet(D(5), D("0.5"), D(100), D(3)), best)
+    prepared = prepare(BacktestFiles(files.candles, best))
+    config = prepared.trial.config
+    assert (config.order_size_pct, config.order_step_pct, config.min_delta_pct) == (D(5), D("0.5"), D(3))
+    assert prepared.trial.target_allocations == prepare(files).trial.target_allocations
+    write_strategy(best, ParameterSet(D(1), D(1), D(100)), best)
+    assert prepare(BacktestFiles(files.candles, best)).trial.config.min_delta_pct is None
 
 
 def test_each_stretch_is_a_backtest_of_its_own_and_the_walk_takes_the_best_of_the_one_before(

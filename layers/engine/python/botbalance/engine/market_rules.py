@@ -97,12 +97,14 @@ class MarketRules:
         >>> [rules.round_price(side, Decimal("99.7"), Decimal(100)) for side in ("buy", "sell")]
         [Decimal('99.5'), Decimal('100.0')]
         """
-        tick, lowest, highest = self.tick_size, self.bid_multiplier_down, self.bid_multiplier_up
+        tick = self.tick_size
+        rounded = price // tick * tick
         if side == "buy":
-            rounded = price // tick * tick
+            lowest, highest = self.bid_multiplier_down, self.bid_multiplier_up
         else:
-            rounded = ceil_div(price, tick) * tick
             lowest, highest = self.ask_multiplier_down, self.ask_multiplier_up
+            if rounded != price:
+                rounded += tick
         if not rounded or rounded < self.min_price or (self.max_price is not None and rounded > self.max_price):
             return None
         if lowest is not None and rounded < market_price * lowest:

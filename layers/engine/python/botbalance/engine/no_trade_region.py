@@ -13,7 +13,7 @@ from botbalance.engine.arithmetic import DOWN, HUNDRED, ONE, PERCENT, UP, ZERO, 
 from botbalance.engine.market_rules import MarketRules
 from botbalance.engine.stale_orders import RestingOrder, is_paused, reprice_tolerance_pct
 from botbalance.engine.strategy import StrategyConfig
-from botbalance.engine.valuation import Balance
+from botbalance.engine.valuation import NOTHING, Balance
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,38 +71,39 @@ def compute_no_trade_region(
     bought on ``buy_paused_symbols``, for as long as the bounds are used. A balance that changes otherwise than by these
     orders is not noticed: the account has to be looked at now and then.
     """
+    config, quote_asset = strategy_config, strategy_config.quote_asset
     resting = list(open_orders)
     orders = {order.symbol: order for order in resting}
-    quote = current_balances.get(strategy_config.quote_asset, Balance())
-    reviews = [order.placed_at + strategy_config.order_max_age_s for order in resting]
+    quote = current_balances.get(quote_asset, NOTHING)
+    reviews = [order.placed_at + config.order_max_age_s for order in resting]
     until = min((review for review in reviews if review > now), default=None)
     with ExactArithmetic():
         assets = []
+        quote_held, band = quote.free + quote.locked, config.min_delta_quote
         # NAV is at least the quote that is held, so the reserve is at least its share of that.
-        spendable = quote.free - (quote.free + quote.locked) * strategy_config.quote_reserve_pct * PERCENT
+        spendable = quote.free - quote_held * config.quote_reserve_pct * PERCENT
         for asset, target in target_allocations.items():
-            if asset == strategy_config.quote_asset:
+            if asset == quote_asset:
                 continue
-            symbol = asset + strategy_config.quote_asset
-            balance = current_balances.get(asset, Balance())
+            symbol = asset + quote_asset
+            balance, market = current_balances.get(asset, NOTHING), market_rules[symbol]
             held = balance.free + balance.locked
             order = orders.get(symbol)
             if order is not None:
-                due = now >= order.placed_at + strategy_config.order_max_age_s
-                bounds = _with_order(order, held, target, strategy_config, market_rules[symbol], due=due)
-            elif symbol in active_symbols or symbol in paused_symbols or not market_rules[symbol].trading:
+                due = now >= order.placed_at + config.order_max_age_s
+                bounds = _with_order(order, held, target, config, market, due=due)
+            elif symbol in active_symbols or symbol in paused_symbols or not market.trading:
                 bounds = AssetBounds(symbol, held, target)
             else:
-                market, band = market_rules[symbol], strategy_config.min_delta_quote
                 # No order is worth more than what is free for it, so these can never reach the market's minimum.
-                may_sell = balance.free >= max(market.min_qty, market.lot_size)
+                may_sell = balance.free >= market.min_qty and balance.free >= market.lot_size
                 may_buy = spendable > ZERO and spendable >= market.min_notional and symbol not in buy_paused_symbols
                 bounds = AssetBounds(symbol, held, target, -band if may_sell else None, band if may_buy else None)
             assets.append(bounds)
         is_canceled = any(is_paused(order, paused_symbols, buy_paused_symbols) for order in resting)
         if is_canceled or len(resting) != len(orders) or not orders.keys() <= {bounds.symbol for bounds in assets}:
             until = now  # two orders of a pair, or one of a pair that is dropped or paused: never quiet
-        return NoTradeRegion(quote.free + quote.locked, tuple(assets), until, strategy_config.min_delta_pct)
+        return NoTradeRegion(quote_held, tuple(assets), until, config.min_delta_pct)
 
 
 def contains(
