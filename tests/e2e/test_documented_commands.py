@@ -38,6 +38,7 @@ RUN_ELSEWHERE = (
 WORDS_CHECKED = (
     r"\./botbalance (local|exchange|soak|simulate|optimize|candles|export|autopilot|strategy edit|cancel|login) ?.*",
     r"\./botbalance paper (show|reset|deposit|withdraw) ?.*",
+    r"\./botbalance notifications .*",
     r"\./botbalance (--help|--version)",
     r"make [a-z-]+( .*)?",
     r"\.venv/bin/(pytest|python) .*",

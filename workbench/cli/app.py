@@ -21,7 +21,7 @@ from rich.console import Console
 
 from workbench.aws.emulator import LOOPBACK
 from workbench.candles.errors import CandleFileError
-from workbench.cli import account_commands, candle_commands, paper_commands
+from workbench.cli import account_commands, candle_commands, notification_commands, paper_commands
 from workbench.cli.account_commands import DEFAULT_PORT, LOCAL_URL, Json, Token, Url
 from workbench.cli.api_client import ApiClient
 from workbench.cli.output import progress_bar, show
@@ -50,6 +50,7 @@ app = typer.Typer(
 app.add_typer(account_commands.app)
 app.add_typer(candle_commands.app, name="candles")
 app.add_typer(paper_commands.app, name="paper")
+app.add_typer(notification_commands.app, name="notifications")
 
 
 class BandPct(StrEnum):

@@ -372,6 +372,43 @@ def _bill_table(bill: Mapping[str, Any]) -> RenderableType:
     return table
 
 
+def notifications_table(found: Mapping[str, Any]) -> RenderableType:
+    """Where an owner is told, and what."""
+    quiet = "none" if found["quiet_from"] is None else f"{found['quiet_from']}-{found['quiet_until']}"
+    told = ", ".join(f"{name} {found[name]}" for name in ("trouble", "changes", "fills", "digest"))
+    table = _table(
+        f"{told} · digest at {found['digest_hour']} · quiet hours {quiet} · {found['time_zone']}",
+        "channel",
+        "leads to",
+        "state",
+        "last sent",
+        numbers=(),
+    )
+    for one in found["channels"]:
+        state = "on" if one["on"] else f"OFF: {one['off_reason']}"
+        if one["on"] and one["failing_since"] is not None:
+            state = f"failing since {_moment(one['failing_since'])}"
+        sent = "never" if one["last_sent_at"] is None else _moment(one["last_sent_at"])
+        table.add_row(one["channel"], one["hint"], state, sent)
+    lines = [] if found["channels"] else [Text("! Nobody is told: set up a channel.", style="yellow")]
+    if found["signing_secret"] is not None:
+        lines.append(Text(f"Messages are signed by {found['signing_secret']}, which is not shown again."))
+    return Group(table, *lines)
+
+
+def deliveries_table(found: Mapping[str, Any]) -> RenderableType:
+    """Messages and what became of them, the newest first."""
+    table = _table("messages", "when", "to", "state", "what", "why not", numbers=())
+    for one in found["deliveries"]:
+        title = one["title"] or one["kind"]
+        table.add_row(_moment(one["created_at"]), one["channel"], one["state"], title, one["error"] or "")
+    return table
+
+
+def _moment(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(" ", "minutes").removesuffix("+00:00")
+
+
 def _flaws(data: Mapping[str, Any]) -> Iterable[str]:
     """What is wrong with recordings, a line a symbol."""
     for symbol, found in data.items():

@@ -1,0 +1,196 @@
+"""What waits: quiet hours, fills that are told together, the digest, and whatever is heard out of order."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from itertools import permutations
+from typing import Any
+
+import pytest
+from botbalance.errors import ConflictError
+from botbalance.models.activity import Action
+from botbalance.models.notification import Channel, DeliveryState
+from botbalance.models.strategy import Strategy
+from botbalance.notifications.preferences import delete_preferences, send_test
+
+from tests.integration.notifications.conftest import START, World
+
+D = Decimal
+HOUR_S = 3_600
+
+
+def at(text: str) -> int:
+    return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp())
+
+
+def fill(world: World, side: str = "buy") -> Any:
+    after = {"symbol": "BTCUSDT", "base": "BTC", "quote": "USDT", "side": side, "price": "40000"}
+    return world.happens(
+        Action.ORDER_FILLED, subject="abc", after=after | {"base_qty": "0.01", "fee": "0.4", "fee_asset": "USDT"}
+    )
+
+
+@pytest.mark.parametrize("order", list(permutations(range(4))))
+def test_out_of_order_and_twice_each_message_arrives_once(world: World, order: tuple[int, ...]) -> None:
+    world.set_up(Channel.WEBHOOK)
+    written = []
+    for number in range(4):
+        world.now = START + 60 * number
+        action = Action.INCIDENT_RESOLVED if number % 2 else Action.INCIDENT_OPENED
+        written.append(world.happens(action, subject="no_decision:", reason=f"{number}"))
+    for number in order:
+        world.stream(written[number])
+        world.stream(written[number], written[order[0]])
+        world.deliver(times=2)
+    world.go_on(HOUR_S)
+    told = [(body["type"], body["data"]["reason"]) for body in world.stand_in.bodies()]
+    assert sorted(told) == sorted(
+        (f"no_decision.{'resolved' if number % 2 else 'opened'}", str(number)) for number in range(4)
+    )
+
+
+def test_an_incident_that_goes_on_is_told_once(world: World) -> None:
+    world.set_up(Channel.SLACK)
+    for minute in range(10):
+        world.now = START + 60 * minute
+        world.tell(world.happens(Action.INCIDENT_OPENED, subject="order_lost:1", reason="lost"))
+    assert len(world.stand_in.received) == 1
+
+
+def test_what_is_not_loud_waits_for_the_end_of_quiet_hours(world: World) -> None:
+    world.now = at("2026-01-15T22:30")
+    world.set_up(Channel.TELEGRAM, quiet_from=22, quiet_until=7)
+    world.tell(world.happens(Action.STRATEGY_CHANGED, actor="user", after={"a": "1"}))
+    assert world.stand_in.received == []
+    world.tell(world.happens(Action.INCIDENT_OPENED, subject="order_lost:1", reason="lost"))
+    assert len(world.stand_in.received) == 1, "trouble wakes its owner"
+    world.go_on(8 * HOUR_S)
+    assert len(world.stand_in.received) == 1
+    world.go_on(HOUR_S)
+    assert [body["text"].splitlines()[0] for body in world.stand_in.bodies()][1:] == ["The strategy was changed"]
+
+
+def test_fills_are_told_by_nobody_unless_that_is_wanted(world: World) -> None:
+    world.set_up(Channel.WEBHOOK)
+    world.tell(fill(world))
+    world.go_on(HOUR_S)
+    assert world.stand_in.received == []
+
+
+def test_fills_of_a_quarter_of_an_hour_are_one_message_however_the_stream_brings_them(world: World) -> None:
+    world.now = at("2026-01-15T12:01")
+    world.set_up(Channel.WEBHOOK, fills="loud")
+    fills = []
+    for minute in range(5):
+        world.now = at(f"2026-01-15T12:0{1 + minute}")
+        fills.append(fill(world, "sell" if minute == 4 else "buy"))
+    world.tell(fills[3], fills[1])
+    world.tell(*fills)
+    assert world.stand_in.received == []
+    world.go_on(10 * 60 + 118)
+    assert world.stand_in.received == []
+    world.go_on(60)
+    (body,) = world.stand_in.bodies()
+    assert body["type"] == "order.filled"
+    assert body["data"]["title"] == "5 fills in BTCUSDT"
+    assert body["data"]["text"].splitlines() == [
+        *["bought 0.01 BTC at 40000 USDT"] * 4,
+        "sold 0.01 BTC at 40000 USDT; fees 2 USDT",
+    ]
+    assert len(body["data"]["fills"]) == 5
+    world.tell(*fills)
+    world.go_on(HOUR_S)
+    assert len(world.stand_in.received) == 1
+
+
+def test_the_digest_comes_once_a_day_at_its_owner_s_hour_whatever_happened(world: World) -> None:
+    world.now = at("2026-01-15T12:00")
+    world.set_up(Channel.WEBHOOK, digest="silent", digest_hour=8, time_zone="Europe/Berlin")
+    world.services.strategies.save(
+        Strategy(
+            user_id="alice",
+            exchange="binance",
+            quote_asset="USDT",
+            target_allocations={"BTC": D(50), "USDT": D(50)},
+            order_size_pct=D(1),
+            order_step_pct=D("0.4"),
+            min_delta_quote=D(50),
+            autopilot_enabled=False,
+            disabled_reason="the exchange refuses the API key",
+        )
+    )
+    fill(world)
+    times = []
+    for _ in range(3 * 24):
+        before = len(world.stand_in.received)
+        world.go_on(HOUR_S)
+        times += [world.now] * (len(world.stand_in.received) - before)
+    assert times == [at(f"2026-01-{day}T07:00") for day in (16, 17, 18)]
+    first, second, _ = (body["data"]["text"].splitlines() for body in world.stand_in.bodies())
+    assert first[0] == "Autopilot: OFF (the exchange refuses the API key)"
+    assert "1 fill in the last day; fees 0.4 USDT" in first
+    assert "0 fills in the last day" in second
+    assert "The account was not looked at yet, so there are no figures." in first
+
+
+def test_a_digest_is_not_made_twice_by_two_schedules_at_once(world: World) -> None:
+    world.now = at("2026-01-15T12:00")
+    world.set_up(Channel.WEBHOOK, digest="silent", digest_hour=13)
+    world.now = at("2026-01-15T13:00:30")
+    stored = world.context.table.find("alice")
+    assert stored is not None
+    assert world.due() == 1
+    assert world.due() == 0
+    world.deliver(times=2)
+    assert len(world.stand_in.received) == 1
+
+
+def test_a_job_that_the_queue_lost_is_queued_again(world: World) -> None:
+    world.set_up(Channel.WEBHOOK)
+    world.stream(world.happens(Action.INCIDENT_OPENED, subject="order_lost:1", reason="lost"))
+    world.services.sqs.purge_queue(QueueUrl=world.services.settings.delivery_queue_url)
+    world.go_on(119)
+    assert world.stand_in.received == []
+    world.go_on(60)
+    assert len(world.stand_in.received) == 1
+
+
+def test_nobody_is_told_who_has_not_asked_and_nobody_of_somebody_else(world: World) -> None:
+    world.set_up(Channel.WEBHOOK)
+    world.tell(world.happens(Action.INCIDENT_OPENED, "bob", subject="order_lost:1", reason="bob's"))
+    assert world.stand_in.received == []
+    assert world.deliveries("bob") == []
+
+
+def test_what_waits_when_settings_are_deleted_is_named_as_failed(world: World) -> None:
+    world.set_up(Channel.WEBHOOK)
+    world.stream(world.happens(Action.INCIDENT_OPENED, subject="order_lost:1", reason="lost"))
+    delete_preferences(world.context, "alice")
+    world.deliver()
+    assert world.stand_in.received == []
+    (failed,) = world.deliveries()
+    assert (failed.state, failed.error) == (DeliveryState.FAILED, "the channel is not set up any more")
+
+
+def test_a_test_reaches_a_channel_that_is_off_and_switches_it_on(world: World) -> None:
+    with pytest.raises(ConflictError, match="no channel"):
+        send_test(world.context, "alice")
+    world.set_up(Channel.WEBHOOK)
+    world.stand_in.answers = [(410, {}, "")]
+    world.tell(world.happens(Action.INCIDENT_OPENED, subject="order_lost:1", reason="lost"))
+    stored = world.context.table.find("alice")
+    assert stored is not None
+    assert not stored.tells_trouble
+    send_test(world.context, "alice")
+    world.deliver()
+    again = world.context.table.find("alice")
+    assert again is not None
+    assert again.tells_trouble
+
+
+def test_what_this_version_does_not_understand_holds_up_nothing_else(world: World) -> None:
+    world.set_up(Channel.WEBHOOK)
+    written = world.happens(Action.INCIDENT_OPENED, subject="order_lost:1", reason="lost")
+    image = {"user_id": {"S": "alice"}, "document": {"S": '{"schema_version": 9}'}}
+    good = {"user_id": {"S": "alice"}, "document": {"S": written.model_dump_json()}}
+    records = [{"eventName": "INSERT", "dynamodb": {"NewImage": one}} for one in (image, good)]
+    assert world._runtime.invoke("notify.collect.lambda_handler", {"Records": records})["queued"] == 1
