@@ -4,6 +4,7 @@ Nobody can be asked in a backtest. So an owner is assumed who looks at each paus
 it was for has passed; in a real account it lasts until a person has said so.
 """
 
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -25,7 +26,7 @@ from botbalance.engine import (
     review_budgets,
     review_falls,
 )
-from botbalance.engine.budgets import HOUR_S, WEEK_HOURS
+from botbalance.engine.budgets import DAY_HOURS, HOUR_S, WEEK_HOURS
 from numpy.typing import NDArray
 
 from workbench.backtest.timeline import Timeline
@@ -61,12 +62,21 @@ class BudgetWatch:
         self._looks_at: dict[str, int] = {}
         self._resumed: dict[str, int] = {}
         self._is_reviewed = True
+        """Whether nothing was traded since the last review that could come to more than a limit."""
+        self._placed_at: deque[int] = deque()
         self._fallen = {symbol: _fallen(timeline, row, limits.fall_pct) for row, symbol in enumerate(timeline.symbols)}
 
     def count_placed(self, symbol: str, now: int) -> None:
-        """Count an order that was placed."""
+        """Count an order that was placed; what many of them come to is reviewed at the next candle."""
         self._tallies[symbol] = count_placed(self._tallies[symbol], now)
-        self._is_reviewed = False
+        self._placed_at.append(now)
+        while self._placed_at[0] <= now - DAY_HOURS * HOUR_S:
+            self._placed_at.popleft()
+        of_this_hour = self._tallies[symbol][now // HOUR_S].placed
+        of_this_day = len(self._placed_at)
+        limits = self._limits
+        if of_this_hour > limits.unfilled_orders or of_this_day > limits.orders_per_pair * len(self._tallies):
+            self._is_reviewed = False
 
     def count_fill(self, symbol: str, fill: Fill, now: int) -> None:
         """Count an order that was filled whole."""
@@ -105,6 +115,8 @@ class BudgetWatch:
 
     def next_candle(self, following: int, stop: int) -> int:
         """The first candle from ``following`` on, before ``stop``, at which a pause may begin or end; else ``stop``."""
+        if not self._is_reviewed:
+            return following
         for symbol, fallen in self._fallen.items():
             if f"{BudgetRule.FALL}-{symbol}" not in self._open:
                 place = int(np.searchsorted(fallen, following))

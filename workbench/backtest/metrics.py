@@ -149,6 +149,7 @@ def measure(
         months=_months(books, fills, bonus.by_day),
         fills=fills,
         series=_series(books, arrays.nav),
+        pauses=outcome.pauses,
     )
 
 

@@ -38,6 +38,7 @@ _SMALL_POINTS = 360
 _SLOTS = 64
 _ROWS, _SMALL_ROWS = 60, 24
 _EXTREMES = 5
+_PAUSES_SHOWN = 20
 
 CANCELED_BECAUSE: Mapping[str, str] = {
     CancelReason.STALE_PRICE: "the market had moved away from it",
@@ -114,6 +115,7 @@ def render_report(result: BacktestResult) -> str:
         ],
         canceled=[(CANCELED_BECAUSE.get(reason, reason), n) for reason, n in _canceled(result)],
         extremes=_extremes(result.fills),
+        pauses=result.pauses[:_PAUSES_SHOWN],
         bars=_Bars(
             by_asset=_largest(result.bonus_by_asset.values()),
             by_month=_largest(month.bonus_quote for month in result.months),

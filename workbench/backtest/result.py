@@ -10,6 +10,7 @@ from decimal import Decimal
 
 from botbalance.engine import Balance, MarketRules, Side, StrategyConfig
 
+from workbench.backtest.budgets import BacktestPause
 from workbench.candles.recording import Findings
 
 
@@ -147,7 +148,7 @@ class BacktestResult:
     ``return_a_year_pct`` is compounded; ``sharpe`` and ``sortino`` are of the same daily returns, yearly, without a
     riskless rate; all three are None for less than thirty days. ``turnover_of_nav`` and ``fees_of_nav_pct`` are in
     terms of ``nav_start``. ``largest`` is all of it in ``largest_asset``, that with the largest target.
-    ``warnings`` are what must be known of the data first.
+    ``warnings`` are what must be known of the data first. ``pauses`` are what the strategy's budgets would have paused.
     """
 
     engine_version: str
@@ -199,3 +200,4 @@ class BacktestResult:
     months: Sequence[Month]
     fills: Sequence[FilledOrder]
     series: Series
+    pauses: Sequence[BacktestPause] = ()

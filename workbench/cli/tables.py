@@ -1,5 +1,6 @@
 """The API's answers as tables for a person; the JSON is the same thing for a program."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -289,6 +290,7 @@ def backtest_table(result: Mapping[str, Any]) -> RenderableType:
         f"Turnover {amount(result['turnover_quote'])}, fees {amount(result['fees_quote'])} {quote}: "
         f"{amount(result['turnover_of_nav'])} times and {percent(result['fees_of_nav_pct'])} of the start.",
         *_yearly(result),
+        *_paused(result["pauses"]),
         f"The band: {amount(start['quote'])} {quote} ({percent(start['pct'])} of NAV) at the start, "
         f"{amount(end['quote'])} ({percent(end['pct'])}) at the end. An order was worth more than it at "
         f"{percent(oversized['candles_pct'])} of candles; {oversized['fills']:,} fills of such orders paid "
@@ -302,6 +304,22 @@ def backtest_table(result: Mapping[str, Any]) -> RenderableType:
     verdict = Text(result["verdict"], style="bold red" if held_was_better else "bold green")
     warnings = [Text(f"! {warning}", style="bold yellow") for warning in result["warnings"]]
     return Group(*warnings, table, Text("\n".join(facts)), *flaws, verdict)
+
+
+_PAUSES_SHOWN = 3
+
+
+def _paused(pauses: Sequence[Mapping[str, Any]]) -> list[str]:
+    """When budgets would have paused what, and because of what: the first ones, and how many more."""
+    shown = [
+        f"Would have been paused on {_day(pause['from_ms'])}, because {pause['evidence']}."
+        for pause in pauses[:_PAUSES_SHOWN]
+    ]
+    more = Counter(pause["rule"].replace("_", " ") for pause in pauses[_PAUSES_SHOWN:])
+    if more:
+        counted = ", ".join(f"{number} by {rule}" for rule, number in more.most_common())
+        shown.append(f"And {more.total()} times more, until {_day(pauses[-1]['from_ms'])}: {counted}.")
+    return shown
 
 
 def _yearly(result: Mapping[str, Any]) -> list[str]:
