@@ -25,7 +25,7 @@ CONFIG_ENV ?= default
 PARAMETERS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run paper test test-web test-dynamodb test-peers test-sam test-deployed coverage lint audit format bench docs web openapi requirements build deploy clean
+.PHONY: help run paper test test-web test-dynamodb test-peers test-sam test-deployed coverage lint audit format bench docs web openapi exchange-tables requirements build deploy clean
 
 help: ## what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -117,6 +117,9 @@ web/dist/index.html: web/node_modules/.installed $(WEB_SOURCES)
 
 openapi: .venv/.installed ## write docs/openapi.json, from the code
 	$(RUN) python -m openapi.document > docs/openapi.json
+
+exchange-tables: .venv/.installed ## write the tables of docs/exchanges.md, from profiles and fixtures
+	$(RUN) python -m tests.fixtures.documented
 
 requirements: .venv/.installed ## write what the vendor layer is made of, from uv.lock
 	$(UV) export --frozen --quiet --no-default-groups --no-emit-project --no-annotate --no-header $(UNUSED:%=--prune %) \

@@ -9,7 +9,6 @@ import json
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,12 +17,11 @@ from botbalance.exchange.adapter import OrderRejected
 from botbalance.exchange.ccxt_adapter import CcxtAdapter
 from botbalance.exchange.profiles import PROFILES
 
+from tests.fixtures.documented import DOCUMENT, FIXTURES, METHODS, document_with, tables
 from tests.integration.exchange.fake_exchanges import CLIENT_ID, OWN_ID, Broken, Door, stood_in
 from tests.integration.exchange.simulated import Exchange
 from tests.integration.exchange.test_markets_and_prices import BESIDES
 
-FIXTURES = Path(__file__).parents[2] / "fixtures/exchanges"
-METHODS = {"balances", "open_orders", "order", "fills", "refusals", "markets"}
 _BARE_LISTS = {"gate", "binance", "mexc"}
 """Exchanges whose one reply may be a list."""
 FAMILIES = {profile.family for profile in PROFILES.values()}
@@ -56,7 +54,7 @@ def replying(exchange: Exchange, name: str, replies: dict[str, Any]) -> Iterator
 def test_every_exchange_has_every_method() -> None:
     assert {path.name for path in FIXTURES.iterdir()} == FAMILIES
     for name in FAMILIES:
-        assert {path.stem for path in (FIXTURES / name).iterdir()} == METHODS, name
+        assert {path.stem for path in (FIXTURES / name).iterdir()} == set(METHODS), name
 
 
 def test_every_file_names_the_page_that_documents_it() -> None:
@@ -64,15 +62,10 @@ def test_every_file_names_the_page_that_documents_it() -> None:
         assert json.loads(path.read_text())["documented_at"].startswith("https://"), path
 
 
-def test_the_documentation_counts_them() -> None:
-    document = (FIXTURES.parents[2] / "docs/exchanges.md").read_text()
-    columns = ("balances", "open_orders", "order", "fills", "refusals", "markets")
-    total = 0
-    for name in sorted(FAMILIES):
-        counts = [len(json.loads((FIXTURES / name / f"{method}.json").read_text())["cases"]) for method in columns]
-        total += sum(counts)
-        assert f"| {name} | {' | '.join(map(str, [*counts, sum(counts)]))} |" in document
-    assert f"{total} cases in all" in document
+def test_the_tables_of_the_documentation_are_those_of_profiles_and_fixtures() -> None:
+    document = DOCUMENT.read_text()
+    assert "\n### kraken\n" in document
+    assert document == document_with(tables(), document), "make exchange-tables"
 
 
 @pytest.mark.parametrize(("name", "case"), cases("balances"))

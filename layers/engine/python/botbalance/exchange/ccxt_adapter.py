@@ -283,10 +283,13 @@ class CcxtAdapter:
                 self._require_list(what, found)
                 return {_id_of(what, entry): parse(entry) for entry in found}
 
+            known = len(entries)
             entries |= self._read(what, request)
             following = next_page(paging, self._client.last_json_response, number) if paging else None
             if paging is None or following is None:
                 return list(entries.values())
+            if len(entries) == known:
+                raise malformed_reply(what, f"page {number} tells nothing that was not there, and is not the last")
             params = {**paging.more, paging.parameter: following}
         raise malformed_reply(what, f"they do not end after {_MAX_PAGES} pages")
 

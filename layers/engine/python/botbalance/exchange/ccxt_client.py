@@ -4,7 +4,7 @@ Requests are never repeated by ccxt: a repeated POST could be a second order. Nu
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy, deepcopy
 from decimal import Decimal
@@ -13,6 +13,8 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from botbalance.deadline import seconds_for_exchange
+from botbalance.engine import format_decimal
+from botbalance.engine.arithmetic import ExactArithmetic
 from botbalance.errors import CredentialsRejectedError, InvalidRequestError, TransientError
 from botbalance.exchange.adapter import KEY_REFUSED, RateLimiter
 from botbalance.exchange.ccxt_errors import (
@@ -222,11 +224,28 @@ def _client_class(of: ExchangeProfile) -> type[Any]:
             return array
 
         def safe_balance(self, balance: dict[str, Any]) -> Any:
-            """As ccxt, which stumbles over the whole account where one coin's amount is no number: it has none then."""
+            """As ccxt, which stumbles over the whole account where one coin's amount is no number: it has none then.
+
+            What is told by kinds of entries that ccxt leaves out is held and locked.
+            """
+            for entry in _entries_of_kinds(balance, of.locked_kinds):
+                account = balance.setdefault(self.safe_currency_code(entry.get("currency")), self.account())
+                if is_number(entry.get("balance")):
+                    account["used"] = _sum(account.get("used") or "0", entry["balance"])
+                else:  # of such a coin nothing is known
+                    account |= dict.fromkeys(_AMOUNTS)
             for coin, account in balance.items():
                 if coin != "info" and isinstance(account, dict):
                     account |= {kind: None for kind in _AMOUNTS if not is_number(account.get(kind))}
             return super().safe_balance(balance)
+
+        def load_markets(self, reload: bool = False, params: Any = None) -> Any:
+            """As ccxt where it is told to; else those that are loaded, be it none, and no download for each user."""
+            if reload:
+                return super().load_markets(True, params or {})
+            if self.markets is None:
+                self.set_markets({})
+            return self.markets
 
         def fetch_swap_markets(self, *_: Any) -> Any:
             """None are traded here; MEXC's are on another host."""
@@ -241,6 +260,21 @@ def _client_class(of: ExchangeProfile) -> type[Any]:
 
     Client.__name__ = original.__name__
     return Client
+
+
+def _entries_of_kinds(balance: Mapping[str, Any], kinds: Collection[str]) -> list[Any]:
+    """The entries of those kinds in HTX's list of what an account holds."""
+    if not kinds:
+        return []
+    told = balance["info"]
+    entries = told["data"].get("list") if isinstance(told, dict) and isinstance(told.get("data"), dict) else None
+    return [entry for entry in entries or [] if entry.get("type") in kinds]
+
+
+def _sum(one: str, other: str) -> str:
+    """The sum of two numbers, exact."""
+    with ExactArithmetic():
+        return format_decimal(Decimal(str(one)) + Decimal(str(other)))
 
 
 def mended_secret(secret: str) -> str:

@@ -202,7 +202,8 @@ def _unwrapped(profile: ExchangeProfile, name: str, managed: Collection[str]) ->
     for wrapping in profile.wrappings:
         found = re.fullmatch(wrapping.pattern, name)
         if found is not None and name not in wrapping.not_wrapped:
-            return found["coin"], wrapping.spendable
+            coin = found["coin"]
+            return profile.coin_names.get(coin, coin), wrapping.spendable
     return name, True
 
 

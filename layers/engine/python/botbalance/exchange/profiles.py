@@ -91,6 +91,9 @@ class ExchangeProfile:
     the whole account; of this account's orders in one pair, for good; of one order, definitely; and for an order that
     it does not know. ``region_refused``: likewise of the place from which it was asked.
 
+    ``coin_names``: coins whose name within a wrapping is another than ccxt's. ``locked_kinds``: kinds of entries by which
+    a balance tells what is held and cannot be spent, beside those that ccxt reads.
+
     ``fee_on_top``: a buy's fee is taken in quote, on top of what it costs. ``fee_fields`` are the fields of a fill with
     its fee's coin that ccxt does not read. ``lends``: a balance may include what is borrowed. ``lists_locked_apart``: a
     coin of which nothing is locked has no entry that says so.
@@ -122,6 +125,8 @@ class ExchangeProfile:
     fills: Paging | None = None
     balance_parameters: Mapping[str, Any] = field(default_factory=dict)
     wrappings: tuple[Wrapping, ...] = ()
+    coin_names: Mapping[str, str] = field(default_factory=dict)
+    locked_kinds: frozenset[str] = frozenset()
     order_states: Mapping[str, str] = field(default_factory=dict)
     key_refused: str | None = None
     account_suspended: str | None = None
@@ -213,10 +218,12 @@ _KRAKEN = ExchangeProfile(
         methods=("fetch_open_orders", "fetch_closed_orders"), narrowed_by="clientOrderId", fills_by=None
     ),
     wrappings=(
+        Wrapping(r"(?P<coin>ETH)2(?:\.S)?", spendable=False),  # how it called what was staked first
         Wrapping(r"(?P<coin>.+)\.F", spendable=True),
-        # Staked for so many days, bonded, opted in, tokenized, on a parachain.
-        Wrapping(r"(?P<coin>.+?)(?:\d\d)?\.[SBMTP]", spendable=False),
+        # Staked for so many days, bonded, opted in, tokenized, on a parachain, or not released yet.
+        Wrapping(r"(?P<coin>.+?)(?:\d\d)?\.(?:[SBMTP]|HOLD)", spendable=False),
     ),
+    coin_names={"XBT": "BTC", "XDG": "DOGE"},
     order_states={"pending": "open"},
     never_for_pair=r"EAccount:Invalid permissions:\w+ trading restricted",
     refused=r'"(EOrder:(Cost minimum not met|Post only order|Tick size check failed)|EQuery:Unknown asset pair)"',
@@ -316,6 +323,7 @@ _HTX = ExchangeProfile(
     ccxt_class="htx",
     family="htx",
     lists_locked_apart=True,
+    locked_kinds=frozenset({"lock", "bank"}),
     # The id counts for two hours after an order was placed, and for eight while it rests.
     lookup=OrderLookup(
         methods=("fetch_order", "fetch_open_orders", "fetch_orders"), days=2, canceled_by=None, fills_by=None
@@ -334,6 +342,7 @@ _MEXC = ExchangeProfile(
     ccxt_class="mexc",
     family="mexc",
     lookup=OrderLookup(methods=("fetch_order", "fetch_orders")),
+    fills=Paging(size=100, parameter="endTime", last_id="time"),  # the newest first; the last one comes again
     order_states={"PARTIALLY_CANCELED": "canceled"},
     key_refused=r'"code":\s*(10072|700006)\b',
     never_for_pair=r'"code":\s*70011\b',
