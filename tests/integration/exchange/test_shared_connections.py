@@ -118,7 +118,7 @@ def test_every_request_is_signed_with_its_own_user_s_key(adapters: list[CcxtAdap
             assert held.free + held.locked == 1000 + user
             client_id = f"{user}of{number}"
             placed = adapter.place_order("BTCUSDT", "buy", Decimal(39_000), Decimal("0.001"), client_id, post_only=True)
-            assert type(placed).__name__ == "Placed", placed
+            assert type(placed).__name__ == "OrderAccepted", placed
             assert [order.client_order_id for order in adapter.open_orders()] == [client_id]
             adapter.cancel_order("BTCUSDT", client_id)
 

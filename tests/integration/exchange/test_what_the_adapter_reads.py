@@ -94,6 +94,16 @@ def test_a_listing_lets_another_adapter_trade_without_asking_for_all_markets(exc
     assert exchange.api.count("GET", "/api/v3/exchangeInfo") == 0
 
 
+@pytest.mark.parametrize("told", [True, False], ids=["no markets", "nothing told yet"])
+def test_where_no_market_is_wanted_none_is_downloaded(exchange: Exchange, told: bool) -> None:
+    trader = exchange.connect()
+    if told:
+        trader.load_listings([])
+    assert trader.balances()["BTC"].free == 1
+    assert trader.open_orders() == []
+    assert exchange.api.count("GET", "/api/v3/exchangeInfo") == 0
+
+
 def test_a_market_that_is_not_in_use_is_named(exchange: Exchange) -> None:
     with pytest.raises(InvalidRequestError, match="BTCUSDT"):
         exchange.connect("", "").quotes(["BTCUSDT"])
