@@ -91,8 +91,8 @@ class ExchangeProfile:
     the whole account; of this account's orders in one pair, for good; of one order, definitely; and for an order that
     it does not know. ``region_refused``: likewise of the place from which it was asked.
 
-    ``coin_names``: coins whose name within a wrapping is another than ccxt's. ``locked_kinds``: kinds of entries by which
-    a balance tells what is held and cannot be spent, beside those that ccxt reads.
+    ``coin_names``: coins whose name within a wrapping is another than ccxt's. ``locked_kinds``: kinds of entries by
+    which a balance tells what is held and cannot be spent, beside those that ccxt reads.
 
     ``fee_on_top``: a buy's fee is taken in quote, on top of what it costs. ``fee_fields`` are the fields of a fill with
     its fee's coin that ccxt does not read. ``lends``: a balance may include what is borrowed. ``lists_locked_apart``: a
