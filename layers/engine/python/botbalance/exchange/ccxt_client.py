@@ -239,7 +239,7 @@ def _client_class(of: ExchangeProfile) -> type[Any]:
                     account |= {kind: None for kind in _AMOUNTS if not is_number(account.get(kind))}
             return super().safe_balance(balance)
 
-        def load_markets(self, reload: bool = False, params: Any = None) -> Any:
+        def load_markets(self, reload: Any = False, params: Any = None) -> Any:
             """As ccxt where it is told to; else those that are loaded, be it none, and no download for each user."""
             if reload:
                 return super().load_markets(True, params or {})
