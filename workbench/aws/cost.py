@@ -80,6 +80,26 @@ class Activity:
         return TICKS - self.looks - self.busy
 
 
+@dataclass(frozen=True, slots=True)
+class MessageToOwner:
+    """What a message to one channel takes, from being due to being sent: DynamoDB units and KMS requests."""
+
+    read_units: Decimal
+    write_units: Decimal
+    kms: Decimal
+
+
+MESSAGE_TO_OWNER = MessageToOwner(Decimal(9), Decimal(11), Decimal(1))
+"""A digest's: tests/integration/notifications/test_counts.py."""
+MESSAGES_TO_OWNER = 35
+"""A user's of a month, to one channel: a digest a day, and a few more. Believed."""
+FILL_WRITE_UNITS = 2
+"""Of the entry that tells of a fill, in the transaction of the order that has it."""
+MESSAGE_S = Decimal("0.5")
+"""For which a function waits for a channel to take a message. Believed."""
+DUE_READ_UNITS, DUE_S = 4, Decimal("0.1")
+"""Of asking once a minute what is due, whoever wants to be told."""
+
 ACTIVITY = {"0.5": Activity(1_605, 377), "1": Activity(1_027, 45)}
 """By the band in percent of NAV, at prices that move 80 % a year: benchmarks/quiet_replay.py."""
 QUIET_MS, LOOK_MS, BUSY_MS = Decimal("0.25"), Decimal("5.7"), Decimal(13)
@@ -147,22 +167,25 @@ class Configuration:
     """How it is deployed: the template's parameters that a bill depends on.
 
     ``chunk`` is DispatchChunk. ``own_users``: whether users sign in to a pool that the stack makes; an existing one's
-    bill is its owner's.
+    bill is its owner's. ``messages`` are those to an owner of a month, to one channel.
     """
 
     name: Literal["default", "cheapest"]
     decision_log: DecisionLog
     chunk: int
     own_users: bool
+    messages: int
 
 
-CHEAPEST = Configuration("cheapest", "changes", 200, own_users=False)
+CHEAPEST = Configuration("cheapest", "changes", 200, own_users=False, messages=0)
 
 
 def default_configuration(template: Template) -> Configuration:
     """As the template's parameters are by default."""
     log: DecisionLog = "every" if template.default("DecisionLog") == "every" else "changes"
-    return Configuration("default", log, int(template.default("DispatchChunk")), own_users=True)
+    return Configuration(
+        "default", log, int(template.default("DispatchChunk")), own_users=True, messages=MESSAGES_TO_OWNER
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +236,7 @@ def cost_of(users: int, configuration: Configuration, band: str, template: Templ
         "alarms and dashboard": _alarms(template),
         "queue": queue_requests * PRICES["sqs"].dollars,
         "Lambda": _functions(users, messages, activity, template),
+        "notifications": _notifications(users, configuration.messages, activity, template),
         "state machine": Decimal(TICKS // 2)
         * (PRICES["machine"].dollars + MACHINE_S * Decimal(64) / 1024 * PRICES["machine_time"].dollars),
         "sign-in": users * PRICES["sign_in"].dollars if configuration.own_users else Decimal(0),
@@ -231,6 +255,27 @@ def _functions(users: int, messages: int, activity: Activity, template: Template
         users * (worked_s * work_gb + TICKS * DISPATCH_S * dispatch_gb) * PRICES["lambda"].dollars
         + TICKS * (messages + 1) * PRICES["invocation"].dollars
     )
+
+
+def _notifications(users: int, messages: int, activity: Activity, template: Template) -> Decimal:
+    """What telling owners costs, without what SES takes: what is asked for everybody, and each one's messages."""
+    gigabytes = Decimal(template.function_defaults()["MemorySize"]) / 1024
+    minutes, each = TICKS // 2, MESSAGE_TO_OWNER
+    for_all = (
+        minutes * DUE_READ_UNITS * PRICES["read"].dollars
+        + minutes * (DUE_S * gigabytes * PRICES["lambda"].dollars + PRICES["invocation"].dollars)
+        + POLLS * PRICES["sqs"].dollars
+    )
+    message = (
+        each.read_units * PRICES["read"].dollars
+        + each.write_units * PRICES["write"].dollars
+        + each.kms * PRICES["kms"].dollars
+        + 3 * PRICES["sqs"].dollars  # sent, received, deleted
+        + MESSAGE_S * gigabytes * PRICES["lambda"].dollars
+        + PRICES["invocation"].dollars
+    )
+    fill = FILL_WRITE_UNITS * PRICES["write"].dollars + PRICES["invocation"].dollars
+    return for_all + users * (messages * message + activity.busy * fill)
 
 
 def _key_requests(users: int, activity: Activity, template: Template) -> int:
