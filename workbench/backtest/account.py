@@ -13,10 +13,11 @@ from botbalance.engine import (
     RestingOrder,
     book_fill,
     fill_of,
+    fillable_qty,
     lock,
     release,
-    trades_through,
 )
+from botbalance.engine.arithmetic import ZERO
 
 
 @dataclass(slots=True)
@@ -24,6 +25,8 @@ class PlacedOrder:
     """An order, as placed by ``action`` at the end of candle ``placed_in``.
 
     It fills in candle ``ended_in``, or is given up at its end for a reason; as long as neither happened it rests.
+    ``fills`` are by the candle that each was in: a bounded volume fills an order in parts. ``locked`` is what its
+    unfilled part ties up.
     """
 
     number: int
@@ -32,20 +35,32 @@ class PlacedOrder:
     locked: Decimal
     resting: RestingOrder
     ended_in: int | None = None
-    fill: Fill | None = None
+    fills: list[tuple[int, Fill]] = field(default_factory=list)
     canceled: CancelReason | None = None
+
+    @property
+    def fill(self) -> Fill | None:
+        """Its last fill, which where no volume is bounded is its only one."""
+        return self.fills[-1][1] if self.fills else None
+
+    @property
+    def remaining(self) -> Decimal:
+        """What may still fill, in base."""
+        return self.action.base_qty - sum((fill.base_qty for _, fill in self.fills), ZERO)
 
 
 @dataclass(slots=True)
 class Account:
     """Balances and resting orders, at most one a pair. Methods must run in exact arithmetic.
 
-    ``fee_pct`` is charged in percent of what a fill brings, or in quote where the market's rules say so.
+    ``fee_pct`` is charged in percent of what a fill brings, or in quote where the market's rules say so. At most
+    ``max_volume_fraction`` (0 to 1; None: no bound) of a candle's volume fills an order.
     """
 
     market_rules: Mapping[str, MarketRules]
     fee_pct: Decimal
     balances: dict[str, Balance]
+    max_volume_fraction: Decimal | None = None
     resting: dict[str, PlacedOrder] = field(default_factory=dict)
     orders: list[PlacedOrder] = field(default_factory=list)
 
@@ -71,25 +86,45 @@ class Account:
         self._end(order, candle)
         order.canceled = reason
 
-    def trade(self, symbol: str, candle: int, low: Decimal, high: Decimal) -> None:
+    def trade(
+        self, symbol: str, candle: int, low: Decimal, high: Decimal, volume: Decimal | None = None
+    ) -> Fill | None:
         """Fill the pair's resting order if a candle that traded between ``low`` and ``high`` went through its limit."""
         order = self.resting.get(symbol)
-        if order is None or not trades_through(order.action.side, order.action.limit_price, low, high):
-            return
-        market, action = self.market_rules[symbol], order.action
+        if order is None:
+            return None
+        market, action, remaining = self.market_rules[symbol], order.action, order.remaining
+        base_qty = fillable_qty(
+            action.side,
+            action.limit_price,
+            remaining,
+            low,
+            high,
+            volume=volume,
+            max_volume_fraction=self.max_volume_fraction,
+            lot_size=market.lot_size,
+        )
+        if not base_qty:
+            return None
         fee_in_quote = bool(market.quote_fee_pct)
         fill = fill_of(
             market.base,
             market.quote,
             action.side,
             action.limit_price,
-            action.base_qty,
+            base_qty,
             self.fee_pct,
             fee_in_quote=fee_in_quote,
         )
-        self.balances |= book_fill(self.balances, fill, unlocked=order.locked)
-        self._end(order, candle)
-        order.fill = fill
+        whole = base_qty == remaining
+        cost = market.cost_of_buy(fill.quote_qty) if action.side == "buy" else base_qty
+        unlocked = order.locked if whole else cost
+        self.balances |= book_fill(self.balances, fill, unlocked=unlocked)
+        order.locked -= unlocked
+        order.fills.append((candle, fill))
+        if whole:
+            self._end(order, candle)
+        return fill
 
     def _end(self, order: PlacedOrder, candle: int) -> None:
         del self.resting[order.action.symbol]

@@ -60,7 +60,7 @@ def measure(
     end_prices = books.prices_at(last)
     months = [(_month(timeline, candle), fill) for candle, fill in books.fills]
     bonus = bonus_of(months, end_prices)
-    filled = [order for order in outcome.orders if order.fill is not None]
+    filled = [order for order in outcome.orders if order.ended_in is not None and order.canceled is None]
     fills = [
         FilledOrder(
             symbol=order.action.symbol,
@@ -169,15 +169,12 @@ class _Books:
 
     def __init__(self, trial: BacktestConfig, timeline: Timeline, outcome: Outcome) -> None:
         self.trial, self.timeline = trial, timeline
-        self.filled_orders = sorted(
-            (order for order in outcome.orders if order.fill is not None),
-            key=lambda order: (order.ended_in, order.number),
+        filled = sorted(
+            ((order, *dated) for order in outcome.orders for dated in order.fills),
+            key=lambda one: (one[1], one[0].number),
         )
-        self.fills: list[tuple[int, Fill]] = [
-            (order.ended_in, order.fill)
-            for order in self.filled_orders
-            if order.fill is not None and order.ended_in is not None
-        ]
+        self.filled_orders = [order for order, _, _ in filled]
+        self.fills: list[tuple[int, Fill]] = [(candle, fill) for _, candle, fill in filled]
         quantities = dict(trial.start_balances)
         self._since = [0]
         self._held: list[Quantities] = [dict(quantities)]

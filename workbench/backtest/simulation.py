@@ -30,7 +30,8 @@ class BacktestConfig:
     """What is tried: a strategy on markets, from what it starts with (asset to units), at a maker's fee in percent.
 
     ``target_allocations`` name the timeline's assets in its order, and perhaps the quote asset. Without ``budgets``
-    nothing is ever paused.
+    nothing is ever paused. At most ``max_volume_fraction`` (0 to 1) of a candle's volume fills an order, for which the
+    timeline has to have volumes.
     """
 
     target_allocations: Mapping[str, Decimal]
@@ -39,6 +40,7 @@ class BacktestConfig:
     start_balances: Mapping[str, Decimal]
     fee_pct: Decimal
     budgets: BudgetLimits | None = None
+    max_volume_fraction: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,10 @@ def simulate(
     ``on_progress`` is told now and then how many candles are done. Raises what the engine refuses.
     """
     account = Account(
-        trial.market_rules, trial.fee_pct, {asset: Balance(free) for asset, free in trial.start_balances.items()}
+        trial.market_rules,
+        trial.fee_pct,
+        {asset: Balance(free) for asset, free in trial.start_balances.items()},
+        trial.max_volume_fraction,
     )
     screen = Screen(timeline) if screened else None
     watch = None if trial.budgets is None else BudgetWatch(trial.budgets, timeline)
@@ -72,12 +77,13 @@ def simulate(
     candle = 0
     with ExactArithmetic():
         while candle < len(timeline):
-            for symbol, order in tuple(account.resting.items()):
+            for symbol in tuple(account.resting):
                 extremes = timeline.extremes_at(symbol, candle)
-                if extremes is not None:
-                    account.trade(symbol, candle, *extremes)
-                if watch is not None and order.fill is not None:
-                    watch.count_fill(symbol, order.fill, timeline.ends_at_ms(candle) // 1000)
+                if extremes is None:
+                    continue
+                fill = account.trade(symbol, candle, *extremes, timeline.volume_at(symbol, candle))
+                if watch is not None and fill is not None:
+                    watch.count_fill(symbol, fill, timeline.ends_at_ms(candle) // 1000)
             if timeline.complete[candle]:
                 run_tick(trial, timeline, account, candle, watch)
                 decisions += 1

@@ -1,6 +1,6 @@
 """The candles of all symbols side by side in time, as arrays."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from workbench.candles.recording import Recording
 
-_NEVER_LOW = np.iinfo(np.int64).max
-_NEVER_HIGH = np.iinfo(np.int64).min
+NEVER_LOW = np.iinfo(np.int64).max
+NEVER_HIGH = np.iinfo(np.int64).min
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Timeline:
 
     ``close``, ``low`` and ``high`` are a row a symbol, in units of 10 ** -``decimals`` of that symbol, as recorded.
     Where a symbol has no candle, its close is the last one, and it traded at no price; ``complete`` tells where all
-    have one.
+    have one. ``volumes`` are in base, by symbol; only where they count.
     """
 
     symbols: tuple[str, ...]
@@ -32,6 +32,7 @@ class Timeline:
     close: Sequence[NDArray[np.int64]]
     low: Sequence[NDArray[np.int64]]
     high: Sequence[NDArray[np.int64]]
+    volumes: Mapping[str, Sequence[Decimal]] | None = None
 
     def __len__(self) -> int:
         return len(self.times_ms)
@@ -47,9 +48,13 @@ class Timeline:
         """The lowest and highest price at which ``symbol`` traded in a candle; None where it has none."""
         row = self.symbols.index(symbol)
         low, high, decimals = self.low[row][index], self.high[row][index], self.decimals[row]
-        if low == _NEVER_LOW:
+        if low == NEVER_LOW:
             return None
         return Decimal(int(low)).scaleb(-decimals), Decimal(int(high)).scaleb(-decimals)
+
+    def volume_at(self, symbol: str, index: int) -> Decimal | None:
+        """What ``symbol`` traded in a candle, in base; None where volumes do not count."""
+        return None if self.volumes is None else self.volumes[symbol][index]
 
     def ends_at_ms(self, index: int) -> int:
         """When a candle ends, in epoch milliseconds."""
@@ -66,6 +71,7 @@ class Timeline:
             close=[column[part] for column in self.close],
             low=[column[part] for column in self.low],
             high=[column[part] for column in self.high],
+            volumes=None if self.volumes is None else {symbol: row[part] for symbol, row in self.volumes.items()},
         )
 
     def first_ending_at(self, time_ms: int, start: int) -> int:
@@ -133,8 +139,8 @@ def _row(
     present = np.zeros(len(times), dtype=np.bool_)
     present[where] = True
     complete &= present
-    low = np.full(len(times), _NEVER_LOW)
-    high = np.full(len(times), _NEVER_HIGH)
+    low = np.full(len(times), NEVER_LOW)
+    high = np.full(len(times), NEVER_HIGH)
     low[where], high[where] = lows, highs
     latest = np.maximum(np.cumsum(present) - 1, 0)
     close = closes[latest] if len(closes) else np.zeros(len(times), dtype=np.int64)

@@ -13,7 +13,7 @@ from enum import StrEnum
 from itertools import count
 from random import Random
 
-from botbalance.engine import Balance, Side, book_fill, fill_of, lock, release, trades_through, transfer
+from botbalance.engine import Balance, Side, book_fill, fill_of, fillable_qty, lock, release, transfer
 from botbalance.engine.arithmetic import ONE, ZERO
 
 from workbench.simulated_exchange import errors
@@ -147,7 +147,8 @@ class MatchingEngine:
 
     ``maker_fee_pct`` and ``taker_fee_pct`` are percent of what a fill brings. When a resting order is traded
     through, only a random part of it fills with ``partial_fill_probability`` (0 to 1): from ``seed`` and from
-    what the order asks for, so that it is the same however the requests of several accounts interleave. ``clock``
+    what the order asks for, so that it is the same however the requests of several accounts interleave.
+    ``max_volume_fraction`` (0 to 1; None: no bound) is how much of a candle's volume one order fills at most. ``clock``
     gives the orders' and trades' times. Safe to use from several threads: every call holds the market's lock.
     """
 
@@ -158,6 +159,7 @@ class MatchingEngine:
         maker_fee_pct: Decimal = Decimal("0.1"),
         taker_fee_pct: Decimal = Decimal("0.1"),
         partial_fill_probability: Decimal = Decimal("0.2"),
+        max_volume_fraction: Decimal | None = None,
         seed: int = 0,
         clock: Callable[[], int] = epoch_ms,
     ) -> None:
@@ -167,6 +169,7 @@ class MatchingEngine:
         self.maker_fee_pct = maker_fee_pct
         self.taker_fee_pct = taker_fee_pct
         self.partial_fill_probability = partial_fill_probability
+        self.max_volume_fraction = max_volume_fraction
         self._seed = seed
         self._random = Random(seed)
         self.now_ms = clock
@@ -328,11 +331,22 @@ class MatchingEngine:
     def _fill_resting(self, symbol: str, candle: Candle) -> None:
         for order_id, account in list(self._resting[symbol].items()):
             order = account.orders[order_id]
-            if trades_through(order.side, order.price, candle.low, candle.high):
+            lot_size = self.market.specs[symbol].lot_size
+            most = fillable_qty(
+                order.side,
+                order.price,
+                order.remaining,
+                candle.low,
+                candle.high,
+                volume=candle.volume,
+                max_volume_fraction=self.max_volume_fraction,
+                lot_size=lot_size,
+            )
+            if most:
                 # Whose order came first is chance where several threads trade; how much of it fills must not be.
                 drawn_for = (account.api_key, symbol, order.side, order.price, order.qty, order.executed_qty)
                 self._random.seed(f"{self._seed}:{drawn_for}")
-                qty = self._filled_part(order.remaining, self.market.specs[symbol].lot_size)
+                qty = self._filled_part(most, lot_size)
                 self._fill(account, order, order.price, qty, is_maker=True)
 
     def _filled_part(self, remaining: Decimal, lot_size: Decimal) -> Decimal:
