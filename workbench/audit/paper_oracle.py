@@ -20,7 +20,7 @@ import numpy as np
 from botbalance.api.account_schemas import StrategyRequest
 from botbalance.engine import Action, Balance, CancelReason, Fill, RestingOrder, rebalancing_bonus
 from botbalance.engine.arithmetic import ExactArithmetic
-from botbalance.exchange.adapter import MarketListing, MinuteRange, OrderAccepted, Quote
+from botbalance.exchange.adapter import HourlyHigh, MarketListing, MinuteRange, OrderAccepted, Quote
 from botbalance.exchange.paper_adapter import MAX_VOLUME_FRACTION, PaperAdapter
 from botbalance.exchange.paper_books import ToldMinutes, open_account
 from botbalance.models.paper import paper_order_id
@@ -41,16 +41,16 @@ FIRST_PRICES = {"BTCUSDT": Decimal(40_000), "ETHUSDT": Decimal(2_500), "XRPUSDT"
 STRATEGY = StrategyRequest.model_validate(
     {
         "target_allocations": {"BTC": "40", "ETH": "30", "XRP": "20", "USDT": "10"},
-        "order_size_pct": "1",
+        "order_size_pct": "0.3",
         "order_step_pct": "0.2",
-        "min_delta_quote": "60",
+        "min_delta_quote": "15",
     }
 )
 START = {"BTC": Decimal("0.15"), "ETH": Decimal("0.9"), "XRP": Decimal(1_500), "USDT": Decimal(1_000)}
 FEE_PCT = Decimal("0.1")
 START_MS = 1_700_000_040_000
 USER, PAPER = "oracle", "binance-paper"
-_VOLATILITY, _WICK, _QUOTE_VOLUME = 0.0009, 0.006, 2_000
+_VOLATILITY, _WICK, _QUOTE_VOLUME = 0.0009, 0.006, 400
 _RESTARTS, _GAPS, _MARKET_GAPS, _LONGEST_GAP = 0.05, 0.006, 0.002, 25
 
 
@@ -339,7 +339,7 @@ class RecordedMarket:
         minutes = self._minutes[symbol]
         return minutes[bisect_left(minutes, since, key=lambda minute: minute.opens_at) :]
 
-    def hourly_highs(self, symbol: str, since: int) -> list[HourHigh]:
+    def hourly_highs(self, symbol: str, since: int) -> list[HourlyHigh]:
         raise NotImplementedError
 
     def minutes(self, symbol: str, since: int, margin_s: int) -> ToldMinutes:
