@@ -1,8 +1,11 @@
 """Many users, everything failing at random: nothing is lost or doubled, and an audit that finds it if it is."""
 
 import pytest
+from botbalance import bootstrap
 
 from tests.integration.soak.mutants import PREPARATIONS, Sabotage
+from tests.unit.api.exports_read_back import TOOLS, moved, parsed_back
+from workbench.soak.population import population
 from workbench.soak.run import SETTLING_TICKS, Options, Result, Soak, faults_named
 
 LOST_REPLIES = "reset_after,truncated,server_error_after"
@@ -14,8 +17,22 @@ def soak(users: int, ticks: int, faults: str, *, rate: float = 0.02, sabotage: S
     return Soak(options).run()
 
 
-def test_whatever_fails_no_order_is_lost_or_doubled() -> None:
-    result = soak(6, 25, "all")
+def test_whatever_fails_no_order_is_lost_or_doubled_and_exports_tell_what_was_filled() -> None:
+    options = Options(6, 25, faults_named("all"), seed=5, exchange_fault_rate=0.02)
+    soak = Soak(options)
+    exported: set[str] = set()
+
+    def read_exports_back(ticks: int) -> None:
+        if ticks < options.ticks:
+            return
+        for user in population(options.users, options.seed):
+            orders = list(bootstrap.services().context.orders.iter_all(user.user_id))
+            for tool in TOOLS:
+                assert parsed_back(tool, orders) == moved(orders)
+            exported.update(moved(orders))
+
+    result = soak.run(read_exports_back)
+    assert len(exported) >= 3, exported
     assert result.findings == []
     assert result.clean
     assert result.orders_placed > 20

@@ -1,11 +1,7 @@
 """Exports for tax tools: by hand, and parsed back, what they say is what the fills moved, to the last digit."""
 
-import csv
-from collections import defaultdict
 from datetime import UTC, datetime
 from decimal import Decimal
-from fractions import Fraction
-from io import StringIO
 
 import pytest
 from botbalance.api.tax_exports import TaxTool, export_csv
@@ -13,8 +9,9 @@ from botbalance.models.order import Order, OrderFill, OrderStatus
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.unit.api.exports_read_back import TOOLS, moved, parsed_back, rows
+
 AT_MS = 1_767_323_045_678  # 2026-01-02 03:04:05.678
-TOOLS: tuple[TaxTool, ...] = ("koinly", "cointracking", "coinledger", "rotki")
 
 
 def order(side: str, *fills: OrderFill, exchange: str = "binance", number: int = 0) -> Order:
@@ -48,10 +45,6 @@ def fill(price: str, qty: str, fee: str, asset: str, *, at_ms: int = AT_MS, trad
         fee_asset=asset,
         traded_at_ms=at_ms,
     )
-
-
-def rows(tool: TaxTool, *orders: Order, year: int | None = None) -> list[list[str]]:
-    return list(csv.reader(StringIO(export_csv(tool, orders, year, header=True))))
 
 
 ID = "0" * 20
@@ -124,38 +117,6 @@ def test_a_year_is_one_of_utc_by_when_it_was_traded() -> None:
 
 def test_trades_on_paper_are_left_out() -> None:
     assert len(rows("koinly", order("buy", fill("1", "1", "0", "BTC"), exchange="binance-paper"))) == 1
-
-
-def moved(orders: list[Order]) -> dict[str, Fraction]:
-    """What the fills did to each asset's balance."""
-    changes: dict[str, Fraction] = defaultdict(Fraction)
-    for one in orders:
-        sign = 1 if one.side == "buy" else -1
-        for traded in one.fills:
-            changes["BTC"] += sign * Fraction(traded.base_qty)
-            changes["USDT"] -= sign * Fraction(traded.base_qty) * Fraction(traded.price)
-            changes[traded.fee_asset] -= Fraction(traded.fee)
-    return {asset: change for asset, change in changes.items() if change}
-
-
-def parsed_back(tool: TaxTool, orders: list[Order]) -> dict[str, Fraction]:
-    """What an export says happened to each asset's balance, as the tool books it."""
-    _, *found = rows(tool, *orders)
-    changes: dict[str, Fraction] = defaultdict(Fraction)
-    for row in found:
-        match tool:
-            case "koinly":
-                sent, received, fee = row[1:3], row[3:5], row[5:7]
-            case "cointracking":  # its fee column only tells how much of the amounts was one
-                sent, received, fee = row[3:5], row[1:3], ["", ""]
-            case "coinledger":
-                sent, received, fee = row[3:1:-1], row[5:3:-1], row[7:5:-1]
-            case "rotki":
-                sent, received, fee = [row[4], row[1]], [row[3], row[2]], row[5:7]
-        for sign, (quantity, asset) in ((-1, sent), (1, received), (-1, fee)):
-            assert "E" not in quantity.upper()
-            changes[asset] += sign * Fraction(quantity or 0)
-    return {asset: change for asset, change in changes.items() if change}
 
 
 @st.composite
