@@ -52,7 +52,13 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _copy_checkout(copy: Path) -> None:
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True, text=True)
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+        text=True,
+    )
     for name in listed.stdout.split("\0"):
         if name.endswith((".py", ".toml", ".yaml", ".json", ".md", ".html")) and (ROOT / name).is_file():
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
@@ -83,7 +89,7 @@ def _fails(copy: Path, tests: Sequence[str]) -> bool:
         check=False,
     )
     if ended.returncode not in {0, 1}:
-        raise SystemExit(f"the tests could not run: {ended.stdout.decode()[-800:]}")
+        raise SystemExit(f"the tests could not run: {(ended.stdout + ended.stderr).decode()[-800:]}")
     return ended.returncode == 1
 
 

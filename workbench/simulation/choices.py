@@ -10,6 +10,7 @@ class Choices:
 
     def __init__(self, seed: str, calm_after: int | None = None) -> None:
         self._random = Random(seed)
+        self._bytes = Random(f"{seed} bytes")  # modules take some as they are first imported, which shifts no choice
         self._calm_after = calm_after
         self.drawn = 0
         self.calm = False
@@ -36,7 +37,7 @@ class Choices:
 
     def random_bytes(self, number: int) -> bytes:
         """In place of the machine's own."""
-        return self._random.randbytes(number)
+        return self._bytes.randbytes(number)
 
     def count(self, what: str) -> None:
         """Note that something happened."""

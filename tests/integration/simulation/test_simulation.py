@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from tests.integration.simulation.mutants import MUTANTS
+from workbench.simulation.choices import Choices
 from workbench.simulation.episode import Episode
 
 ROOT = Path(__file__).parents[3]
@@ -21,6 +22,14 @@ def test_the_same_seed_is_the_same_history() -> None:
     one, again, other = a_short_episode("7"), a_short_episode("7"), a_short_episode("8")
     assert one.world.scheduler.steps > 100
     assert one.world.digest.digest() == again.world.digest.digest() != other.world.digest.digest()
+
+
+def test_no_choice_hangs_on_how_many_random_bytes_were_taken_before() -> None:
+    """Modules take some as they are first imported: the first episode of a process would not be the one of a replay."""
+    one, other = Choices("7"), Choices("7")
+    assert one.random_bytes(16) == other.random_bytes(16)
+    one.random_bytes(16)
+    assert [one.between(0, 10**9) for _ in range(3)] == [other.between(0, 10**9) for _ in range(3)]
 
 
 def test_a_prefix_begins_as_the_whole_does_and_then_nothing_fails_any_more() -> None:
