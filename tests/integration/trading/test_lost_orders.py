@@ -59,6 +59,7 @@ def test_a_post_only_order_that_bybit_rejects_after_it_acknowledged_it_is_over(
             assert reconcile(session, {"bybit": []}).blocked_symbols() == set()
         (booked,) = harness.orders()
         assert booked.status is OrderStatus.REJECTED
+        assert not booked.is_unreconciled
         assert booked.reason == "order_immediately_fillable: EC_PostOnlyWillTakeLiquidity"
         assert [record for record in caplog.records if "alarm" in record.__dict__] == []
         assert cancel_by_hand(harness.context, harness.user) == []
