@@ -8,7 +8,9 @@ import { useRoute } from "./lib/route";
 import { ActivityPage } from "./pages/ActivityPage";
 import { DecisionsPage } from "./pages/DecisionsPage";
 import { ExchangePage } from "./pages/ExchangePage";
+import { NotificationsPage } from "./pages/NotificationsPage";
 import { OrdersPage } from "./pages/OrdersPage";
+import { PaperPage } from "./pages/PaperPage";
 import { PausesPage } from "./pages/PausesPage";
 import { PerformancePage } from "./pages/PerformancePage";
 import { PlanPage } from "./pages/PlanPage";
@@ -25,6 +27,11 @@ export function App({ session }: { session: Session }) {
     document.title = `${page.name} · BotBalance`;
   }, [page]);
 
+  const mode = overview.data?.mode;
+  useEffect(() => {
+    if (mode) document.documentElement.dataset.mode = mode; // paper has an accent of its own
+  }, [mode]);
+
   const pages: Record<string, ReactNode> = {
     "/": <PortfolioPage overview={overview} session={session} />,
     "/plan": <PlanPage overview={overview.data ?? null} />,
@@ -34,6 +41,8 @@ export function App({ session }: { session: Session }) {
     "/performance": <PerformancePage />,
     "/strategy": <StrategyPage overview={overview.data ?? null} />,
     "/exchange": <ExchangePage session={session} />,
+    "/paper": <PaperPage />,
+    "/notifications": <NotificationsPage />,
     "/activity": <ActivityPage />,
   };
 
@@ -59,6 +68,18 @@ export function App({ session }: { session: Session }) {
           )}
           {overview.data?.halted && (
             <Banner tone="warning">Trading is halted for everybody: {overview.data.halted}</Banner>
+          )}
+          {overview.data?.nobody_told && (
+            <Banner tone="warning">
+              Real money is traded, and nobody is told when something is wrong.{" "}
+              <a href="#/notifications">Say where to</a>.
+            </Banner>
+          )}
+          {overview.data && overview.data.pauses.length > 0 && (
+            <Banner tone="warning">
+              Paused: {[...new Set(overview.data.pauses.map((pause) => pause.subject))].join(", ")}.{" "}
+              <a href="#/pauses">Look at it</a>.
+            </Banner>
           )}
           <h1>{page.name}</h1>
           {pages[page.path]}

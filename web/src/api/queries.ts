@@ -93,6 +93,26 @@ export function useHistory(step: Step) {
   });
 }
 
+export function useNotifications() {
+  return useQuery({ queryKey: ["notifications"], queryFn: () => unwrap(api.GET("/api/me/notifications")) });
+}
+
+export function useDeliveries() {
+  return useQuery({
+    queryKey: ["deliveries"],
+    queryFn: () => unwrap(api.GET("/api/me/notifications/deliveries", { params: { query: { limit: 30 } } })),
+    refetchInterval: 10_000,
+  });
+}
+
+export function usePaper(exchange: NonNullable<Schemas["PaperRequest"]["exchange"]>) {
+  return useQuery({
+    queryKey: ["paper", exchange],
+    queryFn: () => unwrap(api.GET("/api/me/exchange/paper", { params: { query: { exchange } } })),
+    retry: (count, error) => !(error instanceof ApiError) && count < 3,
+  });
+}
+
 /** An action whose success makes everything on the pages old. */
 export function useAction<T, V = void>(action: (variables: V) => Promise<T>) {
   const client = useQueryClient();

@@ -64,9 +64,9 @@ async function cognitoSession(config: Config & { mode: "cognito" }): Promise<Ses
     user: user.profile.email ?? user.profile.sub,
     switchUser: null,
     signOut: () => {
-      void manager.removeUser();
       const query = new URLSearchParams({ client_id: config.clientId, logout_uri: home });
-      location.assign(`${config.domain}/logout?${query}`); // the pool's logout is none of OpenID Connect's
+      // The pool's logout is none of OpenID Connect's.
+      void manager.removeUser().finally(() => location.assign(`${config.domain}/logout?${query}`));
     },
   };
 }

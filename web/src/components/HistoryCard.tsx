@@ -79,6 +79,7 @@ function Charts({ history }: { history: Schemas["HistoryView"] }) {
           </p>
         </Suspense>
       )}
+      {points.length === 1 && <p className="small">One point so far: the picture begins with the second.</p>}
       <HistoryTable points={points} step={step} quote={quote} />
     </>
   );
@@ -96,7 +97,7 @@ function HistoryTable({ points, step, quote }: { points: readonly Point[]; step:
     </tr>
   );
   return (
-    <details open={step !== "hour"}>
+    <details open={step !== "hour" || points.length === 1}>
       <summary>The same as a table</summary>
       <Table caption={`At the last look of each ${step}, the newest first`} head={head}>
         {[...points].reverse().map((point) => (

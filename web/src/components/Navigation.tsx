@@ -9,6 +9,8 @@ export const PAGES = [
   { path: "/performance", name: "Performance" },
   { path: "/strategy", name: "Strategy" },
   { path: "/exchange", name: "Exchange" },
+  { path: "/paper", name: "Paper" },
+  { path: "/notifications", name: "Notifications" },
   { path: "/activity", name: "Activity" },
 ] as const satisfies readonly { path: string; name: string }[];
 

@@ -87,7 +87,9 @@ export function ActivityPage() {
 }
 
 function Change({ item }: { item: Activity }) {
-  const names = [...new Set([...Object.keys(item.before ?? {}), ...Object.keys(item.after ?? {})])];
+  const names = [...new Set([...Object.keys(item.before ?? {}), ...Object.keys(item.after ?? {})])].filter(
+    (name) => shown(item.before?.[name]) !== shown(item.after?.[name]),
+  );
   if (names.length === 0) return null;
   return (
     <ul className="plain small">
@@ -102,5 +104,9 @@ function Change({ item }: { item: Activity }) {
 
 function shown(value: unknown): string {
   if (value === undefined || value === null) return "nothing";
-  return typeof value === "string" ? value : JSON.stringify(value);
+  if (Array.isArray(value)) return value.map(shown).join(", ");
+  if (typeof value !== "object") return `${value}`;
+  return Object.entries(value)
+    .map(([name, part]) => `${inWords(name)} ${shown(part)}`)
+    .join(", ");
 }

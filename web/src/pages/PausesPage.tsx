@@ -5,6 +5,11 @@ import { Banner, Dialog, Empty, Failure, Skeleton } from "../components/parts";
 import { dateTime } from "../lib/time";
 
 type Pause = Schemas["PauseView"];
+const SCOPES: Record<Pause["scope"], string> = {
+  account: "Nothing is traded",
+  pair: "The pair is not traded",
+  buys: "Nothing is bought of it",
+};
 
 /** What holds the account, each with its evidence; resumed only after that was shown. */
 export function PausesPage() {
@@ -21,7 +26,10 @@ export function PausesPage() {
           <li key={pause.pause_id} className="card">
             <div className="toolbar">
               <h2>{pause.subject}</h2>
-              <p className="small">since {dateTime(pause.since)}</p>
+              <p className="small">
+                {SCOPES[pause.scope]} since {dateTime(pause.since)}
+                {pause.until !== null && <>, until {dateTime(pause.until)} or until you resume it</>}
+              </p>
               <button
                 type="button"
                 onClick={() => setAsked(pause)}
