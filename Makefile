@@ -112,7 +112,6 @@ WEB_SOURCES := $(shell find web/src web/public web/index.html web/vite.config.ts
 web/dist/index.html: web/node_modules/.installed $(WEB_SOURCES)
 	@echo "Building the dashboard ..."
 	@cd web && $(NODE) npm run --silent build
-	@rm -rf infra/web_files/dist && cp -R web/dist infra/web_files/dist
 	@touch $@
 
 openapi: .venv/.installed ## write docs/openapi.json, from the code
@@ -127,6 +126,7 @@ requirements: .venv/.installed ## write what the vendor layer is made of, from u
 	$(RUN) python -m botbalance.exchange.profiles > layers/vendor/exchanges.txt
 
 build: .venv/.installed ## the SAM application, ready to deploy, for ARCHITECTURE=arm64 or x86_64
+	@rm -rf infra/web_files/dist; if [ -f web/dist/index.html ]; then cp -R web/dist infra/web_files/dist; fi
 	$(SAM) build --template infra/template.yaml --parameter-overrides Architecture=$(ARCHITECTURE)
 
 deploy: build ## release it to your AWS account, PARAMETERS="AlarmEmail=you@example.com" above those of CONFIG
