@@ -51,13 +51,17 @@ def _without_branding(template: dict[str, Any]) -> None:
 
 
 def _with_the_api_on_loopback(template: dict[str, Any], gateway: str) -> None:
-    """MiniStack's CloudFront calls no host of AWS's: the API's is where MiniStack itself serves it, unencrypted."""
+    """MiniStack's CloudFront calls no host of AWS's: the API's is where MiniStack serves it. Nothing is encrypted."""
     address = urlsplit(gateway)
     distribution = template["Resources"]["WebDistribution"]["Properties"]["DistributionConfig"]
     [api] = [origin for origin in distribution["Origins"] if origin["Id"] == "api"]
     api["DomainName"] = address.hostname
     api["OriginPath"] = {"Fn::Sub": "/_aws/execute-api/${Api}/live"}
     api["CustomOriginConfig"] = {"OriginProtocolPolicy": "http-only", "HTTPPort": address.port}
+    for behaviour in (distribution["DefaultCacheBehavior"], *distribution["CacheBehaviors"]):
+        behaviour["ViewerProtocolPolicy"] = "allow-all"
+    statements = template["Resources"]["WebBucketPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    statements[:] = [statement for statement in statements if statement["Effect"] == "Allow"]
 
 
 def _with_plain_concurrency(template: dict[str, Any]) -> None:
