@@ -53,7 +53,8 @@ export function ExchangePage({ session }: { session: Session }) {
 
 /** Write-only: what is typed leaves this page with the request and is kept nowhere in it. */
 function KeyForm({ session }: { session: Session }) {
-  const exchanges = useMarkets(null).data?.exchanges ?? [];
+  // An account on paper needs no key.
+  const exchanges = (useMarkets(null).data?.exchanges ?? []).filter((one) => one.mode !== "paper");
   const [picked, setExchange] = useState<Exchange | null>(null);
   const exchange = picked ?? exchanges[0]?.exchange ?? null;
   const password = exchanges.find((one) => one.exchange === exchange)?.password_name ?? null;

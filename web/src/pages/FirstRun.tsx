@@ -33,7 +33,15 @@ export function FirstRun({ overview, session }: { overview: Schemas["OverviewVie
         {steps.map((step) => (
           <li key={step.name} className={step.done ? "done" : undefined}>
             <a href={step.href}>{step.name}</a> {step.done && <span className="badge">done</span>}
-            <p className="small">{step.text}</p>
+            <p className="small">
+              {step.text}
+              {step.href === "#/exchange" && (
+                <>
+                  {" "}
+                  Or begin without one, <a href="#/paper">on paper</a>: real prices, nobody's money.
+                </>
+              )}
+            </p>
           </li>
         ))}
       </ol>
