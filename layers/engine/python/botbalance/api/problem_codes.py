@@ -33,6 +33,7 @@ ProblemCode = Literal[
     "invalid_url",
     "key_may_not_trade",
     "key_may_withdraw",
+    "key_unreadable",
     "lease_lost",
     "market_closed",
     "market_gone",
