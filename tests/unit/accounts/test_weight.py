@@ -75,7 +75,7 @@ def place(trader: CcxtAdapter, client_id: str = "0123456789abcdef0123") -> Any:
 def tell(rate_limiter: RateLimiter, weight: int) -> None:
     """Let the exchange tell that much in its reply to a cancel."""
     with rate_limiter.request(sends=True, weight=1):
-        rate_limiter.used(weight)
+        rate_limiter.record_weight(weight)
 
 
 def may_read(rate_limiter: RateLimiter) -> bool:
@@ -201,7 +201,7 @@ def test_what_was_told_of_the_minute_before_is_not_this_minute_s(limits: RateLim
     rate_limiter = limits.of("binance", "ann")
     with rate_limiter.request(sends=False, weight=80):
         clock.now += LEFT_S
-        rate_limiter.used(READS_STOP)  # sent before the minute was over
+        rate_limiter.record_weight(READS_STOP)  # sent before the minute was over
     assert may_read(rate_limiter)
 
 

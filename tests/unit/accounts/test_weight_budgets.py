@@ -190,12 +190,12 @@ def test_people_together_leave_ticks_and_stops_their_reserve(
 def test_orders_by_hand_stop_before_those_of_ticks_and_before_cancels(
     victim: CcxtAdapter, exchange: Exchange, limits: RateLimits
 ) -> None:
-    limits.of("binance", None).used(LIMIT * 80 // 100)
+    limits.of("binance", None).record_weight(LIMIT * 80 // 100)
     with limits.of("binance", None).request(sends=True, weight=1):
         pass
     tell = limits.of("binance", None)
     with tell.request(sends=True, weight=1):
-        tell.used(LIMIT * 80 // 100)
+        tell.record_weight(LIMIT * 80 // 100)
     sent = (Decimal(39_000), Decimal("0.01"))
     with on_behalf_of("ann"):
         refused = victim.place_order("BTCUSDT", "buy", *sent, "0" * 20, post_only=True)

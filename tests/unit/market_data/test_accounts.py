@@ -186,7 +186,7 @@ def test_a_key_that_is_limited_is_not_even_decrypted(
     save(credentials, "alice", "key-1")
     save(credentials, "bob", "key-2")
     limits = RateLimits(cache, lambda: NOW)
-    limits.of("binance", "alice").limited(60, whole_host=False)
+    limits.of("binance", "alice").record_limit(60, whole_host=False)
     accounts = ExchangeClients(
         credentials, RateLimits(cache, lambda: NOW), connections.connect, no_paper, lambda: NOW
     )  # another process
@@ -213,10 +213,10 @@ def test_with_reads_stopped_there_is_a_connection_to_cancel_with_and_with_all_st
     save(credentials, "alice", "key-1")
     anybody = limits.of("binance", None)
     with anybody.request(sends=True, weight=1):
-        anybody.used(4800)
+        anybody.record_weight(4800)
     accounts.get("alice", "binance")
     assert connections.keys == ["key-1"]
     with anybody.request(sends=True, weight=1):
-        anybody.used(5700)
+        anybody.record_weight(5700)
     with pytest.raises(RateLimitedError, match="no requests"):
         accounts.get("alice", "binance")

@@ -38,18 +38,18 @@ SHARED_EVERY = 300
 class _Minute:
     """What is known of a host's weight in the clock minute ``number`` (epoch seconds by 60).
 
-    ``told`` is what the exchange said here (None: nothing yet), ``before`` what it said last in the minute before, and
-    ``shared`` what is in the table, written from here at the second ``written_at`` last.
+    ``reported`` is what the exchange said here (None: nothing yet), ``previous`` what it said last in the minute before,
+    and ``shared`` what is in the table, written from here at the second ``written_at`` last.
     """
 
     number: int
-    told: int | None = None
+    reported: int | None = None
     shared: int = 0
-    before: int | None = None
+    previous: int | None = None
     written_at: int = 0
 
-    def used(self) -> int:
-        return max(self.told or 0, self.shared)
+    def used_weight(self) -> int:
+        return max(self.reported or 0, self.shared)
 
 
 class RateLimits:
@@ -126,7 +126,7 @@ class RateLimits:
         with self._lock:
             self._under_way[exchange] -= weight
 
-    def used(self, exchange: str, weight: int, begun: int) -> None:
+    def record_weight(self, exchange: str, weight: int, begun: int) -> None:
         """Remember what the exchange says is used, in reply to a request of the clock minute ``begun``."""
         now = self._clock()
         with self._lock:
@@ -136,9 +136,9 @@ class RateLimits:
                 return
             # The exchange's clock may be behind, and its minute still the one before: such a figure, taken for this
             # minute's, would stop everybody until the next.
-            if now % 60 == 0 and minute.told is None and minute.before is not None and weight >= minute.before:
+            if now % 60 == 0 and minute.reported is None and minute.previous is not None and weight >= minute.previous:
                 return
-            minute.told = max(weight, minute.told or 0)
+            minute.reported = max(weight, minute.reported or 0)
             key = self._weight_key(exchange, minute.number)
             if not key or weight < minute.shared + SHARED_EVERY or now == minute.written_at:
                 return
@@ -150,7 +150,7 @@ class RateLimits:
         if limit is None:
             return
         now = self._clock()
-        used = self._minute(exchange, now).used() + self._under_way[exchange]
+        used = self._minute(exchange, now).used_weight() + self._under_way[exchange]
         if (used + weight) * 100 > limit * most_pct:
             left = 60 - now % 60
             what = "reads" if weight == HEAVIEST_READ else "requests"
@@ -160,8 +160,8 @@ class RateLimits:
     def _minute(self, exchange: str, now: int) -> _Minute:
         minute = self._minutes.get(exchange)
         if minute is None or minute.number != now // 60:
-            before = minute.told if minute is not None and minute.number == now // 60 - 1 else None
-            minute = self._minutes[exchange] = _Minute(now // 60, before=before)
+            previous = minute.reported if minute is not None and minute.number == now // 60 - 1 else None
+            minute = self._minutes[exchange] = _Minute(now // 60, previous=previous)
         return minute
 
     def _weight_key(self, exchange: str, minute: int) -> str:
@@ -205,10 +205,10 @@ class _Connection:
         finally:
             self.limits.end(self.exchange, under_way)
 
-    def used(self, weight: int) -> None:
-        self.limits.used(self.exchange, weight, self.begun)
+    def record_weight(self, weight: int) -> None:
+        self.limits.record_weight(self.exchange, weight, self.begun)
 
-    def limited(self, retry_after_s: int, *, whole_host: bool) -> None:
+    def record_limit(self, retry_after_s: int, *, whole_host: bool) -> None:
         key = _host(self.exchange) if whole_host else _key(self.exchange, self.user_id)
         self.limits.limit(key, retry_after_s)
 

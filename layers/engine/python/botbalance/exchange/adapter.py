@@ -172,10 +172,10 @@ class RateLimiter(Protocol):
         the exchange counts it for.
         """
 
-    def used(self, weight: int) -> None:
+    def record_weight(self, weight: int) -> None:
         """Remember what the exchange says, in its reply to a request, that this host has used in this clock minute."""
 
-    def limited(self, retry_after_s: int, *, whole_host: bool) -> None:
+    def record_limit(self, retry_after_s: int, *, whole_host: bool) -> None:
         """Remember that the exchange limits requests for so many seconds: 429 this key, 418 this host."""
 
 

@@ -79,10 +79,10 @@ class UnlimitedRateLimiter:
     def request(self, *, sends: bool, weight: int) -> Iterator[None]:
         yield
 
-    def used(self, weight: int) -> None:
+    def record_weight(self, weight: int) -> None:
         pass
 
-    def limited(self, retry_after_s: int, *, whole_host: bool) -> None:
+    def record_limit(self, retry_after_s: int, *, whole_host: bool) -> None:
         pass
 
 
@@ -193,14 +193,14 @@ def _client_class(of: ExchangeProfile) -> type[Any]:
                 if not is_answer(error, self):
                     self.failure = error
                 if limits_requests(error, self) and not is_revoked_key(error, of):
-                    self.rate_limiter.limited(retry_after_s(self), whole_host=self.http_status == 418)
+                    self.rate_limiter.record_limit(retry_after_s(self), whole_host=self.http_status == 418)
                 raise
 
         def on_rest_response(self, code: int, reason: str, url: str, method: str, headers: Any, *rest: Any) -> Any:
             self.http_status = code
             used = headers.get(of.weight_header, "") if of.weight_header else ""
             if used.isdecimal():
-                self.rate_limiter.used(int(used))
+                self.rate_limiter.record_weight(int(used))
             if 300 <= code < 400:  # whatever stands there is no answer, and nobody goes where it points
                 raise TransientError("exchange_redirects", f"{of.name} answers from another address (HTTP {code})")
             return super().on_rest_response(code, reason, url, method, headers, *rest)

@@ -66,7 +66,7 @@ def _rules(profile: ExchangeProfile, symbol: str, market: Mapping[str, Any]) -> 
     """The market's rules, those included that ccxt leaves in ``info``."""
     precision, limits, info = market["precision"], market["limits"], market["info"]
     filters = {entry.get("filterType"): entry for entry in info.get("filters") or []}
-    band = filters.get("PERCENT_PRICE_BY_SIDE", {})
+    band = filters.get("PERCENT_PRICE_BY_SIDE") or _band(profile, info)
     sides = _sides(profile, market)
 
     def limit(rule: str, kind: str, bound: str) -> Decimal | None:
@@ -98,6 +98,21 @@ def _rules(profile: ExchangeProfile, symbol: str, market: Mapping[str, Any]) -> 
         ask_multiplier_up=number_or_none(band.get("askMultiplierUp")),
         quote_fee_pct=_quote_fee_pct(profile, market),
     )
+
+
+def _band(profile: ExchangeProfile, info: Mapping[str, Any]) -> dict[str, Decimal]:
+    """The multipliers of the market's price within which an order's price has to be, where ``info`` tells them."""
+    if profile.band_in_info is None:
+        return {}
+    down, up = (number_or_none(info.get(name)) if is_number(info.get(name)) else None for name in profile.band_in_info)
+    band: dict[str, Decimal] = {}
+    with ExactArithmetic():
+        for side in ("bid", "ask"):
+            if down is not None and 0 < down < 1:
+                band[f"{side}MultiplierDown"] = 1 - down
+            if up is not None and up > 0:
+                band[f"{side}MultiplierUp"] = 1 + up
+    return band
 
 
 _CLOSED_SIDE: dict[Sides, Side] = {"buy": "sell", "sell": "buy"}

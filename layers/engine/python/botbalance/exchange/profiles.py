@@ -105,7 +105,8 @@ class ExchangeProfile:
     bare. ``weight_header`` tells in each reply how much request weight this address has used in the current clock
     minute of the ``weight_per_minute`` that it may use; None where that is not told.
 
-    ``limits_in_info``: where rules stand that ccxt leaves in ``info``, by the rule's name. ``market_states``: what says
+    ``limits_in_info``: where rules stand that ccxt leaves in ``info``, by the rule's name. ``band_in_info``: where it
+    tells how far below and above the market an order's price may be, as fractions. ``market_states``: what says
     on which sides a market trades. ``candles_reach_back``: how many candles it tells of at most, whatever time is asked
     for; None: all of them. ``candle_gaps``: an empty page of candles may lie inside of the recording, as of a
     maintenance, or before a listing.
@@ -145,6 +146,7 @@ class ExchangeProfile:
     weight_per_minute: int | None = None
     market_states: tuple[MarketState, ...] = ()
     limits_in_info: Mapping[str, str] = field(default_factory=dict)
+    band_in_info: tuple[str, str] | None = None
     candles_reach_back: int | None = None
     candle_gaps: bool = False
 
@@ -278,6 +280,7 @@ _GATE = ExchangeProfile(
         MarketState("trade_status", {"tradable": "both", "buyable": "buy", "sellable": "sell"}, others="none"),
     ),
     limits_in_info={"max_qty": "max_base_amount", "max_notional": "max_quote_amount"},
+    band_in_info=("down_rate", "up_rate"),
     candle_gaps=True,
 )
 _COINBASE = ExchangeProfile(
