@@ -149,7 +149,7 @@ def local(
     ] = None,
     paper: Annotated[
         str | None,
-        typer.Option(help="No simulated prices: trade on paper at this exchange's own (binance), without any account."),
+        typer.Option(help="No simulated prices: trade on paper at this exchange's own, without any account."),
     ] = None,
     data: Annotated[
         Path | None, typer.Option(help="With --paper: the folder of its state; else one for this user.")

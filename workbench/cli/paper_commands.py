@@ -16,7 +16,7 @@ _PAPER = "/api/me/exchange/paper/"
 
 app = typer.Typer(no_args_is_help=True, help="Show, open or reset a paper account, or move money in and out of it.")
 
-PaperExchange = Annotated[str, typer.Option(help="Which paper account: binance-paper, kraken-paper ...")]
+PaperExchange = Annotated[str, typer.Option(help="Which paper account: an exchange's name and -paper.")]
 Asset = Annotated[str, typer.Argument(help="The asset: USDT.")]
 Quantity = Annotated[str, typer.Argument(help="How much of it, in units.")]
 

@@ -38,8 +38,8 @@ SHARED_EVERY = 300
 class _Minute:
     """What is known of a host's weight in the clock minute ``number`` (epoch seconds by 60).
 
-    ``reported`` is what the exchange said here (None: nothing yet), ``previous`` what it said last in the minute before,
-    and ``shared`` what is in the table, written from here at the second ``written_at`` last.
+    ``reported`` is what the exchange said here (None: nothing yet), ``previous`` what it said last in the minute
+    before, and ``shared`` what is in the table, written from here at the second ``written_at`` last.
     """
 
     number: int
