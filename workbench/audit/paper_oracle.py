@@ -23,6 +23,7 @@ from botbalance.engine.arithmetic import ExactArithmetic
 from botbalance.exchange.adapter import HourlyHigh, MarketListing, MinuteRange, OrderAccepted, Quote
 from botbalance.exchange.paper_adapter import MAX_VOLUME_FRACTION, PaperAdapter
 from botbalance.exchange.paper_books import ToldMinutes, open_account
+from botbalance.exchange.profiles import DEFAULT_PAPER_EXCHANGE
 from botbalance.models.paper import paper_order_id
 from botbalance.models.strategy import Strategy
 from botbalance.store.accounts import AccountsTable, Lease
@@ -49,7 +50,7 @@ STRATEGY = StrategyRequest.model_validate(
 START = {"BTC": Decimal("0.15"), "ETH": Decimal("0.9"), "XRP": Decimal(1_500), "USDT": Decimal(1_000)}
 FEE_PCT = Decimal("0.1")
 START_MS = 1_700_000_040_000
-USER, PAPER = "oracle", "binance-paper"
+USER, PAPER = "oracle", DEFAULT_PAPER_EXCHANGE
 _VOLATILITY, _WICK, _QUOTE_VOLUME = 0.0009, 0.006, 400
 _RESTARTS, _GAPS, _MARKET_GAPS, _LONGEST_GAP = 0.05, 0.006, 0.002, 25
 

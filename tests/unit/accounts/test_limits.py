@@ -232,7 +232,7 @@ def test_a_limit_on_the_host_is_learned_whoever_is_asked_for(
 def test_a_limit_on_what_is_asked_without_a_key_is_learned_too(
     limits: RateLimits, cache: CacheTable, clock: Clock
 ) -> None:
-    limits.of("binance", None).limited(17, whole_host=False)
+    limits.of("binance", None).record_limit(17, whole_host=False)
     elsewhere = RateLimits(cache, clock)
     elsewhere.refresh("binance", ["ann"])
     assert seconds_left(elsewhere.of("binance", None)) == 17
@@ -240,8 +240,8 @@ def test_a_limit_on_what_is_asked_without_a_key_is_learned_too(
 
 
 def test_the_table_holds_a_limit_until_its_second(limits: RateLimits, cache: CacheTable, clock: Clock) -> None:
-    limits.of("binance", "ann").limited(17, whole_host=False)
-    limits.of("binance", "ann").limited(90, whole_host=True)
+    limits.of("binance", "ann").record_limit(17, whole_host=False)
+    limits.of("binance", "ann").record_limit(90, whole_host=True)
     assert cache.get_many(["limit#binance#ann", "limit#binance"], clock.now) == {
         "limit#binance#ann": Cached('{"retry_after_s": 17}', clock.now + 17),
         "limit#binance": Cached('{"retry_after_s": 90}', clock.now + 90),
@@ -250,8 +250,8 @@ def test_the_table_holds_a_limit_until_its_second(limits: RateLimits, cache: Cac
 
 def test_a_limit_is_never_shortened(limits: RateLimits, cache: CacheTable, clock: Clock) -> None:
     rate_limiter = limits.of("binance", "ann")
-    rate_limiter.limited(90, whole_host=False)
-    rate_limiter.limited(17, whole_host=False)
+    rate_limiter.record_limit(90, whole_host=False)
+    rate_limiter.record_limit(17, whole_host=False)
     assert seconds_left(rate_limiter) == 90
     elsewhere = RateLimits(cache, clock)
     elsewhere.refresh("binance", ["ann"])
@@ -263,10 +263,10 @@ def test_a_limit_is_never_shortened(limits: RateLimits, cache: CacheTable, clock
 
 def test_the_longer_of_two_limits_is_the_one_that_is_told(limits: RateLimits) -> None:
     rate_limiter = limits.of("binance", "ann")
-    rate_limiter.limited(30, whole_host=True)
+    rate_limiter.record_limit(30, whole_host=True)
     with pytest.raises(RateLimitedError, match="this host for 30 s"):
         rate_limiter.require()
-    rate_limiter.limited(40, whole_host=False)
+    rate_limiter.record_limit(40, whole_host=False)
     with pytest.raises(RateLimitedError, match="this key for 40 s") as raised:
         rate_limiter.require()
     assert raised.value.code == "exchange_rate_limit"
@@ -275,7 +275,7 @@ def test_the_longer_of_two_limits_is_the_one_that_is_told(limits: RateLimits) ->
 def test_a_table_that_cannot_be_reached_leaves_the_memory(limits: RateLimits, cache: CacheTable, clock: Clock) -> None:
     cache._table = "no-such-table"
     rate_limiter = limits.of("binance", "ann")
-    rate_limiter.limited(17, whole_host=True)
+    rate_limiter.record_limit(17, whole_host=True)
     limits.refresh("binance", ["ann"])
     assert seconds_left(rate_limiter) == 17
     clock.now += 17
@@ -299,6 +299,6 @@ def test_refreshing_is_one_read_for_any_number_of_users(limits: RateLimits, clie
 def test_any_number_of_threads_may_share_it(limits: RateLimits) -> None:
     with ThreadPoolExecutor(8) as threads:
         for seconds in range(1, 101):
-            threads.submit(limits.of("binance", "ann").limited, seconds, whole_host=bool(seconds % 2))
+            threads.submit(limits.of("binance", "ann").record_limit, seconds, whole_host=bool(seconds % 2))
     assert seconds_left(limits.of("binance", "ann")) == 100
     assert seconds_left(limits.of("binance", "bob")) == 99

@@ -45,7 +45,7 @@ def test_a_limit_in_the_exchange_s_own_words(exchange: str, info: dict[str, str]
 
 def test_of_two_limits_the_one_that_leaves_less_counts() -> None:
     found = rules("kraken", {"costmin": "0.5"}, cost={"min": "5", "max": "100"})
-    assert (found.min_notional, found.max_notional) == (5, 100)
+    assert (found.min_notional, found.max_notional) == (D(5), D(100))
     assert rules("okx", {"maxLmtSz": "10"}, amount={"max": "20"}).max_qty == 10
     assert rules("okx", {"maxLmtSz": "20"}, amount={"max": "10"}).max_qty == 10
 
