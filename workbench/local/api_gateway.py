@@ -143,7 +143,9 @@ class ApiGateway:
         if request.method in {"GET", "HEAD"} and not path.startswith(("/api", "/local")):
             file = await self._in_thread(lambda: dashboard_file(unquote(path), [DEMO_USER, "second-user"]))
             if file is not None:
-                return web.Response(body=file.content, content_type=file.content_type, headers=SECURITY_HEADERS)
+                answer = web.Response(body=file.content, content_type=file.content_type, headers=SECURITY_HEADERS)
+                answer.enable_compression()
+                return answer
         return await self._routed(request, path)
 
     async def _routed(self, request: web.Request, path: str) -> web.Response:

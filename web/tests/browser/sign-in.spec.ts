@@ -78,7 +78,7 @@ async function deployed(page: Page, url: string): Promise<void> {
   await page.route("**/config.json", (route) =>
     route.fulfill({ json: { mode: "cognito", authority: url, clientId: CLIENT, domain: url, egressAddress: "" } }),
   );
-  await page.route(/127\.0\.0\.1:\d+\/(\?.*)?$/, async (route) => {
+  await page.route(/127\.0\.0\.1:\d+\/([?#].*)?$/, async (route) => {
     if (route.request().url().startsWith(url)) return route.continue();
     const answer = await route.fetch();
     const policy = (answer.headers()["content-security-policy"] ?? "").replace(
