@@ -15,11 +15,12 @@ import pytest
 import requests
 
 from tests.e2e.command import start
+from tests.thorough import examples
 
 ROOT = Path(__file__).parents[2]
 GUIDE = ROOT / "docs" / "api.md"
-EXAMPLES = os.environ.get("BOTBALANCE_TEST_EXAMPLES", "2")
-"""Random requests to each route and phase; CI sends more."""
+EXAMPLES = str(examples(2, 8))
+"""Random requests to each route and phase."""
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ import typer
 from botbalance import bootstrap
 
 from tests.e2e.command import only_line, run
+from tests.thorough import some_of
 from workbench.aws.template import Route
 from workbench.cli import app as cli
 from workbench.local.api_gateway import ApiGateway
@@ -82,7 +83,7 @@ def fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Capture
 
 
 def bad_values() -> Iterator[tuple[str, str, list[str]]]:
-    """Of every option of every command, some values that it cannot take."""
+    """Of every option of every command, some values that it cannot take; of its kind two, and others for the next."""
     of_kind = {
         "int": ["x", "1.5", "", "1e3", "٣x"],
         "float": ["x", "", "nan", "inf", "-1", "1e99"],
@@ -137,6 +138,7 @@ def bad_values() -> Iterator[tuple[str, str, list[str]]]:
         "folds": ["0", "101"],
         "draws": ["1", "100001"],
     }
+    turn = 0
     for command, definition in COMMANDS.items():
         for parameter in definition.params:
             option = parameter.opts[0]
@@ -153,7 +155,8 @@ def bad_values() -> Iterator[tuple[str, str, list[str]]]:
             kind = "url" if is_url else parameter.type_descriptor.annotation.__name__.lower()
             kind = "int" if kind == "list" else kind
             values = of_kind[parameter.name if kind == "str" else kind]
-            yield command, option, values + ranges.get(parameter.name, [])
+            turn += 1
+            yield command, option, [*some_of(values, 2, turn), *ranges.get(parameter.name, [])]
 
 
 CASES = [(command, option, value) for command, option, values in bad_values() for value in values]

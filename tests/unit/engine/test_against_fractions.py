@@ -38,8 +38,10 @@ from botbalance.engine import (
     evaluate,
 )
 
+from tests.thorough import examples
+
 PORTFOLIOS = 1_500
-BATCHES = 6
+BATCHES = examples(3, 6)
 
 
 @dataclass(frozen=True)

@@ -20,10 +20,11 @@ from botbalance.trading.anomaly_guard import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.thorough import examples
 from tests.unit.store.test_orders import an_order
 
 D = Decimal
-every_case = settings(max_examples=250, deadline=None, derandomize=True)
+every_case = settings(max_examples=examples(80, 250), deadline=None, derandomize=True)
 
 
 def free(**quantities: str) -> dict[str, Balance]:

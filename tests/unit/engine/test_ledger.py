@@ -19,8 +19,10 @@ from botbalance.engine import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.thorough import examples
+
 D = Decimal
-every_case = settings(max_examples=200, deadline=None, derandomize=True)
+every_case = settings(max_examples=examples(60, 200), deadline=None, derandomize=True)
 amounts = st.integers(0, 10**30).map(lambda n: D(n).scaleb(-12))
 balances_of_three = st.fixed_dictionaries({a: st.builds(Balance, amounts, amounts) for a in ("BTC", "USDT", "BNB")})
 

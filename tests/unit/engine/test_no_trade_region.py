@@ -24,12 +24,14 @@ from botbalance.engine import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.thorough import examples
+
 D = Decimal
 WIDE = Context(prec=60)
 NOW = 1_700_000_000
 ASSETS = ("BTC", "ETH", "SOL", "XRP")
 
-every_case = settings(max_examples=300, deadline=None, derandomize=True)
+every_case = settings(max_examples=examples(100, 300), deadline=None, derandomize=True)
 
 
 @dataclass(frozen=True)

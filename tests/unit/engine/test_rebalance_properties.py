@@ -22,11 +22,13 @@ from botbalance.engine import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.thorough import examples
+
 WIDE = Context(prec=300)
 ASSETS = ("ADA", "BTC", "ETH", "SOL", "XRP")
 TINY_PCT = Decimal("1e-8")
 
-every_case = settings(max_examples=100, deadline=None, derandomize=True)
+every_case = settings(max_examples=examples(40, 200), deadline=None, derandomize=True)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,18 @@
+"""How broadly the suite looks: with ``BOTBALANCE_TEST_THOROUGH=1``, as CI sets it, at every case and more examples."""
+
+import os
+from collections.abc import Sequence
+
+THOROUGH = os.environ.get("BOTBALANCE_TEST_THOROUGH") == "1"
+
+
+def examples(few: int, many: int) -> int:
+    """How many examples to try."""
+    return many if THOROUGH else few
+
+
+def some_of[T](cases: Sequence[T], number: int, turn: int) -> Sequence[T]:
+    """``number`` of ``cases``, which stand for the others; each ``turn`` takes the next ones. All where thorough."""
+    if THOROUGH or number >= len(cases):
+        return cases
+    return [cases[(turn * number + at) % len(cases)] for at in range(number)]
