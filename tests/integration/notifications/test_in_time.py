@@ -194,3 +194,21 @@ def test_what_this_version_does_not_understand_holds_up_nothing_else(world: Worl
     good = {"user_id": {"S": "alice"}, "document": {"S": written.model_dump_json()}}
     records = [{"eventName": "INSERT", "dynamodb": {"NewImage": one}} for one in (image, good)]
     assert world._runtime.invoke("notify.collect.lambda_handler", {"Records": records})["queued"] == 1
+
+
+def test_a_message_that_cannot_be_made_stops_no_other(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.now = at("2026-01-15T12:00")
+    for user in ("alice", "bob", "carol"):
+        world.set_up(Channel.WEBHOOK, user_id=user, digest="silent", digest_hour=13)
+    world.now = at("2026-01-15T13:00")
+    whole = type(world.services.context.accounts).find_state
+
+    def broken(table: Any, user_id: str) -> Any:
+        if user_id == "bob":
+            raise KeyError("of another version")
+        return whole(table, user_id)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(world.services.context.accounts), "find_state", broken)
+        assert world.due() == 2
+    assert world.due() == 1, "a minute later it can be made"

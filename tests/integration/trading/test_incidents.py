@@ -4,6 +4,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 import pytest
+from botbalance.engine import format_decimal
 from botbalance.errors import ConflictError
 from botbalance.models.activity import Action, Activity
 from botbalance.models.order import OrderFill, OrderStatus
@@ -77,9 +78,9 @@ def test_every_fill_is_told_with_the_order_that_has_it(harness: TradingHarness) 
             "base": "BTC",
             "quote": "USDT",
             "side": "buy",
-            "price": f"{fill.price:f}",
-            "base_qty": f"{fill.base_qty:f}",
-            "fee": f"{fill.fee:f}",
+            "price": format_decimal(fill.price),
+            "base_qty": format_decimal(fill.base_qty),
+            "fee": format_decimal(fill.fee),
             "fee_asset": fill.fee_asset,
         }
         for fill in order.fills
@@ -121,3 +122,15 @@ def test_twenty_ticks_without_a_decision_are_told_once_and_the_first_decision_en
     harness.set_strategy()
     assert harness.tick().outcome == "decided"
     assert incidents(harness) == [("opened", "no_decision:"), ("resolved", "no_decision:")]
+
+
+def test_more_incidents_than_one_write_takes_are_told_by_the_next_runs(
+    harness: TradingHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("botbalance.trading.incidents.MOST_TOLD_AT_ONCE", 2)
+    intents = [harness.intent(f"{asset}USDT", limit_price="1", base_qty="1") for asset in ("BTC", "ETH", "XRP")]
+    for told_by_then in (2, 3, 3):
+        with harness.session() as session:
+            note_orders(session, intents, harness.now + 400)
+        assert len(incidents(harness)) == told_by_then
+        assert len(harness.context.accounts.find_state(harness.user).incidents) == told_by_then

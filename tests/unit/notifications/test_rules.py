@@ -107,6 +107,9 @@ def test_the_autopilot_that_the_system_switched_off_is_an_incident_and_its_owner
 def test_a_pause_of_a_pair_is_an_incident_and_that_of_everything_is_the_autopilot_s() -> None:
     assert incident_of(activity(1, Action.TRADING_PAUSED, subject="BTCUSDT")) == "pause:BTCUSDT"
     assert incident_of(activity(1, Action.TRADING_RESUMED, subject="BTCUSDT")) == "pause:BTCUSDT"
+    churn = activity(1, Action.TRADING_PAUSED, subject="BTCUSDT", after={"pause_id": "churn-BTCUSDT"})
+    over = activity(2, Action.TRADING_RESUMED, subject="BTCUSDT", before={"pause_id": "churn-BTCUSDT"})
+    assert incident_of(churn) == incident_of(over) == "pause:churn-BTCUSDT", "another budget may hold the pair, too"
     whole = activity(1, Action.TRADING_PAUSED, subject=None)
     assert incident_of(whole) is None
     assert change_message(whole) is None

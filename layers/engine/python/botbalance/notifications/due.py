@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import batched
 
-from botbalance.engine import InvalidInputError
 from botbalance.errors import BotBalanceError
 from botbalance.log import alarm
 from botbalance.models.activity import Action, Activity
@@ -43,8 +42,10 @@ def queue_due(context: NotificationContext, threads: int = 8) -> int:
 def _jobs(context: NotificationContext, due: Due) -> list[DeliveryJob]:
     try:
         return _digest(context, due.user_id) if due.item == SETTINGS else _delivery(context, due)
-    except (BotBalanceError, InvalidInputError) as error:
-        alarm("message_not_made", "a message could not be made", user_id=due.user_id, item=due.item, reason=str(error))
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is this message's alone; it is due again
+        facts = {"user_id": due.user_id, "item": due.item, "reason": f"{type(error).__name__}: {error}"}
+        expected = isinstance(error, BotBalanceError)
+        alarm("message_not_made", "a message could not be made", **facts, exc_info=not expected)
         return []
 
 

@@ -68,7 +68,8 @@ def incident_of(activity: Activity) -> str | None:
         case Action.INCIDENT_OPENED | Action.INCIDENT_RESOLVED:
             return activity.subject
         case Action.TRADING_PAUSED | Action.TRADING_RESUMED if activity.subject is not None:
-            return f"pause:{activity.subject}"  # a pause of everything is the autopilot's end, and told as that
+            # A pair may be held by several budgets. A pause of everything is the autopilot's end, and told as that.
+            return f"pause:{(activity.after or activity.before or {}).get('pause_id', activity.subject)}"
         case Action.AUTOPILOT_ENABLED:
             return _AUTOPILOT
         case Action.AUTOPILOT_DISABLED if activity.actor == "system":

@@ -23,12 +23,10 @@ from botbalance.log import logger
 from botbalance.models.account_state import BudgetPause, BudgetState
 from botbalance.models.activity import Action
 from botbalance.models.strategy import Strategy
-from botbalance.trading.session import AccountSession
+from botbalance.trading.session import MOST_TOLD_AT_ONCE, AccountSession
 from botbalance.trading.trail import activity_of
 
 ACCOUNT_PAUSED = "account_paused"
-MOST_TOLD_AT_ONCE = 50
-"""Findings that a run makes true: what it tells is a part of one transaction. The next run finds the others."""
 UNFILLED_PAUSE_S = HOUR_S
 
 

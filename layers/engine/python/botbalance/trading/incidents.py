@@ -14,7 +14,7 @@ from botbalance.models.order import Order, OrderStatus
 from botbalance.trading.context import TRADING_HALTED
 from botbalance.trading.order_updates import NOT_ON_EXCHANGE
 from botbalance.trading.refusals import REFUSALS_BEFORE_WAITING
-from botbalance.trading.session import AccountSession
+from botbalance.trading.session import MOST_TOLD_AT_ONCE, AccountSession
 
 ORDER_UNKNOWN_AFTER_S = 300
 """An order whose fate is still unknown by then is a person's business: its pair stays blocked."""
@@ -91,18 +91,25 @@ def note_decision(session: AccountSession, decision: Decision) -> None:
 
 
 def _note(session: AccountSession, kind: IncidentKind, found: Mapping[str, str], now: int) -> None:
-    """Remember that of ``kind`` exactly ``found`` is open, as evidence by subject, and tell what began or is over."""
+    """Remember that of ``kind`` exactly ``found`` is open, as evidence by subject, and tell what began or is over.
+
+    What is too much to be told in one write is neither remembered nor told yet: the next run finds it again.
+    """
     before = {name: one for name, one in session.state.incidents.items() if name.partition(":")[0] == kind}
     named = {f"{kind}:{subject}": evidence for subject, evidence in found.items()}
     if before.keys() == named.keys():
         return
-    for name in sorted(named.keys() - before.keys()):
-        session.tell(_activity(session, Action.INCIDENT_OPENED, name, named[name], now))
-    for name in sorted(before.keys() - named.keys()):
-        session.tell(_activity(session, Action.INCIDENT_RESOLVED, name, before[name].evidence, now))
-    others = {name: one for name, one in session.state.incidents.items() if name not in before}
-    after = {name: before.get(name, Incident(since=now, evidence=evidence)) for name, evidence in named.items()}
-    session.remember(incidents=others | after)
+    incidents = dict(session.state.incidents)
+    for name in sorted(named.keys() ^ before.keys()):
+        if len(session.told) >= MOST_TOLD_AT_ONCE:
+            break
+        if name in named:
+            incidents[name] = Incident(since=now, evidence=named[name])
+            session.tell(_activity(session, Action.INCIDENT_OPENED, name, named[name], now))
+        else:
+            del incidents[name]
+            session.tell(_activity(session, Action.INCIDENT_RESOLVED, name, before[name].evidence, now))
+    session.remember(incidents=incidents)
 
 
 def _activity(session: AccountSession, action: Action, name: str, evidence: str, now: int) -> Activity:

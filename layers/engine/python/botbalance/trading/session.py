@@ -25,6 +25,8 @@ from botbalance.trading.trail import fills_of_order
 
 LONGEST_WAIT_S = 30
 """How often a run that may wait tries again for the lease, a second apart."""
+MOST_TOLD_AT_ONCE = 50
+"""Of what a run makes true: all that it tells is a part of one transaction. The next run finds the others."""
 SEND_AND_SETTLE_S = 15
 """What one request to an exchange and the writes around it may take: nothing is sent with less time than that left."""
 
