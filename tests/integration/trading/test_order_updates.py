@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 from botbalance.models.order import OrderStatus
-from botbalance.trading.orders import cancel_by_hand
+from botbalance.trading.orders import cancel_by_hand, cancel_one
 
 from tests.integration.trading.harness import TradingHarness
 from workbench.faults.kinds import FaultKind, Where
@@ -73,3 +73,13 @@ def test_a_lost_order_raises_its_alarm_once(harness: TradingHarness, caplog: pyt
     alarms = [record.__dict__ for record in caplog.records if record.__dict__.get("alarm") == "not_on_exchange"]
     assert [alarm["client_order_id"] for alarm in alarms] == [lost.client_order_id]
     assert harness.order_on("BTCUSDT").times_not_found == 2
+
+
+def test_an_order_that_has_ended_is_not_cancelled_again(harness: TradingHarness) -> None:
+    harness.tick()
+    order = harness.order_on("BTCUSDT")
+    ended = cancel_one(harness.context, harness.user, order.client_order_id)
+    assert ended.status is OrderStatus.CANCELED
+    requests = len(harness.requests)
+    assert cancel_one(harness.context, harness.user, order.client_order_id) == ended
+    assert len(harness.requests) == requests

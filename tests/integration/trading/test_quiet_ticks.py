@@ -141,6 +141,16 @@ def test_beside_somebody_elses_order_nothing_is_quiet(no_trade_harness: NoTradeH
     assert [no_trade_harness.tick().outcome for _ in range(3)] == ["decided"] * 3
 
 
+def test_somebody_elses_order_on_a_pair_that_is_not_managed_disturbs_nobody(no_trade_harness: NoTradeHarness) -> None:
+    harness = no_trade_harness.harness
+    harness.set_strategy({"BTC": "60", "USDT": "40"})
+    account = harness.context.clients.get(harness.user, "binance")
+    harness.context.portfolio.load_markets(account, ["ETHUSDT"])
+    account.place_order("ETHUSDT", "buy", D(2000), D("0.1"), "somebody-else", post_only=True)
+    assert no_trade_harness.tick().outcome == "decided"
+    assert no_trade_harness.is_quiet()
+
+
 def test_where_ranges_cannot_be_had_accounts_with_orders_are_looked_at(resting: NoTradeHarness) -> None:
     resting.harness.exchange.books.market.halt("XRPUSDT")  # others go on
     assert resting.is_quiet()

@@ -60,7 +60,7 @@ def no_trade_note(
     None where somebody else's order rests on a pair of the strategy, or an order is not where the exchange has it: the
     account may then change without any price telling. ``unreconciled`` may have ended, and be looked at again.
     """
-    if any(order.status is not OrderStatus.OPEN or order.filled_qty for order in placed):
+    if any(order.status is not OrderStatus.OPEN for order in placed):
         return None
     ours = {
         exchange.exchange_client_order_id(order.client_order_id): order for order in unreconciled if order.is_active
