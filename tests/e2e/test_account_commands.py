@@ -131,3 +131,21 @@ def test_performance_adds_up_and_the_doctor_finds_the_account_ready(command: Cal
     assert "added by rebalancing" in command("performance")
     assert "ready" in command("doctor")
     assert "BTC" in command("plan")
+
+
+def test_a_paper_account_is_opened_funded_shown_and_reset(
+    command: Callable[..., str], refused: Callable[..., str], tmp_path: Path
+) -> None:
+    assert "no paper account is open on binance-paper" in refused("paper", "show")
+    balances = tmp_path / "balances.json"
+    balances.write_text('{"USDT": "10000", "BTC": "0.1"}')
+    assert "PAPER: binance-paper, epoch 1" in command("paper", "reset", str(balances))
+    command("paper", "deposit", "usdt", "500.25")
+    moved = json.loads(command("paper", "withdraw", "BTC", "0.04", "--json"))
+    assert moved["transfers"] == {"USDT": "500.25", "BTC": "-0.04"}
+    assert "balances.USDT.free" in refused("paper", "withdraw", "USDT", "10500.26")
+    assert "Paper is optimistic" in command("paper", "show")
+    anew = json.loads(command("paper", "reset", str(balances), "--json"))
+    assert (anew["epoch"], anew["transfers"]) == (2, {})
+    assert anew["earlier"][0]["balances"] == {"USDT": "10500.25", "BTC": "0.06"}
+    assert "binance-paper" in refused("paper", "reset", str(balances), "--exchange", "binance")

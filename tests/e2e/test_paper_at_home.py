@@ -79,6 +79,7 @@ def state_in(folder: Path) -> tuple[PaperAccount, dict[str, Order]]:
         return account, {order.client_order_id: order for order in orders}
 
 
+@pytest.mark.timeout(150 * max(KILLS, 2))
 def test_kills_in_the_middle_of_ticks_lose_nothing_and_double_nothing(
     door: ControlClient, strategy: Path, tmp_path: Path
 ) -> None:
