@@ -112,7 +112,7 @@ POLLS = 5 * 3 * 60 * 24 * 30
 """Requests with which Lambda asks an empty queue: five pollers, twenty seconds each."""
 DECISION_DAYS, KEPT_DAYS = 90, 360
 """For how long decisions are stored, and how much of what does not expire is counted: orders, and points of history."""
-DECISION_BYTES, ORDER_BYTES, POINT_BYTES = 1_850, 2_000, 300
+DECISION_BYTES, ORDER_BYTES, POINT_BYTES = 1_850, 2_000, 80
 """Of an item, with the hundred that DynamoDB adds; an order that has ended is in one index, too."""
 USERS_PER_ADDRESS = {"0.5": 1_030, "1": 1_928}
 """How many users the weight of one address allows on Binance, by band: benchmarks/quiet_replay.py."""
@@ -177,7 +177,7 @@ class Configuration:
     messages: int
 
 
-CHEAPEST = Configuration("cheapest", "changes", 200, own_users=False, messages=0)
+CHEAPEST = Configuration("cheapest", "changes", 500, own_users=False, messages=0)
 
 
 def default_configuration(template: Template) -> Configuration:

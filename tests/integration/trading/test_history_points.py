@@ -60,10 +60,10 @@ def test_a_point_that_cannot_be_written_keeps_no_tick_from_trading(harness: Trad
             raise ReadTimeoutError(endpoint_url="http://127.0.0.1")
 
     events = harness.services.dynamodb.meta.events
-    events.register("provide-client-params.dynamodb.PutItem", refuse)
+    events.register("provide-client-params.dynamodb.UpdateItem", refuse)
     assert len(harness.tick().placed) == 3
     assert points(harness) == []
-    events.unregister("provide-client-params.dynamodb.PutItem", refuse)
+    events.unregister("provide-client-params.dynamodb.UpdateItem", refuse)
     harness.tick()
     assert [point.at for point in points(harness)] == [harness.now]
 

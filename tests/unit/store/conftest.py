@@ -222,8 +222,13 @@ def activities(dynamodb: "DynamoDBClient", table: MakeTable) -> ActivityTable:
 
 
 @pytest.fixture
-def histories(dynamodb: "DynamoDBClient", table: MakeTable) -> HistoryTable:
-    return HistoryTable(dynamodb, table("HistoryTable"))
+def history_table(table: MakeTable) -> str:
+    return table("HistoryTable")
+
+
+@pytest.fixture
+def histories(dynamodb: "DynamoDBClient", history_table: str) -> HistoryTable:
+    return HistoryTable(dynamodb, history_table)
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ _WORDS = (
     b'"symbol":"",'
     b'"side":"buy","side":"sell","limit_price":"","quantity":"","status":"open","source":"autopilot","ts_tick":17,'
     b'"placed_at":17,"fills":[],"revision":0,"fencing_token":1}],"canceled":{"reprice","too_old"},'
+    b'{"schema_version":1,"at":17,"exchange":"binance","quote_asset":"USDT","nav":"1","bonus":"0'
     b'"incidents":{"since":17,"evidence":""},"skipped_in_a_row":1,"history_hour":17,'
     b'"budgets":{"hours":[],"turnover":"","fees":""},"anomalies":{"since":17,"evidence":""},"accepted":[],'
     b'"refused_pairs":{"times":1,"retry_at":17,"reason":""},"fill_totals":{"binance":{"BTC":{"fills":1,"net":{"unconfirmed_prices":{},'
