@@ -76,6 +76,16 @@ def test_a_refused_key_is_its_sender_s_fault_and_is_told(stack: Stack) -> None:
     assert (told["action"], told["subject"]) == ("credentials.refused", "binance")
 
 
+def test_a_key_that_another_user_has_is_refused_and_told_to_whoever_tried(stack: Stack) -> None:
+    owner = trader(stack)
+    user = newcomer(stack)
+    document = problem(user.put(CREDENTIALS, key_of(owner)), 409, "key_in_use")
+    assert str(owner.token) not in document["detail"]
+    (told,) = trail_of(user)
+    assert (told["action"], told["reason"].partition(":")[0]) == ("credentials.refused", "key_in_use")
+    assert key_of(owner)["api_key"][-4:] not in user.get(CREDENTIALS).text
+
+
 def test_one_user_s_trail_is_nobody_else_s(stack: Stack) -> None:
     trader(stack)
     assert trail_of(newcomer(stack)) == []

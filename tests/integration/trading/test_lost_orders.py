@@ -30,7 +30,8 @@ def test_a_post_only_order_that_bybit_rejects_after_it_acknowledged_it_is_over(
     harness: TradingHarness, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     strategy = harness.set_strategy({"BTC": "50", "USDT": "50"}, exchange="bybit", autopilot=False)
-    harness.services.credentials.save(harness.user, "bybit", ExchangeKey("key", "secret"), harness.now)
+    key = ExchangeKey(f"bybit-key-of-{harness.user}", "secret")
+    harness.services.credentials.save(harness.user, "bybit", key, harness.now)
     with running_exchange() as exchange, stood_in(exchange, "bybit") as (door, adapter):
         monkeypatch.setattr(harness.context.clients, "get_with_key", lambda *_: adapter)
         monkeypatch.setattr(harness.context.portfolio, "load_markets", lambda *_: {})

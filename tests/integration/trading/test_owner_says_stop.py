@@ -51,8 +51,9 @@ def as_another_exchange(process: Process) -> None:
 
 
 def another_account(harness: TradingHarness) -> None:
-    harness.books.open_account("okx-key", "okx-secret", {"USDT": D(10_000)})
-    harness.services.credentials.save(harness.user, "okx", ExchangeKey("okx-key", "okx-secret"), harness.now)
+    key = f"okx-key-of-{harness.user}"
+    harness.books.open_account(key, "okx-secret", {"USDT": D(10_000)})
+    harness.services.credentials.save(harness.user, "okx", ExchangeKey(key, "okx-secret"), harness.now)
 
 
 # switched off, changed, halted

@@ -94,7 +94,7 @@ def test_users_and_exchanges_have_connections_of_their_own(
     accounts: ExchangeClients, credentials: CredentialsTable
 ) -> None:
     save(credentials, "alice", "key-1")
-    save(credentials, "bob", "key-1")
+    save(credentials, "bob", "key-2")
     save(credentials, "alice", "key-1", "kraken")
     found = [accounts.get("alice", "binance"), accounts.get("bob", "binance"), accounts.get("alice", "kraken")]
     assert len({id(one) for one in found}) == 3

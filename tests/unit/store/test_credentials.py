@@ -3,11 +3,12 @@
 import json
 import traceback
 from collections.abc import Callable
+from hashlib import sha256
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from botbalance.errors import NotFoundError, TransientError
+from botbalance.errors import ConflictError, NotFoundError, TransientError
 from botbalance.models.exchange_key import ExchangeKey, StoredKey
 from botbalance.store.credentials import CredentialsTable
 from botbalance.store.data_keys import KEPT_S, DataKeys
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
 
 KEY = ExchangeKey(api_key="the-api-key-ABCD", secret="the-secret-of-it", password="the-passphrase")
 NOW = 1_700_000_000
+
+
+def a_key(user_id: str) -> ExchangeKey:
+    """A key of that user's own."""
+    return ExchangeKey(f"key-of-{user_id}", "secret")
 
 
 def keys_in(client: "DynamoDBClient", table: str) -> list[Any]:
@@ -50,7 +56,7 @@ def test_the_table_holds_ciphertext_only(
 ) -> None:
     credentials.save("alice", "okx", KEY, NOW)
     [item] = keys_in(dynamodb, credentials_table)
-    assert item.keys() == {"user_id", "exchange", "document", "ciphertext", "data_key"}
+    assert item.keys() == {"user_id", "exchange", "document", "ciphertext", "data_key", "fingerprint"}
     for text in (KEY.api_key, KEY.secret, KEY.password):
         assert text not in item["document"]["S"]
         assert text.encode() not in item["ciphertext"]["B"]
@@ -163,8 +169,8 @@ def test_a_deleted_key_is_forgotten(
 def test_what_is_known_of_many_keys_is_read_at_once(credentials: CredentialsTable) -> None:
     """More than one request takes; who has none is left out, and an owner's other exchanges are."""
     owners = [(f"user-{number}", exchange) for number in range(53) for exchange in ("binance", "okx")]
-    saved = {owner: credentials.save(*owner, KEY, NOW + number) for number, owner in enumerate(owners)}
-    credentials.save("user-0", "bybit", KEY, NOW)
+    saved = {owner: credentials.save(*owner, a_key(owner[0]), NOW + number) for number, owner in enumerate(owners)}
+    credentials.save("user-0", "bybit", a_key("user-0"), NOW)
     assert credentials.find_many([*owners, ("nobody", "okx")]) == saved
     assert credentials.find_many([]) == {}
     assert credentials.find_many([owners[0], owners[0]]) == {owners[0]: saved[owners[0]]}
@@ -198,7 +204,9 @@ def test_a_key_of_another_version_is_neither_read_nor_written_over(
 def test_one_unreadable_key_is_no_other_user_s_trouble(
     credentials: CredentialsTable, dynamodb: "DynamoDBClient", credentials_table: str
 ) -> None:
-    saved = {(user_id, "okx"): credentials.save(user_id, "okx", KEY, NOW) for user_id in ("alice", "bob", "carol")}
+    saved = {
+        (user_id, "okx"): credentials.save(user_id, "okx", a_key(user_id), NOW) for user_id in ("alice", "bob", "carol")
+    }
     rewrite(dynamodb, credentials_table, "bob", {"schema_version": 2})
     del saved["bob", "okx"]
     assert credentials.find_many([("alice", "okx"), ("bob", "okx"), ("carol", "okx")]) == saved
@@ -258,3 +266,54 @@ def test_a_data_key_is_of_no_use_to_another_shard(
     wrapped = data_keys.of("7").wrapped
     with pytest.raises(TransientError, match="InvalidCiphertextException"):
         data_keys.unwrap("8", wrapped)
+
+
+# one key, one owner
+
+
+def claims_in(client: "DynamoDBClient", table: str) -> list[str]:
+    return [item["key_owner"]["S"] for item in client.scan(TableName=table)["Items"] if "key_owner" in item]
+
+
+def test_a_key_that_another_user_has_stored_is_refused_and_nothing_is_written(
+    credentials: CredentialsTable, dynamodb: "DynamoDBClient", credentials_table: str
+) -> None:
+    credentials.save("alice", "okx", KEY, NOW)
+    with pytest.raises(ConflictError, match="another user has stored this key") as raised:
+        credentials.save("bob", "okx", KEY, NOW)
+    assert raised.value.code == "key_in_use"
+    assert credentials.find("bob", "okx") is None
+    assert claims_in(dynamodb, credentials_table) == ["alice"]
+    credentials.save("alice", "okx", KEY, NOW)  # one's own is stored again
+    credentials.save("bob", "binance", KEY, NOW)  # by chance as long, and of another exchange
+
+
+def test_a_key_that_was_deleted_or_replaced_is_free_for_another_user(
+    credentials: CredentialsTable, dynamodb: "DynamoDBClient", credentials_table: str
+) -> None:
+    credentials.save("alice", "okx", KEY, NOW)
+    assert credentials.delete("alice", "okx")
+    assert claims_in(dynamodb, credentials_table) == []
+    credentials.save("bob", "okx", KEY, NOW)
+    credentials.save("bob", "okx", a_key("bob"), NOW)
+    credentials.save("carol", "okx", KEY, NOW)
+    assert sorted(claims_in(dynamodb, credentials_table)) == ["bob", "carol"]
+
+
+def test_of_two_users_who_store_a_key_at_once_one_has_it(
+    credentials: CredentialsTable, dynamodb: "DynamoDBClient", credentials_table: str
+) -> None:
+    other = meanwhile(dynamodb, "TransactWriteItems", lambda: credentials.save("bob", "okx", KEY, NOW))
+    with other, pytest.raises(ConflictError):
+        credentials.save("alice", "okx", KEY, NOW)
+    assert claims_in(dynamodb, credentials_table) == ["bob"]
+
+
+def test_what_tells_who_has_a_key_does_not_tell_the_key(
+    credentials: CredentialsTable, dynamodb: "DynamoDBClient", credentials_table: str
+) -> None:
+    credentials.save("alice", "okx", KEY, NOW)
+    (item,) = keys_in(dynamodb, credentials_table)
+    plain = {sha256(text.encode()).hexdigest() for text in (KEY.api_key, f'["okx", "{KEY.api_key}"]')}
+    assert item["fingerprint"]["S"] not in plain
+    assert KEY.api_key not in str(item)

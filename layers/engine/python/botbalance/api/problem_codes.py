@@ -31,6 +31,7 @@ ProblemCode = Literal[
     "invalid_request",
     "invalid_strategy",
     "invalid_url",
+    "key_in_use",
     "key_may_not_trade",
     "key_may_withdraw",
     "key_unreadable",

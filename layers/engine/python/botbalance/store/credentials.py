@@ -3,18 +3,24 @@
 They are encrypted with their shard's data key (AES-256 in GCM), which KMS encrypts. User and exchange are authenticated
 with the ciphertext: moved to another user's item it is useless. Nothing here is ever returned by the API or logged;
 ``hint`` is the key's last four characters.
+
+A key of an exchange has one owner. An item beside the keys says who has it, by a hash of the key that is made with a
+data key of its own: whoever reads the table can neither tell a key by it nor find out whether a known one is there.
 """
 
+import hmac
 import json
 import secrets
 from collections.abc import Collection
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from botbalance.errors import NotFoundError, TransientError
+from botbalance.errors import ConflictError, NotFoundError, TransientError
 from botbalance.log import alarm
 from botbalance.models.exchange_key import ExchangeKey, StoredKey
 from botbalance.store.data_keys import DataKeys
 from botbalance.store.dynamodb import (
+    failed_conditions,
     parse_document,
     put_if,
     read_batches,
@@ -27,6 +33,8 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
+_FINGERPRINTS = "#fingerprints"
+"""In place of a user id in the items that say who has a key, and the name of the data key that hashes are made with."""
 _NONCE_BYTES = 12
 """As AES-GCM takes it: random, for a key that encrypts far fewer than 2^32 texts."""
 
@@ -44,9 +52,11 @@ class CredentialsTable:
     ) -> StoredKey:
         """Encrypt and store ``key``; ``now`` (epoch seconds) becomes its version where there was none.
 
-        ``also`` is written in the same transaction.
+        ``also`` is written in the same transaction. Raises ConflictError where another user has stored that key.
         """
-        existing = self.find(user_id, exchange)
+        item = self._item(user_id, exchange)
+        existing = None if item is None else parse_document(StoredKey, item["document"]["S"])
+        fingerprint = _fingerprint(self._data_keys.of(_FINGERPRINTS).clear, exchange, key)
         stored = StoredKey(
             user_id=user_id,
             exchange=exchange,
@@ -61,9 +71,14 @@ class CredentialsTable:
                 "document": {"S": stored.model_dump_json()},
                 "ciphertext": {"B": _encrypt(data_key.clear, user_id, exchange, key)},
                 "data_key": {"B": data_key.wrapped},
+                "fingerprint": {"S": fingerprint},
             },
         }
-        put_if(lambda: self._client.transact_write_items(TransactItems=[{"Put": put}, *also]))
+        writes: Any = [{"Put": self._claim(user_id, fingerprint)}, {"Put": put}]
+        if item is not None and item["fingerprint"]["S"] != fingerprint:
+            writes.append({"Delete": {"TableName": self._table, "Key": _claim_key(item["fingerprint"]["S"])}})
+        if any(failed_conditions(lambda: self._client.transact_write_items(TransactItems=[*writes, *also]))[:1]):
+            raise ConflictError("key_in_use", "another user has stored this key; make a key of your own")
         return stored
 
     def find(self, user_id: str, exchange: str) -> StoredKey | None:
@@ -106,12 +121,27 @@ class CredentialsTable:
 
     def delete(self, user_id: str, exchange: str, *also: "TransactWriteItemTypeDef") -> bool:
         """Forget the key, and write ``also`` in the same transaction; False, and nothing done, where there was none."""
+        item = self._item(user_id, exchange)
+        if item is None:
+            return False
         delete: Any = {
             "TableName": self._table,
             "Key": _key(user_id, exchange),
             "ConditionExpression": "attribute_exists(user_id)",
         }
-        return put_if(lambda: self._client.transact_write_items(TransactItems=[{"Delete": delete}, *also]))
+        claim: Any = {"TableName": self._table, "Key": _claim_key(item["fingerprint"]["S"])}
+        return put_if(
+            lambda: self._client.transact_write_items(TransactItems=[{"Delete": delete}, {"Delete": claim}, *also])
+        )
+
+    def _claim(self, user_id: str, fingerprint: str) -> Any:
+        """The write that makes the user the owner of the key with that fingerprint, where nobody else is."""
+        return {
+            "TableName": self._table,
+            "Item": {**_claim_key(fingerprint), "key_owner": {"S": user_id}},
+            "ConditionExpression": "attribute_not_exists(user_id) OR key_owner = :me",
+            "ExpressionAttributeValues": {":me": {"S": user_id}},
+        }
 
     def _item(self, user_id: str, exchange: str) -> Any:
         with translate_aws_errors():
@@ -122,6 +152,14 @@ class CredentialsTable:
 
 def _key(user_id: str, exchange: str) -> dict[str, Any]:
     return {"user_id": {"S": user_id}, "exchange": {"S": exchange}}
+
+
+def _claim_key(fingerprint: str) -> dict[str, Any]:
+    return _key(_FINGERPRINTS, fingerprint)
+
+
+def _fingerprint(secret: bytes, exchange: str, key: ExchangeKey) -> str:
+    return hmac.new(secret, json.dumps([exchange, key.api_key]).encode(), sha256).hexdigest()
 
 
 def _encrypt(data_key: bytes, user_id: str, exchange: str, key: ExchangeKey) -> bytes:

@@ -1,6 +1,12 @@
 """Storing, replacing and deleting a user's exchange key, so that no run loses it half-way."""
 
-from botbalance.errors import ConflictError, CredentialsRejectedError, InvalidRequestError, NotFoundError
+from botbalance.errors import (
+    BotBalanceError,
+    ConflictError,
+    CredentialsRejectedError,
+    InvalidRequestError,
+    NotFoundError,
+)
 from botbalance.exchange.adapter import ExchangeAdapter
 from botbalance.exchange.profiles import is_paper
 from botbalance.models.activity import Action
@@ -18,7 +24,7 @@ def store_key(context: TradingContext, user_id: str, exchange: str, key: Exchang
 
     Raises InvalidRequestError for a paper account, which needs none, for a key that the exchange refuses, and for one
     that may withdraw or may not trade, as far as it tells; and ConflictError where orders rest that this key does not
-    reach.
+    reach, and where another user has stored this key.
     """
     if is_paper(exchange):
         raise InvalidRequestError(
@@ -28,10 +34,7 @@ def store_key(context: TradingContext, user_id: str, exchange: str, key: Exchang
         try:
             _require_usable(context, user_id, exchange, key)
         except (InvalidRequestError, CredentialsRejectedError) as error:
-            refused = activity_of(
-                context, user_id, Action.CREDENTIALS_REFUSED, subject=exchange, reason=f"{error.code}: {error}"
-            )
-            tell(context, refused)
+            _tell_refused(context, user_id, exchange, error)
             raise
         existing = context.clients.keys_of([(user_id, exchange)]).get((user_id, exchange))
         action = Action.CREDENTIALS_STORED if existing is None else Action.CREDENTIALS_REPLACED
@@ -43,7 +46,16 @@ def store_key(context: TradingContext, user_id: str, exchange: str, key: Exchang
             before=None if existing is None else {"hint": existing.hint},
             after={"hint": key.api_key[-4:]},
         )
-        return context.clients.save(user_id, exchange, key, context.clock(), context.activity.write_of(told))
+        try:
+            return context.clients.save(user_id, exchange, key, context.clock(), context.activity.write_of(told))
+        except ConflictError as error:  # another user has it
+            _tell_refused(context, user_id, exchange, error)
+            raise
+
+
+def _tell_refused(context: TradingContext, user_id: str, exchange: str, error: BotBalanceError) -> None:
+    reason = f"{error.code}: {error}"
+    tell(context, activity_of(context, user_id, Action.CREDENTIALS_REFUSED, subject=exchange, reason=reason))
 
 
 def _require_usable(context: TradingContext, user_id: str, exchange: str, key: ExchangeKey) -> None:
