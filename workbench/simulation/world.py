@@ -18,6 +18,8 @@ from sys import modules
 from typing import Any
 
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+from botbalance.exchange.ccxt_client import new_client
+from botbalance.exchange.profiles import DEFAULT_EXCHANGE, profile_of
 from botbalance.models.exchange_key import ExchangeKey
 from botbalance.settings import read_settings
 from botbalance.store.compression import decompress
@@ -166,6 +168,9 @@ class World:
         self._waiting: list[Callable[[], bool]] = []
         self._ticks_run: dict[tuple[str, int], str] = {}
         self._last_request: tuple[Request, Reply | None, Fault | None] | None = None
+        # What draws random bytes once in a process draws none of the world's.
+        import_module("cryptography.hazmat.primitives.ciphers.aead")
+        new_client(profile_of(DEFAULT_EXCHANGE))
         self.work = import_module("tick.work")
         self.apps = [import_module(f"{name}.app").app for name in ("plan", "execute", "account")]
         self.handlers = {

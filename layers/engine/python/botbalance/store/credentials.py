@@ -10,7 +10,7 @@ data key of its own: whoever reads the table can neither tell a key by it nor fi
 
 import hmac
 import json
-import secrets
+import os
 from collections.abc import Collection
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -166,7 +166,7 @@ def _encrypt(data_key: bytes, user_id: str, exchange: str, key: ExchangeKey) -> 
     """The nonce and the ciphertext of ``key``."""
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415 - where no key is needed, nor is it
 
-    nonce = secrets.token_bytes(_NONCE_BYTES)
+    nonce = os.urandom(_NONCE_BYTES)
     text = json.dumps([key.api_key, key.secret, key.password]).encode()
     return nonce + AESGCM(data_key).encrypt(nonce, text, _bound_to(user_id, exchange))
 
