@@ -18,8 +18,8 @@ from sys import modules
 from typing import Any
 
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
-from botbalance.exchange.ccxt_client import new_client
-from botbalance.exchange.profiles import DEFAULT_EXCHANGE, profile_of
+from botbalance.exchange.ccxt_client import new_client, profile_of
+from botbalance.exchange.profiles import DEFAULT_EXCHANGE
 from botbalance.models.exchange_key import ExchangeKey
 from botbalance.settings import read_settings
 from botbalance.store.compression import decompress
