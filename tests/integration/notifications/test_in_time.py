@@ -6,11 +6,13 @@ from itertools import permutations
 from typing import Any
 
 import pytest
+from botbalance.api.overview_schemas import OverviewView
 from botbalance.errors import ConflictError
 from botbalance.models.activity import Action
 from botbalance.models.notification import Channel, DeliveryState
 from botbalance.models.strategy import Strategy
 from botbalance.notifications.preferences import delete_preferences, send_test
+from botbalance.trading.overview import overview
 
 from tests.integration.notifications.conftest import START, World
 
@@ -212,3 +214,32 @@ def test_a_message_that_cannot_be_made_stops_no_other(world: World, monkeypatch:
         patch.setattr(type(world.services.context.accounts), "find_state", broken)
         assert world.due() == 2
     assert world.due() == 1, "a minute later it can be made"
+
+
+def test_where_real_money_runs_and_nobody_would_hear_of_trouble_the_overview_says_so(world: World) -> None:
+    def says(stand_in: str | None = None) -> bool:
+        return OverviewView.of(overview(world.services.context, "alice"), stand_in).nobody_told
+
+    assert not says(), "there is no strategy yet"
+    strategy = Strategy(
+        user_id="alice",
+        exchange="binance",
+        quote_asset="USDT",
+        target_allocations={"BTC": D(50), "USDT": D(50)},
+        order_size_pct=D(1),
+        order_step_pct=D("0.4"),
+        min_delta_quote=D(50),
+    )
+    stored = world.services.strategies.save(strategy)
+    assert not says(), "the autopilot is off"
+    world.services.strategies.save(stored.model_copy(update={"autopilot_enabled": True}))
+    assert says()
+    assert not says("binance"), "that money is nobody's"
+    world.set_up(Channel.WEBHOOK)
+    assert not says()
+    world.set_up(Channel.WEBHOOK, trouble="off")
+    assert says()
+    world.set_up(Channel.WEBHOOK)
+    world.stand_in.answers = [(410, {}, "")]
+    world.tell(world.happens(Action.INCIDENT_OPENED, subject="order_lost:1", reason="lost"))
+    assert says(), "its only channel is off"
