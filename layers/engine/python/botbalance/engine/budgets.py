@@ -22,6 +22,7 @@ USUAL_FEE_PCT = Decimal("0.1")
 """The fee for which ``fees_pct`` is said, and which is assumed of a fee in a coin whose price is not known."""
 _WARNED_AT, _WARNED_OF = 2, 3
 """Over two thirds of a limit."""
+_FOLDED_HOURS = 5 * DAY_HOURS
 _LEAST_ROUND_TRIPS = 2
 """One there and back is no pattern."""
 
@@ -171,13 +172,14 @@ def fee_in_quote(fill: Fill, prices: Mapping[str, Decimal]) -> Decimal:
 def kept_hours(hours: Hours, now: int) -> dict[int, Tally]:
     """What of ``hours`` any limit still asks for at ``now`` (epoch seconds).
 
-    What is older than 7 days is added up by the day, in that day's first hour (UTC); after 30 days it is dropped.
+    What is older than 7 days is added up by five days, in their first hour (UTC), so that an account remembers little;
+    after 30 days it is dropped.
     """
     this_hour = now // HOUR_S
     kept: dict[int, Tally] = {}
     with ExactArithmetic():
         for hour, tally in hours.items():
-            place = hour if hour > this_hour - WEEK_HOURS else hour - hour % DAY_HOURS
+            place = hour if hour > this_hour - WEEK_HOURS else hour - hour % _FOLDED_HOURS
             if place > this_hour - MONTH_HOURS:
                 kept[place] = _sum([kept[place], tally]) if place in kept else tally
     return kept
