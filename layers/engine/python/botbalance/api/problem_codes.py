@@ -61,6 +61,7 @@ ProblemCode = Literal[
     "paper_needs_no_key",
     "pause_not_found",
     "pause_resumed",
+    "account_paused",
     "plain_http_refused",
     "price_unavailable",
     "prices_expired",
