@@ -42,6 +42,8 @@ HARMLESS = {
     "candles sample": {"folder": "out"},
     "login": {"--client-id": "x", "--region": "eu-central-1", "--username": "a", "--cognito": NOBODY},
     "cancel": {"--all": "", "--url": NOBODY},
+    "paper deposit": {"asset": "USDT", "quantity": "1", "--url": NOBODY},
+    "paper withdraw": {"asset": "USDT", "quantity": "1", "--url": NOBODY},
     "resume": {"pause_id": "doubt-BTCUSDT", "--url": NOBODY},
     "resolve": {"client_order_id": "rb-1", "outcome": "canceled", "--url": NOBODY},
     "strategy set": {"file": "strategy.json", "--url": NOBODY},
@@ -115,6 +117,8 @@ def bad_values() -> Iterator[tuple[str, str, list[str]]]:
         **{name: ["", "x", "-1", "nan", "1e999999999999"] for name in ("fee_pct", "nav")},
         **{name: ["", "x", "0", "1,,2", "-1"] for name in ("size", "step", "band")},
         "rules_of": ["", "nonsense"],
+        **{name: ["", "x", "-1", "nan"] for name in ("quantity", "filled_qty", "price")},
+        "pause_id": [],  # an API says which there are
         "users": ["", "x", "0", "-1", "1,,2", "1000000000"],
         "band_pct": ["", "2"],
         "decision_log": ["", "nothing"],
@@ -154,7 +158,7 @@ def bad_values() -> Iterator[tuple[str, str, list[str]]]:
             is_url = parameter.name in {"url", "dynamodb", "exchange"}
             kind = "url" if is_url else parameter.type_descriptor.annotation.__name__.lower()
             kind = "int" if kind == "list" else kind
-            values = of_kind[parameter.name if kind == "str" else kind]
+            values = of_kind.get(parameter.name if kind == "str" else kind, ["", "nonsense"])
             turn += 1
             yield command, option, [*some_of(values, 2, turn), *ranges.get(parameter.name, [])]
 
