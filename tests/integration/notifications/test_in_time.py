@@ -31,7 +31,7 @@ def fill(world: World, side: str = "buy") -> Any:
     )
 
 
-@pytest.mark.parametrize("order", list(permutations(range(4))))
+@pytest.mark.parametrize("order", list(permutations(range(4)))[::3])
 def test_out_of_order_and_twice_each_message_arrives_once(world: World, order: tuple[int, ...]) -> None:
     world.set_up(Channel.WEBHOOK)
     written = []
