@@ -68,7 +68,7 @@ def test_the_messages_are_the_same_in_whatever_order_they_are_heard(order: tuple
     assert len(incident_messages(NAME, written)) == 4
 
 
-@settings(max_examples=200)
+@settings(max_examples=60)
 @given(
     actions=st.lists(st.sampled_from([BEGINS, ENDS]), max_size=8),
     chance=st.randoms(use_true_random=False),
