@@ -255,5 +255,7 @@ class _NoKeys:
     def encrypt(self, **_: Any) -> NoReturn:
         raise ConflictError("paper_only", "this run trades on paper alone, and keeps no keys: deploy it to trade live")
 
+    generate_data_key = encrypt
+
     def close(self) -> None:
         """Nothing is open."""

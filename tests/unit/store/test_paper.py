@@ -1,6 +1,8 @@
 """Paper accounts on every engine: one write is one transaction, on a revision and under a lease."""
 
+from dataclasses import replace
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 import pytest
 from botbalance.errors import ConflictError, NotFoundError
@@ -8,14 +10,17 @@ from botbalance.exchange.paper_books import end_of_epoch, open_account, transfer
 from botbalance.models.paper import PaperAccount
 from botbalance.store.paper import PaperTable
 
-from tests.unit.store.conftest import NOW, DynamoDBClient, Grant, MakeTable  # type: ignore[attr-defined]
+from tests.unit.store.conftest import NOW, Grant, MakeTable
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
 
 PAPER = "binance-paper"
 
 
 @pytest.fixture
-def paper(dynamodb: "DynamoDBClient", make_table: MakeTable) -> PaperTable:
-    return PaperTable(dynamodb, make_table("PaperTable"))
+def paper(dynamodb: "DynamoDBClient", table: MakeTable) -> PaperTable:
+    return PaperTable(dynamodb, table("PaperTable"))
 
 
 def opened(before: PaperAccount | None = None) -> PaperAccount:
@@ -38,7 +43,7 @@ def test_whoever_read_an_older_revision_or_lost_the_lease_writes_nothing(paper: 
     with pytest.raises(ConflictError, match="changed meanwhile"):
         paper.save(transfer_asset(stale, "USDT", Decimal(1)), lease)
     with pytest.raises(ConflictError, match="another run has taken over"):
-        paper.save(saved, grant("alice") and lease)
+        paper.save(saved, replace(lease, fencing_token=lease.fencing_token - 1))
     assert paper.get("alice", PAPER) == saved
 
 
