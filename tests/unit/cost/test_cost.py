@@ -47,12 +47,12 @@ def test_a_thousand_users_by_hand() -> None:
     """A band of 1 % has 1,027 looks and 45 orders a month, so 85,328 of the 86,400 ticks are quiet."""
     cost = cost_of(1_000, CHEAPEST, "1", TEMPLATE)
     quiet, looks, busy, ticks = 85_328, 1_027, 45, 86_400
-    of_users = D("68.53") * quiet + D("3214.21") * looks + D("4226.71") * busy
-    of_messages = D("6431.47") * ticks * 2  # of 500 users each
+    of_users = D("71.07") * quiet + D("3214.28") * looks + D("4226.78") * busy
+    of_messages = D("6428.93") * ticks * 2  # of 500 users each
     dispatched = D("0.0085") * ticks * 1_000
     reads = of_users + of_messages / 1_000 + D("15") * ticks + dispatched
     assert cost.parts["DynamoDB reads"] == reads * D("0.000000125")
-    writes = (2 * looks + D("22.55") * busy + 720) * 1_000 + 12 * ticks  # a point of history an hour
+    writes = (2 * looks + D(23) * busy + 720) * 1_000 + 12 * ticks  # a point of history an hour
     assert cost.parts["DynamoDB writes"] == writes * D("0.000000625")
     stored = (3 * 45 * 1_850 + 12 * (45 * 2_000 + 720 * 80)) * 1_000
     assert cost.parts["DynamoDB storage"] == stored * D("0.25") / 10**9
