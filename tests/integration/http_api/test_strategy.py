@@ -53,6 +53,16 @@ def test_what_was_put_is_what_is_got(user: Client) -> None:
     assert stored["version"] == 2
 
 
+def test_a_limit_of_the_budgets_that_cannot_be_is_refused_by_name(user: Client) -> None:
+    wrong = GOOD_STRATEGY | {"budgets": {"fall_pct": "101"}}
+    for answer in (
+        user.put(STRATEGY, wrong),
+        user.patch(STRATEGY, {"budgets": {"fall_pct": "101"}}),
+        user.ask("POST", f"{STRATEGY}preview/", json.dumps(wrong)),
+    ):
+        assert "budgets.fall_pct" in problem(answer, 422, "invalid_strategy")["detail"]
+
+
 def test_the_rest_has_defaults(user: Client) -> None:
     stored = user.get(STRATEGY).json()
     assert (stored["quote_asset"], stored["exchange"]) == ("USDT", "binance")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from botbalance.engine import (
+    BudgetLimits,
     Evaluation,
     InvalidInputError,
     InvalidStrategyError,
@@ -95,7 +96,11 @@ def patch_strategy(
 
 def _validated(context: TradingContext, user_id: str, parameters: Mapping[str, Any]) -> Strategy:
     """The strategy that ``parameters`` describe; raises InvalidStrategyError for numbers that cannot be."""
-    strategy = Strategy.model_validate({**parameters, "user_id": user_id, "updated_at": context.clock()})
+    limits = parameters.get("budgets", {})
+    budgets = BudgetLimits(**limits) if isinstance(limits, Mapping) else limits  # which says itself what cannot be
+    strategy = Strategy.model_validate(
+        {**parameters, "budgets": budgets, "user_id": user_id, "updated_at": context.clock()}
+    )
     if len(strategy.target_allocations) > MOST_ASSETS:
         raise InvalidStrategyError(
             "target_allocations", f"{len(strategy.target_allocations)} assets", f"at most {MOST_ASSETS}"
