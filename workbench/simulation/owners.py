@@ -209,7 +209,7 @@ class Owners:
             if status == 200 and not enabled:
                 self._world.witness.autopilot_off.add(user.user_id)
                 self._world.witness.told(user.user_id, self._step, "the autopilot is off")
-            user.refusal = body if status >= 400 else None
+            user.refusal, user.switched_at_step = body if status >= 400 else None, self._step
 
         if enabled:  # whatever is answered, or not: it may be on from now on
             self._world.witness.autopilot_off.discard(user.user_id)

@@ -127,6 +127,8 @@ class User:
         self.has_key = False
         self.busy = False
         self.targets: dict[str, str] = {}
+        self.switched_at_step = 0
+        """When the autopilot's switch was answered last."""
         self.refusal: Any = None
         """The problem that the last switch of the autopilot was answered with; None where it was switched."""
 
@@ -350,6 +352,9 @@ class World:
             if user_id in quiet or self.may_be_quiet(user_id):
                 continue
             if not self.autopilot_is_on(user_id) or self._claimed(user_id) >= ts_tick:
+                continue
+            user = next(user for user in self.users if user.user_id == user_id)
+            if user.busy or user.switched_at_step > run.began_at_step:  # it may have been off when this tick read it
                 continue
             self.witness.failed(
                 Invariant.SKIP_LEAVES_TRACE, self.scheduler.steps, user_id, f"nothing tells of the tick {ts_tick}"
