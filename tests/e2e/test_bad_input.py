@@ -181,7 +181,7 @@ def test_an_option_of_the_market_is_refused_beside_an_exchange_that_runs(
     fails: Callable[..., str], option: str
 ) -> None:
     line = fails(*LOCAL, "--exchange", NOBODY, option)
-    assert f"{option.partition('=')[0]} is the market's" in line
+    assert f"{option.partition('=')[0]}: that is the market's" in line
 
 
 def test_every_command_is_covered() -> None:

@@ -41,7 +41,7 @@ WORDS_CHECKED = (
     r"\./botbalance notifications .*",
     r"\./botbalance (--help|--version)",
     r"make [a-z-]+( .*)?",
-    r"\.venv/bin/(pytest|python) .*",
+    r"(PYTHONHASHSEED=0 )?\.venv/bin/(pytest|python) .*",
     r"BOTBALANCE_\w+=.* make [a-z-]+",
     r"uv run pre-commit install",
 )
@@ -142,11 +142,14 @@ def test_every_make_target_exists(command: str) -> None:
     assert set(named) <= TARGETS
 
 
-@pytest.mark.parametrize("command", sorted({command for _, command in COMMANDS if command.startswith(".venv/bin/")}))
+@pytest.mark.parametrize("command", sorted({command for _, command in COMMANDS if ".venv/bin/" in command}))
 def test_every_named_file_and_module_exists(command: str) -> None:
-    words = shlex.split(command, comments=True)
+    words = shlex.split(command.partition(".venv/bin/")[2], comments=True)
     module = words[words.index("-m") + 1] if "-m" in words else None
     files = [word for word in words[1:] if word.startswith(("tests/", "benchmarks/"))]
-    files += [f"{module.replace('.', '/')}.py"] if module else []
-    assert files
-    assert [file for file in files if not (ROOT / file.partition("::")[0]).exists()] == []
+    paths = [ROOT / file.partition("::")[0] for file in files]
+    if module:
+        package = ROOT / module.replace(".", "/")
+        paths.append(package / "__main__.py" if package.is_dir() else package.with_suffix(".py"))
+    assert paths
+    assert [path for path in paths if not path.exists()] == []

@@ -41,7 +41,7 @@ def run_here(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str])
 
 def write_candles(folder: Path, symbol: str, prices: Sequence[str]) -> None:
     rows = [
-        f"{1_500_000_000_000 + number * HOUR_MS},{price},{Decimal(price) * 2},{Decimal(price) / 2},{price},10"
+        f"{1_500_000_000_000 + number * HOUR_MS},{price},{Decimal(price) * 3 / 2},{Decimal(price) / 2},{price},10"
         for number, price in enumerate(prices)
     ]
     (folder / f"{symbol}.csv").write_text("\n".join(rows))
