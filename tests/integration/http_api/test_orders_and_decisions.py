@@ -151,6 +151,7 @@ def test_a_decision_is_whole(busy: Client) -> None:
         "market_rules",
         "active_symbols",
         "paused_symbols",
+        "buy_paused_symbols",
         "open_orders",
         "now",
     }

@@ -116,6 +116,8 @@ def test_ten_tabs_cost_the_exchange_nothing(stack: Stack) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(BinanceApi, "answer", counted)
         stack.tick()
+        while stack.clock() % 3_600 > 3_600 - 9 * 30:  # highs are asked for at the turn of an hour, tabs or none
+            stack.tick()
         alone = requests_of_four_ticks(0)
         assert requests_of_four_ticks(10) == alone != []
 
@@ -154,9 +156,12 @@ def test_a_strategy_that_is_not_stored_is_previewed_and_stays_unstored(user: Cli
 
 
 def test_a_preview_warns_as_saving_would(user: Client) -> None:
-    tiny = GOOD_STRATEGY | {"order_size_pct": "0.01"}
-    warnings = preview(user, tiny).json()["warnings"]
-    assert warnings == user.put(STRATEGY, tiny).json()["warnings"]
+    tiny = GOOD_STRATEGY | {"order_size_pct": "0.01", "min_delta_quote": "10", "min_delta_pct": "1"}
+    refused = problem(preview(user, tiny), 422, "invalid_strategy")
+    assert refused == user.put(STRATEGY, tiny).json()
+    small = tiny | {"order_size_pct": refused["expected"].split()[0]}  # the least that any market of it takes
+    warnings = preview(user, small).json()["warnings"]
+    assert warnings == user.put(STRATEGY, small).json()["warnings"]
     assert "never_trades" in {warning["code"] for warning in warnings}
 
 
@@ -169,8 +174,11 @@ def test_a_preview_refuses_what_saving_refuses(user: Client) -> None:
 
 def test_markets_name_exchanges_and_what_trades_there(stack: Stack) -> None:
     user = newcomer(stack)
-    choice = {"exchange": "binance", "mode": "simulated", "password_name": None}
-    assert user.get(MARKETS).json() == {"exchanges": [choice], "quotes": [], "assets": []}
+    exchanges = [
+        {"exchange": "binance", "mode": "simulated", "password_name": None},
+        {"exchange": "binance-paper", "mode": "paper", "password_name": None},
+    ]
+    assert user.get(MARKETS).json() == {"exchanges": exchanges, "quotes": [], "assets": []}
     seen = user.get(f"{MARKETS}?exchange=binance&quote=USDT").json()
     assert {"BTC", "ETH", "SOL"} <= set(seen["assets"])
     assert "USDT" in seen["quotes"]

@@ -9,6 +9,9 @@ from workbench.local.stack import Stack
 ROUTES = sorted(read_template().routes(), key=lambda route: (route.path, route.method))
 SAMPLE = {"client_order_id": "0123456789abcdef0123", "ts_tick": "1700000010", "pause_id": "doubt-BTCUSDT"}
 
+NOT_THERE = {"order_not_found", "decision_not_found", "pause_not_found", "paper_account_not_found", "no_channel"}
+"""What may be said of a trader who has nothing of that kind."""
+
 
 def sample_path(route: Route) -> str:
     return route.path.format(**SAMPLE)
@@ -28,9 +31,8 @@ def test_every_route_answers_what_its_function_has_to_say(stack: Stack, route: R
         assert answer.headers["Content-Type"] == ("text/csv" if route.path.endswith(".csv") else "application/json")
         assert answer.headers["X-Request-Id"]
     else:
-        takes_body = route.method in {"PUT", "PATCH"} or route.path.endswith(("/preview", "/resolve"))
-        expected = "invalid_request" if takes_body else "order_not_found decision_not_found pause_not_found no_channel"
-        assert answer.json()["code"] in expected.split()
+        takes_body = route.method in {"PUT", "PATCH"} or route.path.endswith(("/preview", "/resolve", "/transfers"))
+        assert answer.json()["code"] in ({"invalid_request"} if takes_body else NOT_THERE)
         assert answer.headers["Content-Type"] == "application/problem+json"
     assert answer.headers["Cache-Control"] == "no-store"
 

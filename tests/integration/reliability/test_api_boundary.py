@@ -25,6 +25,7 @@ BODIES: Mapping[str, Any] = {
     "/api/me/exchange/credentials": {"api_key": "k" * 64, "secret": "s" * 64},
     "/api/me/exchange/paper": {"balances": {"USDT": "10000"}},
     "/api/me/exchange/paper/transfers": {"asset": "USDT", "quantity": "1"},
+    "/api/me/notifications": {"channels": {}},
 }
 ROUTES = [route for route in read_template().routes() if not route.public]
 

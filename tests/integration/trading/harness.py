@@ -36,7 +36,7 @@ from workbench.faults.injector import Injector
 from workbench.local.lambda_runtime import InvocationContext
 from workbench.simulated_exchange.binance_api import Request
 from workbench.simulated_exchange.control_messages import AccountBooks
-from workbench.simulated_exchange.market import FrozenPrices, Market
+from workbench.simulated_exchange.market import MINUTE_MS, FrozenPrices, Market
 from workbench.simulated_exchange.matching_engine import MatchingEngine
 from workbench.simulated_exchange.matching_engine import Order as BookedOrder
 from workbench.simulated_exchange.server import ExchangeServer
@@ -298,11 +298,11 @@ def new_harness(
 
     Every harness is in a month of its own, so that what one leaves in the cache has long expired in the next.
     """
-    market = market or Market.with_default_filters(FIRST_PRICES, FrozenPrices())
+    now = START + next(_WORLDS) * 30 * DAY_S
+    market = market or Market.with_default_filters(FIRST_PRICES, FrozenPrices(start_ms=now // 60 * MINUTE_MS))
     books = MatchingEngine(market, partial_fill_probability=Decimal(0), clock=lambda: harness.now * 1000)
     injector = Injector(lambda: harness.now)
     exchange = FaultyExchange(books, injector, lambda request, *_: harness.note(request))
-    now = START + next(_WORLDS) * 30 * DAY_S
     with no_backoff(), ExchangeServer(exchange) as server:
         # Time stands still in most tests: each of their ticks shall look.
         variables = {**environment, "EXCHANGE_BASE_URL": server.url, "PORTFOLIO_MAX_AGE": "0", **settings}

@@ -132,7 +132,7 @@ def test_the_check_says_that_paper_is_optimistic_and_asks_for_no_key(harness: Tr
     assert "Paper is optimistic" in items["account"].found
     assert not any(name.startswith("key_") for name in items)
     assert "egress_address" not in items
-    assert items["fees"].found.startswith("a resting order in BTCUSDT pays 0.100 %")
+    assert items["fees"].found == "a resting order in BTCUSDT pays 0.1 %, one that trades at once 0.1 %"
     assert {item.verdict for item in items.values()} <= {CheckStatus.PASS, CheckStatus.WARN}
 
 

@@ -16,6 +16,7 @@ from pydantic import (
     PlainSerializer,
     StringConstraints,
     WithJsonSchema,
+    model_validator,
 )
 from pydantic_core import PydanticCustomError
 
@@ -25,6 +26,8 @@ from botbalance.exchange.profiles import PROFILES, is_paper
 _PERCENT_PLACES = Decimal("1e-8")
 _TRIGGER_DIGITS = 12
 _PLAINLY_WRITTEN = re.compile(r"^-?[0-9]+(\.[0-9]+)?$", re.ASCII)
+_MOST_DIGITS = 40
+_LONGEST_NUMBER = _MOST_DIGITS + len("-.")
 _WIDE = Context(prec=60, rounding=ROUND_HALF_EVEN)
 
 
@@ -34,7 +37,7 @@ def number_schema(
     """How a number in a request is described: as a number in this range, or a string of one."""
     bounds = {"exclusiveMinimum": above, "minimum": least, "maximum": most}
     number: dict[str, Any] = {"type": "number"} | {name: bound for name, bound in bounds.items() if bound is not None}
-    text = {"type": "string", "pattern": _PLAINLY_WRITTEN.pattern, "maxLength": 42}
+    text = {"type": "string", "pattern": _PLAINLY_WRITTEN.pattern, "maxLength": _LONGEST_NUMBER}
     return WithJsonSchema(
         {"anyOf": [text, number], "description": description, "examples": [example]}, mode="validation"
     )
@@ -43,6 +46,8 @@ def number_schema(
 def _plainly_written(number: object) -> object:
     if isinstance(number, str) and not _PLAINLY_WRITTEN.fullmatch(number):
         raise PydanticCustomError("plain_number", "a finite number, written without an exponent")
+    if isinstance(number, str) and len(number) > _LONGEST_NUMBER:  # zeros in front are no digits of a Decimal
+        raise PydanticCustomError("string_too_long", "a shorter number", {"max_length": _LONGEST_NUMBER})
     return number
 
 
@@ -80,7 +85,7 @@ SellTrigger = Annotated[
     _decimal_text("At this price, other prices unchanged, a sell starts."),
 ]
 """The price at which a sell starts, to twelve digits, rounded so that there it does."""
-Number = Annotated[Decimal, Field(allow_inf_nan=False, max_digits=40), BeforeValidator(_plainly_written)]
+Number = Annotated[Decimal, Field(allow_inf_nan=False, max_digits=_MOST_DIGITS), BeforeValidator(_plainly_written)]
 """A number in a request: a JSON number, or a string of it that is written without an exponent."""
 NoText = BeforeValidator(_no_text)
 """Of a number: it is none where it is written as text."""
@@ -112,3 +117,11 @@ class RequestModel(BaseModel):
     """A request's shape, which takes no field that it does not know; built when it is first used."""
 
     model_config = ConfigDict(extra="forbid", defer_build=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _require_object(cls, value: object) -> object:
+        """The resolver reads attributes, too: a number, which has none of these, would pass as an empty object."""
+        if not isinstance(value, dict | cls):
+            raise PydanticCustomError("model_type", "an object")
+        return value
