@@ -27,7 +27,9 @@ STRATEGY = {
     "order_size_pct": "1",
     "order_step_pct": "0.2",
     "min_delta_quote": "50",
+    "budgets": {"churn_pct": "1000", "fees_pct": "100", "losing_round_trips": 100_000, "orders_per_pair": 100_000},
 }
+"""Orders larger than the band trade to and fro, so that there is much to add up: no budget is to end that."""
 START = {"BTC": Decimal("0.07"), "ETH": Decimal("1.1"), "SOL": Decimal(25), QUOTE: Decimal(4000), FEE_COIN: Decimal(2)}
 TRANSFERS = {
     100: ("ETH", Decimal("0.25")),

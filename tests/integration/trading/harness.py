@@ -296,7 +296,8 @@ def new_harness(
 ) -> Iterator[TradingHarness]:
     """A harness for ``user``, who has no account and no strategy yet; ``settings`` are environment variables.
 
-    Every harness is in a month of its own, so that what one leaves in the cache has long expired in the next.
+    Every harness is in a month of its own, so that what one leaves in the cache has long expired in the next. Its
+    market's candles are of that month, too: one that had none would be asked for its highs again and again.
     """
     now = START + next(_WORLDS) * 30 * DAY_S
     market = market or Market.with_default_filters(FIRST_PRICES, FrozenPrices(start_ms=now // 60 * MINUTE_MS))

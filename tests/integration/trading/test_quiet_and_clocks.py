@@ -24,15 +24,17 @@ def test_an_ordinary_hour_is_no_jump_after_quiet_ticks(environment: Mapping[str,
         harness.open_account(harness.user, held)
         targets = {"BTC": "30", "ETH": "40", "XRP": "5", "USDT": "25"}
         harness.set_strategy(targets, min_delta_quote=D(100), order_size_pct=D(1))
-        ticks, price, outcomes = NoTradeHarness(harness, minutes), D("0.5"), []
-        for _ in range(30):
+        ticks, price, looks = NoTradeHarness(harness, minutes), D("0.5"), []
+        for number in range(30):
             price = (price * D("1.0073")).quantize(D("0.0001"))
-            decision = ticks.tick(120, XRP=str(price))
-            outcomes.append(decision.outcome)
-            if decision.placed:
+            if ticks.is_quiet(120, XRP=str(price)):
+                continue
+            looks.append((number, harness.context.decisions.get(harness.user, harness.now)))
+            if looks[-1][1].placed:
                 break
-        assert decision.placed, outcomes
-        assert "skipped" not in outcomes
+        assert [decision.outcome for _, decision in looks] == ["decided"] * len(looks)
+        assert [(number, decision.placed[0]["side"]) for number, decision in looks if decision.placed] == [(26, "sell")]
+        assert len(looks) <= 3, "the first, the one that sells, and one in between where the user's turn comes earlier"
 
 
 @pytest.mark.parametrize("ahead", [0, 1, 3])
