@@ -1,5 +1,6 @@
 """An order is written before it is sent, and sent at most once, whatever became of it."""
 
+import json
 from collections.abc import Callable
 from decimal import Decimal
 
@@ -257,6 +258,27 @@ def test_orders_go_on_where_booking_one_that_was_accepted_fails(harness: Trading
     assert booked.fills_complete
 
 
+def test_orders_go_on_where_somebody_else_has_written_one_that_is_being_recorded(harness: TradingHarness) -> None:
+    """Its lease is still this run's, so the account is: the next tick books the order, and the others do not wait."""
+
+    def write_over(request: Request) -> None:
+        if request.method == "POST" and "symbol=BTCUSDT" in request.body:
+            client_order_id = request.body.partition("newClientOrderId=")[2][:20]
+            add_to_revision(harness, client_order_id)
+
+    harness.on_request = write_over
+    decision = harness.tick()
+    assert decision.outcome == "decided"
+    assert harness.statuses() == {
+        "BTCUSDT": OrderStatus.PENDING,
+        "ETHUSDT": OrderStatus.OPEN,
+        "XRPUSDT": OrderStatus.OPEN,
+    }
+    assert harness.tick().placed == []
+    assert harness.order_on("BTCUSDT").status is OrderStatus.OPEN
+    assert len(harness.asked("POST")) == len(harness.booked()) == 3
+
+
 def test_a_tick_on_an_exchange_that_does_not_answer_is_skipped_with_the_reason(harness: TradingHarness) -> None:
     harness.injector.script(FaultKind.NOT_RECEIVED, Where.OPEN_ORDERS, times=9)
     decision = harness.tick()
@@ -286,3 +308,15 @@ def place_on_exchange(harness: TradingHarness, order: Order) -> None:
     )
     account.close()
     assert isinstance(placement, OrderAccepted)
+
+
+def add_to_revision(harness: TradingHarness, client_order_id: str) -> None:
+    """As whoever writes the order does."""
+    client, table = harness.services.dynamodb, harness.services.settings.orders_table
+    key = {"user_id": {"S": harness.user}, "client_order_id": {"S": client_order_id}}
+    item = client.get_item(TableName=table, Key=key)["Item"]
+    document = json.loads(item["document"]["S"])
+    document["revision"] += 1
+    item["document"] = {"S": json.dumps(document)}
+    item["revision"] = {"N": str(document["revision"])}
+    client.put_item(TableName=table, Item=item)
