@@ -13,10 +13,11 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from tests.integration.life_cycle.conftest import LONG
 from tests.integration.life_cycle.machine import WEIGHTS, LifeOfOrders
+from tests.thorough import examples
 from workbench.faults.kinds import KINDS
 
 SHORT = settings(
-    max_examples=8,
+    max_examples=examples(4, 8),
     stateful_step_count=18,
     deadline=None,
     derandomize=True,

@@ -40,7 +40,7 @@ from botbalance.engine import (
 
 from tests.thorough import examples
 
-PORTFOLIOS = 1_500
+PORTFOLIOS = examples(750, 1_500)
 BATCHES = examples(3, 6)
 
 
