@@ -267,6 +267,8 @@ class Episode:
 
     def _compare(self, user: User, here: Order, booked: BookedOrder) -> None:
         status = "REJECTED" if booked.order_id in self.world.exchange.rejected else _SAME_STATUS[booked.status]
+        if here.resolved_by is not None and status == "REJECTED":
+            status = "CANCELED"  # an owner can say of an order only what has filled of it, not why it ended
         facts: list[tuple[str, Any, Any]] = [
             ("status", status, str(here.status)),
             ("filled_qty", booked.executed_qty, here.filled_qty),
