@@ -32,7 +32,7 @@ from rich.table import Table
 
 from workbench.aws.build import find_uv
 from workbench.backtest.simulation import BacktestConfig, Outcome, simulate
-from workbench.backtest.timeline import Timeline, timeline_of
+from workbench.backtest.timeline import Timeline, build_timeline
 from workbench.candles.recording import ONE_CANDLE_MS, Findings, Recording
 
 RUNS = 3
@@ -237,7 +237,7 @@ def main() -> None:
     options = parser.parse_args()
     console = Console(highlight=False, soft_wrap=True)
 
-    target, timeline = trial(), timeline_of(random_walk(options.candles))
+    target, timeline = trial(), build_timeline(random_walk(options.candles))
     candles = len(MARKETS) * len(timeline)
     console.print(f"{len(MARKETS)} assets × {len(timeline):,} candles of a minute, seed {SEED}")
     seconds, outcome = timed(lambda: simulate(target, timeline), RUNS)

@@ -24,7 +24,7 @@ from botbalance.engine import BudgetLimits, BudgetRule, StrategyConfig
 from workbench.backtest import inputs
 from workbench.backtest.backtest import BacktestFiles, prepare
 from workbench.backtest.simulation import simulate
-from workbench.backtest.synthetic import trial_of, walks
+from workbench.backtest.synthetic import make_trial, walks
 
 NAV = Decimal(10_000)
 RECORDINGS = {
@@ -43,7 +43,7 @@ HOURS = 240
 _YEAR_MS = 365 * 86_400_000
 
 
-def config_of(size: str, band: str) -> StrategyConfig:
+def make_config(size: str, band: str) -> StrategyConfig:
     """A strategy whose band is a share of NAV alone."""
     return StrategyConfig("USDT", Decimal(size), Decimal("0.4"), Decimal("0.01"), Decimal(band))
 
@@ -70,7 +70,7 @@ def walked(seed: int) -> dict[int, Counter[str]]:
     for place, (size, band, every) in enumerate(WALKED):
         if seed // 2 % every:
             continue
-        trial = trial_of(TARGETS, config_of(size, band), BudgetLimits(), timeline, NAV)
+        trial = make_trial(TARGETS, make_config(size, band), BudgetLimits(), timeline, NAV)
         if seed % 2:
             trial = replace(trial, start_balances=dict.fromkeys(trial.start_balances, Decimal(0)) | {"USDT": NAV})
         found[place] = Counter(str(pause.rule) for pause in simulate(trial, timeline).pauses)

@@ -33,7 +33,7 @@ from botbalance import bootstrap
 from botbalance.bootstrap import Services
 from botbalance.log import logger
 from botbalance.settings import read_settings
-from botbalance.store.dynamodb import SHARDS, read_pages, shard_of
+from botbalance.store.dynamodb import SHARDS, read_pages, shard_name
 from botbalance.store.strategies import AUTOPILOT_INDEX
 from rich.console import Console
 from rich.table import Table
@@ -174,7 +174,7 @@ def fill(services: Services, users: int) -> None:
                     "PutRequest": {
                         "Item": {
                             "user_id": {"S": user},
-                            "autopilot_shard": {"S": shard_of(user)},
+                            "autopilot_shard": {"S": shard_name(user)},
                             "version": {"N": "1"},
                         }
                     }
@@ -233,12 +233,12 @@ def main() -> None:
                         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
                             runs[way] = process.submit(run, {**environment, **settings}, way, latency / 1000).result()
                         require_everybody_once(services, options.users)
-                    console.print(table_of(f"chunks of {chunk}, {latency:g} ms added to each request", runs))
+                    console.print(make_table(f"chunks of {chunk}, {latency:g} ms added to each request", runs))
     finally:
         aws.stop()
 
 
-def table_of(title: str, runs: Mapping[str, Run]) -> Table:
+def make_table(title: str, runs: Mapping[str, Run]) -> Table:
     """The runs side by side, each as a multiple of the sequential one's speed."""
     table = Table(title=title, title_justify="left")
     for column in ("", "s", "users/s", "speed", "CPU s", "memory MB", "DynamoDB", "SQS", "RCU"):

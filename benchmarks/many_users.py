@@ -95,13 +95,13 @@ class Workers:
             process.kill()
 
 
-def left_in(queue: Any, url: str) -> int:
+def count_messages(queue: Any, url: str) -> int:
     """Messages that nobody has done yet."""
     names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
     return sum(map(int, queue.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"].values()))
 
 
-def items_of(services: Services, table: str, keys: Sequence[dict[str, Any]]) -> Iterator[Any]:
+def stored_items(services: Services, table: str, keys: Sequence[dict[str, Any]]) -> Iterator[Any]:
     """Those that are there."""
     yield from read_batches(services.dynamodb, table, list(keys))
 
@@ -112,7 +112,7 @@ def had(services: Services, users: Sequence[str], ts_tick: int) -> tuple[set[str
     settings = services.settings
     decided = {
         item["user_id"]["S"]
-        for item in items_of(
+        for item in stored_items(
             services,
             settings.decisions_table,
             [{"user_id": {"S": user}, "ts_tick": {"N": str(ts_tick)}} for user in users],
@@ -120,7 +120,7 @@ def had(services: Services, users: Sequence[str], ts_tick: int) -> tuple[set[str
     }
     runs = services.context.accounts.last_runs(users)
     quiet = {user for user, run in runs.items() if run.last_tick < ts_tick and run.note() is not None}
-    leases = list(items_of(services, settings.accounts_table, [account_key(user) for user in users]))
+    leases = list(stored_items(services, settings.accounts_table, [account_key(user) for user in users]))
     numbers = {item["user_id"]["S"]: int(item["fencing_token"]["N"]) for item in leases}
     claimed = {item["user_id"]["S"] for item in leases if item.get("last_tick", {}).get("N") == str(ts_tick)}
     return decided, quiet, numbers, claimed
@@ -183,7 +183,7 @@ def _tick(
     sent = dispatch.lambda_handler({"tick_at": tick_at(bench.now)}, context)
     dispatched_s = time.perf_counter() - started
     to_be_killed = number % 2
-    while left_in(queue, url) > 1 or pool.any_busy():  # all but the poison
+    while count_messages(queue, url) > 1 or pool.any_busy():  # all but the poison
         if to_be_killed and random.random() < 0.3:
             to_be_killed -= pool.kill_one()
         time.sleep(0.05)

@@ -33,7 +33,7 @@ from botbalance.notifications.preferences import save_preferences
 from botbalance.settings import read_settings
 from botbalance.store.delivery_queue import DeliveryJob
 from botbalance.trading.context import TRADING_HALTED
-from botbalance.trading.incidents import note_decision
+from botbalance.trading.incidents import report_decision
 from botbalance.trading.session import open_session
 from moto import mock_aws
 
@@ -112,7 +112,7 @@ def services(clock: Callable[[], int], queue: Queue) -> Iterator[bootstrap.Servi
         wired.close()
 
 
-def run_of(wired: bootstrap.Services, user_id: str, ts_tick: int, *, halted: bool) -> None:
+def run_user(wired: bootstrap.Services, user_id: str, ts_tick: int, *, halted: bool) -> None:
     """One run of a user, in which trading is halted or not."""
     decision = Decision(
         user_id=user_id,
@@ -124,7 +124,7 @@ def run_of(wired: bootstrap.Services, user_id: str, ts_tick: int, *, halted: boo
         engine_version="",
     )
     with open_session(wired.context, user_id, ts_tick=ts_tick) as session:
-        note_decision(session, decision)
+        report_decision(session, decision)
 
 
 def main(users: Annotated[int, typer.Option(min=10, help="Who all have something to be told.")] = 10_000) -> None:
@@ -179,7 +179,7 @@ def tick_us(rounds: list[float], users: int) -> float:
 
 def tick_all(wired: bootstrap.Services, names: list[str], at: int, *, halted: bool) -> None:
     for name in names:
-        run_of(wired, name, at, halted=halted)
+        run_user(wired, name, at, halted=halted)
 
 
 def incidents(wired: bootstrap.Services, name: str) -> list[Activity]:

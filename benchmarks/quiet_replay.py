@@ -20,7 +20,7 @@ from botbalance.engine.arithmetic import ExactArithmetic
 from benchmarks.backtest import NAV, random_walk, trial
 from workbench.backtest.account import Account
 from workbench.backtest.simulation import BacktestConfig, Outcome, run_tick, simulate
-from workbench.backtest.timeline import Timeline, timeline_of
+from workbench.backtest.timeline import Timeline, build_timeline
 
 TICK_MS = 30_000
 DAY_TICKS = 2_880
@@ -129,7 +129,7 @@ def main(
     """Replay and print."""
     case = trial()
     case = replace(case, config=replace(case.config, min_delta_quote=NAV * Decimal(band) / 100))
-    timeline = timeline_of(random_walk(days * DAY_TICKS, seed, TICK_MS))
+    timeline = build_timeline(random_walk(days * DAY_TICKS, seed, TICK_MS))
     polled = simulate(case, timeline, screened=False)
     quiet, counted = replay(case, timeline)
     assert same(quiet, polled)

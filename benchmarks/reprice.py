@@ -35,7 +35,7 @@ from benchmarks.backtest import CONFIG, FEE_PCT, NAV, random_walk, trial
 from workbench.backtest import inputs
 from workbench.backtest.metrics import measure
 from workbench.backtest.simulation import BacktestConfig, simulate
-from workbench.backtest.timeline import Timeline, timeline_of
+from workbench.backtest.timeline import Timeline, build_timeline
 from workbench.candles.recording import read_recording, recorded_symbols
 
 MULTIPLES = tuple(map(Decimal, ("0.1", "0.25", "0.5", "0.75", "1", "1.5", "2", "3")))
@@ -86,7 +86,7 @@ type Replay = tuple[Setting, Decimal, Figures]
 
 def stretches(folder: Path, days: int) -> list[Timeline]:
     """The recorded candles of all symbols, cut into whole stretches of ``days``."""
-    timeline = timeline_of([read_recording(folder, symbol) for symbol in recorded_symbols(folder)])
+    timeline = build_timeline([read_recording(folder, symbol) for symbol in recorded_symbols(folder)])
     first_ms, end_ms = int(timeline.times_ms[0]), timeline.ends_at_ms(len(timeline) - 1)
     ends = range(first_ms, end_ms + 1, days * DAY_MS)
     cuts = [int(index) for index in timeline.times_ms.searchsorted(ends)]
@@ -111,7 +111,7 @@ def trial_on(timeline: Timeline) -> BacktestConfig:
 def replay(job: Job) -> list[Replay]:
     """All settings and tolerances on one market's candles; in a process of its own."""
     if job.folder is None:
-        target, timeline = trial(), timeline_of(random_walk(job.days * MINUTES_A_DAY, job.number))
+        target, timeline = trial(), build_timeline(random_walk(job.days * MINUTES_A_DAY, job.number))
     else:
         timeline = stretches(job.folder, job.days)[job.number]
         target = trial_on(timeline)

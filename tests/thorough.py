@@ -11,7 +11,7 @@ def examples(few: int, many: int) -> int:
     return many if THOROUGH else few
 
 
-def some_of[T](cases: Sequence[T], number: int, turn: int) -> Sequence[T]:
+def pick_sample[T](cases: Sequence[T], number: int, turn: int) -> Sequence[T]:
     """``number`` of ``cases``, which stand for the others; each ``turn`` takes the next ones. All where thorough."""
     if THOROUGH or number >= len(cases):
         return cases

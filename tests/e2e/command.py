@@ -66,7 +66,7 @@ def only_line(status: int, output: str, errors: str) -> str:
     return errors.strip()
 
 
-def summary_of(status: str | int, output: str, errors: str) -> dict[str, Any]:
+def parse_summary(status: str | int, output: str, errors: str) -> dict[str, Any]:
     """The JSON at the end of a run, which must have ended well and whose numbers must add up."""
     assert status == 0, errors
     assert errors == ""

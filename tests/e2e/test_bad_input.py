@@ -12,7 +12,7 @@ import typer
 from botbalance import bootstrap
 
 from tests.e2e.command import only_line, run
-from tests.thorough import some_of
+from tests.thorough import pick_sample
 from workbench.aws.template import Route
 from workbench.cli import app as cli
 from workbench.local.api_gateway import ApiGateway
@@ -160,7 +160,7 @@ def bad_values() -> Iterator[tuple[str, str, list[str]]]:
             kind = "int" if kind == "list" else kind
             values = of_kind.get(parameter.name if kind == "str" else kind, ["", "nonsense"])
             turn += 1
-            yield command, option, [*some_of(values, 2, turn), *ranges.get(parameter.name, [])]
+            yield command, option, [*pick_sample(values, 2, turn), *ranges.get(parameter.name, [])]
 
 
 CASES = [(command, option, value) for command, option, values in bad_values() for value in values]

@@ -118,7 +118,7 @@ def test_a_command_runs_as_written(
     assert capsys.readouterr().out
 
 
-def command_of(words: list[str]) -> tuple[Any, list[str]]:
+def parse_command(words: list[str]) -> tuple[Any, list[str]]:
     """The command that ``words`` name, and the words behind its name."""
     command: Any = typer.main.get_command(cli.app)
     while words and hasattr(command, "commands") and words[0] in command.commands:
@@ -128,7 +128,7 @@ def command_of(words: list[str]) -> tuple[Any, list[str]]:
 
 @pytest.mark.parametrize("command", sorted({command for _, command in COMMANDS if command.startswith("./botbalance")}))
 def test_every_option_exists(command: str) -> None:
-    found, words = command_of(shlex.split(command, comments=True)[1:])
+    found, words = parse_command(shlex.split(command, comments=True)[1:])
     known = {option for parameter in found.params for option in parameter.opts} | {"--help"}
     assert {word.partition("=")[0] for word in words if word.startswith("--")} <= known
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 import requests
 
-from tests.e2e.command import finish, only_line, run, start, summary_of
+from tests.e2e.command import finish, only_line, parse_summary, run, start
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def test_a_run_on_it_meets_the_same_market_and_the_next_one_is_told_of_orders_it
     _, url = exchange
     fast = ("local", "--port", "0", "--tick-seconds", "0", "--ticks", "5", "--json")
     processes = start(*fast, "--exchange", url), start(*fast, "--seed", "7"), start(*fast, "--seed", "8")
-    there, alone, other = (summary_of(*finish(process)) for process in processes)
+    there, alone, other = (parse_summary(*finish(process)) for process in processes)
     of_the_market = ("ticks", "nav_start", "hold_quote", "drift_start_pct")
     assert [there[name] for name in of_the_market] == [alone[name] for name in of_the_market]
     assert there["hold_quote"] != other["hold_quote"]

@@ -26,7 +26,7 @@ STRATEGY = {
 }
 
 
-def url_of(process: Popen[str]) -> str:
+def read_url(process: Popen[str]) -> str:
     """Where it says that it serves."""
     assert process.stdout is not None
     for line in process.stdout:
@@ -62,9 +62,9 @@ def occurrences(process: Popen[str], *texts: str) -> list[int]:
 
 def test_a_deleted_key_is_nowhere_in_memory(processes: list[Popen[str]]) -> None:
     processes.append(start("exchange", "--port", "0"))
-    exchange = url_of(processes[0])
+    exchange = read_url(processes[0])
     processes.append(start("local", "--exchange", exchange, "--port", "0", "--tick-seconds", "3600"))
-    running, api = processes[1], url_of(processes[1])
+    running, api = processes[1], read_url(processes[1])
     key, secret = f"key-{secrets.token_hex(16)}", f"secret-{secrets.token_hex(16)}"
     with closing(ControlClient(exchange)) as control:
         control.open_account(key, secret, {"USDT": Decimal(10_000)})

@@ -16,7 +16,7 @@ from botbalance.models.decision import TICK_SECONDS
 from botbalance.models.order import Order
 from botbalance.store.orders import OrdersTable
 
-from tests.e2e.command import finish, run, start, summary_of
+from tests.e2e.command import finish, parse_summary, run, start
 from workbench.audit.order_books import differences
 from workbench.aws.emulator import AwsEmulator
 from workbench.aws.resources import CREDENTIALS
@@ -148,6 +148,6 @@ def test_kills_in_the_middle_of_ticks_lose_no_order_and_double_none(
         assert set(on_exchange) <= {order.client_order_id for order in ours}
         assert differences(*untouched(booked, ours, now)) == []
 
-    summary = summary_of(*run("local", *same, "--json", "--ticks", str(RECOVERED_AFTER_TICKS)))
+    summary = parse_summary(*run("local", *same, "--json", "--ticks", str(RECOVERED_AFTER_TICKS)))
     assert summary["ticks"] == RECOVERED_AFTER_TICKS
     assert summary["orders_placed"] > KILLS * RECOVERED_AFTER_TICKS

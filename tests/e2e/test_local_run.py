@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.e2e.command import finish, only_line, run, start, summary_of
+from tests.e2e.command import finish, only_line, parse_summary, run, start
 from workbench.cli import app as cli
 
 SHARED_CANDLES = Path(__file__).parents[3] / "shared" / "data" / "candles"
@@ -23,7 +23,7 @@ HOUR_MS = 3_600_000
 def runs(*several: Sequence[str]) -> list[dict[str, Any]]:
     """The summaries of several runs side by side."""
     processes = [start("local", *FAST, *arguments) for arguments in several]
-    return [summary_of(*finish(process)) for process in processes]
+    return [parse_summary(*finish(process)) for process in processes]
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def run_here(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str])
         monkeypatch.setattr(sys, "argv", ["botbalance", "local", *FAST, *arguments])
         with pytest.raises(SystemExit) as ended:
             cli.main()
-        return summary_of(ended.value.code or 0, *capfd.readouterr())
+        return parse_summary(ended.value.code or 0, *capfd.readouterr())
 
     return run_command
 

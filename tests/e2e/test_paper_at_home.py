@@ -19,7 +19,7 @@ from botbalance.models.paper import PaperAccount
 from botbalance.store.orders import OrdersTable
 from botbalance.store.paper import PaperTable
 
-from tests.e2e.command import finish, only_line, run, start, summary_of
+from tests.e2e.command import finish, only_line, parse_summary, run, start
 from workbench.aws.template import read_template
 from workbench.local.api_gateway import DEMO_USER
 from workbench.local.durable_tables import durable_tables
@@ -70,7 +70,7 @@ def read_until(process: subprocess.Popen[str], beginning: str) -> None:
     pytest.fail(f"the run ended before {beginning!r}: {process.communicate()[1]}")
 
 
-def state_in(folder: Path) -> tuple[PaperAccount, dict[str, Order]]:
+def read_state(folder: Path) -> tuple[PaperAccount, dict[str, Order]]:
     """The books and our orders, as the file has them."""
     with durable_tables(read_template(), folder, 0) as tables:
         client: Any = tables
@@ -98,7 +98,7 @@ def test_kills_in_the_middle_of_ticks_lose_nothing_and_double_nothing(
             errors = process.communicate()[1]
         assert process.returncode == -signal.SIGKILL
         assert "Traceback" not in errors
-        account, orders = state_in(data)
+        account, orders = read_state(data)
         assert account.epoch == 1
         assert before.keys() <= orders.keys()
         for client_order_id, order in before.items():
@@ -108,9 +108,9 @@ def test_kills_in_the_middle_of_ticks_lose_nothing_and_double_nothing(
         assert len(set(fills)) == len(fills)
         before = orders
 
-    summary = summary_of(*run("local", *same, "--json", "--ticks", str(TICKS_BEFORE_A_KILL)))
+    summary = parse_summary(*run("local", *same, "--json", "--ticks", str(TICKS_BEFORE_A_KILL)))
     assert summary["orders_filled"] > KILLS
-    account, orders = state_in(data)
+    account, orders = read_state(data)
     assert before.keys() <= orders.keys()
     assert {order.client_order_id for order in account.orders} == {
         key for key, order in orders.items() if order.is_active

@@ -320,7 +320,7 @@ class RecordedMarket:
     def __init__(self, timeline: Timeline) -> None:
         self.candle = 0
         self._timeline = timeline
-        self._minutes = {symbol: list(_minutes_of(timeline, symbol)) for symbol in timeline.symbols}
+        self._minutes = {symbol: list(_read_minutes(timeline, symbol)) for symbol in timeline.symbols}
 
     def now(self) -> int:
         """Epoch seconds."""
@@ -447,7 +447,7 @@ def _specs() -> list[MarketSpec]:
     return [market_spec_for(symbol, price) for symbol, price in FIRST_PRICES.items()]
 
 
-def _minutes_of(timeline: Timeline, symbol: str) -> Iterator[MinuteRange]:
+def _read_minutes(timeline: Timeline, symbol: str) -> Iterator[MinuteRange]:
     for at in range(len(timeline)):
         extremes, volume = timeline.extremes_at(symbol, at), timeline.volume_at(symbol, at)
         if extremes is not None and volume is not None:

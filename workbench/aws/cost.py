@@ -210,7 +210,7 @@ class Cost:
         return dollars / self.users
 
 
-def cost_of(users: int, configuration: Configuration, band: str, template: Template) -> Cost:
+def estimate_cost(users: int, configuration: Configuration, band: str, template: Template) -> Cost:
     """A month with so many users who have that ``band``, in percent of NAV: a key of :data:`ACTIVITY`."""
     activity, every = ACTIVITY[band], configuration.decision_log == "every"
     messages = ceil(users / configuration.chunk)

@@ -81,14 +81,14 @@ class UsageMeter:
     def _Query(self, params: Any, parsed: Any) -> None:  # noqa: N802
         if "ProjectionExpression" in params and "IndexName" not in params:
             raise AssertionError("no rule for a projection of a table: what it leaves out is billed all the same")
-        size = sum(map(size_of, parsed.get("Items", [])))
+        size = sum(map(item_size, parsed.get("Items", [])))
         self.read_units += _blocks(size, READ_BLOCK) * (1 if params.get("ConsistentRead") else HALF)
 
     _Scan = _Query
 
     def _has_read(self, table: str, items: Sequence[Any], *, consistent: bool) -> None:
         for item in items:
-            self.read_units += _blocks(size_of(item or {}), READ_BLOCK) * (1 if consistent else HALF)
+            self.read_units += _blocks(item_size(item or {}), READ_BLOCK) * (1 if consistent else HALF)
             if item:
                 self._known[table, self._key(table, item)] = item
 
@@ -113,12 +113,12 @@ class UsageMeter:
             item = wanted["Item"] if kind == "Put" else self._read_item(wanted["TableName"], wanted["Key"])
             self._write(wanted["TableName"], item or wanted["Key"], None if kind == "ConditionCheck" else item, times=2)
 
-    def _write(self, table: str, key_of: Any, item: Any, *, times: int = 1) -> None:
+    def _write(self, table: str, primary_key: Any, item: Any, *, times: int = 1) -> None:
         """A write that leaves ``item`` (None: it left what was there); a failed condition costs what is there."""
-        place = table, self._key(table, key_of)
+        place = table, self._key(table, primary_key)
         before = self._known.get(place, {})
         after = before if item is None else item
-        self.write_units += times * max(1, _blocks(max(size_of(before), size_of(after)), WRITE_BLOCK))
+        self.write_units += times * max(1, _blocks(max(item_size(before), item_size(after)), WRITE_BLOCK))
         if item is not None:
             self.write_units += times * sum(self._index_writes(table, before, item))
             self._known[place] = item
@@ -130,9 +130,9 @@ class UsageMeter:
                 continue
             same_place = old and new and all(old[name] == new[name] for name in attributes)
             if same_place:
-                yield _blocks(max(size_of(old), size_of(new)), WRITE_BLOCK)
+                yield _blocks(max(item_size(old), item_size(new)), WRITE_BLOCK)
             else:
-                yield sum(_blocks(size_of(entry), WRITE_BLOCK) for entry in (old, new) if entry)
+                yield sum(_blocks(item_size(entry), WRITE_BLOCK) for entry in (old, new) if entry)
 
     def _entry(self, table: str, item: Any, attributes: list[str], projection: Mapping[str, Any]) -> Any:
         if not all(name in item for name in attributes):
@@ -146,7 +146,7 @@ class UsageMeter:
         return repr([item[name] for name in self._keys[table]])
 
 
-def size_of(item: Mapping[str, Any]) -> int:
+def item_size(item: Mapping[str, Any]) -> int:
     """An item's size in bytes, as DynamoDB counts it."""
     return sum(len(name.encode()) + _size_of_value(value) for name, value in item.items())
 

@@ -12,9 +12,9 @@ from botbalance.engine import (
     MarketRules,
     RestingOrder,
     book_fill,
-    fill_of,
     fillable_qty,
     lock,
+    new_fill,
     release,
 )
 from botbalance.engine.arithmetic import ZERO
@@ -107,7 +107,7 @@ class Account:
         if not base_qty:
             return None
         fee_in_quote = bool(market.quote_fee_pct)
-        fill = fill_of(
+        fill = new_fill(
             market.base,
             market.quote,
             action.side,

@@ -13,11 +13,11 @@ from botbalance.models.strategy import Strategy
 from pydantic_core import to_jsonable_python
 
 from workbench.backtest import inputs
-from workbench.backtest.data_warnings import doubts_within, warnings_of
+from workbench.backtest.data_warnings import doubts_within, find_warnings
 from workbench.backtest.metrics import measure
 from workbench.backtest.result import BacktestResult
 from workbench.backtest.simulation import BacktestConfig, simulate
-from workbench.backtest.timeline import Timeline, timeline_of
+from workbench.backtest.timeline import Timeline, build_timeline
 from workbench.candles.recording import Findings, read_recording
 from workbench.portfolios import demo as demo_portfolio
 
@@ -68,7 +68,7 @@ def prepare(files: BacktestFiles) -> BacktestInputs:
     """Read what ``files`` name. Raises InvalidRequestError, CandleFileError or InvalidStrategyError, naming what is
     wrong."""
     strategy = demo_portfolio.read_strategy(files.strategy)
-    pairs = inputs.pairs_of(strategy)
+    pairs = inputs.pairs_by_asset(strategy)
     if not pairs:
         raise InvalidRequestError(
             "strategy_file", f"--strategy is {files.strategy}: it names no asset but the quote asset"
@@ -78,7 +78,7 @@ def prepare(files: BacktestFiles) -> BacktestInputs:
     if not 0 <= files.fee_pct < 100:
         raise InvalidRequestError("fee_pct", f"--fee-pct is {files.fee_pct}, expected a percentage from 0 to under 100")
     recordings = [read_recording(files.candles, symbol, files.timeframe) for symbol in pairs]
-    timeline = timeline_of(recordings, files.start_ms, files.end_ms)
+    timeline = build_timeline(recordings, files.start_ms, files.end_ms)
     doubts = doubts_within(recordings, int(timeline.times_ms[0]), int(timeline.times_ms[-1]) + timeline.candle_ms)
     first_prices = timeline.closes_at(0)
     rules, source = _rules(files, strategy, first_prices)
@@ -101,7 +101,7 @@ def prepare(files: BacktestFiles) -> BacktestInputs:
         trial,
         timeline,
         {recording.symbol: recording.findings for recording in recordings},
-        warnings_of(recordings, timeline, files.end_ms),
+        find_warnings(recordings, timeline, files.end_ms),
         sorted({doubt.symbol for doubt in doubts}),
         source,
     )

@@ -24,7 +24,7 @@ def doubts_within(recordings: Sequence[Recording], start_ms: int, end_ms: int) -
     return sorted((doubt for doubt in found if start_ms <= doubt.at_ms < end_ms), key=lambda doubt: doubt.at_ms)
 
 
-def warnings_of(recordings: Sequence[Recording], timeline: Timeline, end_ms: int | None = None) -> list[str]:
+def find_warnings(recordings: Sequence[Recording], timeline: Timeline, end_ms: int | None = None) -> list[str]:
     """A sentence for each finding that may change the result, the worst first; ``end_ms`` is where it was to end."""
     return [
         *_of_doubts(recordings, timeline),

@@ -26,7 +26,7 @@ _RULES = TypeAdapter(MarketRules)
 _BY_SYMBOL = TypeAdapter(dict[str, MarketRules])
 
 
-def pairs_of(strategy: StrategyRequest) -> dict[str, str]:
+def pairs_by_asset(strategy: StrategyRequest) -> dict[str, str]:
     """The pairs that a strategy trades, symbol to asset, in the order of its targets."""
     quote = strategy.quote_asset
     return {asset + quote: asset for asset in strategy.target_allocations if asset != quote}
@@ -35,7 +35,7 @@ def pairs_of(strategy: StrategyRequest) -> dict[str, str]:
 def assumed_rules(strategy: StrategyRequest, prices: Mapping[str, Decimal]) -> dict[str, MarketRules]:
     """Plausible rules for every pair, from its first price: those that the simulated exchange makes up, too."""
     rules = {}
-    for symbol, asset in pairs_of(strategy).items():
+    for symbol, asset in pairs_by_asset(strategy).items():
         spec = market_spec_for(symbol, prices[symbol])
         rules[symbol] = MarketRules(
             symbol,
@@ -60,7 +60,7 @@ def read_rules(path: Path, strategy: StrategyRequest) -> dict[str, MarketRules]:
     """
     document = _json_object(path, "--rules")
     rules = {}
-    for symbol, asset in pairs_of(strategy).items():
+    for symbol, asset in pairs_by_asset(strategy).items():
         given = document.get(symbol)
         if not isinstance(given, dict):
             raise InvalidRequestError(
@@ -92,7 +92,7 @@ def fetched_rules(
     """
     kept_in = (folder or Path(typer.get_app_dir("botbalance")) / "market-rules") / f"{exchange}.json"
     kept = _BY_SYMBOL.validate_json(kept_in.read_bytes()) if kept_in.exists() else {}
-    symbols = list(pairs_of(strategy))
+    symbols = list(pairs_by_asset(strategy))
     missing = [symbol for symbol in symbols if symbol not in kept]
     if missing:
         # Imported late: ccxt takes a while, and no other source of rules needs it.
@@ -147,7 +147,7 @@ def balances_at_targets(strategy: StrategyRequest, prices: Mapping[str, Decimal]
     balances: dict[str, Decimal] = {}
     spent = Decimal(0)
     with ExactArithmetic():
-        for symbol, asset in pairs_of(strategy).items():
+        for symbol, asset in pairs_by_asset(strategy).items():
             wanted = worth * strategy.target_allocations[asset]
             units = wanted * 10**8 // (100 * prices[symbol])
             balances[asset] = units.scaleb(-8)

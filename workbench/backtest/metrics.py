@@ -12,7 +12,7 @@ from statistics import median_low
 
 import numpy as np
 from botbalance import engine
-from botbalance.engine import Fill, StrategyConfig, band_quote, bonus_of, hold_value
+from botbalance.engine import Fill, StrategyConfig, band_quote, compute_bonus, hold_value
 from botbalance.engine.arithmetic import HUNDRED, NEAREST, ONE, PERCENT, ZERO, ExactArithmetic
 from numpy.typing import NDArray
 
@@ -59,7 +59,7 @@ def measure(
     last = len(timeline) - 1
     end_prices = books.prices_at(last)
     months = [(_month(timeline, candle), fill) for candle, fill in books.fills]
-    bonus = bonus_of(months, end_prices)
+    bonus = compute_bonus(months, end_prices)
     filled = [order for order in outcome.orders if order.ended_in is not None and order.canceled is None]
     fills = [
         FilledOrder(
@@ -214,15 +214,15 @@ class _Books:
             ]
         )
 
-    def worth_of(self, quantities: Quantities, closes: NDArray[np.float64]) -> NDArray[np.float64]:
+    def portfolio_values(self, quantities: Quantities, closes: NDArray[np.float64]) -> NDArray[np.float64]:
         """What quantities are worth at ``closes``, for pictures and statistics."""
         quote = float(quantities.get(self.trial.config.quote_asset, ZERO))
         worth: NDArray[np.float64] = (self._column(quantities).T @ closes)[0] + quote
         return worth
 
-    def weights_of(self, quantities: Quantities, closes: NDArray[np.float64]) -> NDArray[np.float64]:
+    def portfolio_weights(self, quantities: Quantities, closes: NDArray[np.float64]) -> NDArray[np.float64]:
         """The fraction of NAV of each symbol's asset."""
-        weights: NDArray[np.float64] = self._column(quantities) * closes / self.worth_of(quantities, closes)
+        weights: NDArray[np.float64] = self._column(quantities) * closes / self.portfolio_values(quantities, closes)
         return weights
 
     def _column(self, quantities: Quantities) -> NDArray[np.float64]:
@@ -240,8 +240,8 @@ class _Books:
             if begin == end:
                 continue
             closes = self.closes(begin, end)
-            nav = self.worth_of(held, closes)
-            off = self.weights_of(held, closes) - targets
+            nav = self.portfolio_values(held, closes)
+            off = self.portfolio_weights(held, closes) - targets
             quote_off = off.sum(axis=0) + (targets.sum() + quote_target - 1)  # all weights sum to 1
             arrays.nav[begin:end] = nav
             band = np.maximum(float(config.min_delta_quote), nav * share)
@@ -393,7 +393,7 @@ def _months(books: _Books, fills: Sequence[FilledOrder], bonus: Mapping[str, Dec
     ends = [int(end) for end in np.flatnonzero(np.diff(months.astype(np.int64), append=-1))]
     by_month: dict[str, list[FilledOrder]] = {}
     for fill in fills:
-        by_month.setdefault(_month_of(fill.filled_at_ms - timeline.candle_ms), []).append(fill)
+        by_month.setdefault(_format_month(fill.filled_at_ms - timeline.candle_ms), []).append(fill)
     rows = []
     before = 0
     for end in ends:
@@ -431,8 +431,8 @@ def _series(books: _Books, nav: NDArray[np.float64]) -> Series:
     return Series(
         times_ms=[books.timeline.ends_at_ms(candle) for candle in picked],
         nav=nav[picked].tolist(),
-        hold=books.worth_of(books.trial.start_balances, closes).tolist(),
-        buy_once=books.worth_of(books.bought_once, closes).tolist(),
+        hold=books.portfolio_values(books.trial.start_balances, closes).tolist(),
+        buy_once=books.portfolio_values(books.bought_once, closes).tolist(),
         weights_pct=weights_pct | {books.trial.config.quote_asset: (100 - weights.sum(axis=0)).tolist()},
         prices={symbol: row.tolist() for symbol, row in zip(books.timeline.symbols, closes, strict=True)},
     )
@@ -459,10 +459,10 @@ def _verdict(quote: str, nav_end: Decimal, hold: Decimal, buy_once: Decimal, *, 
 
 
 def _month(timeline: Timeline, candle: int) -> str:
-    return _month_of(int(timeline.times_ms[candle]))
+    return _format_month(int(timeline.times_ms[candle]))
 
 
-def _month_of(time_ms: int) -> str:
+def _format_month(time_ms: int) -> str:
     return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m")
 
 

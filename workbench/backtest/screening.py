@@ -72,7 +72,7 @@ class Screen:
         ``region.assets`` are in the order of the timeline's symbols. When ``region.until`` is, the caller knows.
         """
         size = _FIRST_CHUNK
-        bounds = _bounds_of(region)
+        bounds = _region_bounds(region)
         watched = [
             (row, float(asset.price_from) * (1 + _MARGIN), float(asset.price_to) * (1 - _MARGIN))
             for row, asset in enumerate(region.assets)
@@ -113,7 +113,7 @@ class Screen:
         return buys, sells
 
 
-def _bounds_of(region: NoTradeRegion) -> _Bounds:
+def _region_bounds(region: NoTradeRegion) -> _Bounds:
     """With targets f and holdings h, the deltas at closes c are f·(h·c + quote) − h∘c: linear in c."""
     quote, assets = float(region.quote_held), region.assets
     held, targets, over, under = np.array(

@@ -11,7 +11,7 @@ from botbalance.engine.arithmetic import ExactArithmetic
 from numpy.typing import NDArray
 
 from workbench.backtest.simulation import BacktestConfig
-from workbench.backtest.timeline import Timeline, timeline_of
+from workbench.backtest.timeline import Timeline, build_timeline
 from workbench.candles.recording import Findings, Recording
 
 HOUR_MS = 3_600_000
@@ -49,10 +49,10 @@ def walks(
             steps[collapse.begins_at : collapse.begins_at + collapse.hours] += np.log(collapse.remains) / collapse.hours
         wicks = 1 + np.abs(rng.standard_normal((2, hours))) * step / 2
         recordings.append(_recording(f"{asset}USDT", np.exp(np.cumsum(steps)) * _FIRST_PRICE, wicks))
-    return timeline_of(recordings)
+    return build_timeline(recordings)
 
 
-def trial_of(
+def make_trial(
     targets: Mapping[str, str], config: StrategyConfig, budgets: BudgetLimits | None, timeline: Timeline, nav: Decimal
 ) -> BacktestConfig:
     """A portfolio worth ``nav`` on its ``targets`` (percent by asset, USDT among them) at a fee of 0.1 %."""

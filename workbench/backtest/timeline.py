@@ -79,7 +79,7 @@ class Timeline:
         return start + int(np.searchsorted(self.times_ms[start:], time_ms - self.candle_ms))
 
 
-def timeline_of(recordings: Sequence[Recording], start_ms: int | None = None, end_ms: int | None = None) -> Timeline:
+def build_timeline(recordings: Sequence[Recording], start_ms: int | None = None, end_ms: int | None = None) -> Timeline:
     """The candles that open from ``start_ms`` on and end by ``end_ms``, as far as all symbols are recorded.
 
     Raises InvalidRequestError where candles are not of one length, or nothing is left.

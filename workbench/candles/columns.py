@@ -16,7 +16,7 @@ _PRICES = {name: (name, name[0], f"{name}_price", f"{name} price") for name in C
 _VOLUMES = ("volume", "vol", "v", "volume_base", "base_volume", "base volume", "basevolume")
 
 
-def columns_of(path: Path, line: int | None, names: Sequence[str], base: str) -> tuple[int, ...]:
+def find_columns(path: Path, line: int | None, names: Sequence[str], base: str) -> tuple[int, ...]:
     """Where each of ``COLUMNS`` is among ``names``, in lower case.
 
     Raises CandleFileError where one cannot be told: a wrong guess would be a wrong price.

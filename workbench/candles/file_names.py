@@ -43,7 +43,7 @@ def candle_files(folder: Path) -> list[CandleFile]:
     return [parse_name(path) for path in sorted(folder.iterdir()) if path.name.lower().endswith(EXTENSIONS)]
 
 
-def files_of(folder: Path, symbol: str) -> dict[int | None, list[Path]]:
+def find_files(folder: Path, symbol: str) -> dict[int | None, list[Path]]:
     """The files of ``symbol``, by how long their candles last as the names say, the shortest first.
 
     Files whose name says nothing belong to all the others where those agree. Raises CandleFileError for no file.
@@ -100,7 +100,7 @@ def timeframe(candle_ms: int) -> str:
     return f"{candle_ms // length}{unit}"
 
 
-def base_of(symbol: str) -> str:
+def base_asset_name(symbol: str) -> str:
     """The asset that a pair trades: BTC of BTCUSDT; the pair itself where no known quote asset ends it."""
     quote = max((quote for quote in _QUOTES if symbol.endswith(quote)), key=len, default="")
     return symbol.removesuffix(quote) or symbol

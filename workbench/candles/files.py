@@ -10,9 +10,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from workbench.candles.columns import COLUMNS, columns_of
+from workbench.candles.columns import COLUMNS, find_columns
 from workbench.candles.errors import CandleFileError
-from workbench.candles.text_tables import Layout, line_of, read_text
+from workbench.candles.text_tables import Layout, line_number, read_text
 from workbench.candles.times import TimeError, epoch_ms, parse_dates
 
 MOST_DIGITS = 18
@@ -52,7 +52,7 @@ class Source:
         """In which line of a text, or row of a Parquet file, the row at that index is."""
         if self.layout is None:
             return CandleFileError(self.path, None, f"row {row + 1}: {problem}")
-        return CandleFileError(self.path, line_of(self.path, self.layout, row), problem)
+        return CandleFileError(self.path, line_number(self.path, self.layout, row), problem)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ def _parquet_table(path: Path, base: str) -> tuple[Source, pa.Table]:
             if len(names) < len(COLUMNS):
                 problem = f"{len(names)} columns, expected {len(COLUMNS)}: {', '.join(COLUMNS)}"
                 raise CandleFileError(path, None, problem)
-            wanted = [names[at] for at in columns_of(path, None, _spelled(names), base)]
+            wanted = [names[at] for at in find_columns(path, None, _spelled(names), base)]
             return Source(path), file.read(columns=wanted).select(wanted)
     except (OSError, pa.ArrowException) as error:
         raise CandleFileError(path, None, f"cannot be read ({error}), expected Parquet") from error

@@ -14,7 +14,7 @@ from workbench.candles.column_order import likely_order
 from workbench.candles.columns import COLUMNS
 from workbench.candles.doubts import Doubt, find_doubts
 from workbench.candles.errors import CandleFileError
-from workbench.candles.file_names import base_of, candle_files, files_of, timeframe, timeframe_ms
+from workbench.candles.file_names import base_asset_name, candle_files, find_files, timeframe, timeframe_ms
 from workbench.candles.files import EXPECTED_DIGITS, MOST_DIGITS, Conventions, FileRows, read_file
 
 ONE_CANDLE_MS = 60_000
@@ -98,18 +98,18 @@ def read_recording(folder: Path, symbol: str, timeframe: str | None = None) -> R
     rows off the grid moved to it, extremes are widened to hold open and close, and all of it is counted. Raises
     CandleFileError for what contradicts itself or is no candle.
     """
-    by_length = files_of(folder, symbol)
+    by_length = find_files(folder, symbol)
     chosen = _choose(folder, symbol, list(by_length), timeframe)
     others = tuple(_named(length) for length in by_length if length != chosen)
-    return recording_of([read_file(path, base_of(symbol)) for path in by_length[chosen]], symbol, others)
+    return build_recording([read_file(path, base_asset_name(symbol)) for path in by_length[chosen]], symbol, others)
 
 
 def read_candles(path: Path, symbol: str, conventions: Conventions) -> Recording:
     """The candles of ``symbol`` in one file, written as its owner says; raises CandleFileError."""
-    return recording_of([read_file(path, base_of(symbol), conventions)], symbol)
+    return build_recording([read_file(path, base_asset_name(symbol), conventions)], symbol)
 
 
-def recording_of(files: Sequence[FileRows], symbol: str, other_timeframes: tuple[str, ...] = ()) -> Recording:
+def build_recording(files: Sequence[FileRows], symbol: str, other_timeframes: tuple[str, ...] = ()) -> Recording:
     """The recording that the rows of ``files`` make, and what was found wrong."""
     rows = _Rows(files)
     unsorted = rows.sort()

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, cast
 import pyarrow as pa
 from pyarrow import csv
 
-from workbench.candles.columns import COLUMNS, columns_of
+from workbench.candles.columns import COLUMNS, find_columns
 from workbench.candles.errors import CandleFileError
 
 _DELIMITERS = (",", ";", "\t", "|")
@@ -68,7 +68,7 @@ def open_text(path: Path) -> BinaryIO:
     return path.open("rb")
 
 
-def line_of(path: Path, layout: Layout, row: int) -> int:
+def line_number(path: Path, layout: Layout, row: int) -> int:
     """The line, from 1, of the candle at that index; blank lines are none."""
     with open_text(path) as lines:
         filled = (number for number, line in enumerate(lines, start=1) if line.strip(b"\r\n"))
@@ -98,9 +98,9 @@ def _layout(path: Path, base: str, columns: Sequence[str] | None) -> Layout:
     cells = [[cell.strip(' "').lower() for cell in text.split(delimiter)] for text in texts[number:] if text.strip()]
     if not _is_header(cells[0]):
         names = columns or COLUMNS
-        where = columns_of(path, number + 1, [*names, *[""] * (len(cells[0]) - len(names))], base)
+        where = find_columns(path, number + 1, [*names, *[""] * (len(cells[0]) - len(names))], base)
         return Layout(delimiter, number, len(cells[0]), 0, where)
-    where = columns_of(path, number + 1, columns or cells[0], base)
+    where = find_columns(path, number + 1, columns or cells[0], base)
     levels = cells[1:3] if cells[0][where[0]] == "price" else []  # yfinance's word above the dates
     header = 1 + sum(row[0] in _YFINANCE_ROWS for row in levels)
     return Layout(delimiter, number, len(cells[0]), header, where)

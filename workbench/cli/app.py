@@ -339,13 +339,13 @@ def cost(
     as_json: Json = False,
 ) -> None:
     """Estimate a month's cost on AWS, as deployed by default and as cheap as it gets: counted use, list prices."""
-    from workbench.aws.cost import CHEAPEST, PRICES, cost_of, default_configuration  # noqa: PLC0415
+    from workbench.aws.cost import CHEAPEST, PRICES, default_configuration, estimate_cost  # noqa: PLC0415
     from workbench.aws.template import read_template  # noqa: PLC0415
 
     template = read_template()
     bills = []
     for configuration in (default_configuration(template), CHEAPEST):
-        costs = [cost_of(_users(text), configuration, band_pct.value, template) for text in users.split(",")]
+        costs = [estimate_cost(_users(text), configuration, band_pct.value, template) for text in users.split(",")]
         lines = [
             to_jsonable_python(one)
             | {
@@ -394,10 +394,10 @@ def simulate(
 ) -> None:
     """Simulate owners, an exchange with manners and every fault in one thread, and check what must hold throughout."""
     _without_random_hashes()
-    from workbench.simulation.campaign import Campaign, read_failure, story_of  # noqa: PLC0415
+    from workbench.simulation.campaign import Campaign, format_story, read_failure  # noqa: PLC0415
 
     if replay is not None:
-        typer.echo(story_of(read_failure(replay), typer.echo)[-1])
+        typer.echo(format_story(read_failure(replay), typer.echo)[-1])
         raise typer.Exit(1)
     began = time.monotonic()
     with progress_bar() as bar:

@@ -77,7 +77,9 @@ class AwsFaults:
         where = _OPERATIONS.get(model.name)
         if where is not None:
             path = f"{model.service_model.service_id.hyphenize()}.{model.name}"
-            self._call.fault = self._injector.inject(RequestInfo(where, _subject_of(params), path, _tables_in(params)))
+            self._call.fault = self._injector.inject(
+                RequestInfo(where, _find_subject(params), path, _find_tables(params))
+            )
 
     def _before_attempt(
         self, client: BaseClient, request: AWSPreparedRequest, event_name: str, **_: object
@@ -162,7 +164,7 @@ class _Raw(BytesIO):
         yield self.read()
 
 
-def _subject_of(params: Mapping[str, Any]) -> str | None:
+def _find_subject(params: Mapping[str, Any]) -> str | None:
     """The one user whom a request is about, or the shard whose key it is; None where there is none, or several."""
     shard = params.get("EncryptionContext", {}).get("shard")
     if shard is not None:
@@ -170,23 +172,23 @@ def _subject_of(params: Mapping[str, Any]) -> str | None:
     asked = re.search(r"\buser_id = (:\w+)", params.get("KeyConditionExpression", ""))
     if asked:
         return str(params["ExpressionAttributeValues"][asked[1]]["S"])
-    users = set(_values_of("user_id", params))
+    users = set(_find_values("user_id", params))
     return users.pop() if len(users) == 1 else None
 
 
-def _tables_in(params: Mapping[str, Any]) -> frozenset[str]:
-    return frozenset({*_values_of("TableName", params), *params.get("RequestItems", ())})
+def _find_tables(params: Mapping[str, Any]) -> frozenset[str]:
+    return frozenset({*_find_values("TableName", params), *params.get("RequestItems", ())})
 
 
-def _values_of(name: str, part: Any) -> Iterator[str]:
+def _find_values(name: str, part: Any) -> Iterator[str]:
     """Every text by that name at any depth, also as DynamoDB types it."""
     if isinstance(part, list | tuple):
         for entry in part:
-            yield from _values_of(name, entry)
+            yield from _find_values(name, entry)
     elif isinstance(part, Mapping):
         for key, value in part.items():
             if key != name:
-                yield from _values_of(name, value)
+                yield from _find_values(name, value)
             elif isinstance(value, str):
                 yield value
             elif isinstance(value, Mapping) and "S" in value:

@@ -31,7 +31,7 @@ def vanished_balances(fault: Fault, content: Json) -> Json | None:
     held = [entry for entry in content["balances"] if Decimal(entry["free"]) or Decimal(entry["locked"])]
     if not held or (fault.variant == "shrunken" and len(held) == 1):
         return None
-    return content | {"balances": [] if fault.variant == "empty" else [fault.one_of(held)]}
+    return content | {"balances": [] if fault.variant == "empty" else [fault.choose_one(held)]}
 
 
 def doubtful_quote(fault: Fault, content: Json) -> Json | None:
@@ -39,7 +39,7 @@ def doubtful_quote(fault: Fault, content: Json) -> Json | None:
     tickers = content if isinstance(content, list) else [content]
     if not tickers:
         return None
-    ticker = fault.one_of(tickers)
+    ticker = fault.choose_one(tickers)
     if fault.variant == "missing":
         return [other for other in content if other is not ticker] if isinstance(content, list) else None
     if fault.variant == "crossed":
@@ -59,7 +59,7 @@ def price_jump(fault: Fault, content: Json) -> Json | None:
     tickers = content if isinstance(content, list) else [content]
     if not tickers:
         return None
-    ticker = fault.one_of(tickers)
+    ticker = fault.choose_one(tickers)
 
     def jumped(text: str) -> str:
         price = Decimal(text)
@@ -74,7 +74,7 @@ def overfilled(fault: Fault, content: Json) -> Json | None:
     orders = content if isinstance(content, list) else [content]
     if not orders:
         return None
-    order = fault.one_of(orders)
+    order = fault.choose_one(orders)
     qty = 2 * Decimal(order["origQty"])
     filled = {"executedQty": decimal_text(qty), "cummulativeQuoteQty": decimal_text(qty * Decimal(order["price"]))}
     return _with_changed(content, order, filled)
@@ -119,7 +119,7 @@ def stale_order(fault: Fault, content: Json, account: Account, symbol: str | Non
         return None if trade is None else responses.order(_before(account.orders[trade.order_id], trade))
     if not newest:
         return None
-    trade = fault.one_of(newest.values())
+    trade = fault.choose_one(newest.values())
     return [
         *(order for order in content if order["orderId"] != trade.order_id),
         responses.order(_before(account.orders[trade.order_id], trade)),

@@ -180,7 +180,7 @@ class FaultyExchange(BinanceApi):
         where = _PLACES.get((request.method, request.path))
         if where is None:
             return Outcome(self.answer(request))
-        occasion = RequestInfo(where, request.api_key, path, _symbols_in(request))
+        occasion = RequestInfo(where, request.api_key, path, _find_symbols(request))
         fault = self._injector.choose(occasion)
         if fault is None:
             return Outcome(self.answer(request))
@@ -253,7 +253,7 @@ class FaultyExchange(BinanceApi):
         asked, account = _parameters(request), self.books.account(request.api_key or "")
         return [
             order.order_id
-            for order in (() if account is None else account.open_in(asked.get("symbol", "")))
+            for order in (() if account is None else account.find_open_orders(asked.get("symbol", "")))
             if asked.get("orderId", str(order.order_id)) == str(order.order_id)
             and asked.get("origClientOrderId", order.client_order_id) == order.client_order_id
         ]
@@ -265,7 +265,7 @@ class FaultyExchange(BinanceApi):
         possible = [order.order_id for order in resting if among is None or order.order_id in among]
         if account is None or not possible:
             return False
-        self.books.fill_now(account.api_key, fault.one_of(possible), whole=fault.variant == "whole")
+        self.books.fill_now(account.api_key, fault.choose_one(possible), whole=fault.variant == "whole")
         return True
 
 
@@ -322,6 +322,6 @@ def _parameters(request: Request) -> dict[str, str]:
     return dict(parse_qsl(f"{request.query}&{request.body}"))
 
 
-def _symbols_in(request: Request) -> frozenset[str]:
+def _find_symbols(request: Request) -> frozenset[str]:
     asked = _parameters(request)
     return frozenset(re.findall("[A-Z0-9]+", asked.get("symbol", "") + asked.get("symbols", "")))

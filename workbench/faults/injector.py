@@ -27,7 +27,7 @@ class Fault:
     attempts: int = 1
     pick: float = 0.0
 
-    def one_of[T](self, things: Collection[T]) -> T:
+    def choose_one[T](self, things: Collection[T]) -> T:
         """The one of ``things`` that it is about."""
         return list(things)[int(self.pick * len(things))]
 
@@ -175,7 +175,7 @@ class Injector:
 
     def _random(self, occasion: RequestInfo) -> Fault | None:
         kinds = self._kinds_at[occasion.where]
-        draw = self._draw_of(occasion)
+        draw = self._draw_name(occasion)
         if not kinds or _fraction(draw) >= self._rate:
             return None
         stream = Random(draw)
@@ -187,7 +187,7 @@ class Injector:
             pick=stream.random(),
         )
 
-    def _draw_of(self, occasion: RequestInfo) -> str:
+    def _draw_name(self, occasion: RequestInfo) -> str:
         """What this request's draw depends on; the same for all such requests at one moment that all share."""
         now, number = self.clock(), 0
         if occasion.subject is not None:

@@ -70,7 +70,7 @@ def _loaded(template: Template, connection: sqlite3.Connection, now: int) -> Dat
         if name in database.tables:  # of a table that is no more, whatever it held
             item = json.loads(text, object_hook=_bytes)
             table = database.tables[name]
-            table.put(table.key_of(item), item)
+            table.put(table.primary_key(item), item)
     for name, properties in tables.items():
         if "TimeToLiveSpecification" in properties:
             database.expire(name, properties["TimeToLiveSpecification"]["AttributeName"], now)

@@ -20,13 +20,13 @@ from botbalance.api.account_schemas import StrategyRequest
 from botbalance.engine import hold_value, net_quantities, rebalancing_bonus
 from botbalance.engine.arithmetic import ZERO, ExactArithmetic
 from botbalance.errors import ConflictError, InvalidRequestError, TransientError
-from botbalance.models.decision import tick_of
+from botbalance.models.decision import tick_start
 from botbalance.models.order import Order
 from botbalance.models.paper import PaperAccount
 from botbalance.settings import read_settings
 from botbalance.trading.autopilot import switch_autopilot
 from botbalance.trading.orders import list_orders
-from botbalance.trading.paper import account_of, open_paper
+from botbalance.trading.paper import find_account, open_paper
 from botbalance.trading.plan import preview
 from botbalance.trading.strategy import save_strategy
 
@@ -85,7 +85,7 @@ class PaperStack:
             preflight=self._template.preflight() | {ALLOW_ORIGIN: origin} if origin else {},
         )
         self._clock: Callable[[], int] = lambda: int(time.time())
-        self._next_tick: Callable[[], int] = lambda: tick_of(self._clock())
+        self._next_tick: Callable[[], int] = lambda: tick_start(self._clock())
         self._ticking = Lock()
         self._started = ExitStack()
 
@@ -149,7 +149,7 @@ class PaperStack:
     def _orders(self) -> list[Order]:
         """Those of the account's epoch, and what was refused there."""
         context = bootstrap.services().context
-        account = account_of(context, DEMO_USER, self._exchange)
+        account = find_account(context, DEMO_USER, self._exchange)
         return [
             order
             for order in context.orders.iter_all(DEMO_USER)
@@ -158,7 +158,7 @@ class PaperStack:
 
     def _start(self) -> Self:
         os.environ |= CREDENTIALS
-        self._take_time_of_stand_in()
+        self._take_stand_in_time()
         tables = self._started.enter_context(durable_tables(self._template, self._options.data, self._clock()))
         services = bootstrap.Services(read_settings(self._environment()), clock=self._clock)
         services.dynamodb = tables  # type: ignore[assignment]
@@ -172,7 +172,7 @@ class PaperStack:
         self._gateway.start()
         return self
 
-    def _take_time_of_stand_in(self) -> None:
+    def _take_stand_in_time(self) -> None:
         if self._options.base_url is None:
             return
         door = ControlClient(self._options.base_url)

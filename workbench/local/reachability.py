@@ -2,7 +2,7 @@
 
 from botbalance.errors import BotBalanceError, InvalidRequestError, TransientError
 from botbalance.exchange.ccxt_adapter import CcxtAdapter
-from botbalance.exchange.profiles import PROFILES, is_paper, market_of
+from botbalance.exchange.profiles import PROFILES, is_paper, market_exchange
 
 _TIMEOUT_S = 5
 _TO_DO = (
@@ -33,7 +33,7 @@ def require_exchange(exchange: str, base_url: str | None) -> None:
 
     ``base_url`` stands in for its own host. Raises InvalidRequestError for an exchange that has no paper accounts.
     """
-    with_paper = [market_of(name) for name in PROFILES if is_paper(name)]
+    with_paper = [market_exchange(name) for name in PROFILES if is_paper(name)]
     if exchange not in with_paper:
         raise InvalidRequestError("paper", f"--paper is {exchange!r}, expected one of {', '.join(with_paper)}")
     adapter = CcxtAdapter(exchange, base_url=base_url, timeout_s=_TIMEOUT_S, sleep=lambda _: None)

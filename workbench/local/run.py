@@ -148,8 +148,8 @@ def _finish(stack: LocalStack, start: PortfolioStatus, ticks: int, console: Cons
     summary = {
         "ticks": ticks,
         "orders_placed": len([order for order in end.orders if order.status is not OrderStatus.REJECTED]),
-        "orders_filled": len(end.orders_in(OrderStatus.FILLED)),
-        "orders_open": len(end.orders_in(*_RESTING)),
+        "orders_filled": len(end.orders_with_status(OrderStatus.FILLED)),
+        "orders_open": len(end.orders_with_status(*_RESTING)),
         "nav_start": _money(start.plan.evaluation.nav),
         "nav_end": _money(end.plan.evaluation.nav),
         "drift_start_pct": f"{start.plan.evaluation.drift_pct:.4f}",
@@ -202,8 +202,8 @@ def _line(stack: LocalStack, ticks: int) -> str:
     evaluation = now.plan.evaluation
     return (
         f"tick {ticks}: worth {amount(str(now.worth))} {now.plan.strategy.quote_asset}, "
-        f"drift {percent(str(evaluation.drift_pct))}, {len(now.orders_in(*_RESTING))} resting, "
-        f"{len(now.orders_in(OrderStatus.FILLED))} filled, bonus {amount(str(now.bonus_quote))}"
+        f"drift {percent(str(evaluation.drift_pct))}, {len(now.orders_with_status(*_RESTING))} resting, "
+        f"{len(now.orders_with_status(OrderStatus.FILLED))} filled, bonus {amount(str(now.bonus_quote))}"
     )
 
 

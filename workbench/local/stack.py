@@ -99,7 +99,7 @@ class PortfolioStatus:
         """Everything that was held at the start or traded since: the same basis whatever the targets are."""
         return self.hold_quote + self.bonus_quote
 
-    def orders_in(self, *statuses: OrderStatus) -> list[Order]:
+    def orders_with_status(self, *statuses: OrderStatus) -> list[Order]:
         """The orders in one of ``statuses``."""
         return [order for order in self.orders if order.status in statuses]
 

@@ -11,8 +11,8 @@ from workbench.simulated_exchange.routes import (
     Routes,
     known_symbol,
     page,
+    parse_time_span,
     signed,
-    span_of,
     wanted_symbols,
 )
 
@@ -54,7 +54,7 @@ class AccountRoutes:
     def _my_trades(self, parameters: Parameters, account: Account) -> object:
         symbol, limit = known_symbol(self._books.market, parameters), parameters.limit(500, 1_000)
         order_id, from_id = parameters.integer("orderId"), parameters.integer("fromId")
-        start, end = span_of(parameters, longest_ms=DAY_MS)
+        start, end = parse_time_span(parameters, longest_ms=DAY_MS)
         sent = {name for name in _FILTERS if parameters.text(name) is not None}
         if len(sent) > 1 and sent not in _TOGETHER:
             raise errors.invalid_combination()

@@ -17,7 +17,7 @@ def decimal_text(value: Decimal) -> str:
     return f"{whole}.{fraction.rstrip('0').ljust(BINANCE_DECIMALS, '0')}"
 
 
-def decimals_of(value: Decimal) -> int:
+def count_decimals(value: Decimal) -> int:
     """How many digits after the point ``value`` needs, and 8 at least, as Binance's precisions."""
     return len(decimal_text(value).partition(".")[2])
 

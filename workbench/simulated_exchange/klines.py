@@ -43,7 +43,7 @@ class Kline(NamedTuple):
     trades: int
 
 
-def klines_of(
+def build_klines(
     candles: Sequence[Candle],
     candle_ms: int,
     interval: str,

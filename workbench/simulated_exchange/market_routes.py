@@ -5,11 +5,11 @@ from collections.abc import Callable
 
 from workbench.simulated_exchange import errors, responses
 from workbench.simulated_exchange.errors import ExchangeError
-from workbench.simulated_exchange.klines import INTERVALS, klines_of
+from workbench.simulated_exchange.klines import INTERVALS, build_klines
 from workbench.simulated_exchange.market import Market
 from workbench.simulated_exchange.parameters import Parameters
 from workbench.simulated_exchange.responses import Json
-from workbench.simulated_exchange.routes import Routes, known_symbol, page, public, span_of, wanted_symbols
+from workbench.simulated_exchange.routes import Routes, known_symbol, page, parse_time_span, public, wanted_symbols
 
 _TIME_ZONE = re.compile(r"([+-]?)(\d{1,2})(?::(\d{2}))?")
 _MINUTE_MS = 60_000
@@ -57,7 +57,7 @@ class MarketRoutes:
             if parameters.text("symbol") is not None or parameters.text("symbols") is not None:
                 raise errors.invalid_combination()
             parameters.word("symbolStatus", ("TRADING", "HALT", "BREAK"), errors.invalid_data("symbolStatus"))
-            symbols = [symbol for symbol in symbols if responses.status_of(market, symbol) == status]
+            symbols = [symbol for symbol in symbols if responses.symbol_status(market, symbol) == status]
         if "SPOT" not in parameters.text("permissions", "SPOT"):
             symbols = []  # nothing else is traded here
         told = responses.exchange_info(market, symbols, self._clock(), self._weight_limit())
@@ -82,8 +82,8 @@ class MarketRoutes:
     def _klines(self, parameters: Parameters) -> object:
         symbol = known_symbol(self._market, parameters)
         interval = parameters.word("interval", INTERVALS, ExchangeError(-1120, "Invalid interval."))
-        start, end = span_of(parameters)
-        found = klines_of(
+        start, end = parse_time_span(parameters)
+        found = build_klines(
             self._market.candles(symbol),
             self._market.candle_ms,
             interval,
@@ -101,7 +101,7 @@ class MarketRoutes:
 
     def _aggregate_trades(self, parameters: Parameters) -> object:
         symbol, limit = known_symbol(self._market, parameters), parameters.limit(500, 1_000)
-        from_id, (start, end) = parameters.integer("fromId"), span_of(parameters)
+        from_id, (start, end) = parameters.integer("fromId"), parse_time_span(parameters)
         if from_id is not None and (start is not None or end is not None):
             raise errors.invalid_combination()
         found = [

@@ -13,7 +13,7 @@ from enum import StrEnum
 from itertools import count
 from random import Random
 
-from botbalance.engine import Balance, Side, book_fill, fill_of, fillable_qty, lock, release, transfer
+from botbalance.engine import Balance, Side, book_fill, fillable_qty, lock, new_fill, release, transfer
 from botbalance.engine.arithmetic import ONE, ZERO
 
 from workbench.simulated_exchange import errors
@@ -135,10 +135,10 @@ class Account:
     newest_ids: dict[tuple[str, str], int] = field(default_factory=dict)
     trades: list[Trade] = field(default_factory=list)
 
-    def free_of(self, asset: str) -> Decimal:
+    def free_balance(self, asset: str) -> Decimal:
         return self.balances.get(asset, Balance()).free
 
-    def open_in(self, symbol: str) -> list[Order]:
+    def find_open_orders(self, symbol: str) -> list[Order]:
         return [self.orders[order_id] for order_id in sorted(self.open_ids.get(symbol, ()))]
 
 
@@ -213,7 +213,7 @@ class MatchingEngine:
         with self.market.exclusive():
             account = self._accounts.pop(api_key)
             for symbol in self.market.specs:
-                for order in account.open_in(symbol):
+                for order in account.find_open_orders(symbol):
                     self._cancel(account, order)
 
     def account(self, api_key: str) -> Account | None:
@@ -290,7 +290,7 @@ class MatchingEngine:
         """Cancel every open order of the account on ``symbol``; raises ExchangeError where there is none."""
         with self.market.exclusive():
             account = self._accounts[api_key]
-            found = account.open_in(self._spec(symbol).symbol)
+            found = account.find_open_orders(self._spec(symbol).symbol)
             if not found:
                 raise errors.unknown_order()
             return [self._cancel(account, order) for order in found]
@@ -310,7 +310,7 @@ class MatchingEngine:
         with self.market.exclusive():
             symbols = [self._spec(symbol).symbol] if symbol else self.market.specs
             account = self._accounts[api_key]
-            return sorted((o for s in symbols for o in account.open_in(s)), key=lambda order: order.order_id)
+            return sorted((o for s in symbols for o in account.find_open_orders(s)), key=lambda order: order.order_id)
 
     # matching
 
@@ -359,7 +359,7 @@ class MatchingEngine:
     ) -> tuple[Order, Trade]:
         spec = self.market.specs[order.symbol]
         fee_pct = self.maker_fee_pct if is_maker else self.taker_fee_pct
-        fill = fill_of(spec.base, spec.quote, order.side, price, qty, fee_pct)
+        fill = new_fill(spec.base, spec.quote, order.side, price, qty, fee_pct)
         quote_qty = fill.quote_qty
         spent = quote_qty if order.side == "buy" else qty
         account.balances |= book_fill(account.balances, fill, unlocked=spent if is_maker else ZERO)
@@ -477,14 +477,14 @@ class MatchingEngine:
         self, account: Account, spec: MarketSpec, wanted: NewOrder, spent: Decimal, *, crosses: bool
     ) -> None:
         """What Binance's matching engine refuses; ``spent`` is in quote for a buy, in base for a sell."""
-        open_here = account.open_in(spec.symbol)
+        open_here = account.find_open_orders(spec.symbol)
         if len(open_here) >= spec.max_num_orders and wanted.type is not OrderType.MARKET:
             raise errors.too_many_open_orders()
         if any(order.client_order_id == wanted.client_order_id for order in open_here):
             raise errors.duplicate_order()
         if crosses and wanted.type is OrderType.LIMIT_MAKER:
             raise errors.would_take()
-        if spent > account.free_of(spec.quote if wanted.side == "buy" else spec.base):
+        if spent > account.free_balance(spec.quote if wanted.side == "buy" else spec.base):
             raise errors.insufficient_balance()
 
     def _find(self, account: Account, symbol: str, order_id: int | None, client_order_id: str | None) -> Order | None:

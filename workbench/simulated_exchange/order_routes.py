@@ -17,7 +17,15 @@ from workbench.simulated_exchange.matching_engine import (
 )
 from workbench.simulated_exchange.parameters import CLIENT_ID_LEGAL, Parameters
 from workbench.simulated_exchange.responses import Json
-from workbench.simulated_exchange.routes import DAY_MS, Routes, generated_id, known_symbol, page, signed, span_of
+from workbench.simulated_exchange.routes import (
+    DAY_MS,
+    Routes,
+    generated_id,
+    known_symbol,
+    page,
+    parse_time_span,
+    signed,
+)
 
 _RESPONSE_TYPES = ("ACK", "RESULT", "FULL")
 _NEW_ORDER = (
@@ -176,7 +184,7 @@ class OrderRoutes:
 
     def _all_orders(self, parameters: Parameters, account: Account) -> list[Json]:
         symbol, limit = known_symbol(self._books.market, parameters), parameters.limit(500, 1_000)
-        from_id, (start, end) = parameters.integer("orderId"), span_of(parameters, longest_ms=DAY_MS)
+        from_id, (start, end) = parameters.integer("orderId"), parse_time_span(parameters, longest_ms=DAY_MS)
         orders = [
             order
             for order in account.orders.values()

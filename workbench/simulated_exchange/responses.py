@@ -7,7 +7,7 @@ from typing import Any
 from botbalance.engine import Balance
 from botbalance.engine.arithmetic import HUNDRED, NEAREST, PERCENT, ZERO, ExactArithmetic
 
-from workbench.simulated_exchange.decimal_text import decimal_text, decimals_of, to_grid
+from workbench.simulated_exchange.decimal_text import count_decimals, decimal_text, to_grid
 from workbench.simulated_exchange.klines import Kline
 from workbench.simulated_exchange.limits import ORDER_LIMITS, OrderLimit
 from workbench.simulated_exchange.market import DAY_MS, MINUTE_MS, Candle, DayStatistics, Market, MarketSpec
@@ -39,7 +39,7 @@ def exchange_info(market: Market, symbols: Sequence[str], now_ms: int, weight_li
             _rate_limit("RAW_REQUESTS", "MINUTE", 5, 61_000),
         ],
         "exchangeFilters": [],
-        "symbols": [_market(market.specs[symbol], status_of(market, symbol)) for symbol in symbols],
+        "symbols": [_market(market.specs[symbol], symbol_status(market, symbol)) for symbol in symbols],
     }
 
 
@@ -48,7 +48,7 @@ def order_limit(limit: OrderLimit, count: int) -> Json:
     return _rate_limit("ORDERS", limit.interval, limit.interval_num, limit.limit) | {"count": count}
 
 
-def status_of(market: Market, symbol: str) -> str:
+def symbol_status(market: Market, symbol: str) -> str:
     return "TRADING" if market.is_trading(symbol) else "BREAK"
 
 
@@ -57,11 +57,11 @@ def _rate_limit(kind: str, interval: str, intervals: int, limit: int) -> Json:
 
 
 def base_decimals(spec: MarketSpec) -> int:
-    return decimals_of(spec.lot_size)
+    return count_decimals(spec.lot_size)
 
 
 def quote_decimals(spec: MarketSpec) -> int:
-    return decimals_of(spec.tick_size)
+    return count_decimals(spec.tick_size)
 
 
 def _market(spec: MarketSpec, status: str) -> Json:

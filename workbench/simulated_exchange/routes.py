@@ -76,7 +76,7 @@ def wanted_symbols(market: Market, parameters: Parameters) -> list[str]:
     return symbols
 
 
-def span_of(parameters: Parameters, *, longest_ms: int | None = None) -> tuple[int | None, int | None]:
+def parse_time_span(parameters: Parameters, *, longest_ms: int | None = None) -> tuple[int | None, int | None]:
     """``startTime`` and ``endTime`` in epoch ms; both together at most ``longest_ms`` apart."""
     start, end = parameters.integer("startTime"), parameters.integer("endTime")
     if longest_ms is not None and start is not None and end is not None and end - start > longest_ms:

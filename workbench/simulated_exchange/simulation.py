@@ -64,7 +64,7 @@ class Simulation:
     ) -> None:
         self.id = uuid4().hex[:8]
         self.speed = speed
-        self.strategy, source, first_prices = _market_of(seed, candles, strategy)
+        self.strategy, source, first_prices = _build_market(seed, candles, strategy)
         self._recorded = isinstance(source, RecordedCandles)
         self._candle_s = source.candle_ms // 1000 if self._recorded else TICK_SECONDS
         self.clock = TickClock(source.start_ms // 1000 + self._candle_s if self._recorded else int(time.time()))
@@ -122,7 +122,7 @@ class Simulation:
             )
 
 
-def _market_of(
+def _build_market(
     seed: int, candles: Path | None, strategy_file: Path | None
 ) -> tuple[StrategyRequest, CandleSource, dict[str, Decimal]]:
     """The strategy, where its pairs' prices come from, and the first of them."""

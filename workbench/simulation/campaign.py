@@ -91,7 +91,7 @@ class Campaign:
             on_progress(min(totals["orders"], self._orders))
             if findings:
                 failure = shortest(findings[0], seed, self._users, self._busy_ticks, episode.world.choices.drawn)
-                return self._result(totals, digest.hexdigest(), failure, story_of(failure)[-STORY_LINES:])
+                return self._result(totals, digest.hexdigest(), failure, format_story(failure)[-STORY_LINES:])
         return self._result(totals, digest.hexdigest(), None, [])
 
     def _time_is_up(self, began: float) -> bool:
@@ -157,7 +157,7 @@ def shortest(finding: Finding, seed: str, users: int, busy_ticks: int, drawn: in
     )
 
 
-def story_of(failure: Failure, on_line: Callable[[str], None] | None = None) -> list[str]:
+def format_story(failure: Failure, on_line: Callable[[str], None] | None = None) -> list[str]:
     """What happened in a failing prefix, as far as it is about the user whom it failed; every line where it is nobody.
 
     ``on_line`` is handed every line, whoever it is about.

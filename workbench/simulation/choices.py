@@ -23,11 +23,11 @@ class Choices:
             self.calm = True
         return self._random.random() < chance and not self.calm
 
-    def one_of[T](self, things: Sequence[T]) -> T:
+    def choose_one[T](self, things: Sequence[T]) -> T:
         """One of ``things``."""
         return self._random.choice(things)
 
-    def some_of[T](self, things: Sequence[T], number: int) -> list[T]:
+    def choose_some[T](self, things: Sequence[T], number: int) -> list[T]:
         """``number`` different ones of ``things``."""
         return self._random.sample(things, number)
 

@@ -92,7 +92,7 @@ class Table:
         self._now_ms = now_ms
         self._types = {one["AttributeName"]: one["AttributeType"] for one in definition["AttributeDefinitions"]}
 
-    def key_of(self, item: Mapping[str, Any]) -> PrimaryKey:
+    def primary_key(self, item: Mapping[str, Any]) -> PrimaryKey:
         """The primary key in ``item``; raises ValidationException for one that DynamoDB refuses."""
         for name in self.main.keys:
             value = item.get(name)
@@ -162,7 +162,7 @@ class Database:
 
     def get_item(self, *, TableName: str, Key: Item, ConsistentRead: bool = False, **more: Any) -> dict[str, Any]:  # noqa: N803
         table = self._table(TableName)
-        key = table.key_of(Key)
+        key = table.primary_key(Key)
         item = self._seen(table, key, consistent=ConsistentRead)
         return {} if item is None else {"Item": _projection(more)(item)}
 
@@ -204,7 +204,7 @@ class Database:
         found: dict[str, list[Item]] = {}
         for name, wanted in RequestItems.items():
             table = self._table(name)
-            keys = [table.key_of(key) for key in wanted["Keys"]]
+            keys = [table.primary_key(key) for key in wanted["Keys"]]
             if len(set(keys)) < len(keys):
                 raise _invalid("Provided list of item keys contains duplicates")
             project = _projection(wanted)
@@ -223,9 +223,9 @@ class Database:
                     if "PutRequest" in request:
                         item = dict(request["PutRequest"]["Item"])
                         _require_size(item)
-                        writes.append((name, table.key_of(item), item))
+                        writes.append((name, table.primary_key(item), item))
                     else:
-                        writes.append((name, table.key_of(request["DeleteRequest"]["Key"]), None))
+                        writes.append((name, table.primary_key(request["DeleteRequest"]["Key"]), None))
             if len({(name, key) for name, key, _ in writes}) < len(writes):
                 raise _invalid("Provided list of item keys contains duplicates")
             self._commit(writes)
@@ -275,7 +275,7 @@ class Database:
         entries = [entry for partition in sorted(index.partitions) for entry in index.partitions[partition]]
         start = more.get("ExclusiveStartKey")
         if start is not None:  # places are in order within a partition only
-            after = ((index.place(start) or ("", ""))[1], table.key_of(start))
+            after = ((index.place(start) or ("", ""))[1], table.primary_key(start))
             entries = entries[entries.index(after) + 1 :] if after in entries else []
         return self._page(table, index, iter(entries), more)
 
@@ -298,7 +298,7 @@ class Database:
         place = index.place(start)
         if place is None:
             raise _invalid("The provided starting key is invalid")
-        at = (place[1], table.key_of(start))
+        at = (place[1], table.primary_key(start))
         if request.get("ScanIndexForward", True):
             yield from entries[bisect_right(entries, at) :]
         else:
@@ -344,13 +344,13 @@ type _Outcome = tuple[PrimaryKey, Item | None, Item | None, bool]
 def _put(table: Table, request: Mapping[str, Any]) -> _Outcome:
     item = dict(request["Item"])
     _require_size(item)
-    key = table.key_of(item)
+    key = table.primary_key(item)
     existing = table.items.get(key)
     return key, existing, item, not _holds(existing, request)
 
 
 def _update(table: Table, request: Mapping[str, Any]) -> _Outcome:
-    key = table.key_of(request["Key"])
+    key = table.primary_key(request["Key"])
     existing = table.items.get(key)
     if not _holds(existing, request):
         return key, existing, existing, True
@@ -363,13 +363,13 @@ def _update(table: Table, request: Mapping[str, Any]) -> _Outcome:
 
 
 def _delete(table: Table, request: Mapping[str, Any]) -> _Outcome:
-    key = table.key_of(request["Key"])
+    key = table.primary_key(request["Key"])
     existing = table.items.get(key)
     return key, existing, None, not _holds(existing, request)
 
 
 def _check(table: Table, request: Mapping[str, Any]) -> _Outcome:
-    key = table.key_of(request["Key"])
+    key = table.primary_key(request["Key"])
     existing = table.items.get(key)
     return key, existing, existing, not _holds(existing, request)
 

@@ -181,6 +181,6 @@ def _base64(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} is nothing that DynamoDB sends")
 
 
-def items_of(database: Database, table: str) -> Iterator[dict[str, Any]]:
+def read_items(database: Database, table: str) -> Iterator[dict[str, Any]]:
     """Every item of a table, for whoever audits it."""
     yield from database.tables[table].items.values()

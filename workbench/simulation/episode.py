@@ -11,9 +11,9 @@ from botbalance.models.order import Order
 from botbalance.trading.order_updates import NOT_ON_EXCHANGE
 
 from workbench.simulated_exchange.matching_engine import Order as BookedOrder
-from workbench.simulation.dynamodb import items_of
+from workbench.simulation.dynamodb import read_items
 from workbench.simulation.exchange import FEE_COIN, PASSING, Manner
-from workbench.simulation.invariants import Finding, Invariant, decision_of, differences_of
+from workbench.simulation.invariants import Finding, Invariant, parse_decision, replay_differences
 from workbench.simulation.owners import Act, Owners, Weather
 from workbench.simulation.world import ASSETS, CALM, QUOTE, START, User, World
 
@@ -84,12 +84,12 @@ class Episode:
             for act in (Act.STORE_KEY, Act.CHANGE_STRATEGY, Act.AUTOPILOT_ON):
                 self.owners.do(act, user)
                 self._until_idle(user)
-        manners = world.choices.some_of(list(Manner), MANNERS)
+        manners = world.choices.choose_some(list(Manner), MANNERS)
         world.exchange.manners = set(manners)
         world.books.fees_in_third_coin = Manner.FEES_IN_THIRD_COIN in manners
         if Manner.REFUSES_FOR_GOOD in manners:
             world.exchange.not_permitted = {
-                (user.key.api_key, world.choices.one_of(ASSETS) + QUOTE) for user in world.users[::2]
+                (user.key.api_key, world.choices.choose_one(ASSETS) + QUOTE) for user in world.users[::2]
             }
         world.note(f"the exchange's manners: {', '.join(manners)}")
         world.rates, world.injector.active = type(world.rates)(), True
@@ -197,7 +197,7 @@ class Episode:
         """Why the user's last tick was as it was."""
         table = self.world.database.tables[self.world.settings.decisions_table]
         places = [key for key in table.items if key[0] == user.user_id.encode()]
-        decision = decision_of(table.items[max(places)]) if places else None
+        decision = parse_decision(table.items[max(places)]) if places else None
         return "" if decision is None else decision.reason or ""
 
     def _require_decisions(self, ts_tick: int) -> None:
@@ -210,7 +210,7 @@ class Episode:
             outcome = "none" if item is None else item["outcome"]["S"]
             if outcome == "decided":
                 continue
-            decision = None if item is None else decision_of(item)
+            decision = None if item is None else parse_decision(item)
             why = "no decision" if decision is None else decision.reason
             self._failed(Invariant.HEALTHY_USER_DECIDES, user.user_id, f"tick {ts_tick - START:+d}: {outcome}: {why}")
 
@@ -230,17 +230,17 @@ class Episode:
 
     def _check_the_end(self) -> None:
         orders: dict[str, dict[str, Order]] = {user.user_id: {} for user in self.world.users}
-        for item in items_of(self.world.database, self.world.settings.orders_table):
+        for item in read_items(self.world.database, self.world.settings.orders_table):
             order = Order.model_validate_json(item["document"]["S"])
             orders[order.user_id][order.client_order_id] = order
         for user in self.world.users:
             self._check_books(user, orders[user.user_id])
             self.check_bonus(user, list(orders[user.user_id].values()))
-        for item in items_of(self.world.database, self.world.settings.decisions_table):
-            decision = decision_of(item)
+        for item in read_items(self.world.database, self.world.settings.decisions_table):
+            decision = parse_decision(item)
             if decision is not None:
                 try:
-                    differences = differences_of(decision)
+                    differences = replay_differences(decision)
                 except BotBalanceError as error:
                     differences = [str(error)]
                 if differences:
@@ -321,8 +321,8 @@ class Episode:
         """What the user's decisions have counted each asset at whose market is gone: nobody is told its price now."""
         gone = self.world.exchange.delisted
         decisions = (
-            decision_of(item)
-            for item in items_of(self.world.database, self.world.settings.decisions_table)
+            parse_decision(item)
+            for item in read_items(self.world.database, self.world.settings.decisions_table)
             if item["user_id"]["S"] == user.user_id
         )
         looked = [one for one in decisions if one is not None and one.inputs is not None]

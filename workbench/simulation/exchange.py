@@ -68,7 +68,7 @@ class MannerlyBooks(MatchingEngine):
     ) -> tuple[Order, Trade]:
         order, trade = super()._fill(account, order, price, qty, is_maker=is_maker)
         paid = trade.quote_qty / 1_000_000  # what the coin is worth does not matter here
-        if self.fees_in_third_coin and account.free_of(FEE_COIN) > paid:
+        if self.fees_in_third_coin and account.free_balance(FEE_COIN) > paid:
             account.balances |= transfer(account.balances, trade.commission_asset, trade.commission)
             account.balances |= transfer(account.balances, FEE_COIN, -paid)
             trade = replace(trade, commission=paid, commission_asset=FEE_COIN)
@@ -147,10 +147,10 @@ class MannerlyExchange(FaultyExchange):
                 account = self.books.account(api_key)
                 for symbol, spec in self.market.specs.items():
                     if account is not None and spec.base == asset:
-                        for order in account.open_in(symbol):
+                        for order in account.find_open_orders(symbol):
                             self.books.cancel(api_key, symbol, order_id=order.order_id)
                 if account is not None:
-                    more = account.free_of(asset) * (factor - 1)
+                    more = account.free_balance(asset) * (factor - 1)
                     account.balances |= transfer(account.balances, asset, more)
 
     def redenominate_price(self, symbol: str, factor: int) -> None:
@@ -164,8 +164,8 @@ class MannerlyExchange(FaultyExchange):
             if account is None:
                 return False
             wrapped = f"LD{asset}"
-            source, target = (wrapped, asset) if account.free_of(wrapped) else (asset, wrapped)
-            amount = account.free_of(source)
+            source, target = (wrapped, asset) if account.free_balance(wrapped) else (asset, wrapped)
+            amount = account.free_balance(source)
             if not amount:
                 return False
             account.balances |= transfer(account.balances, source, -amount)

@@ -194,11 +194,11 @@ def user_of_key(api_key: str) -> str:
     return api_key.removeprefix("key-of-")
 
 
-def decision_of(item: Mapping[str, Any]) -> Decision:
+def parse_decision(item: Mapping[str, Any]) -> Decision:
     """The decision in an item of its table."""
     return Decision.model_validate_json(decompress(item["document"]["B"]))
 
 
-def differences_of(decision: Decision) -> list[str]:
+def replay_differences(decision: Decision) -> list[str]:
     """What today's engine answers otherwise."""
     return replay(decision).differences

@@ -10,7 +10,7 @@ from botbalance.models.order import Order
 from botbalance.trading.order_updates import NOT_ON_EXCHANGE
 
 from workbench.faults.kinds import KINDS, FaultKind
-from workbench.simulation.dynamodb import items_of
+from workbench.simulation.dynamodb import read_items
 from workbench.simulation.exchange import Manner
 from workbench.simulation.invariants import Invariant
 from workbench.simulation.world import ASSETS, QUOTE, User, World
@@ -111,7 +111,7 @@ class Owners:
         idle = [user for user in self._world.users if not user.busy]
         if not idle:
             return
-        user = self._choices.one_of(idle)
+        user = self._choices.choose_one(idle)
         off = not self._world.autopilot_is_on(user.user_id)
         if not user.has_key:
             act = Act.STORE_KEY
@@ -119,7 +119,7 @@ class Owners:
             act = Act.AUTOPILOT_ON
         else:
             acts = list(_WEIGHTS)
-            act = self._choices.one_of([one for one in acts for _ in range(_WEIGHTS[one])])
+            act = self._choices.choose_one([one for one in acts for _ in range(_WEIGHTS[one])])
             if act is Act.EXECUTE and not off:
                 act = Act.AUTOPILOT_OFF  # whoever wants to trade by hand does this first
         self.do(act, user)
@@ -135,7 +135,7 @@ class Owners:
     def open(self, user: User) -> None:
         """Come as a new user: an account on the exchange, a key, a strategy."""
         prices = {asset: self._world.market.last_price(asset + QUOTE) for asset in ASSETS}
-        held = self._choices.some_of(ASSETS, 5)
+        held = self._choices.choose_some(ASSETS, 5)
         balances = {asset: (Decimal(1200) / prices[asset]).quantize(Decimal("1e-6")) for asset in held}
         self._world.books.open_account(
             user.key.api_key, user.key.secret, balances | {QUOTE: Decimal(4000), "BNB": Decimal(2)}
@@ -164,7 +164,7 @@ class Owners:
     def new_strategy(self, assets: Sequence[str] = ASSETS) -> dict[str, Any]:
         """A strategy that trades a lot, of some of ``assets``."""
         number = self._choices.between(12, len(assets))
-        chosen = self._choices.some_of(assets, number)
+        chosen = self._choices.choose_some(assets, number)
         cuts = sorted(self._choices.between(1, 99 - number) for _ in chosen)
         widths = [high - low + 1 for low, high in zip([0, *cuts], [*cuts, 99 - number], strict=True)]
         targets = dict(zip([*chosen, QUOTE], map(str, widths), strict=True))
@@ -173,7 +173,7 @@ class Owners:
             "order_size_pct": str(Decimal(self._choices.between(10, 20)) / 10),
             "order_step_pct": str(Decimal(self._choices.between(2, 20)) / 100),
             "min_delta_quote": str(self._choices.between(6, 20)),
-            "order_max_age_s": self._choices.one_of([0, 30, 60, 300]),
+            "order_max_age_s": self._choices.choose_one([0, 30, 60, 300]),
             "reprice_tolerance_pct": "0.1",
             "post_only": self._choices.happens(0.8),
         }
@@ -253,7 +253,7 @@ class Owners:
             if not order.client_order_id.startswith("app-")
         ]
         if open_orders:
-            client_order_id = self._choices.one_of(open_orders).client_order_id
+            client_order_id = self._choices.choose_one(open_orders).client_order_id
             path = {"client_order_id": client_order_id}
             self._world.call(user, "DELETE", "/api/me/orders/{client_order_id}", path=path)
 
@@ -265,7 +265,7 @@ class Owners:
         """Say what became of an order that the exchange no longer knows, as its own app shows it; False without one."""
         ours = (
             Order.model_validate_json(item["document"]["S"])
-            for item in items_of(self._world.database, self._world.settings.orders_table)
+            for item in read_items(self._world.database, self._world.settings.orders_table)
             if item["user_id"]["S"] == user.user_id and "watched_since" in item
         )
         lost = [one for one in ours if one.is_active and one.reason == NOT_ON_EXCHANGE]
@@ -281,7 +281,9 @@ class Owners:
 
     def look(self, user: User) -> None:
         """Look at something."""
-        resource = self._choices.one_of(["strategies/rebalance/plan", "orders", "balances", "portfolio/performance"])
+        resource = self._choices.choose_one(
+            ["strategies/rebalance/plan", "orders", "balances", "portfolio/performance"]
+        )
         self._world.call(user, "GET", f"/api/me/{resource}")
 
     # beside it
@@ -308,16 +310,16 @@ class Owners:
         self._transfer(user, -self._choices.between(10, 300))
 
     def _transfer(self, user: User, worth: int) -> None:
-        asset = self._choices.one_of([QUOTE, *ASSETS])
+        asset = self._choices.choose_one([QUOTE, *ASSETS])
         price = Decimal(1) if asset == QUOTE else self._world.market.last_price(asset + QUOTE)
         amount = (Decimal(worth) / price).quantize(Decimal("1e-6"))
         account = self._world.books.account(user.key.api_key)
-        if account is not None and account.free_of(asset) + amount >= 0:
+        if account is not None and account.free_balance(asset) + amount >= 0:
             self._world.books.transfer(user.key.api_key, asset, amount)
 
     def place_in_app(self, user: User) -> None:
         """Rest an order in the exchange's own app, and cancel it there after a while."""
-        symbol = self._choices.one_of(ASSETS) + QUOTE
+        symbol = self._choices.choose_one(ASSETS) + QUOTE
         key = user.key.api_key
         if symbol in self._world.exchange.delisted or not self._world.exchange.place_by_hand(key, symbol, Decimal(20)):
             return
@@ -333,7 +335,7 @@ class Owners:
         """Cancel one of our orders in the exchange's own app."""
         open_orders = self._world.books.open_orders(user.key.api_key)
         if open_orders:
-            self._world.exchange.cancel_by_hand(user.key.api_key, self._choices.one_of(open_orders))
+            self._world.exchange.cancel_by_hand(user.key.api_key, self._choices.choose_one(open_orders))
 
     @property
     def _step(self) -> int:
@@ -358,14 +360,14 @@ class Weather:
         }
         possible = [manner for manner in moments if manner in self._world.exchange.manners]
         if possible:
-            manner = self._choices.one_of(possible)
+            manner = self._choices.choose_one(possible)
             self._world.note(f"EXCHANGE {manner}")
             moments[manner]()
 
     def strike_seldom(self) -> None:
         """Let the next request that fits meet one of the faults which chance alone brings too seldom."""
-        kind = self._choices.one_of(SELDOM)
-        self._world.injector.script(kind, self._choices.one_of(sorted(KINDS[kind].where)))
+        kind = self._choices.choose_one(SELDOM)
+        self._world.injector.script(kind, self._choices.choose_one(sorted(KINDS[kind].where)))
 
     def clear(self) -> None:
         """Markets trade again, and coins come back out of Earn."""
@@ -375,7 +377,7 @@ class Weather:
 
     def halt_market(self) -> None:
         """A market takes no orders for a while."""
-        symbol = self._choices.one_of(ASSETS) + QUOTE
+        symbol = self._choices.choose_one(ASSETS) + QUOTE
         self._choices.count(f"manner:{Manner.HALTS}")
         self._world.market.halt(symbol)
         self._world.at(self._choices.between(20_000, 90_000), lambda: self._world.market.resume(symbol))
@@ -386,11 +388,11 @@ class Weather:
         exchange = self._world.exchange
         if len(exchange.delisted) < MOST_DELISTED:
             self._choices.count(f"manner:{Manner.DELISTS}")
-            exchange.delist(self._choices.one_of(ASSETS) + QUOTE)
+            exchange.delist(self._choices.choose_one(ASSETS) + QUOTE)
 
     def redenominate(self) -> None:
         """A coin becomes a thousand; its price follows within two minutes."""
-        asset = self._choices.one_of(["DOGE", "XRP", "ADA"])
+        asset = self._choices.choose_one(["DOGE", "XRP", "ADA"])
         symbol = asset + QUOTE
         if self._world.market.last_price(symbol) < Decimal("0.01"):
             return
@@ -407,14 +409,14 @@ class Weather:
 
     def wrap(self) -> None:
         """A coin of somebody's moves into Earn, or back."""
-        user, asset = self._choices.one_of(self._world.users), self._choices.one_of(ASSETS)
+        user, asset = self._choices.choose_one(self._world.users), self._choices.choose_one(ASSETS)
         key = user.key.api_key
         if self._world.exchange.wrap(key, asset):
             self._choices.count(f"manner:{Manner.EARN}")
 
             def back() -> None:
                 account = self._world.books.account(key)
-                if account is not None and account.free_of(f"LD{asset}"):
+                if account is not None and account.free_balance(f"LD{asset}"):
                     self._world.exchange.wrap(key, asset)
 
             self._undo.append(back)

@@ -94,7 +94,7 @@ class Scheduler:
 
     def step(self, ready: Sequence[Run]) -> Run | None:
         """Let one of the runs that are ``ready`` go on to its next request; returns it where it ended by that."""
-        run = ready[0] if len(ready) == 1 else self.choices.one_of(ready)
+        run = ready[0] if len(ready) == 1 else self.choices.choose_one(ready)
         self.steps += 1
         self.current = run
         self._switch_to(run)

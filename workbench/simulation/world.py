@@ -18,12 +18,12 @@ from sys import modules
 from typing import Any
 
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
-from botbalance.exchange.ccxt_client import new_client, profile_of
+from botbalance.exchange.ccxt_client import find_profile, new_client
 from botbalance.exchange.profiles import DEFAULT_EXCHANGE
 from botbalance.models.exchange_key import ExchangeKey
 from botbalance.settings import read_settings
 from botbalance.store.compression import decompress
-from botbalance.store.dynamodb import shard_of
+from botbalance.store.dynamodb import shard_name
 from botbalance.store.operator import HALT_SETTING
 from botocore.exceptions import ClientError, ReadTimeoutError
 
@@ -172,7 +172,7 @@ class World:
         self._last_request: tuple[Request, Reply | None, Fault | None] | None = None
         # What draws random bytes once in a process draws none of the world's.
         import_module("cryptography.hazmat.primitives.ciphers.aead")
-        new_client(profile_of(DEFAULT_EXCHANGE))
+        new_client(find_profile(DEFAULT_EXCHANGE))
         self.work = import_module("tick.work")
         self.apps = [import_module(f"{name}.app").app for name in ("plan", "execute", "account")]
         self.handlers = {
@@ -262,7 +262,7 @@ class World:
         processes[:] = [process for process in processes if not process.dead]
         idle = [process for process in processes if not process.busy]
         if idle:
-            process = self.choices.one_of(idle)
+            process = self.choices.choose_one(idle)
         else:
             process = FunctionProcess(next(self.numbers), self.settings, self)
             processes.append(process)
@@ -380,7 +380,7 @@ class World:
 
     def _account(self, user_id: str) -> Mapping[str, Any]:
         items = self.database.tables[self.settings.accounts_table].items
-        return items.get((shard_of(user_id).encode(), user_id.encode()), {})
+        return items.get((shard_name(user_id).encode(), user_id.encode()), {})
 
     # the API
 
@@ -516,7 +516,9 @@ class World:
         account = self.books.account(request.api_key or "")
         if request.method == "POST" and account is not None:
             for symbol in account.open_ids:
-                ours = [order for order in account.open_in(symbol) if not order.client_order_id.startswith("app-")]
+                ours = [
+                    order for order in account.find_open_orders(symbol) if not order.client_order_id.startswith("app-")
+                ]
                 if len(ours) > 1:
                     what = f"{symbol}: {', '.join(order.client_order_id for order in ours)}"
                     user_id = user_of_key(account.api_key)
@@ -571,7 +573,7 @@ class World:
             possible.append("transaction_conflict")
         if not self.choices.happens(self.rates.database_fault):
             return ""
-        kind = self.choices.one_of(possible)
+        kind = self.choices.choose_one(possible)
         self.choices.count(f"fault:{kind}")
         return kind
 

@@ -343,7 +343,7 @@ class Soak:
                 ],
             )
             for message in messages:
-                yield _Delivery(message["Body"], user_ids=_users_in(message["Body"]))
+                yield _Delivery(message["Body"], user_ids=_parse_users(message["Body"]))
 
     def _draw_delivery_fault(self) -> DeliveryFault | None:
         if not self._injector.active:
@@ -474,7 +474,7 @@ _EXCHANGE_PLACES = frozenset(
 """Where a worker's requests to the exchange are sure to come by."""
 
 
-def _users_in(body: str) -> list[str]:
+def _parse_users(body: str) -> list[str]:
     return list(TickMessage.model_validate_json(body).users)
 
 

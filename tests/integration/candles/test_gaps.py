@@ -72,7 +72,7 @@ def fetch(name: str, url: str, folder: Path, start: int, end: int, now: int | No
     )
 
 
-def times_in(path: Path) -> list[int]:
+def read_times(path: Path) -> list[int]:
     return [int(line.split(",")[0]) for line in path.read_text().splitlines()[1:]]
 
 
@@ -81,7 +81,7 @@ def test_a_page_without_a_candle_is_a_gap_and_no_end(tmp_path: Path, first: int,
     times = [START + at * MINUTE for at in range(2_880) if not first <= at < last]
     with exchange("okx", "/api/v5/market/", okx(times)) as url:
         path = fetch("okx", url, tmp_path, START, START + 2 * DAY)
-        assert times_in(path) == times
+        assert read_times(path) == times
         found = coverage(path, MINUTE, START, START + 2 * DAY)
         assert (found.asked, found.missing, found.holes, found.longest) == (2_880, last - first, 1, last - first)
         assert found.longest_from_ms == START + first * MINUTE
@@ -100,7 +100,7 @@ def test_years_before_the_listing_are_passed_by_the_day(tmp_path: Path) -> None:
 
     with exchange("okx", "/api/v5/market/", reply) as url:
         path = fetch("okx", url, tmp_path, START - 3 * 365 * DAY, START + 100 * MINUTE)
-    assert times_in(path) == times
+    assert read_times(path) == times
     assert len(asked) < 30
 
 
@@ -119,5 +119,5 @@ def test_candles_off_the_grid_count_as_those_they_began_in(tmp_path: Path) -> No
     times = [START + at * MINUTE + (14_000 if 30 <= at < 60 else 0) for at in range(100)]
     with exchange("okx", "/api/v5/market/", okx(times)) as url:
         path = fetch("okx", url, tmp_path, START, START + 100 * MINUTE)
-    assert times_in(path) == times
+    assert read_times(path) == times
     assert coverage(path, MINUTE, START, START + 100 * MINUTE).is_whole

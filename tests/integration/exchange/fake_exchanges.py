@@ -610,7 +610,7 @@ class Door(BinanceApi):
 
     async def serve(self, incoming: web.Request) -> web.StreamResponse:
         request = await read_request(incoming)
-        place = self._place_of(request)
+        place = self._find_place(request)
         self.asked.append((place, request))
         broken = self.broken.get(place)
         if broken is not None and broken.body is None:
@@ -624,7 +624,7 @@ class Door(BinanceApi):
         status, body = self.replies.get(place, (404, {}))
         return web.json_response(body, status=status) if body != {} else web.Response(status=404, text=NOT_FOUND)
 
-    def _place_of(self, request: Request) -> str:
+    def _find_place(self, request: Request) -> str:
         plain = f"{request.method} {request.path}"
         query = {name: values[0] for name, values in parse_qs(request.query).items()}
         told_apart = (f"{plain}?{name}={query[name]}" for name in ("state", "status", "order_status") if name in query)
@@ -640,7 +640,7 @@ def _bitcoin_listing() -> MarketListing:
 
 
 @contextmanager
-def stood_in(exchange: Exchange, name: str) -> Iterator[tuple[Door, CcxtAdapter]]:
+def run_stand_in(exchange: Exchange, name: str) -> Iterator[tuple[Door, CcxtAdapter]]:
     """An adapter of the exchange of that name, which knows the market BTCUSDT, and the door that it comes to."""
     stand_in = STAND_INS[name]
     listing = _bitcoin_listing()

@@ -18,7 +18,7 @@ from botbalance.exchange.ccxt_adapter import CcxtAdapter
 from botbalance.exchange.profiles import PROFILES
 
 from tests.fixtures.documented import DOCUMENT, FIXTURES, METHODS, document_with, tables
-from tests.integration.exchange.fake_exchanges import CLIENT_ID, OWN_ID, Broken, Door, stood_in
+from tests.integration.exchange.fake_exchanges import CLIENT_ID, OWN_ID, Broken, Door, run_stand_in
 from tests.integration.exchange.simulated import Exchange
 from tests.integration.exchange.test_markets_and_prices import BESIDES
 
@@ -38,7 +38,7 @@ def cases(method: str) -> list[Any]:
 @contextmanager
 def replying(exchange: Exchange, name: str, replies: dict[str, Any]) -> Iterator[tuple[Door, CcxtAdapter]]:
     """An adapter whose exchange says ``replies``."""
-    with stood_in(exchange, name) as (door, adapter):
+    with run_stand_in(exchange, name) as (door, adapter):
         for request, reply in replies.items():
             if isinstance(reply, dict) and reply.keys() == {"status", "body"}:
                 body = reply["body"] if isinstance(reply["body"], str) else json.dumps(reply["body"])

@@ -10,7 +10,17 @@ from botbalance.exchange.adapter import Fees, KeyPermissions
 from botbalance.exchange.ccxt_adapter import CcxtAdapter
 from botbalance.exchange.key_permissions import _ASKED, NOTHING_TOLD
 
-from tests.integration.exchange.fake_exchanges import NOW, STAND_INS, Body, Door, _bitget, _htx, _kucoin, _okx, stood_in
+from tests.integration.exchange.fake_exchanges import (
+    NOW,
+    STAND_INS,
+    Body,
+    Door,
+    _bitget,
+    _htx,
+    _kucoin,
+    _okx,
+    run_stand_in,
+)
 from tests.integration.exchange.simulated import Exchange
 from workbench.simulated_exchange.matching_engine import epoch_ms
 
@@ -131,7 +141,7 @@ FEES: dict[str, tuple[str, Body]] = {
 
 @pytest.fixture
 def asked(exchange: Exchange, name: str) -> Iterator[tuple[Door, CcxtAdapter]]:
-    with stood_in(exchange, name) as (door, adapter):
+    with run_stand_in(exchange, name) as (door, adapter):
         if name in BEFORE:
             request, reply = BEFORE[name]
             door.replies[request] = (200, reply)

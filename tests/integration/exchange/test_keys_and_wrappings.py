@@ -12,7 +12,7 @@ from botbalance.exchange.ccxt_client import mended_secret
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from tests.integration.exchange.fake_exchanges import CLIENT_ID, stood_in
+from tests.integration.exchange.fake_exchanges import CLIENT_ID, run_stand_in
 from tests.integration.exchange.life_cycle_replies import LIVES
 from tests.integration.exchange.simulated import Exchange
 
@@ -35,7 +35,7 @@ PASTED = {
 def test_a_private_key_is_mended_on_the_way_in(exchange: Exchange, secret: str) -> None:
     assert mended_secret(secret) == PEM
     life = LIVES["coinbase"]
-    with stood_in(exchange, "coinbase") as (door, trader):
+    with run_stand_in(exchange, "coinbase") as (door, trader):
         door.replies[life.balance] = (200, life.held)
         adapter = CcxtAdapter(
             "coinbase", api_key=" key ", secret=secret, base_url=trader._client.rerouted_to, sleep=lambda _: None
@@ -46,7 +46,7 @@ def test_a_private_key_is_mended_on_the_way_in(exchange: Exchange, secret: str) 
 
 @pytest.mark.parametrize("secret", ["-----BEGIN EC PRIVATE KEY-----\nnonsense\n-----END EC PRIVATE KEY-----"])
 def test_a_secret_that_cannot_be_read_is_the_key_s_fault_and_nothing_is_sent(exchange: Exchange, secret: str) -> None:
-    with stood_in(exchange, "coinbase") as (door, trader):
+    with run_stand_in(exchange, "coinbase") as (door, trader):
         adapter = CcxtAdapter(
             "coinbase", api_key="key", secret=secret, base_url=trader._client.rerouted_to, sleep=lambda _: None
         )
@@ -89,7 +89,7 @@ EARN = {
 
 def decision(exchange: Exchange, told: Mapping[str, tuple[str, str]]) -> Evaluation:
     """What is decided on a Kraken account, as ccxt's class reads its holdings over HTTP."""
-    with stood_in(exchange, "kraken") as (door, adapter):
+    with run_stand_in(exchange, "kraken") as (door, adapter):
         held = {name: {"balance": balance, "hold_trade": hold} for name, (balance, hold) in told.items()}
         door.replies["POST /0/private/BalanceEx"] = (200, {"error": [], "result": held})
         balances = adapter.balances()

@@ -9,7 +9,16 @@ from botbalance.exchange.adapter import ExchangeOrderStatus, OrderAccepted, Trad
 from botbalance.exchange.ccxt_adapter import KRAKEN_TRADES, CcxtAdapter
 from botbalance.exchange.profiles import PROFILES
 
-from tests.integration.exchange.fake_exchanges import CANCELED, CLIENT_ID, NOW, OPEN, OWN_ID, STAND_INS, Door, stood_in
+from tests.integration.exchange.fake_exchanges import (
+    CANCELED,
+    CLIENT_ID,
+    NOW,
+    OPEN,
+    OWN_ID,
+    STAND_INS,
+    Door,
+    run_stand_in,
+)
 from tests.integration.exchange.life_cycle_replies import LIVES, PRICES, QUANTITIES, TRADES
 from tests.integration.exchange.simulated import Exchange
 
@@ -19,7 +28,7 @@ D = Decimal
 @pytest.fixture
 def door_and_adapter(exchange: Exchange, name: str) -> Iterator[tuple[Door, CcxtAdapter]]:
     """The exchange of that name, which holds no order yet."""
-    with stood_in(exchange, name) as (door, adapter):
+    with run_stand_in(exchange, name) as (door, adapter):
         life = LIVES[name]
         door.replies |= {life.place: (200, life.placed), life.fills: (200, life.filled)}
         door.replies |= {request: (200, reply) for request, reply in life.before_fills.items()}
@@ -117,7 +126,7 @@ def test_a_fill_of_another_order_is_not_booked_for_ours(door_and_adapter: tuple[
 
 @pytest.mark.parametrize("number", [0, 1, KRAKEN_TRADES, KRAKEN_TRADES + 1, 2 * KRAKEN_TRADES])
 def test_krakens_fills_are_asked_for_by_their_ids_and_never_by_none(exchange: Exchange, number: int) -> None:
-    with stood_in(exchange, "kraken") as (door, adapter):
+    with run_stand_in(exchange, "kraken") as (door, adapter):
         life = LIVES["kraken"]
         [(request, order)] = life.before_fills.items()
         ids = [f"T{at}" for at in range(number)]

@@ -27,10 +27,10 @@ from tests.integration.exchange.fake_exchanges import (
     Broken,
     Door,
     Place,
-    stood_in,
+    run_stand_in,
 )
 from tests.integration.exchange.simulated import Exchange
-from tests.thorough import some_of
+from tests.thorough import pick_sample
 from workbench.simulated_exchange.matching_engine import epoch_ms
 
 STATUS = {
@@ -72,7 +72,7 @@ def label(value: object) -> str | None:
 
 @pytest.fixture
 def asked(exchange: Exchange, name: str) -> Iterator[tuple[Door, CcxtAdapter]]:
-    with stood_in(exchange, name) as (door, adapter):
+    with run_stand_in(exchange, name) as (door, adapter):
         exchange.slept.clear()
         yield door, adapter
 
@@ -213,7 +213,7 @@ def test_a_list_that_gives_the_same_page_again_is_in_doubt(asked: tuple[Door, Cc
     [
         (name, request_to, kind)
         for turn, (name, request_to) in enumerate(EVERY_REQUEST)
-        for kind in some_of(list(GARBAGE), 3, turn)
+        for kind in pick_sample(list(GARBAGE), 3, turn)
     ],
 )
 def test_a_doubt_anywhere_is_never_that_the_order_is_not_there(

@@ -9,7 +9,7 @@ from botbalance.engine import MarketRules
 from botbalance.exchange.adapter import Quote
 from botbalance.exchange.ccxt_adapter import CcxtAdapter
 
-from tests.integration.exchange.fake_exchanges import NOW, Body, Door, stood_in
+from tests.integration.exchange.fake_exchanges import NOW, Body, Door, run_stand_in
 from tests.integration.exchange.simulated import Exchange
 
 MARKETS: dict[str, dict[str, Body]] = {
@@ -424,7 +424,7 @@ TICKERS: dict[str, tuple[str, Body]] = {
 @pytest.fixture
 def told(exchange: Exchange, name: str) -> Iterator[tuple[Door, CcxtAdapter]]:
     """Somebody without a key, who knows no market yet."""
-    with stood_in(exchange, name) as (door, trader):
+    with run_stand_in(exchange, name) as (door, trader):
         door.replies |= {request: (200, reply) for request, reply in {**BESIDES, **MARKETS[name]}.items()}
         with closing(CcxtAdapter(name, base_url=trader._client.rerouted_to, sleep=lambda _: None)) as adapter:
             yield door, adapter

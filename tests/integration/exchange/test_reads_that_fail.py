@@ -51,7 +51,7 @@ GARBAGE = {
 }
 
 
-def failure_of(trader: CcxtAdapter, read: Read) -> TransientError:
+def catch_failure(trader: CcxtAdapter, read: Read) -> TransientError:
     with pytest.raises(TransientError) as raised:
         read(trader)
     return raised.value
@@ -64,7 +64,7 @@ def test_garbage_with_http_200_is_a_doubtful_reply(
 ) -> None:
     path, read = READS[name]
     exchange.api.faults["GET", path] = Fault.body(body)
-    assert failure_of(trader, read).code == "doubtful_reply"
+    assert catch_failure(trader, read).code == "doubtful_reply"
 
 
 @pytest.mark.parametrize("name", READS)
@@ -76,7 +76,7 @@ def test_a_truncated_answer_is_a_doubtful_reply(trader: CcxtAdapter, exchange: E
     query = "symbol=BTCUSDT&orderId=1" if name in {"find_order", "trades"} else ""
     told = exchange.api.answer_to(path, query, signed_by=KEY if name in SIGNED else None)
     exchange.api.faults["GET", path] = Fault.body(told[: len(told) // 2])
-    assert failure_of(trader, read).code == "doubtful_reply"
+    assert catch_failure(trader, read).code == "doubtful_reply"
 
 
 @pytest.mark.parametrize("name", READS)
@@ -85,7 +85,7 @@ def test_a_doubtful_reply_leaves_the_adapter_as_it_was(trader: CcxtAdapter, exch
     trader.place_order("BTCUSDT", "buy", Decimal(39_000), Decimal("0.01"), CLIENT_ID, post_only=True)
     before = {other: ask(trader) for other, (_, ask) in READS.items()}
     exchange.api.faults["GET", path] = Fault.body("{}")
-    failure_of(trader, read)
+    catch_failure(trader, read)
     exchange.api.faults.clear()
     assert {other: ask(trader) for other, (_, ask) in READS.items()} == before
 
@@ -119,7 +119,7 @@ ENTRY = {"asset": "BTC", "free": "1", "locked": "0"}
 )
 def test_a_balance_that_cannot_be_right_is_doubtful(trader: CcxtAdapter, exchange: Exchange, balances: object) -> None:
     exchange.api.faults["GET", "/api/v3/account"] = Fault.body(json.dumps({"canTrade": True, "balances": balances}))
-    assert failure_of(trader, READS["balances"][1]).code == "doubtful_reply"
+    assert catch_failure(trader, READS["balances"][1]).code == "doubtful_reply"
 
 
 @pytest.mark.parametrize(
@@ -159,14 +159,14 @@ def test_an_order_that_cannot_be_right_is_doubtful(
         assert (unreadable.symbol, unreadable.client_order_id) == ("BTCUSDT", None)
         assert unreadable.status is ExchangeOrderStatus.UNREADABLE
     else:
-        assert failure_of(trader, read).code == "doubtful_reply"
+        assert catch_failure(trader, read).code == "doubtful_reply"
 
 
 def test_an_order_of_another_market_is_not_the_one_looked_up(trader: CcxtAdapter, exchange: Exchange) -> None:
     trader.place_order("BTCUSDT", "buy", Decimal(39_000), Decimal("0.01"), CLIENT_ID, post_only=True)
     [order] = json.loads(exchange.api.answer_to("/api/v3/openOrders", signed_by=KEY))
     exchange.api.faults["GET", "/api/v3/order"] = Fault.body(json.dumps(order | {"symbol": "ETHUSDT"}))
-    assert failure_of(trader, READS["find_order"][1]).code == "doubtful_reply"
+    assert catch_failure(trader, READS["find_order"][1]).code == "doubtful_reply"
 
 
 @pytest.mark.parametrize(
@@ -193,7 +193,7 @@ def test_a_trade_that_cannot_be_right_is_doubtful(
     trader.place_order("BTCUSDT", "buy", Decimal(41_000), Decimal("0.01"), CLIENT_ID, post_only=False)
     [trade] = json.loads(exchange.api.answer_to("/api/v3/myTrades", "symbol=BTCUSDT", signed_by=KEY))
     exchange.api.faults["GET", "/api/v3/myTrades"] = Fault.body(json.dumps([trade | change]))
-    assert failure_of(trader, READS["trades"][1]).code == "doubtful_reply"
+    assert catch_failure(trader, READS["trades"][1]).code == "doubtful_reply"
 
 
 # the exchange's own errors
@@ -204,7 +204,7 @@ def test_a_trade_that_cannot_be_right_is_doubtful(
 def test_a_server_error_is_tried_again_later(trader: CcxtAdapter, exchange: Exchange, name: str, status: int) -> None:
     path, read = READS[name]
     exchange.api.faults["GET", path] = Fault.error(status, HTML)
-    failure = failure_of(trader, read)
+    failure = catch_failure(trader, read)
     assert not isinstance(failure, RateLimitedError)
     assert exchange.api.count("GET", path) == 3
     assert exchange.slept == [0.25, 1]
@@ -214,13 +214,13 @@ def test_a_server_error_is_tried_again_later(trader: CcxtAdapter, exchange: Exch
 def test_a_closed_connection_is_tried_again_later(trader: CcxtAdapter, exchange: Exchange, name: str) -> None:
     path, read = READS[name]
     exchange.api.faults["GET", path] = Fault()
-    assert failure_of(trader, read).code == "exchange_unavailable"
+    assert catch_failure(trader, read).code == "exchange_unavailable"
 
 
 def test_an_exchange_that_nobody_answers_for_is_tried_again_later() -> None:
     slept: list[float] = []
     adapter = CcxtAdapter("binance", base_url="http://127.0.0.1:1", sleep=slept.append)
-    assert failure_of(adapter, READS["market_listings"][1]).code == "exchange_unavailable"
+    assert catch_failure(adapter, READS["market_listings"][1]).code == "exchange_unavailable"
     assert slept == [0.25, 1]
     adapter.close()
 
@@ -294,7 +294,7 @@ def test_an_order_that_binance_has_archived_is_neither_missing_nor_made_up(
     """The reply has no more than these words: no side, no price, no quantity."""
     archived = "Order was canceled or expired with no executed qty over 90 days ago and has been archived."
     exchange.api.faults["GET", "/api/v3/order"] = Fault.error(400, f'{{"code":-2026,"msg":"{archived}"}}')
-    assert failure_of(trader, READS["find_order"][1]).code == "exchange_unavailable"
+    assert catch_failure(trader, READS["find_order"][1]).code == "exchange_unavailable"
     assert exchange.slept == []
 
 
@@ -322,7 +322,7 @@ def test_a_read_that_ran_into_its_timeout_is_not_sent_again(exchange: Exchange, 
     with silent_exchange() as (host, url):
         adapter = replace(exchange, url=url).connect(timeout_s=0.05)
         adapter.load_listings(listings)
-        assert failure_of(adapter, READS[name][1]).code == "exchange_unavailable"
+        assert catch_failure(adapter, READS[name][1]).code == "exchange_unavailable"
         assert connections_to(host) == 1
     assert exchange.slept == []
 
@@ -345,7 +345,7 @@ def test_a_rate_limit_says_how_long_to_wait(trader: CcxtAdapter, exchange: Excha
     path, read = READS[name]
     body = '{"code":-1003,"msg":"Too many requests."}'
     exchange.api.faults["GET", path] = Fault.error(status, body, retry_after="17")
-    failure = failure_of(trader, read)
+    failure = catch_failure(trader, read)
     assert isinstance(failure, RateLimitedError)
     assert failure.retry_after_s == 17
 
@@ -355,7 +355,7 @@ def test_a_rate_limit_without_a_usable_time_is_a_minute(
     trader: CcxtAdapter, exchange: Exchange, retry_after: str | None
 ) -> None:
     exchange.api.faults["GET", "/api/v3/account"] = Fault.error(429, "{}", retry_after=retry_after)
-    failure = failure_of(trader, READS["balances"][1])
+    failure = catch_failure(trader, READS["balances"][1])
     assert isinstance(failure, RateLimitedError)
     assert failure.retry_after_s == 60
 
@@ -376,7 +376,7 @@ def test_a_clock_that_is_off_is_set_once_and_the_read_repeated(
 
 def test_a_clock_that_stays_off_is_not_tried_for_ever(trader: CcxtAdapter, exchange: Exchange) -> None:
     exchange.api.faults["GET", "/api/v3/account"] = Fault.error(400, CLOCK_IS_OFF)
-    failure_of(trader, READS["balances"][1])
+    catch_failure(trader, READS["balances"][1])
     assert exchange.api.count("GET", "/api/v3/account") == 2
     assert exchange.slept == []
 
@@ -384,7 +384,7 @@ def test_a_clock_that_stays_off_is_not_tried_for_ever(trader: CcxtAdapter, excha
 def test_a_server_time_that_cannot_be_read_is_tried_again_later(trader: CcxtAdapter, exchange: Exchange) -> None:
     exchange.api.faults["GET", "/api/v3/account"] = Fault.error(400, CLOCK_IS_OFF)
     exchange.api.faults["GET", "/api/v3/time"] = Fault.body(HTML)
-    failure_of(trader, READS["balances"][1])
+    catch_failure(trader, READS["balances"][1])
     assert exchange.api.count("GET", "/api/v3/time") == 3
     assert exchange.slept == [0.25, 1]
 
@@ -401,7 +401,7 @@ def test_an_order_that_is_unknown_while_its_trades_are_read_is_tried_again_later
     trader: CcxtAdapter, exchange: Exchange
 ) -> None:
     exchange.api.faults["GET", "/api/v3/myTrades"] = Fault.error(400, '{"code":-2013,"msg":"Order does not exist."}')
-    failure_of(trader, READS["trades"][1])
+    catch_failure(trader, READS["trades"][1])
 
 
 @pytest.mark.parametrize("name", SIGNED)
@@ -431,7 +431,7 @@ def test_a_code_that_only_the_spot_market_has_keeps_its_meaning_at_a_local_addre
 def test_a_cancel_that_fails_is_tried_again_later(trader: CcxtAdapter, exchange: Exchange, fault: Fault) -> None:
     trader.place_order("BTCUSDT", "buy", Decimal(39_000), Decimal("0.01"), CLIENT_ID, post_only=True)
     exchange.api.faults["DELETE", "/api/v3/order"] = fault
-    failure_of(trader, lambda adapter: adapter.cancel_order("BTCUSDT", CLIENT_ID))
+    catch_failure(trader, lambda adapter: adapter.cancel_order("BTCUSDT", CLIENT_ID))
     assert exchange.api.count("DELETE", "/api/v3/order") == 1
 
 
@@ -442,6 +442,6 @@ def test_a_cancel_that_got_no_answer_is_not_sent_again(
     """It would be signed anew, by whoever sent it, whatever has become of their right to."""
     trader.place_order("BTCUSDT", "buy", Decimal(39_000), Decimal("0.01"), CLIENT_ID, post_only=True)
     exchange.api.faults["DELETE", "/api/v3/order"] = Fault(after_effect=after_effect, times=1)
-    failure_of(trader, lambda adapter: adapter.cancel_order("BTCUSDT", CLIENT_ID))
+    catch_failure(trader, lambda adapter: adapter.cancel_order("BTCUSDT", CLIENT_ID))
     assert exchange.api.count("DELETE", "/api/v3/order") == 1
     assert len(trader.open_orders()) == (0 if after_effect else 1)

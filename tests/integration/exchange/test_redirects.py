@@ -83,14 +83,14 @@ def elsewhere(server: Elsewhere) -> Elsewhere:
     return server
 
 
-def adapter_of(name: str, url: str) -> CcxtAdapter:
+def make_adapter(name: str, url: str) -> CcxtAdapter:
     key: Any = KEYS.get(name, {"api_key": "k" * 32, "secret": "c2VjcmV0" * 4, "password": "p"})
     return CcxtAdapter(name, base_url=url, sleep=lambda _: None, timeout_s=2, **key)
 
 
 @pytest.mark.parametrize("name", EXCHANGES)
 def test_no_exchange_is_followed_elsewhere(name: str, elsewhere: Elsewhere) -> None:
-    with closing(adapter_of(name, elsewhere.url)) as adapter:
+    with closing(make_adapter(name, elsewhere.url)) as adapter:
         if name != "coinbase":  # whose requests are signed with an elliptic curve's key, which this is none of
             for read in (adapter.balances, adapter.open_orders):
                 with pytest.raises(BotBalanceError):
@@ -104,7 +104,7 @@ def test_no_exchange_is_followed_elsewhere(name: str, elsewhere: Elsewhere) -> N
 @pytest.mark.parametrize("status", REDIRECTS)
 def test_whatever_kind_of_redirect_it_is(elsewhere: Elsewhere, status: int) -> None:
     elsewhere.status = status
-    with closing(adapter_of("binance", elsewhere.url)) as adapter:
+    with closing(make_adapter("binance", elsewhere.url)) as adapter:
         with pytest.raises(TransientError) as raised:
             adapter.open_orders()
         assert raised.value.code == "exchange_redirects"
@@ -113,7 +113,7 @@ def test_whatever_kind_of_redirect_it_is(elsewhere: Elsewhere, status: int) -> N
 
 
 def test_an_order_that_was_redirected_is_unknown_and_was_sent_once(elsewhere: Elsewhere, listed: Any) -> None:
-    with closing(adapter_of("binance", elsewhere.url)) as adapter:
+    with closing(make_adapter("binance", elsewhere.url)) as adapter:
         adapter.load_listings(listed)
         sent = adapter.place_order("BTCUSDT", "buy", Decimal(39_000), Decimal("0.01"), "0" * 20, post_only=True)
         assert isinstance(sent, OrderUnknown)
@@ -125,7 +125,7 @@ def test_an_order_that_was_redirected_is_unknown_and_was_sent_once(elsewhere: El
 
 @pytest.mark.parametrize("host", ["exchange.invalid", "127.0.0.1.invalid", "10.0.0.1"])
 def test_nothing_is_sent_unencrypted_to_another_machine(host: str) -> None:
-    with closing(adapter_of("binance", f"http://{host}:9")) as adapter:
+    with closing(make_adapter("binance", f"http://{host}:9")) as adapter:
         with pytest.raises(TransientError) as raised:
             adapter.balances()
         assert raised.value.code == "plain_http_refused"

@@ -11,7 +11,7 @@ from botbalance.errors import CredentialsRejectedError, TransientError
 from botbalance.exchange.adapter import KEY_REFUSED, OrderRejected, OrderUnknown, SubmitResult
 from botbalance.exchange.ccxt_adapter import CcxtAdapter
 
-from tests.integration.exchange.fake_exchanges import CLIENT_ID, NOW, Body, Door, stood_in
+from tests.integration.exchange.fake_exchanges import CLIENT_ID, NOW, Body, Door, run_stand_in
 from tests.integration.exchange.life_cycle_replies import LIVES
 from tests.integration.exchange.simulated import Exchange
 
@@ -207,7 +207,7 @@ EVERY = [
 
 @pytest.fixture
 def refusing(exchange: Exchange, name: str) -> Iterator[tuple[Door, CcxtAdapter]]:
-    with stood_in(exchange, name) as (door, adapter):
+    with run_stand_in(exchange, name) as (door, adapter):
         yield door, adapter
 
 
@@ -243,7 +243,7 @@ def test_a_refused_key_is_its_owners_business_when_something_is_read_too(
 
 
 def test_a_clock_that_gate_finds_wrong_is_no_reason_to_give_up_the_key(exchange: Exchange) -> None:
-    with stood_in(exchange, "gate") as (door, adapter):
+    with run_stand_in(exchange, "gate") as (door, adapter):
         life = LIVES["gate"]
         [expired] = [said for said, expected in SAID["gate"] if expected == NONCE]
         door.replies[life.balance] = expired

@@ -37,7 +37,7 @@ MOST = 4
 CLIENT_ID = "0123456789abcdef0123"
 
 
-def key_of(user: int) -> str:
+def make_key(user: int) -> str:
     return f"{user:064}"
 
 
@@ -63,7 +63,7 @@ class WatchedApi(BinanceApi):
 def api() -> WatchedApi:
     books = MatchingEngine(Market.with_default_filters(PRICES, FrozenPrices()), partial_fill_probability=Decimal(0))
     for user in range(USERS):
-        books.open_account(key_of(user), f"secret of {user}", {"USDT": Decimal(1000 + user)})
+        books.open_account(make_key(user), f"secret of {user}", {"USDT": Decimal(1000 + user)})
     return WatchedApi(books)
 
 
@@ -84,7 +84,7 @@ def shared() -> Iterator[HttpPool]:
 def adapters(url: str, shared: HttpPool) -> list[CcxtAdapter]:
     """One a user, who know the markets."""
     made = [
-        CcxtAdapter("binance", api_key=key_of(user), secret=f"secret of {user}", base_url=url, connections=shared)
+        CcxtAdapter("binance", api_key=make_key(user), secret=f"secret of {user}", base_url=url, connections=shared)
         for user in range(USERS)
     ]
     listings = list(made[0].market_listings(PRICES).values())
@@ -125,9 +125,9 @@ def test_every_request_is_signed_with_its_own_user_s_key(adapters: list[CcxtAdap
     with ThreadPoolExecutor(USERS) as pool:
         list(pool.map(trade, range(USERS)))
     for user in range(USERS):
-        ids = {order.client_order_id for order in api.books.orders(key_of(user))}
+        ids = {order.client_order_id for order in api.books.orders(make_key(user))}
         assert ids == {f"{user}of{number}" for number in range(8)}
-        assert api.weight_used[key_of(user)] == 8 * (20 + 1 + 80 + 1)
+        assert api.weight_used[make_key(user)] == 8 * (20 + 1 + 80 + 1)
     assert [request for request in api.requests if "cookie" in request.headers] == []
     assert len(api.connections) <= MOST
 

@@ -77,13 +77,13 @@ def newcomer(stack: Stack) -> Client:
     return Client(stack.url, f"user-{uuid4().hex[:12]}")
 
 
-def key_of(client: Client) -> dict[str, str]:
+def key_body(client: Client) -> dict[str, str]:
     return {"api_key": f"key-of-{client.token}", "secret": f"secret-of-{client.token}"}
 
 
-def account_of(stack: Stack, client: Client) -> Account:
+def exchange_account(stack: Stack, client: Client) -> Account:
     """The client's account on the exchange, for whoever must rig it."""
-    account = stack.books.account(key_of(client)["api_key"])
+    account = stack.books.account(key_body(client)["api_key"])
     assert account is not None
     return account
 
@@ -91,7 +91,7 @@ def account_of(stack: Stack, client: Client) -> Account:
 def trader(stack: Stack, balances: Mapping[str, Decimal] | None = None) -> Client:
     """Somebody with an account on the exchange (10,000 USDT), a stored key and a strategy; the autopilot is off."""
     client = newcomer(stack)
-    key = key_of(client)
+    key = key_body(client)
     stack.books.open_account(key["api_key"], key["secret"], balances or {"USDT": Decimal(10_000)})
     assert client.put(CREDENTIALS, key).status_code == 200
     assert client.put(STRATEGY, GOOD_STRATEGY).status_code == 200

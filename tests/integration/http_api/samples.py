@@ -21,13 +21,13 @@ class Operation:
     def public(self) -> bool:
         return not self.told["security"]
 
-    def parameters_in(self, place: str) -> list[dict[str, Any]]:
+    def select_parameters(self, place: str) -> list[dict[str, Any]]:
         return [parameter for parameter in self.told.get("parameters", []) if parameter["in"] == place]
 
     def body(self) -> Any:
         """A body that fits its schema; None where it takes none."""
         request = self.told.get("requestBody")
-        return sample_of(request["content"]["application/json"]["schema"]) if request else None
+        return make_sample(request["content"]["application/json"]["schema"]) if request else None
 
 
 def operations() -> list[Operation]:
@@ -38,34 +38,34 @@ def operations() -> list[Operation]:
     ]
 
 
-def name_of(operation: Operation) -> str:
+def operation_name(operation: Operation) -> str:
     return f"{operation.method} {operation.path}"
 
 
-def sample_of(schema: Mapping[str, Any]) -> Any:
+def make_sample(schema: Mapping[str, Any]) -> Any:
     """Something that fits ``schema``: its example where it has one, and every field that it names."""
     if "$ref" in schema:
-        return sample_of(DOCUMENT["components"]["schemas"][schema["$ref"].rpartition("/")[2]])
+        return make_sample(DOCUMENT["components"]["schemas"][schema["$ref"].rpartition("/")[2]])
     for told in ("examples", "enum"):
         if told in schema:
             return schema[told][0]
     if schema.get("type") == "object":
-        return {name: sample_of(field) for name, field in schema.get("properties", {}).items()}
+        return {name: make_sample(field) for name, field in schema.get("properties", {}).items()}
     if "default" in schema:
         return schema["default"]
     if "anyOf" in schema:
-        return sample_of(schema["anyOf"][0])
+        return make_sample(schema["anyOf"][0])
     plain = {"boolean": False, "integer": schema.get("minimum", 1), "string": "k" * max(8, schema.get("minLength", 0))}
     return plain[schema["type"]]
 
 
-def values_of(name: str, document: Any) -> Iterator[Any]:
+def find_values(name: str, document: Any) -> Iterator[Any]:
     """Every value of a field of that name, however deep it lies."""
     if isinstance(document, dict):
         for field, value in document.items():
             if field == name:
                 yield value
-            yield from values_of(name, value)
+            yield from find_values(name, value)
     elif isinstance(document, list):
         for entry in document:
-            yield from values_of(name, entry)
+            yield from find_values(name, entry)

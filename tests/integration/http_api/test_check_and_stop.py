@@ -21,8 +21,8 @@ from tests.integration.http_api.client import (
     STOP,
     STRATEGY,
     Client,
-    account_of,
-    key_of,
+    exchange_account,
+    key_body,
     newcomer,
     problem,
     trader,
@@ -30,7 +30,7 @@ from tests.integration.http_api.client import (
 from workbench.local.stack import Stack
 
 
-def items_of(client: Client) -> dict[str, dict[str, Any]]:
+def check_items(client: Client) -> dict[str, dict[str, Any]]:
     return {item["name"]: item for item in client.get(CHECK).json()["items"]}
 
 
@@ -51,7 +51,7 @@ def halt(reason: str | None) -> None:
 def test_an_account_in_order_is_ready(user: Client) -> None:
     check = user.get(CHECK).json()
     assert check["ready"] is True
-    items = items_of(user)
+    items = check_items(user)
     assert list(items) == [
         "account",
         "key_trades",
@@ -92,41 +92,41 @@ def test_without_a_key_the_one_item_says_so(stack: Stack) -> None:
 
 def test_a_key_that_may_withdraw_by_now_keeps_the_autopilot_off(stack: Stack) -> None:
     user = trader(stack)
-    account_of(stack, user).can_withdraw = True
-    item = items_of(user)["key_withdraws"]
+    exchange_account(stack, user).can_withdraw = True
+    item = check_items(user)["key_withdraws"]
     assert (item["verdict"], item["found"]) == ("fail", "the key may withdraw")
     document = problem(user.put(AUTOPILOT, {"enabled": True}), 409, "check_failed")
     assert "key_withdraws: the key may withdraw: forbid that" in document["detail"]
     assert user.get(STRATEGY).json()["autopilot_enabled"] is False
-    account_of(stack, user).can_withdraw = False
+    exchange_account(stack, user).can_withdraw = False
     assert user.put(AUTOPILOT, {"enabled": True}).ok
 
 
 def test_a_key_that_may_not_trade_is_not_even_stored(stack: Stack) -> None:
     user = newcomer(stack)
-    key = key_of(user)
+    key = key_body(user)
     stack.books.open_account(key["api_key"], key["secret"], {"USDT": Decimal(1)})
-    account_of(stack, user).can_trade = False
+    exchange_account(stack, user).can_trade = False
     problem(user.put(CREDENTIALS, key), 422, "key_may_not_trade")
     assert user.get(CREDENTIALS).json() == {"credentials": []}
 
 
 def test_a_key_bound_to_addresses_passes(stack: Stack, user: Client) -> None:
-    assert items_of(user)["key_addresses"]["verdict"] == "warn"
-    account_of(stack, user).ip_restricted = True
-    assert items_of(user)["key_addresses"]["verdict"] == "pass"
+    assert check_items(user)["key_addresses"]["verdict"] == "warn"
+    exchange_account(stack, user).ip_restricted = True
+    assert check_items(user)["key_addresses"]["verdict"] == "pass"
 
 
 def test_fees_above_the_step_are_said(user: Client) -> None:
     user.patch(STRATEGY, {"order_step_pct": "0.05"})
-    item = items_of(user)["fees"]
+    item = check_items(user)["fees"]
     assert item["verdict"] == "warn"
     assert "raise order_step_pct, which is 0.05" in item["remedy"]
 
 
 def test_what_is_left_alone_and_what_others_placed_is_said(stack: Stack) -> None:
     user = trader(stack, {"USDT": Decimal(10_000), "BNB": Decimal(3)})
-    found = items_of(user)["balances"]
+    found = check_items(user)["balances"]
     assert (found["verdict"], "BNB" in found["found"]) == ("warn", True)
 
 
@@ -167,16 +167,16 @@ def test_without_a_key_it_is_saved_and_said_that_nobody_could_tell(stack: Stack)
 def test_one_call_switches_the_autopilot_off_and_cancels_what_rests(stack: Stack, user: Client) -> None:
     user.put(AUTOPILOT, {"enabled": True})
     stack.tick()
-    assert len(stack.books.open_orders(key_of(user)["api_key"])) == 3
+    assert len(stack.books.open_orders(key_body(user)["api_key"])) == 3
     stopped = user.post(STOP).json()
     assert stopped["autopilot_enabled"] is False
     assert {order["status"] for order in stopped["orders"]} == {"CANCELED"}
     assert len(stopped["orders"]) == 3
-    assert stack.books.open_orders(key_of(user)["api_key"]) == []
+    assert stack.books.open_orders(key_body(user)["api_key"]) == []
     assert user.get(STRATEGY).json()["autopilot_enabled"] is False
     assert user.post(STOP).json() == {"autopilot_enabled": False, "orders": [], "not_canceled": []}
     stack.tick()
-    assert stack.books.open_orders(key_of(user)["api_key"]) == []
+    assert stack.books.open_orders(key_body(user)["api_key"]) == []
 
 
 def test_whoever_has_nothing_may_stop_it_too(stack: Stack) -> None:
@@ -199,7 +199,7 @@ def test_the_operator_stops_everybody_within_one_tick(stack: Stack, halted: Any)
     stack.tick()
     by_hand.post(EXECUTE)
     for user in (by_itself, by_hand):
-        assert len(stack.books.open_orders(key_of(user)["api_key"])) == 3
+        assert len(stack.books.open_orders(key_body(user)["api_key"])) == 3
 
     halted("the exchange behaves oddly")
     plan = by_hand.get(f"{STRATEGY}plan/").json()
@@ -209,7 +209,7 @@ def test_the_operator_stops_everybody_within_one_tick(stack: Stack, halted: Any)
         assert "the exchange behaves oddly" in document["detail"]
     stack.tick()
     for user in (by_itself, by_hand):
-        assert stack.books.open_orders(key_of(user)["api_key"]) == []
+        assert stack.books.open_orders(key_body(user)["api_key"]) == []
         orders = user.get(ORDERS).json()["orders"]
         assert {(order["status"], order["reason"]) for order in orders} == {("CANCELED", "trading_halted")}
     decision = by_itself.get(DECISIONS).json()["decisions"][0]
@@ -220,8 +220,8 @@ def test_the_operator_stops_everybody_within_one_tick(stack: Stack, halted: Any)
 
     halt(None)
     stack.tick()
-    assert len(stack.books.open_orders(key_of(by_itself)["api_key"])) == 3
-    assert stack.books.open_orders(key_of(by_hand)["api_key"]) == []
+    assert len(stack.books.open_orders(key_body(by_itself)["api_key"])) == 3
+    assert stack.books.open_orders(key_body(by_hand)["api_key"]) == []
     assert by_hand.post(EXECUTE).ok
     by_itself.post(STOP)
 
@@ -235,7 +235,7 @@ def test_a_key_of_another_account_does_not_replace_one_whose_orders_rest(stack: 
     other = {"api_key": f"other-{user.token}", "secret": "its secret"}
     document = problem(user.put(CREDENTIALS, other), 409, "orders_resting")
     assert "another account" in document["detail"]
-    assert user.put(CREDENTIALS, key_of(user)).ok, "one of the same account does"
+    assert user.put(CREDENTIALS, key_body(user)).ok, "one of the same account does"
     user.delete(ORDERS)
     assert user.put(CREDENTIALS, other).ok
 
@@ -244,6 +244,6 @@ def test_keys_wait_for_the_run_that_works_on_the_account(stack: Stack, user: Cli
     del stack
     services = bootstrap.services()
     with open_session(services.context, str(user.token)):
-        problem(user.put(CREDENTIALS, key_of(user)), 409, "account_busy")
+        problem(user.put(CREDENTIALS, key_body(user)), 409, "account_busy")
         problem(user.delete(CREDENTIALS), 409, "account_busy")
-    assert user.put(CREDENTIALS, key_of(user)).ok
+    assert user.put(CREDENTIALS, key_body(user)).ok

@@ -12,7 +12,7 @@ from tests.integration.http_api.client import (
     CREDENTIALS,
     GOOD_STRATEGY,
     STRATEGY,
-    key_of,
+    key_body,
     newcomer,
     problem,
     trader,
@@ -24,7 +24,7 @@ NO_KEYS: dict[str, list[str]] = {"credentials": []}
 
 def test_a_key_that_works_is_stored_and_masked(stack: Stack) -> None:
     user = newcomer(stack)
-    key = key_of(user)
+    key = key_body(user)
     stack.books.open_account(key["api_key"], key["secret"], {"USDT": Decimal(1)})
     expected = {"exchange": "binance", "hint": key["api_key"][-4:]}
     assert user.put(CREDENTIALS, key).json() == expected
@@ -43,7 +43,7 @@ def test_a_key_that_the_exchange_refuses_is_not_stored(stack: Stack) -> None:
 
 def test_a_wrong_secret_leaves_the_key_that_was_stored(stack: Stack) -> None:
     user = trader(stack)
-    wrong = key_of(user) | {"secret": "another secret"}
+    wrong = key_body(user) | {"secret": "another secret"}
     answer = user.put(CREDENTIALS, wrong)
     problem(answer, 422, "exchange_key_refused")
     assert wrong["secret"] not in answer.text
@@ -93,7 +93,7 @@ def test_keys_are_encrypted_where_they_are_stored_and_appear_in_no_answer_and_no
     stack: Stack, capfd: pytest.CaptureFixture[str]
 ) -> None:
     user = trader(stack)
-    key = key_of(user)
+    key = key_body(user)
     answers = [user.get(path).text for path in (BALANCES, CREDENTIALS, STRATEGY, f"{STRATEGY}plan/")]
     answers.append(user.put(CREDENTIALS, key).text)
     answers.append(user.put(STRATEGY, GOOD_STRATEGY).text)

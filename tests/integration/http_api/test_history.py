@@ -16,7 +16,7 @@ from tests.integration.http_api.client import (
     ORDERS,
     PERFORMANCE,
     Client,
-    key_of,
+    key_body,
     newcomer,
     problem,
     trader,
@@ -31,7 +31,7 @@ def move(stack: Stack, symbol: str, factor: str) -> None:
     stack.market.set_price(symbol, stack.market.last_price(symbol) * Decimal(factor))
 
 
-def fills_of(client: Client, query: str = "") -> list[dict[str, str]]:
+def read_fills(client: Client, query: str = "") -> list[dict[str, str]]:
     answer = client.get(FILLS + query)
     assert answer.headers["Content-Type"].startswith("text/csv")
     return list(csv.DictReader(StringIO(answer.text)))
@@ -132,7 +132,7 @@ def test_decisions_are_found_by_outcome_and_time_and_say_why_each_asset_was_not_
     client.put(AUTOPILOT, {"enabled": True})
     stack.tick()
     stack.tick()
-    stack.books.revoke_key(key_of(client)["api_key"])
+    stack.books.revoke_key(key_body(client)["api_key"])
     stack.tick()
     decisions = client.get(DECISIONS).json()["decisions"]
     assert [decision["outcome"] for decision in decisions] == ["skipped", "decided", "decided"]
@@ -172,15 +172,15 @@ def test_a_decision_on_what_is_held_shows_the_next_trigger_prices(stack: Stack) 
 
 
 def test_every_fill_is_a_line_with_every_digit(stack: Stack, busy: Client) -> None:
-    lines = fills_of(busy)
-    booked = stack.books.trades(key_of(busy)["api_key"])
+    lines = read_fills(busy)
+    booked = stack.books.trades(key_body(busy)["api_key"])
     assert {line["trade_id"] for line in lines} == {str(trade.trade_id) for trade in booked}
     assert len(lines) == 2
     for line in lines:
         assert Decimal(line["quote_qty"]) == Decimal(line["price"]) * Decimal(line["base_qty"])
         assert line["traded_at"].endswith("+00:00")
         assert (line["side"], line["source"], line["fee_asset"]) == ("buy", "manual", line["symbol"][:3])
-    assert [line["symbol"] for line in fills_of(busy, "?symbol=ETHUSDT")] == ["ETHUSDT"]
+    assert [line["symbol"] for line in read_fills(busy, "?symbol=ETHUSDT")] == ["ETHUSDT"]
 
 
 def test_the_file_goes_on_where_its_header_says(busy: Client) -> None:
@@ -192,7 +192,7 @@ def test_the_file_goes_on_where_its_header_says(busy: Client) -> None:
             break
         assert answer.links["next"]["url"].startswith("?cursor=")
         path = FILLS + answer.links["next"]["url"]
-    assert found == fills_of(busy)
+    assert found == read_fills(busy)
 
 
 def test_the_file_goes_on_with_the_same_filters(busy: Client) -> None:
@@ -217,7 +217,7 @@ def test_an_export_joined_from_its_pages_has_every_fill_once(
     pages = list(ApiClient(stack.url, busy.token).pages(f"/api/me/exports/{tool}.csv"))
     assert len(pages) > 1
     _, *rows = csv.reader(StringIO("".join(pages)))
-    booked = stack.books.trades(key_of(busy)["api_key"])
+    booked = stack.books.trades(key_body(busy)["api_key"])
     assert sorted(row[-2].split()[-1] if tool == "rotki" else row[-1] for row in rows) == sorted(
         str(trade.trade_id) for trade in booked
     )

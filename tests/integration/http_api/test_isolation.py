@@ -14,8 +14,8 @@ import boto3
 import pytest
 from botbalance import bootstrap
 
-from tests.integration.http_api.client import AUTOPILOT, DECISIONS, EXECUTE, FILLS, PAPER, Client, key_of, trader
-from tests.integration.http_api.samples import Operation, name_of, operations, values_of
+from tests.integration.http_api.client import AUTOPILOT, DECISIONS, EXECUTE, FILLS, PAPER, Client, key_body, trader
+from tests.integration.http_api.samples import Operation, find_values, operation_name, operations
 from workbench.aws.template import read_template
 from workbench.local.stack import Options, Stack
 
@@ -46,7 +46,7 @@ class Scene:
 
     def everything_of_the_owner(self) -> dict[str, Any]:
         """What is stored of her, here and on the exchange."""
-        key = key_of(self.owner)["api_key"]
+        key = key_body(self.owner)["api_key"]
         books = self.stack.books
         stored = [item for item in every_item() if str(self.owner.token) in item]
         return {
@@ -59,10 +59,10 @@ class Scene:
     def request(self, operation: Operation) -> tuple[str, Any]:
         """The path with the owner's ids in it, and the body."""
         ids = {}
-        for parameter in operation.parameters_in("path"):
+        for parameter in operation.select_parameters("path"):
             name = parameter["name"]
-            theirs = set(values_of(name, self.known_to_intruder))
-            own = (value for value in values_of(name, self.known) if value not in theirs)
+            theirs = set(find_values(name, self.known_to_intruder))
+            own = (value for value in find_values(name, self.known) if value not in theirs)
             ids[name] = next(own, NOTHING_IS_HELD) if name == "pause_id" else next(own)
         return operation.path.format(**ids), operation.body()
 
@@ -100,9 +100,9 @@ def scene() -> Iterator[Scene]:
             assert user.put(NOTIFICATIONS, {"channels": {"webhook": {"url": "http://127.0.0.1:9/"}}}).ok
             assert user.post(f"{NOTIFICATIONS}test/").ok
         known, theirs = ([user.get(path).json() for path in JSON_PATHS] for user in (owner, intruder))
-        marks = {str(owner.token), PAPER_BALANCE, f'"hint":"{key_of(owner)["api_key"][-4:]}"'}
+        marks = {str(owner.token), PAPER_BALANCE, f'"hint":"{key_body(owner)["api_key"][-4:]}"'}
         for name in ("client_order_id", "nav", "held", "message_id"):
-            marks |= {value for value in values_of(name, known) if value is not None and len(value) >= LONG_ENOUGH}
+            marks |= {value for value in find_values(name, known) if value is not None and len(value) >= LONG_ENOUGH}
         yield Scene(stack, owner, intruder, known, theirs, frozenset(marks))
 
 
@@ -124,7 +124,7 @@ def test_the_owner_is_told_what_nobody_else_may_see(scene: Scene) -> None:
     assert len(scene.everything_of_the_owner()["stored"]) > 5
 
 
-@pytest.mark.parametrize("operation", OF_A_USER, ids=name_of)
+@pytest.mark.parametrize("operation", OF_A_USER, ids=operation_name)
 def test_nothing_of_somebody_else_is_seen_or_moved(scene: Scene, operation: Operation) -> None:
     before = scene.everything_of_the_owner()
     path, body = scene.request(operation)
@@ -149,7 +149,7 @@ def test_nobody_is_named_in_a_query(scene: Scene, name: str) -> None:
     assert str(scene.owner.token) not in answer.text
 
 
-@pytest.mark.parametrize("operation", [one for one in OF_A_USER if one.parameters_in("path")], ids=name_of)
+@pytest.mark.parametrize("operation", [one for one in OF_A_USER if one.select_parameters("path")], ids=operation_name)
 def test_the_owner_reaches_by_the_same_path_what_is_hers(scene: Scene, operation: Operation) -> None:
     path, body = scene.request(operation)
     answer = scene.owner.ask(operation.method, path, None if body is None else json.dumps(body))

@@ -35,14 +35,14 @@ def user(stack: Stack) -> Client:
     return trader(stack, ODD_HOLDINGS)
 
 
-def numbers_in(document: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+def find_numbers(document: Any, name: str = "") -> Iterator[tuple[str, Any]]:
     """Every leaf with the name of the field it is in."""
     if isinstance(document, dict):
         for key, value in document.items():
-            yield from numbers_in(value, key)
+            yield from find_numbers(value, key)
     elif isinstance(document, list):
         for value in document:
-            yield from numbers_in(value, name)
+            yield from find_numbers(value, name)
     else:
         yield name, document
 
@@ -112,7 +112,7 @@ def test_money_is_a_plain_string_everywhere(user: Client) -> None:
     counted = 0
     for answer in answers:
         document = json.loads(answer.text, parse_float=lambda text: pytest.fail(f"{text} is a JSON float"))
-        for name, value in numbers_in(document):
+        for name, value in find_numbers(document):
             if isinstance(value, int) and not isinstance(value, bool):
                 assert name in {"ts_tick", "placed_at", "updated_at"}
             if name.endswith(("_pct", "_price", "_qty", "_quote", "_amount", "_trigger")) and value is not None:

@@ -12,7 +12,7 @@ from tests.integration.http_api.client import (
     ORDERS,
     PERFORMANCE,
     Client,
-    account_of,
+    exchange_account,
     newcomer,
     problem,
     trader,
@@ -30,7 +30,7 @@ def test_a_deposit_is_no_profit(stack: Stack) -> None:
     move(stack, "SOLUSDT", "0.99")
     client.delete(ORDERS)
     before = client.get(PERFORMANCE).json()
-    account_of(stack, client).balances["ETH"] = Balance(Decimal(2))
+    exchange_account(stack, client).balances["ETH"] = Balance(Decimal(2))
     after = client.get(PERFORMANCE).json()
     assert after["bonus_quote"] == before["bonus_quote"] != "0"
     deposited = 2 * stack.market.last_price("ETHUSDT")

@@ -17,12 +17,12 @@ def sample_path(route: Route) -> str:
     return route.path.format(**SAMPLE)
 
 
-def name_of(route: Route) -> str:
+def route_name(route: Route) -> str:
     return f"{route.method} {route.path}"
 
 
 @pytest.mark.parametrize("slash", ["", "/"], ids=["bare", "slash"])
-@pytest.mark.parametrize("route", ROUTES, ids=name_of)
+@pytest.mark.parametrize("route", ROUTES, ids=route_name)
 def test_every_route_answers_what_its_function_has_to_say(stack: Stack, route: Route, slash: str) -> None:
     """A success, or a problem about this request's own content; never that there is no such route."""
     answer = trader(stack).ask(route.method, sample_path(route) + slash)
@@ -37,7 +37,7 @@ def test_every_route_answers_what_its_function_has_to_say(stack: Stack, route: R
     assert answer.headers["Cache-Control"] == "no-store"
 
 
-@pytest.mark.parametrize("route", [route for route in ROUTES if not route.public], ids=name_of)
+@pytest.mark.parametrize("route", [route for route in ROUTES if not route.public], ids=route_name)
 @pytest.mark.parametrize("authorization", ["Basic ZGVtbzpkZW1v", "Bearer", "Bearer ", "Bearer a b", "Bearer ../x", "x"])
 def test_a_bad_token_is_refused_everywhere(stack: Stack, route: Route, authorization: str) -> None:
     answer = Client(stack.url, None).ask(route.method, sample_path(route), Authorization=authorization)

@@ -13,7 +13,7 @@ from tests.integration.http_api.client import (
     STRATEGY,
     TARGETS,
     Client,
-    key_of,
+    key_body,
     newcomer,
     problem,
     trader,
@@ -241,7 +241,7 @@ def test_the_autopilot_does_not_go_on_without_strategy_or_key(stack: Stack) -> N
 
 def test_the_autopilot_does_not_go_on_with_a_key_that_was_revoked(stack: Stack) -> None:
     user = trader(stack)
-    stack.books.revoke_key(key_of(user)["api_key"])
+    stack.books.revoke_key(key_body(user)["api_key"])
     problem(user.put(AUTOPILOT, {"enabled": True}), 409, "exchange_key_refused")
 
 

@@ -11,7 +11,7 @@ from tests.integration.http_api.client import (
     STOP,
     STRATEGY,
     Client,
-    key_of,
+    key_body,
     newcomer,
     problem,
     trader,
@@ -21,7 +21,7 @@ from workbench.local.stack import Stack
 ACTIVITY = "/api/me/activity/"
 
 
-def trail_of(client: Client) -> list[dict[str, Any]]:
+def read_trail(client: Client) -> list[dict[str, Any]]:
     """Oldest first."""
     answer = client.get(ACTIVITY)
     assert answer.ok, answer.text
@@ -37,9 +37,9 @@ def test_everything_that_a_user_changes_is_told(stack: Stack) -> None:
     user.delete(ORDERS)
     user.put(AUTOPILOT, {"enabled": True})
     stopped = user.post(STOP)
-    user.put(CREDENTIALS, key_of(user))
+    user.put(CREDENTIALS, key_body(user))
     user.delete(CREDENTIALS)
-    told = trail_of(user)
+    told = read_trail(user)
     # Those of the same second come in any order.
     assert sorted(one["action"] for one in told) == sorted(
         [
@@ -61,7 +61,7 @@ def test_everything_that_a_user_changes_is_told(stack: Stack) -> None:
     assert by_action["trading.stopped"]["before"]["autopilot_enabled"] is True
     assert by_action["trading.stopped"]["after"]["autopilot_enabled"] is False
     assert by_action["trading.stopped"]["request_id"] == stopped.headers["X-Request-Id"]
-    assert by_action["credentials.stored"]["after"] == {"hint": key_of(user)["api_key"][-4:]}
+    assert by_action["credentials.stored"]["after"] == {"hint": key_body(user)["api_key"][-4:]}
 
 
 def test_a_refused_key_is_its_sender_s_fault_and_is_told(stack: Stack) -> None:
@@ -72,20 +72,20 @@ def test_a_refused_key_is_its_sender_s_fault_and_is_told(stack: Stack) -> None:
         "exchange_key_refused",
     )
     assert "Error" not in document["detail"].replace("Invalid", "")
-    (told,) = trail_of(user)
+    (told,) = read_trail(user)
     assert (told["action"], told["subject"]) == ("credentials.refused", "binance")
 
 
 def test_a_key_that_another_user_has_is_refused_and_told_to_whoever_tried(stack: Stack) -> None:
     owner = trader(stack)
     user = newcomer(stack)
-    document = problem(user.put(CREDENTIALS, key_of(owner)), 409, "key_in_use")
+    document = problem(user.put(CREDENTIALS, key_body(owner)), 409, "key_in_use")
     assert str(owner.token) not in document["detail"]
-    (told,) = trail_of(user)
+    (told,) = read_trail(user)
     assert (told["action"], told["reason"].partition(":")[0]) == ("credentials.refused", "key_in_use")
-    assert key_of(owner)["api_key"][-4:] not in user.get(CREDENTIALS).text
+    assert key_body(owner)["api_key"][-4:] not in user.get(CREDENTIALS).text
 
 
 def test_one_user_s_trail_is_nobody_else_s(stack: Stack) -> None:
     trader(stack)
-    assert trail_of(newcomer(stack)) == []
+    assert read_trail(newcomer(stack)) == []

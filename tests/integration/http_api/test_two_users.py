@@ -24,7 +24,7 @@ from tests.integration.http_api.client import (
     STOP,
     STRATEGY,
     Client,
-    key_of,
+    key_body,
 )
 from workbench.local.stack import Options, Stack
 from workbench.simulated_exchange.binance_api import BinanceApi
@@ -81,8 +81,8 @@ def test_nobody_stops_another_s_trading(world: World, has_key: bool) -> None:
     stack, books = world.stack, world.simulation.books
     victim, attacker = Client(stack.url, "victim"), Client(stack.url, "attacker")
     for user in (victim, attacker) if has_key else (victim,):
-        world.simulation.open_account(**key_of(user), balances={"USDT": Decimal(10_000)})
-        user.put(CREDENTIALS, key_of(user)).raise_for_status()
+        world.simulation.open_account(**key_body(user), balances={"USDT": Decimal(10_000)})
+        user.put(CREDENTIALS, key_body(user)).raise_for_status()
     if has_key:
         attacker.put(STRATEGY, GOOD_STRATEGY).raise_for_status()
     victim.put(STRATEGY, GOOD_STRATEGY | {"target_allocations": FOUR}).raise_for_status()
@@ -94,11 +94,11 @@ def test_nobody_stops_another_s_trading(world: World, has_key: bool) -> None:
     stack.tick()
     newest = victim.get(DECISIONS).json()["decisions"][0]
     assert newest["outcome"] == "decided", newest
-    resting = [order for order in books.orders(key_of(victim)["api_key"]) if order.status.is_open]
+    resting = [order for order in books.orders(key_body(victim)["api_key"]) if order.status.is_open]
     assert len(resting) == 4
 
     flat_out(attacker, ATTACK_S / 2)
     stopped = victim.post(STOP)
     assert stopped.ok, stopped.text
     assert [order["status"] for order in stopped.json()["orders"]] == ["CANCELED"] * 4
-    assert not [order for order in books.orders(key_of(victim)["api_key"]) if order.status.is_open]
+    assert not [order for order in books.orders(key_body(victim)["api_key"]) if order.status.is_open]

@@ -136,7 +136,7 @@ class LifeOfOrders(RuleBasedStateMachine):
 
     @rule(which=WHICH, through=st.booleans())
     def market_meets_an_order(self, which: int, through: bool) -> None:
-        order = _one_of(self.life.resting(), which)
+        order = _choose(self.life.resting(), which)
         if order is not None:
             beyond = self.life.market.specs[order.symbol].tick_size if through else Decimal(0)
             price = order.price - beyond if order.side == "buy" else order.price + beyond
@@ -144,7 +144,7 @@ class LifeOfOrders(RuleBasedStateMachine):
 
     @rule(which=WHICH)
     def an_order_fills_in_part(self, which: int) -> None:
-        order = _one_of(self.life.resting(), which)
+        order = _choose(self.life.resting(), which)
         if order is not None:
             self.life.books.fill_now(self.life.key, order.order_id, whole=False)
 
@@ -200,13 +200,13 @@ class LifeOfOrders(RuleBasedStateMachine):
 
     @rule(which=WHICH)
     def owner_cancels_one(self, which: int) -> None:
-        order = _one_of(self.life.orders(), which)
+        order = _choose(self.life.orders(), which)
         if order is not None:
             self.life.cancel_one(order.client_order_id)
 
     @rule(which=WHICH)
     def owner_cancels_at_the_exchange(self, which: int) -> None:
-        order = _one_of(self.life.resting(), which)
+        order = _choose(self.life.resting(), which)
         if order is not None:
             self.life.books.cancel(self.life.key, order.symbol, order_id=order.order_id)
 
@@ -235,5 +235,5 @@ class LifeOfOrders(RuleBasedStateMachine):
             self.life.close()
 
 
-def _one_of[T](things: Sequence[T], which: int) -> T | None:
+def _choose[T](things: Sequence[T], which: int) -> T | None:
     return things[which % len(things)] if things else None

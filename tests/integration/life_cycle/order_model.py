@@ -16,7 +16,7 @@ from botbalance.bootstrap import Services
 from botbalance.engine import InvalidInputError
 from botbalance.engine.arithmetic import ZERO, ExactArithmetic
 from botbalance.errors import BotBalanceError
-from botbalance.models.decision import TICK_SECONDS, Decision, tick_of
+from botbalance.models.decision import TICK_SECONDS, Decision, tick_start
 from botbalance.models.exchange_key import ExchangeKey
 from botbalance.models.order import Order, OrderStatus
 from botbalance.settings import read_settings
@@ -137,7 +137,7 @@ class Life:
         key = ExchangeKey(self.key, f"secret-of-{self.user}")
         self._auditor.credentials.save(self.user, EXCHANGE, key, self.time())
         save_strategy(self.worker.context, self.user, STRATEGY, None)
-        self.last_tick = tick_of(self.time())
+        self.last_tick = tick_start(self.time())
 
     def close(self) -> None:
         """End everything that was started."""
@@ -162,7 +162,7 @@ class Life:
         """
         worker = self.worker
         worker.begin(self._limits_in_cache(), at=at, fate=fate, slowness_s=slowness_s)
-        ts_tick = tick_of(self.time()) if ts_tick is None else ts_tick
+        ts_tick = tick_start(self.time()) if ts_tick is None else ts_tick
         try:
             match run:
                 case Run.TICK:
@@ -239,7 +239,7 @@ class Life:
                     raise TimeoutError("a run neither ends nor comes to where it is held")
                 number_of_first = self._lease_number()
                 self.time.go_on(seconds)
-                self.last_tick = tick_of(self.time())
+                self.last_tick = tick_start(self.time())
                 self.worker, self.spare = self.spare, self.worker
                 self.be_ready_for(second)
                 self.perform(second)
@@ -398,7 +398,7 @@ class Life:
         honest = fault is None or fault.kind is FaultKind.LATE_FILL
         readable = honest or (fault is not None and fault.kind is FaultKind.VANISHED_BALANCES)
         if request.path == "/api/v3/account" and readable and reply is not None and reply.status == 200:
-            self._asking.free_quote = _free_quote_in(reply)
+            self._asking.free_quote = _free_quote(reply)
         if request.method == "POST":
             if honest and reply is not None and "insufficient balance" in reply.text:
                 self.problems.append(f"there was no money for {request.body}")
@@ -415,20 +415,20 @@ class Life:
         for violation in ignored:
             limit = violation.limit
             asks_the_time = violation.path == "GET /api/v3/time"  # without a key, though over a key's connection
-            if not asks_the_time and self._asking.knows(limit, self._name_of(limit), violation.at):
+            if not asks_the_time and self._asking.knows(limit, self._limit_name(limit), violation.at):
                 self.problems.append(f"sent although it was known to be forbidden: {violation}")
             self._asking.is_told(limit.status, limit.subject, limit.since)
         if not ignored:
             status = 429 if fault.kind is FaultKind.LIMITED else 418
             self._asking.is_told(status, request.api_key, self.time())
 
-    def _name_of(self, limit: Limit) -> str:
+    def _limit_name(self, limit: Limit) -> str:
         """The key of ``limit`` in the cache table."""
         if limit.status == 418:
             return f"limit#{EXCHANGE}"
         return f"limit#{EXCHANGE}#{'' if limit.subject is None else self.user}"
 
 
-def _free_quote_in(reply: Reply) -> Decimal:
+def _free_quote(reply: Reply) -> Decimal:
     balances = json.loads(reply.text)["balances"]
     return next((Decimal(entry["free"]) for entry in balances if entry["asset"] == QUOTE), ZERO)

@@ -108,8 +108,8 @@ def test_after_a_day_of_errors_the_message_arrives_once(world: World, channel: C
     assert world.states() == [(channel, DeliveryState.SENT)]
     stored = world.context.table.find("alice")
     assert stored is not None
-    assert stored.health_of(channel).off_reason is None
-    assert stored.health_of(channel).failing_since is None
+    assert stored.channel_health(channel).off_reason is None
+    assert stored.channel_health(channel).failing_since is None
 
 
 @pytest.mark.parametrize("channel", CHANNELS)
@@ -127,7 +127,7 @@ def test_after_three_days_of_errors_it_is_named_as_failed_and_the_channel_goes_o
     asked = len(world.stand_in.received)
     stored = world.context.table.find("alice")
     assert stored is not None
-    assert "three days" in str(stored.health_of(channel).off_reason)
+    assert "three days" in str(stored.channel_health(channel).off_reason)
     assert not stored.tells_trouble
     world.tell(world.happens(Action.INCIDENT_OPENED, subject="no_decision:", reason="nothing"))
     assert len(world.stand_in.received) == asked
@@ -144,7 +144,7 @@ def test_a_channel_that_is_gone_goes_off_at_once(world: World, channel: Channel,
     assert world.states() == [(channel, DeliveryState.FAILED)]
     stored = world.context.table.find("alice")
     assert stored is not None
-    assert str(status) in str(stored.health_of(channel).off_reason)
+    assert str(status) in str(stored.channel_health(channel).off_reason)
 
 
 def test_a_webhook_goes_off_at_410_and_at_nothing_else(world: World) -> None:

@@ -5,7 +5,7 @@ from itertools import count
 from typing import Any
 
 import pytest
-from botbalance.store.dynamodb import shard_of
+from botbalance.store.dynamodb import shard_name
 
 from tests.integration.trading.conftest import environment, harness, newcomer
 from tests.integration.trading.harness import TEN_THOUSAND_USDT, TradingHarness
@@ -18,7 +18,7 @@ def neighbour(harness: TradingHarness) -> str:
     """Another user, like the first, whose autopilot is on too; of another shard, so that their keys have no key in
     common."""
     names = (f"{harness.user}-neighbour-{number}" for number in count())
-    user = next(name for name in names if shard_of(name) != shard_of(harness.user))
+    user = next(name for name in names if shard_name(name) != shard_name(harness.user))
     harness.open_account(user, TEN_THOUSAND_USDT)
     harness.set_strategy(user=user)
     return user

@@ -38,7 +38,7 @@ def served(harness: TradingHarness) -> Iterator[TradingHarness]:
     bootstrap.use(None)
 
 
-def event_of(route: Route, authorizer: Any, **more: Any) -> dict[str, Any]:
+def make_event(route: Route, authorizer: Any, **more: Any) -> dict[str, Any]:
     """What the gateway hands a function, of whoever ``authorizer`` says."""
     path = route.path.format(**SAMPLE)
     return {
@@ -72,7 +72,7 @@ def test_a_request_that_no_authorizer_vouches_for_is_a_401_without_a_hint(served
     nobody: list[Any] = [None, {}, {"claims": None}, {"claims": {}}, {"claims": {"sub": ""}}, {"claims": {"sub": None}}]
     for route in ROUTES:
         for authorizer in nobody:
-            answer = LambdaRuntime().invoke(route.handler, event_of(route, authorizer))
+            answer = LambdaRuntime().invoke(route.handler, make_event(route, authorizer))
             assert answer["statusCode"] == 401, (route, authorizer)
             assert json.loads(answer["body"])["code"] == "not_authenticated"
             assert served.user not in answer["body"]
@@ -96,7 +96,7 @@ def test_a_user_that_a_request_names_counts_for_nothing_beside_the_tokens(served
     for route in ROUTES:
         body = json.dumps(BODIES[route.path] | whose) if takes_body(route) else None
         more = {"queryStringParameters": whose, "headers": {"Content-Type": "application/json", **whose}, "body": body}
-        answer = LambdaRuntime().invoke(route.handler, event_of(route, claims, **more))
+        answer = LambdaRuntime().invoke(route.handler, make_event(route, claims, **more))
         assert harness.key not in answer["body"]
         nothing: dict[str, Any] = {
             "orders": [],
@@ -125,7 +125,7 @@ def test_a_key_that_may_withdraw_is_refused_when_it_is_stored(served: TradingHar
     harness.books.open_account(f"key-of-{rich}", f"secret-of-{rich}", TEN_THOUSAND_USDT, can_withdraw=True)
     (route,) = [route for route in ROUTES if (route.method, route.path) == ("PUT", "/api/me/exchange/credentials")]
     body = json.dumps({"api_key": f"key-of-{rich}", "secret": f"secret-of-{rich}"})
-    answer = LambdaRuntime().invoke(route.handler, event_of(route, {"claims": {"sub": rich}}, body=body))
+    answer = LambdaRuntime().invoke(route.handler, make_event(route, {"claims": {"sub": rich}}, body=body))
     assert 400 <= answer["statusCode"] < 500
     assert "withdraw" in answer["body"]
     assert harness.services.credentials.find(rich, "binance") is None

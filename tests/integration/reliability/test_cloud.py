@@ -18,7 +18,7 @@ import pytest
 from botbalance import bootstrap
 from botbalance.models.order import OrderStatus
 from botbalance.store.accounts import LEASE_S
-from botbalance.store.dynamodb import shard_of
+from botbalance.store.dynamodb import shard_name
 from botbalance.trading.session import SEND_AND_SETTLE_S
 from tick import dispatch
 
@@ -257,7 +257,7 @@ def test_two_workers_with_the_same_message_at_once_place_everybodys_orders_once(
         harness.open_account(user, TEN_THOUSAND_USDT)
         harness.set_strategy(user=user)
     harness.now += 30
-    event = {"Records": [record_of(harness.message(*users))]}
+    event = {"Records": [make_record(harness.message(*users))]}
     for worker in workers:
         worker.begin(Invocation(event, remaining_ms=60_000, kill_at=None, faults=False))
     reports = [worker.report() for worker in workers]
@@ -268,7 +268,7 @@ def test_two_workers_with_the_same_message_at_once_place_everybodys_orders_once(
         assert harness.context.decisions.get(user, harness.now).outcome == "decided"
 
 
-def record_of(body: str) -> dict[str, Any]:
+def make_record(body: str) -> dict[str, Any]:
     return {
         "messageId": "0",
         "receiptHandle": "0",
@@ -472,7 +472,7 @@ def script(kind: FaultKind, where: Where, variant: str | None = None) -> Callabl
     """Every request of the user for ``where`` meets ``kind``, to the exchange and to AWS alike."""
 
     def befall(harness: TradingHarness) -> None:
-        for subject in (harness.key, harness.user, f"shard#{shard_of(harness.user)}"):
+        for subject in (harness.key, harness.user, f"shard#{shard_name(harness.user)}"):
             harness.injector.script(kind, where, of=subject, variant=variant, attempts=3, times=99)
 
     return befall

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from botbalance.models.order import OrderStatus
-from botbalance.store.dynamodb import shard_of
+from botbalance.store.dynamodb import shard_name
 from botbalance.trading.plan import preview
 
 from tests.integration.trading.harness import TradingHarness
@@ -279,7 +279,7 @@ def test_a_key_that_cannot_be_decrypted_leaves_out_its_owners_tick_which_is_trie
 ) -> None:
     harness.services = harness.another_process()  # it has decrypted nothing yet
     harness.requests.clear()
-    shard = f"shard#{shard_of(harness.user)}"
+    shard = f"shard#{shard_name(harness.user)}"
     harness.injector.script(K.KMS_FAILED, Where.DECRYPTION, of=shard, variant=variant, attempts=3)
     harness.now += 30
     assert harness.work(harness.message(harness.user, neighbour)) == []

@@ -23,7 +23,7 @@ from botbalance.log import logger
 from botbalance.models.exchange_key import ExchangeKey
 
 from tests.integration.http_api.samples import operations
-from tests.integration.reliability.test_api_boundary import event_of
+from tests.integration.reliability.test_api_boundary import make_event
 from tests.integration.trading.harness import TEN_THOUSAND_USDT, TradingHarness
 from workbench.aws.template import read_template
 from workbench.faults.kinds import KINDS, FaultKind
@@ -33,7 +33,7 @@ ROUTES = {(route.method, route.path): route for route in read_template().routes(
 STRUCK = sorted(set(FaultKind) - {FaultKind.TIMEOUT_AFTER})
 
 
-def forms_of(secret: str) -> set[str]:
+def encodings(secret: str) -> set[str]:
     """As a text may show it: plain, encoded for a URL or JSON, in base64 or in hex."""
     raw = secret.encode()
     # Within a longer text that is encoded as a whole, base64 has one of three forms.
@@ -41,9 +41,9 @@ def forms_of(secret: str) -> set[str]:
     return {secret, quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1], raw.hex(), *shifted}
 
 
-def found_in(text: str, key: ExchangeKey) -> list[str]:
+def find_forms(text: str, key: ExchangeKey) -> list[str]:
     """The forms of the key, its secret and its password that ``text`` shows."""
-    forms = forms_of(key.api_key) | forms_of(key.secret) | forms_of(key.password)
+    forms = encodings(key.api_key) | encodings(key.secret) | encodings(key.password)
     return [form for form in forms if form in text]
 
 
@@ -102,7 +102,7 @@ class Run:
                 body = bodies.get(operation.path, operation.body())
                 if body is not None:
                     body = json.dumps(body | more)
-                event = event_of(
+                event = make_event(
                     ROUTES[operation.method, operation.path],
                     {"claims": {"sub": self.harness.user}},
                     headers={"Content-Type": "application/json", "If-Match": "*"},
@@ -176,11 +176,11 @@ def test_the_key_and_its_secret_are_found_nowhere_but_as_ciphertext(
     assert len(decisions) > 5
     assert any("exchange_key_refused" in text or "refuses the API key" in text for text in run.said)
     for text in [*run.said, *logged, *decisions, *stored.values()]:
-        assert not found_in(text, key), text[:2000]
+        assert not find_forms(text, key), text[:2000]
 
     # What was searched is really there, and what was searched for would have been found.
     assert harness.user in stored["credentials_table"]
     assert harness.user in log.getvalue()
-    for form in forms_of(key.secret):
-        assert found_in(f"…{form}…", key)
-    assert found_in(b64encode(b"{'secret': '" + key.secret.encode() + b"'}").decode(), key)
+    for form in encodings(key.secret):
+        assert find_forms(f"…{form}…", key)
+    assert find_forms(b64encode(b"{'secret': '" + key.secret.encode() + b"'}").decode(), key)

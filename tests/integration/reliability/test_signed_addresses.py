@@ -14,7 +14,7 @@ from botbalance.exchange.ccxt_adapter import CcxtAdapter
 from botbalance.log import logger
 from ccxt.base.errors import NetworkError
 
-from tests.integration.reliability.test_api_boundary import event_of
+from tests.integration.reliability.test_api_boundary import make_event
 from tests.integration.trading.harness import TradingHarness
 from workbench.aws.template import read_template
 from workbench.local.lambda_runtime import LambdaRuntime
@@ -79,7 +79,7 @@ def test_a_request_that_fails_tells_no_signed_address(
     headers = {"Content-Type": "application/json"}
     bootstrap.use(harness.services)
     try:
-        event = event_of(route, {"claims": {"sub": harness.user}}, headers=headers, body=body)
+        event = make_event(route, {"claims": {"sub": harness.user}}, headers=headers, body=body)
         answer = LambdaRuntime().invoke(route.handler, event)
     finally:
         bootstrap.use(None)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.integration.simulated_exchange.conftest import Door
-from workbench.simulated_exchange.klines import INTERVALS, Kline, closes_at, klines_of, opens_at
+from workbench.simulated_exchange.klines import INTERVALS, Kline, build_klines, closes_at, opens_at
 from workbench.simulated_exchange.market import MINUTE_MS, Candle, Market
 from workbench.simulated_exchange.random_walk import RandomWalk
 from workbench.simulated_exchange.simulation import Simulation
@@ -38,7 +38,7 @@ HALVES = [
 
 def klines(interval: str, candles: list[Candle] = HALVES, candle_ms: int = HALF_MINUTE_MS, **asked: int) -> list[Kline]:
     wanted: dict[str, Any] = {"start": None, "end": None, "limit": 500} | asked
-    return klines_of(candles, candle_ms, interval, **wanted)
+    return build_klines(candles, candle_ms, interval, **wanted)
 
 
 def whole(told: Iterable[int | Decimal]) -> list[int]:

@@ -123,12 +123,12 @@ def test_a_stop_leaves_nothing_resting(world: World, owners: Owners, user: User)
 def test_a_coin_moves_into_earn_and_back(world: World, owners: Owners, user: User) -> None:
     account = world.books.account(user.key.api_key)
     assert account is not None
-    asset = next(asset for asset in account.balances if account.free_of(asset) and asset not in {"USDT", "BNB"})
-    held = account.free_of(asset)
+    asset = next(asset for asset in account.balances if account.free_balance(asset) and asset not in {"USDT", "BNB"})
+    held = account.free_balance(asset)
     assert world.exchange.wrap(user.key.api_key, asset)
-    assert (account.free_of(asset), account.free_of(f"LD{asset}")) == (Decimal(0), held)
+    assert (account.free_balance(asset), account.free_balance(f"LD{asset}")) == (Decimal(0), held)
     assert world.exchange.wrap(user.key.api_key, asset)
-    assert account.free_of(asset) == held
+    assert account.free_balance(asset) == held
 
 
 def test_a_redenomination_comes_in_two_halves(world: World, owners: Owners, user: User) -> None:
@@ -137,7 +137,7 @@ def test_a_redenomination_comes_in_two_halves(world: World, owners: Owners, user
     account.balances["XRP"] = Balance(Decimal(100))
     price = world.market.last_price("XRPUSDT")
     world.exchange.redenominate_balances("XRP", 10)
-    assert account.free_of("XRP") == 1000
+    assert account.free_balance("XRP") == 1000
     assert world.market.last_price("XRPUSDT") == price
     world.exchange.redenominate_price("XRPUSDT", 10)
     assert world.market.last_price("XRPUSDT") == price / 10

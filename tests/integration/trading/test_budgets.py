@@ -39,7 +39,7 @@ def told(harness: TradingHarness, action: Action) -> list[Activity]:
     return [activity for activity in page.activities if activity.action is action]
 
 
-def budgets_of(harness: TradingHarness) -> BudgetState:
+def read_budgets(harness: TradingHarness) -> BudgetState:
     return harness.context.accounts.find_state(harness.user).budgets
 
 
@@ -48,7 +48,7 @@ def test_what_is_placed_and_filled_is_counted_as_the_orders_have_it(harness: Tra
     harness.market.set_price("BTCUSDT", D(39_000))
     harness.tick()
     harness.tick()
-    budgets = budgets_of(harness)
+    budgets = read_budgets(harness)
     tally = budgets.tallies["binance"]["BTCUSDT"]
     assert sum(hour.buys for hour in tally.values()) == 1
     assert sum(hour.paid for hour in tally.values()) == harness.books.trades(harness.key)[0].quote_qty

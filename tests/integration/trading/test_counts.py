@@ -9,7 +9,7 @@ import pytest
 from botbalance.log import logger
 from botbalance.models.exchange_key import ExchangeKey
 from botbalance.models.strategy import Strategy
-from botbalance.store.dynamodb import shard_of
+from botbalance.store.dynamodb import shard_name
 
 from tests.integration.trading.harness import Process, new_harness
 from tests.integration.trading.no_trade_harness import MinuteByMinute, NoTradeHarness
@@ -34,9 +34,9 @@ _LOGGER = logging.getLogger(logger.name)
 
 def _neighbours(number: int) -> list[str]:
     """Users of one shard, as dispatch hands them to a worker where there are many."""
-    shard = shard_of(f"counted-{next(_POPULATIONS)}")
+    shard = shard_name(f"counted-{next(_POPULATIONS)}")
     names = (f"counted-{next(_POPULATIONS):09}" for _ in count())
-    return list(islice((name for name in names if shard_of(name) == shard), number))
+    return list(islice((name for name in names if shard_name(name) == shard), number))
 
 
 class _LogBytes(logging.Handler):

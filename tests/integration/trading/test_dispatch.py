@@ -14,7 +14,7 @@ from botbalance import bootstrap
 from botbalance.bootstrap import Services
 from botbalance.errors import InvalidRequestError, TransientError
 from botbalance.settings import read_settings
-from botbalance.store.dynamodb import shard_of
+from botbalance.store.dynamodb import shard_name
 from botbalance.store.operator import HALT_SETTING
 from botbalance.trading.autopilot import switch_autopilot
 from botocore.awsrequest import AWSResponse
@@ -77,7 +77,7 @@ def wire(environment: Mapping[str, str]) -> Iterator[Wire]:
                     "PutRequest": {
                         "Item": {
                             "user_id": {"S": user},
-                            "autopilot_shard": {"S": shard_of(user)},
+                            "autopilot_shard": {"S": shard_name(user)},
                             "version": {"N": "1"},
                         }
                     }
@@ -130,7 +130,7 @@ def hooked(client: Any, event: str, handler: Callable[..., Any]) -> Iterator[Non
 
 
 @contextmanager
-def pages_of(services: Services, users: int) -> Iterator[None]:
+def limit_pages(services: Services, users: int) -> Iterator[None]:
     """A page of the index holds ``users`` at most."""
 
     def limit(params: dict[str, Any], **_: Any) -> None:
@@ -146,7 +146,7 @@ def pages_of(services: Services, users: int) -> Iterator[None]:
 def test_everybody_is_in_one_message_once(wire: Wire, chunk: int, threads: int, messages: int) -> None:
     users = [f"user-{number:03d}" for number in range(150)]
     services = wire(users, DISPATCH_CHUNK=str(chunk), DISPATCH_THREADS=str(threads))
-    with pages_of(services, 2):
+    with limit_pages(services, 2):
         assert dispatched() == {"ts_tick": TS_TICK, "users": 150, "messages": messages}
     found = chunks(services)
     assert everybody(found) == users
@@ -164,7 +164,7 @@ def test_the_first_are_sent_while_the_last_are_still_to_be_read(wire: Wire) -> N
     services = wire([f"user-{number:03d}" for number in range(60)], DISPATCH_CHUNK="1", DISPATCH_THREADS="2")
     happened: list[str] = []
     with (
-        pages_of(services, 1),
+        limit_pages(services, 1),
         hooked(services.dynamodb, "before-send.dynamodb.Query", lambda **_: happened.append("read")),
         hooked(services.sqs, "before-send.sqs.SendMessageBatch", lambda **_: happened.append("sent")),
     ):

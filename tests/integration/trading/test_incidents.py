@@ -8,7 +8,7 @@ from botbalance.engine import format_decimal
 from botbalance.errors import ConflictError
 from botbalance.models.activity import Action, Activity
 from botbalance.models.order import OrderFill, OrderStatus
-from botbalance.trading.incidents import note_orders
+from botbalance.trading.incidents import report_orders
 from botbalance.trading.orders import list_orders, resolve_order
 from botbalance.trading.tick import strategy_tick
 
@@ -59,7 +59,7 @@ def test_an_intent_whose_fate_is_unknown_for_minutes_is_told_once(harness: Tradi
     harness.create(intent)
     with harness.session() as session:
         for after_s in (299, 301, 400):
-            note_orders(session, harness.orders(), intent.placed_at + after_s)
+            report_orders(session, harness.orders(), intent.placed_at + after_s)
     assert incidents(harness) == [("opened", f"order_unknown:{intent.client_order_id}")]
 
 
@@ -131,6 +131,6 @@ def test_more_incidents_than_one_write_takes_are_told_by_the_next_runs(
     intents = [harness.intent(f"{asset}USDT", limit_price="1", base_qty="1") for asset in ("BTC", "ETH", "XRP")]
     for told_by_then in (2, 3, 3):
         with harness.session() as session:
-            note_orders(session, intents, harness.now + 400)
+            report_orders(session, intents, harness.now + 400)
         assert len(incidents(harness)) == told_by_then
         assert len(harness.context.accounts.find_state(harness.user).incidents) == told_by_then

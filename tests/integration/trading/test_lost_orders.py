@@ -18,7 +18,7 @@ from botbalance.trading.preflight import CheckStatus, check_account
 from botbalance.trading.reconcile import reconcile
 from botbalance.trading.session import open_session
 
-from tests.integration.exchange.fake_exchanges import CLIENT_ID, OPEN, _bybit, _bybit_order, stood_in
+from tests.integration.exchange.fake_exchanges import CLIENT_ID, OPEN, _bybit, _bybit_order, run_stand_in
 from tests.integration.exchange.life_cycle_replies import LIVES
 from tests.integration.exchange.simulated import running_exchange
 from tests.integration.trading.harness import TradingHarness
@@ -32,7 +32,7 @@ def test_a_post_only_order_that_bybit_rejects_after_it_acknowledged_it_is_over(
     strategy = harness.set_strategy({"BTC": "50", "USDT": "50"}, exchange="bybit", autopilot=False)
     key = ExchangeKey(f"bybit-key-of-{harness.user}", "secret")
     harness.services.credentials.save(harness.user, "bybit", key, harness.now)
-    with running_exchange() as exchange, stood_in(exchange, "bybit") as (door, adapter):
+    with running_exchange() as exchange, run_stand_in(exchange, "bybit") as (door, adapter):
         monkeypatch.setattr(harness.context.clients, "get_with_key", lambda *_: adapter)
         monkeypatch.setattr(harness.context.portfolio, "load_markets", lambda *_: {})
         life = LIVES["bybit"]

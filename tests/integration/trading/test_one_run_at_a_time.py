@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 from botbalance.engine import InvalidStrategyError
 from botbalance.errors import ConflictError
-from botbalance.models.decision import Decision, tick_of
+from botbalance.models.decision import Decision, tick_start
 from botbalance.models.order import OrderStatus
 from botbalance.store.accounts import LEASE_S
 from botbalance.trading.autopilot import emergency_stop
@@ -60,7 +60,7 @@ def test_a_lease_that_expired_and_was_taken_over_is_not_given_back_by_its_first_
 def test_nothing_is_traded_by_a_strategy_that_was_changed_since_the_message_was_read(harness: TradingHarness) -> None:
     due = harness.job()
     harness.set_strategy(autopilot=False)
-    decision = strategy_tick(harness.context, due, tick_of(harness.now))
+    decision = strategy_tick(harness.context, due, tick_start(harness.now))
     assert decision is not None
     assert decision.placed == []
     assert "the strategy was changed" in (decision.reason or "")

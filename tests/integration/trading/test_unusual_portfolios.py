@@ -62,7 +62,7 @@ def test_an_asset_that_is_wanted_no_more_is_sold_to_the_last_lot_and_then_left_a
     assert last == D("0.0301") - first - second
     account = newcomer.books.account(newcomer.key)
     assert account is not None
-    assert account.free_of("BTC") == 0
+    assert account.free_balance("BTC") == 0
     row = next(row for row in (newcomer.tick().evaluation or {})["rows"] if row["asset"] == "BTC")
     assert (row["action"], row["hold"]) == (None, "within_band")
 

@@ -45,13 +45,15 @@ def url() -> Iterator[str]:
     gateway.stop()
 
 
-def event_of(method: str, url: str, **options: Any) -> dict[str, Any]:
+def make_event(method: str, url: str, **options: Any) -> dict[str, Any]:
     event: dict[str, Any] = requests.request(method, url, timeout=60, **options).json()
     return event
 
 
 def test_the_event_has_the_fields_of_payload_format_1_0(url: str) -> None:
-    event = event_of("GET", f"{url}/things/?a=1&a=2&b=%C3%A9", headers={"Authorization": "Bearer alice", "X-Odd": "1"})
+    event = make_event(
+        "GET", f"{url}/things/?a=1&a=2&b=%C3%A9", headers={"Authorization": "Bearer alice", "X-Odd": "1"}
+    )
 
     assert set(event) == FIELDS_OF_A_REST_EVENT
     assert (event["httpMethod"], event["resource"], event["path"]) == ("GET", "/things", "/things/")
@@ -65,7 +67,7 @@ def test_the_event_has_the_fields_of_payload_format_1_0(url: str) -> None:
 
 
 def test_path_parameters_and_body_arrive(url: str) -> None:
-    event = event_of("PUT", f"{url}/things/a%20b/", data='{"x": "é"}'.encode())
+    event = make_event("PUT", f"{url}/things/a%20b/", data='{"x": "é"}'.encode())
     assert event["pathParameters"] == {"name": "a b"}
     assert event["resource"] == "/things/{name}"
     assert event["body"] == '{"x": "é"}'
@@ -73,7 +75,7 @@ def test_path_parameters_and_body_arrive(url: str) -> None:
 
 
 def test_powertools_reads_the_event(url: str) -> None:
-    event = APIGatewayProxyEvent(event_of("PUT", f"{url}/things/x?limit=5", data=b'{"a": 1}'))
+    event = APIGatewayProxyEvent(make_event("PUT", f"{url}/things/x?limit=5", data=b'{"a": 1}'))
     assert event.http_method == "PUT"
     assert event.json_body == {"a": 1}
     assert event.query_string_parameters == {"limit": "5"}
@@ -83,12 +85,12 @@ def test_powertools_reads_the_event(url: str) -> None:
 
 
 def test_the_user_comes_from_the_token_and_from_nowhere_else(url: str) -> None:
-    event = event_of("PUT", f"{url}/things/x?user_id=alice", json={"user_id": "alice"}, headers={"sub": "alice"})
+    event = make_event("PUT", f"{url}/things/x?user_id=alice", json={"user_id": "alice"}, headers={"sub": "alice"})
     assert event["requestContext"]["authorizer"]["claims"]["sub"] == "demo"
 
 
 def test_a_public_route_takes_a_token_that_nobody_understands(url: str) -> None:
-    event = event_of("GET", f"{url}/open", headers={"Authorization": "?"})
+    event = make_event("GET", f"{url}/open", headers={"Authorization": "?"})
     assert event["requestContext"]["authorizer"] is None
     assert requests.get(f"{url}/things", headers={"Authorization": "?"}, timeout=60).status_code == 401
 

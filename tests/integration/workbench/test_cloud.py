@@ -78,7 +78,7 @@ def parent() -> Iterator[subprocess.Popen[str]]:
         yield process
 
 
-def line_of(process: subprocess.Popen[str]) -> str:
+def read_line(process: subprocess.Popen[str]) -> str:
     assert process.stdout is not None
     return process.stdout.readline().strip()
 
@@ -140,7 +140,7 @@ def test_after_stop_nobody_answers_and_stop_again_does_nothing() -> None:
 
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM])
 def test_it_ends_with_its_parent_however_that_ends(parent: subprocess.Popen[str], sent: signal.Signals) -> None:
-    url = line_of(parent)
+    url = read_line(parent)
     assert answers(url)
     parent.send_signal(sent)
     parent.wait(LONGEST_S)
@@ -149,9 +149,9 @@ def test_it_ends_with_its_parent_however_that_ends(parent: subprocess.Popen[str]
 
 def test_a_ctrl_c_in_the_terminal_is_for_its_parent() -> None:
     with started(WAITS_FOR_A_CTRL_C) as parent:
-        url = line_of(parent)
+        url = read_line(parent)
         os.killpg(parent.pid, signal.SIGINT)
-        assert line_of(parent) == "interrupted"
+        assert read_line(parent) == "interrupted"
         assert answers(url)
 
 

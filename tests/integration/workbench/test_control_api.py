@@ -47,7 +47,7 @@ def opened() -> Iterator[Open]:
         server.stop()
 
 
-def prices_of(client: ControlClient) -> dict[str, Decimal]:
+def read_prices(client: ControlClient) -> dict[str, Decimal]:
     return {pair.symbol: pair.last_price for pair in client.pairs()}
 
 
@@ -66,18 +66,18 @@ def test_it_tells_which_exchange_it_is_and_what_a_run_starts_with(opened: Open) 
 
 def test_a_tick_moves_time_by_thirty_seconds_and_the_market_by_its_candles(opened: Open) -> None:
     simulation, client = opened(seed=1)
-    before, prices = client.about().now, prices_of(client)
+    before, prices = client.about().now, read_prices(client)
     assert client.next_tick(5) == client.about().now == before + 30
     assert len(simulation.market.candles("BTCUSDT")) == 1 + 5
-    assert prices_of(client) == {symbol: simulation.market.last_price(symbol) for symbol in prices}
-    assert prices_of(client) != prices
+    assert read_prices(client) == {symbol: simulation.market.last_price(symbol) for symbol in prices}
+    assert read_prices(client) != prices
 
 
 def test_a_tick_of_no_candles_moves_only_the_time(opened: Open) -> None:
     _, client = opened(seed=1)
-    before, prices = client.about().now, prices_of(client)
+    before, prices = client.about().now, read_prices(client)
     assert client.next_tick(0) == before + 30
-    assert prices_of(client) == prices
+    assert read_prices(client) == prices
 
 
 def test_the_end_of_the_candles_is_told_once_there_is_nothing_left(opened: Open, tmp_path: Path) -> None:
@@ -130,10 +130,10 @@ def test_an_unknown_account_has_no_books(opened: Open) -> None:
 @pytest.mark.parametrize("body", ["", "{}", "[]", '{"candles": -1}', '{"candles": 1, "more": 1}', '{"candles": "x"}'])
 def test_what_is_no_tick_moves_nothing(opened: Open, body: str) -> None:
     simulation, client = opened(seed=1)
-    before, prices = client.about().now, prices_of(client)
+    before, prices = client.about().now, read_prices(client)
     answer = requests.post(f"{client.url}/simulator/tick", data=body, headers=JSON, timeout=20)
     assert (answer.status_code, answer.json()["code"]) == (400, "malformed")
-    assert (simulation.clock(), prices_of(client)) == (before, prices)
+    assert (simulation.clock(), read_prices(client)) == (before, prices)
 
 
 @pytest.mark.parametrize("balances", [{"USDT": "-1"}, {"USDT": "NaN"}, {"USDT": "x"}, []])

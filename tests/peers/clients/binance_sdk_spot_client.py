@@ -131,7 +131,7 @@ class Sdk:
                 price=price,
             )
         )
-        return _order_of(told["newOrderResponse"])
+        return _parse_order(told["newOrderResponse"])
 
     def fills(self, order: Order) -> list[Fill]:
         return [_fill(one) for one in _plain(self._api.my_trades(symbol=SYMBOL, order_id=int(order.id)))]
@@ -154,10 +154,10 @@ class Sdk:
 
 
 def _order(answer: Any) -> Order:
-    return _order_of(_plain(answer))
+    return _parse_order(_plain(answer))
 
 
-def _order_of(told: dict[str, Any]) -> Order:
+def _parse_order(told: dict[str, Any]) -> Order:
     return Order(str(told["orderId"]), told["status"], Decimal(told["executedQty"]), told["clientOrderId"])
 
 

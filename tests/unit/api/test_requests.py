@@ -12,7 +12,7 @@ MODULES = {module.__name__ for module in (account_schemas, notification_schemas,
 SHAPES = [shape for shape in RequestModel.__subclasses__() if shape.__module__ in MODULES]
 
 
-def errors_of(shape: type[RequestModel], value: object) -> list[Any]:
+def validation_errors(shape: type[RequestModel], value: object) -> list[Any]:
     """As the resolver validates: with attributes."""
     with pytest.raises(ValidationError) as refused:
         TypeAdapter(shape).validate_python(value, from_attributes=True)
@@ -22,7 +22,7 @@ def errors_of(shape: type[RequestModel], value: object) -> list[Any]:
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.__name__)
 @pytest.mark.parametrize("value", [Decimal(0), Decimal("-1.5"), 0, "", "text", True, None, []], ids=repr)
 def test_what_is_no_object_is_no_request(shape: type[RequestModel], value: object) -> None:
-    assert [(error["loc"], error["type"]) for error in errors_of(shape, value)] == [((), "model_type")]
+    assert [(error["loc"], error["type"]) for error in validation_errors(shape, value)] == [((), "model_type")]
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_what_is_no_object_is_no_request(shape: type[RequestModel], value: objec
 )
 def test_a_number_in_the_place_of_an_object_is_refused_by_its_field(shape: type[RequestModel], field: str) -> None:
     """Taken as an empty object, it would forget every channel."""
-    assert [error["loc"] for error in errors_of(shape, {field: Decimal(0)})] == [(field,)]
+    assert [error["loc"] for error in validation_errors(shape, {field: Decimal(0)})] == [(field,)]
     assert TypeAdapter(shape).validate_python({field: {}}, from_attributes=True)
 
 
@@ -47,5 +47,5 @@ def test_a_number_is_no_longer_than_the_document_says(sign: str) -> None:
     longest = sign + "0" * (42 - len(sign))
     read = TypeAdapter(paper_schemas.PaperTransferRequest).validate_python(moved(longest), from_attributes=True)
     assert read.quantity == 0
-    [error] = errors_of(paper_schemas.PaperTransferRequest, moved(f"{longest}0"))
+    [error] = validation_errors(paper_schemas.PaperTransferRequest, moved(f"{longest}0"))
     assert (error["loc"], error["type"], error["ctx"]) == (("quantity",), "string_too_long", {"max_length": 42})

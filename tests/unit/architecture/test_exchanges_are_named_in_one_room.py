@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from botbalance.exchange.profiles import PROFILES, ccxt_modules, is_paper, market_of
+from botbalance.exchange.profiles import PROFILES, ccxt_modules, is_paper, market_exchange
 
 ROOT = Path(__file__).parents[3]
 SOURCES = [
@@ -42,7 +42,7 @@ def test_a_paper_account_says_so_in_its_name_and_is_as_its_exchange_in_what_is_p
     paper = {name: profile for name, profile in PROFILES.items() if is_paper(name)}
     assert set(paper) == {f"{name}-paper" for name, one in PROFILES.items() if not one.is_test and not is_paper(name)}
     for name, profile in paper.items():
-        real = PROFILES[market_of(name)]
+        real = PROFILES[market_exchange(name)]
         assert name == f"{real.name}-paper"
         assert (profile.ccxt_class, profile.fee_on_top, profile.candle_gaps) == (
             real.ccxt_class,

@@ -34,7 +34,7 @@ def web_resources() -> dict[str, Any]:
     return {name: one for name, one in transformed()["Resources"].items() if name.startswith("Web")}
 
 
-def properties_of(name: str) -> Any:
+def resource_properties(name: str) -> Any:
     return web_resources()[name]["Properties"]
 
 
@@ -47,19 +47,19 @@ def test_off_there_is_none_of_it_and_off_is_the_default() -> None:
 
 
 def test_nobody_reads_the_bucket_but_this_distribution() -> None:
-    blocked = properties_of("WebBucket")["PublicAccessBlockConfiguration"]
+    blocked = resource_properties("WebBucket")["PublicAccessBlockConfiguration"]
     assert set(blocked.values()) == {True}
     assert len(blocked) == 4
-    allowed, denied = properties_of("WebBucketPolicy")["PolicyDocument"]["Statement"]
+    allowed, denied = resource_properties("WebBucketPolicy")["PolicyDocument"]["Statement"]
     assert (allowed["Principal"], allowed["Action"]) == ({"Service": "cloudfront.amazonaws.com"}, "s3:GetObject")
     assert "distribution/${WebDistribution}" in str(allowed["Condition"]["StringEquals"]["AWS:SourceArn"])
     assert (denied["Effect"], denied["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
-    access = properties_of("WebOriginAccess")["OriginAccessControlConfig"]
+    access = resource_properties("WebOriginAccess")["OriginAccessControlConfig"]
     assert (access["SigningBehavior"], access["SigningProtocol"]) == ("always", "sigv4")
 
 
 def test_the_api_is_behind_the_same_name_and_never_cached() -> None:
-    distribution = properties_of("WebDistribution")["DistributionConfig"]
+    distribution = resource_properties("WebDistribution")["DistributionConfig"]
     files, api = distribution["Origins"]
     assert distribution["DefaultCacheBehavior"]["TargetOriginId"] == files["Id"]
     assert files["OriginAccessControlId"] == {"Fn::GetAtt": ["WebOriginAccess", "Id"]}
@@ -79,7 +79,7 @@ def directives(policy: str) -> dict[str, set[str]]:
 
 
 def test_the_policy_is_the_one_of_a_local_run_and_the_sign_in_s_origins() -> None:
-    headers = properties_of("WebHeaders")["ResponseHeadersPolicyConfig"]
+    headers = resource_properties("WebHeaders")["ResponseHeadersPolicyConfig"]
     deployed = directives(headers["SecurityHeadersConfig"]["ContentSecurityPolicy"]["ContentSecurityPolicy"]["Fn::Sub"])
     local = directives(SECURITY_HEADERS["Content-Security-Policy"])
     assert not any("unsafe" in source for sources in deployed.values() for source in sources)
@@ -98,7 +98,7 @@ def test_other_files_are_another_release(tmp_path: Path) -> None:
     first = compute_release({}, tmp_path)
     page.write_text("another")
     assert compute_release({}, tmp_path) != first
-    assert properties_of("WebFiles")["Release"] == {"Ref": "Release"}
+    assert resource_properties("WebFiles")["Release"] == {"Ref": "Release"}
 
 
 # What copies the files -----------------------------------------------------------------------------------------

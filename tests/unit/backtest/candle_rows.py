@@ -15,7 +15,7 @@ START_MS = 1_500_001_200_000
 type LowHighClose = tuple[str, str, str]
 
 
-def recording_of(symbol: str, candles: Sequence[LowHighClose | None], decimals: int = 2) -> Recording:
+def build_recording(symbol: str, candles: Sequence[LowHighClose | None], decimals: int = 2) -> Recording:
     """Hourly candles from ``START_MS`` on; None is an hour without one."""
     present = [(hour, candle) for hour, candle in enumerate(candles) if candle is not None]
     low, high, close = (

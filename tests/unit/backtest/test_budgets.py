@@ -14,7 +14,7 @@ from workbench.backtest.budgets import BacktestPause
 from workbench.backtest.inputs import moment
 from workbench.backtest.report import render_report
 from workbench.backtest.simulation import Outcome, simulate
-from workbench.backtest.synthetic import Collapse, trial_of, walks
+from workbench.backtest.synthetic import Collapse, make_trial, walks
 from workbench.backtest.timeline import Timeline
 from workbench.cli.output import show
 from workbench.cli.tables import backtest_table
@@ -41,8 +41,8 @@ def prepared(
     return prepare(BacktestFiles(CANDLES, file, start_ms=start_ms, end_ms=end_ms))
 
 
-def day_of(pause: BacktestPause) -> datetime:
-    return datetime.fromtimestamp(pause.from_ms / 1000, UTC)
+def paused_on(pause: BacktestPause) -> str:
+    return datetime.fromtimestamp(pause.from_ms / 1000, UTC).date().isoformat()
 
 
 @recorded
@@ -54,9 +54,16 @@ def test_a_band_that_does_not_grow_is_paused_within_days_of_its_first_losing_chu
         inputs.trial, budgets=replace(warned_of, losing_round_trips=100_000, fees_pct=D(100), fall_pct=D(100))
     )
     first_losing_churn = simulate(never, inputs.timeline).pauses[0]
-    assert (first_losing_churn.rule, day_of(first_losing_churn).date().isoformat()) == (BudgetRule.CHURN, "2017-11-06")
+    assert (first_losing_churn.rule, paused_on(first_losing_churn)) == (
+        BudgetRule.CHURN,
+        "2017-11-06",
+    )
     first = simulate(inputs.trial, inputs.timeline).pauses[0]
-    assert (first.rule, first.symbol, day_of(first).date().isoformat()) == (BudgetRule.CHURN, "ETHUSDT", "2017-11-16")
+    assert (first.rule, first.symbol, paused_on(first)) == (
+        BudgetRule.CHURN,
+        "ETHUSDT",
+        "2017-11-16",
+    )
     assert first.evidence == (
         "ETHUSDT was traded to and fro for 3.59232 % of NAV a day, mean of 7 days (limit 3), and lost by it: "
         "8 buys at 315.018 and 7 sells at 314.097, after fees"
@@ -68,7 +75,7 @@ def test_sound_defaults_are_never_paused_by_what_they_trade(tmp_path: Path, caps
     result = run(prepared(tmp_path, SOUND, "2017-09-01"))
     assert len(result.fills) == 291
     [fall] = result.pauses
-    assert (fall.rule, fall.symbol, day_of(fall).date().isoformat()) == (BudgetRule.FALL, "ETHUSDT", "2018-02-06")
+    assert (fall.rule, fall.symbol, paused_on(fall)) == (BudgetRule.FALL, "ETHUSDT", "2018-02-06")
     document = as_document(result)
     assert document["pauses"][0]["evidence"] == fall.evidence
     assert fall.evidence in render_report(result)
@@ -95,7 +102,7 @@ def test_screened_or_not_the_same_is_paused(tmp_path: Path) -> None:
 
 def loss(timeline: Timeline, budgets: BudgetLimits, *, screened: bool = True) -> tuple[Decimal, Outcome]:
     """Against holding, in quote; and how."""
-    trial = trial_of(TARGETS, CONFIG, budgets, timeline, D(10_000))
+    trial = make_trial(TARGETS, CONFIG, budgets, timeline, D(10_000))
     outcome = simulate(trial, timeline, screened=screened)
     closes = timeline.closes_at(len(timeline) - 1)
     prices = {symbol.removesuffix("USDT"): close for symbol, close in closes.items()} | {"USDT": D(1)}

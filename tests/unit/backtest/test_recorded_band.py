@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.thorough import some_of
+from tests.thorough import pick_sample
 from workbench.backtest import inputs
 from workbench.backtest.backtest import BacktestFiles, prepare, run
 from workbench.backtest.metrics import measure
@@ -31,7 +31,7 @@ def readme_example() -> dict[str, object]:
     return example
 
 
-def result_of(
+def run_recorded(
     folder: Path, strategy: dict[str, object], *, start: str | None = None, screened: bool = True
 ) -> BacktestResult:
     file = folder / "strategy.json"
@@ -55,7 +55,7 @@ AMOUNT = {
 
 @pytest.mark.parametrize(
     ("pct", "start", "screened", "fills", "bonus"),
-    some_of(
+    pick_sample(
         [
             ("1.2", "2017-09-01", True, 389, "501.603914346"),
             ("1.2", "2017-09-01", False, 389, "501.603914346"),
@@ -70,17 +70,17 @@ AMOUNT = {
 def test_what_the_share_is_worth_on_recorded_prices(
     tmp_path: Path, pct: str | None, start: str | None, screened: bool, fills: int, bonus: str
 ) -> None:
-    found = result_of(tmp_path, AMOUNT | {"min_delta_pct": pct}, start=start, screened=screened)
+    found = run_recorded(tmp_path, AMOUNT | {"min_delta_pct": pct}, start=start, screened=screened)
     assert (len(found.fills), found.bonus_quote) == (fills, D(bonus))
     assert found.band_start.quote == 120
     assert found.oversized.candles_pct > 97
 
 
-@pytest.mark.parametrize("start", some_of(["2017-09-01", None], number=1, turn=0))
+@pytest.mark.parametrize("start", pick_sample(["2017-09-01", None], number=1, turn=0))
 def test_the_readmes_own_example_does_not_lose_to_itself_without_the_share(tmp_path: Path, start: str | None) -> None:
     example = readme_example()
-    found = result_of(tmp_path, example, start=start)
-    without = result_of(
+    found = run_recorded(tmp_path, example, start=start)
+    without = run_recorded(
         tmp_path, {name: value for name, value in example.items() if name != "min_delta_pct"}, start=start
     )
     assert found.bonus_quote > 0

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from botbalance.engine import AssetBounds, NoTradeRegion, contains
 
-from tests.unit.backtest.candle_rows import LowHighClose, recording_of
+from tests.unit.backtest.candle_rows import LowHighClose, build_recording
 from workbench.backtest.screening import Screen
-from workbench.backtest.timeline import Timeline, timeline_of
+from workbench.backtest.timeline import Timeline, build_timeline
 
 D = Decimal
 CANDLES = 700
@@ -23,7 +23,7 @@ def timeline(*steps: tuple[int, str]) -> Timeline:
         price = dict(steps).get(candle, price)
         btc.append((price, price, price))
     eth: list[LowHighClose | None] = [("10", "10", "10")] * CANDLES
-    return timeline_of([recording_of("BTCUSDT", btc), recording_of("ETHUSDT", eth)])
+    return build_timeline([build_recording("BTCUSDT", btc), build_recording("ETHUSDT", eth)])
 
 
 def bounds(**of_btc: Decimal) -> NoTradeRegion:

@@ -11,11 +11,11 @@ from botbalance.engine import MarketRules, StrategyConfig
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.backtest.candle_rows import LowHighClose, recording_of
+from tests.unit.backtest.candle_rows import LowHighClose, build_recording
 from workbench.backtest.account import PlacedOrder
 from workbench.backtest.metrics import measure
 from workbench.backtest.simulation import BacktestConfig, Outcome, simulate
-from workbench.backtest.timeline import Timeline, timeline_of
+from workbench.backtest.timeline import Timeline, build_timeline
 from workbench.candles.recording import Recording
 
 D = Decimal
@@ -32,8 +32,8 @@ class Case:
     def timeline(self, candles: int | None = None) -> Timeline:
         recordings = self.recordings
         if candles is None:
-            return timeline_of(recordings)
-        return timeline_of(recordings, end_ms=int(recordings[0].times_ms[0]) + candles * recordings[0].candle_ms)
+            return build_timeline(recordings)
+        return build_timeline(recordings, end_ms=int(recordings[0].times_ms[0]) + candles * recordings[0].candle_ms)
 
 
 def walk(seed: int, first: float, candles: int, wildness: float, gap_every: int) -> list[LowHighClose | None]:
@@ -61,7 +61,7 @@ def cases(draw: st.DrawFn) -> Case:
     fee_pct = draw(st.sampled_from([D(0), D("0.1"), D("0.25")]))
     firsts = dict(zip(assets, (100.0, 30.0, 3.0), strict=False))
     recordings = [
-        recording_of(
+        build_recording(
             f"{asset}USDT", walk(draw(st.integers(0, 999)), first, candles, wildness, draw(st.sampled_from([0, 9])))
         )
         for asset, first in firsts.items()
@@ -201,7 +201,7 @@ def test_a_candle_that_one_pair_lacks_decides_nothing_and_still_fills_the_others
         {"BTC": D(4), "ETH": D(40), "USDT": D(200)},
         D(0),
     )
-    timeline = timeline_of([recording_of("BTCUSDT", btc), recording_of("ETHUSDT", eth)])
+    timeline = build_timeline([build_recording("BTCUSDT", btc), build_recording("ETHUSDT", eth)])
     assert timeline.complete.tolist() == [True, True, False, True]
     for screened in (True, False):
         outcome = simulate(case, timeline, screened=screened)

@@ -9,11 +9,11 @@ from decimal import Decimal
 import pytest
 from botbalance.engine import Balance, MarketRules, StrategyConfig
 
-from tests.unit.backtest.candle_rows import HOUR_MS, START_MS, findings, recording_of
+from tests.unit.backtest.candle_rows import HOUR_MS, START_MS, build_recording, findings
 from workbench.backtest.metrics import measure
 from workbench.backtest.result import BacktestResult
 from workbench.backtest.simulation import BacktestConfig, Outcome, simulate
-from workbench.backtest.timeline import Timeline, timeline_of
+from workbench.backtest.timeline import Timeline, build_timeline
 
 D = Decimal
 
@@ -43,7 +43,7 @@ TRIAL = BacktestConfig(
 
 
 def timeline() -> Timeline:
-    return timeline_of([recording_of("BTCUSDT", CANDLES)])
+    return build_timeline([build_recording("BTCUSDT", CANDLES)])
 
 
 @pytest.fixture(params=[True, False], ids=["screened", "unscreened"])

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from workbench.aws.cost import CHEAPEST, COUNTS, PRICES, Configuration, Cost, cost_of, default_configuration
+from workbench.aws.cost import CHEAPEST, COUNTS, PRICES, Configuration, Cost, default_configuration, estimate_cost
 from workbench.aws.template import read_template
 from workbench.cli.app import app
 
@@ -35,7 +35,7 @@ def part_of_document(configuration: Configuration) -> str:
 
 
 def costs(configuration: Configuration, band: str = "1") -> list[Cost]:
-    return [cost_of(users, configuration, band, TEMPLATE) for users in USERS]
+    return [estimate_cost(users, configuration, band, TEMPLATE) for users in USERS]
 
 
 def test_the_default_is_the_template_s_and_comes_first() -> None:
@@ -45,7 +45,7 @@ def test_the_default_is_the_template_s_and_comes_first() -> None:
 
 def test_a_thousand_users_by_hand() -> None:
     """A band of 1 % has 1,027 looks and 45 orders a month, so 85,328 of the 86,400 ticks are quiet."""
-    cost = cost_of(1_000, CHEAPEST, "1", TEMPLATE)
+    cost = estimate_cost(1_000, CHEAPEST, "1", TEMPLATE)
     quiet, looks, busy, ticks = 85_328, 1_027, 45, 86_400
     of_users = D("71.07") * quiet + D("3214.28") * looks + D("4226.78") * busy
     of_messages = D("6428.93") * ticks * 2  # of 500 users each
@@ -68,11 +68,11 @@ def test_a_thousand_users_by_hand() -> None:
 
 def test_what_is_the_same_for_everybody_by_hand() -> None:
     """At 100,000 users: 52 addresses, every worker asks for every shard's key, and everybody signs in."""
-    cost = cost_of(100_000, DEFAULT, "1", TEMPLATE)
+    cost = estimate_cost(100_000, DEFAULT, "1", TEMPLATE)
     assert cost.addresses == 52 * 720 * D("0.05")
     assert cost.parts["KMS"] == 1 + 10 * 32 * 8_640 * D("0.000003")
     assert cost.parts["sign-in"] == 1_500
-    assert cost_of(100_000, CHEAPEST, "1", TEMPLATE).parts["sign-in"] == 0
+    assert estimate_cost(100_000, CHEAPEST, "1", TEMPLATE).parts["sign-in"] == 0
 
 
 @pytest.mark.parametrize("configuration", [DEFAULT, CHEAPEST], ids=["default", "cheapest"])
@@ -95,7 +95,7 @@ def test_the_command_shows_both_the_default_first() -> None:
     result = CliRunner().invoke(app, ["cost", "--users", "100000", "--json"])
     default, cheapest = json.loads(result.stdout)["bills"]
     for bill, configuration in ((default, DEFAULT), (cheapest, CHEAPEST)):
-        cost = cost_of(100_000, configuration, "1", TEMPLATE)
+        cost = estimate_cost(100_000, configuration, "1", TEMPLATE)
         assert bill["configuration"]["name"] == configuration.name
         (line,) = bill["costs"]
         assert D(line["total"]) == cost.total
@@ -130,5 +130,5 @@ def test_every_price_says_where_it_is_stated_and_when_it_was_seen() -> None:
 
 
 def test_as_cheap_as_it_gets_a_hundred_thousand_users_cost_six_tenths_of_a_cent_each_before_addresses() -> None:
-    cost = cost_of(100_000, CHEAPEST, "1", TEMPLATE)
+    cost = estimate_cost(100_000, CHEAPEST, "1", TEMPLATE)
     assert cost.per_user(cost.before_addresses) <= D("0.006")

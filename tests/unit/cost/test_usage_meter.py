@@ -10,7 +10,7 @@ import pytest
 from moto import mock_aws
 
 from workbench.aws.template import Template
-from workbench.aws.usage_meter import UsageMeter, size_of
+from workbench.aws.usage_meter import UsageMeter, item_size
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -57,17 +57,17 @@ def meter(dynamodb: "DynamoDBClient") -> UsageMeter:
 def item(of: str = "a", size: int = 0, **more: Any) -> dict[str, Any]:
     """Of so many bytes, where ``size`` is given: the rest is in ``x``."""
     base = {"id": {"S": of}} | more
-    return base | {"x": {"S": "-" * (size - size_of(base) - 1)}} if size else base
+    return base | {"x": {"S": "-" * (size - item_size(base) - 1)}} if size else base
 
 
 def test_a_size_is_names_and_values() -> None:
-    assert size_of({"id": {"S": "é"}}) == 2 + 2
-    assert size_of({"n": {"N": "1234"}}) == 1 + 2 + 2
-    assert size_of({"b": {"B": b"four"}}) == 1 + 4
+    assert item_size({"id": {"S": "é"}}) == 2 + 2
+    assert item_size({"n": {"N": "1234"}}) == 1 + 2 + 2
+    assert item_size({"b": {"B": b"four"}}) == 1 + 4
 
 
 def test_a_binary_value_is_as_large_where_it_comes_in_base64() -> None:
-    assert size_of({"b": {"B": b64encode(b"four").decode()}}) == size_of({"b": {"B": b"four"}})
+    assert item_size({"b": {"B": b64encode(b"four").decode()}}) == item_size({"b": {"B": b"four"}})
 
 
 @pytest.mark.parametrize(("size", "units"), [(1024, 1), (1025, 2)])

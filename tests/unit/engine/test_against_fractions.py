@@ -118,7 +118,7 @@ def on_grid(rules: MarketRules, side: Side, market: Fraction, step: Fraction) ->
     return limit if allowed else None
 
 
-def lots_of(rules: MarketRules, side: Side, limit: Fraction, amount: Fraction, free: Fraction) -> tuple[int, bool]:
+def count_lots(rules: MarketRules, side: Side, limit: Fraction, amount: Fraction, free: Fraction) -> tuple[int, bool]:
     """Steps 6 and 7: how many lots, and whether anything but the rounding made it fewer than the amount."""
     fee = 1 + Fraction(rules.quote_fee_pct) / 100
     affordable = free / fee if side == "buy" else free * limit
@@ -221,7 +221,7 @@ def read(p: Portfolio) -> Reading:
         elif available == 0:
             row.hold = "no_free_balance"
         else:
-            lots, capped = lots_of(rules, row.side, row.limit, amount, available)
+            lots, capped = count_lots(rules, row.side, row.limit, amount, available)
             row.hold = refusal(rules, row.limit, lots)
             fee = 1 + Fraction(rules.quote_fee_pct) / 100
             if row.hold is not None and row.side == "buy" and reserve > 0 and available < amount * fee:
@@ -234,7 +234,7 @@ def read(p: Portfolio) -> Reading:
                     spendable -= qty * row.limit * (1 + Fraction(rules.quote_fee_pct) / 100)
             elif row.hold == "below_min_notional":
                 smallest = smallest_amount(rules, row.limit)
-                enough = lots_of(rules, row.side, row.limit, smallest, available)[0]
+                enough = count_lots(rules, row.side, row.limit, smallest, available)[0]
                 if refusal(rules, row.limit, enough) is None:
                     row.smallest_pct = size_for(smallest, nav, amount)
     foretold = "oscillation" if amount > band else "oscillation_ahead"
@@ -268,7 +268,7 @@ def about(random: Random, amount: Decimal, *factors: str) -> Decimal:
     return GENERATING.create_decimal(GENERATING.multiply(amount, Decimal(random.choice(factors))))
 
 
-def targets_of(random: Random, assets: list[str]) -> dict[str, Decimal]:
+def draw_targets(random: Random, assets: list[str]) -> dict[str, Decimal]:
     """Percentages that sum to 100 exactly, some of them zero, some with many digits."""
     places = random.choice([0, 0, 1, 2, 8, 15])
     whole = 100 * 10**places
@@ -282,7 +282,7 @@ def portfolio(seed: int) -> Portfolio:
     quote = random.choice(["USDT", "USDC", "BTC", "EUR"])
     names = ["ADA", "ALGO", "AVAX", "DOGE", "DOT", "ETH", "LINK", "LTC", "PEPE", "SHIB", "SOL", "TRX", "XRP"]
     bases = random.sample(names, random.randint(1 if random.random() < 0.1 else 2, 12))
-    targets = targets_of(random, [*bases, quote] if random.random() < 0.7 else bases)
+    targets = draw_targets(random, [*bases, quote] if random.random() < 0.7 else bases)
     nav = digits(random, random.randint(2, 17), random.randint(1, 8))
     config = StrategyConfig(
         quote,

@@ -10,7 +10,7 @@ from botbalance.engine import (
     Fill,
     PriceUnavailableError,
     bonus_by_asset,
-    bonus_of,
+    compute_bonus,
     fill_contribution,
     hold_value,
     hold_value_from_nav,
@@ -51,7 +51,7 @@ def test_what_was_earned_is_told_by_fill_by_asset_and_by_day() -> None:
         ("monday", Fill("ETH", "USDT", "buy", D(40), D(1), D(0), "BNB")),
         ("tuesday", Fill("SOL", "USDT", "sell", D(100), D(2), D("0.2"), "USDT")),
     ]
-    bonus = bonus_of(fills, {"SOL": D(110), "ETH": D(50), "USDT": D(1)})
+    bonus = compute_bonus(fills, {"SOL": D(110), "ETH": D(50), "USDT": D(1)})
     assert bonus.by_fill == (D("19.78"), D(10), D("-20.2"))
     assert bonus.by_asset == {"SOL": D("-0.42"), "ETH": D(10)}
     assert bonus.by_day == {"monday": D("29.78"), "tuesday": D("-20.2")}
@@ -65,7 +65,7 @@ def test_every_asset_without_a_price_is_named() -> None:
         ("", Fill("XRP", "USDT", "buy", D(1), D(2), D(0), "X")),
     ]
     with pytest.raises(PriceUnavailableError, match="BNB, XRP"):
-        bonus_of(fills, {"SOL": D(1), "USDT": D(1)})
+        compute_bonus(fills, {"SOL": D(1), "USDT": D(1)})
 
 
 def test_a_rebate_is_a_negative_fee() -> None:
@@ -167,4 +167,4 @@ def test_net_quantities_give_the_same_digits_as_the_sum_over_all_fills(
     fills = [fill for batch in batches for fill in batch]
     by_asset = bonus_by_asset(net, prices)
     assert sum_exactly(by_asset.values()) == rebalancing_bonus(fills, prices)
-    assert by_asset == bonus_of([("", fill) for fill in fills], prices).by_asset
+    assert by_asset == compute_bonus([("", fill) for fill in fills], prices).by_asset

@@ -242,7 +242,7 @@ def test_the_hours_say_what_the_fills_themselves_do(trades: list[Trade], later: 
     assert got.get(BudgetRule.CHURN) == level(both_ways(week) * 100 if loses(week) else 0, Decimal(1) * 7 * NAV)
     assert (BudgetRule.TURNOVER in got) == (sum(amounts(day)) * 100 > 5 * NAV)
     trips = min(sum(trade[1] == side for trade in day) for side in ("buy", "sell"))
-    is_round = abs(quantity_of(day, "buy") - quantity_of(day, "sell")) * 5 < sum(trade[3] for trade in day)
+    is_round = abs(sum_quantity(day, "buy") - sum_quantity(day, "sell")) * 5 < sum(trade[3] for trade in day)
     expected = level(trips, Decimal(1)) if trips >= 2 and loses(day) and is_round else None
     assert got.get(BudgetRule.LOSING_ROUND_TRIPS) == expected
     at_usual_fee = level(both_ways(month) / 10 if loses(month) else 0, limits.fees_pct * NAV)
@@ -259,26 +259,26 @@ def amounts(trades: Sequence[Trade]) -> list[Decimal]:
     return [price * quantity for _, _, price, quantity, _ in trades]
 
 
-def quantity_of(trades: Sequence[Trade], side: Side) -> Decimal:
+def sum_quantity(trades: Sequence[Trade], side: Side) -> Decimal:
     return sum((quantity for _, its_side, _, quantity, _ in trades if its_side == side), Decimal(0))
 
 
-def amount_of(trades: Sequence[Trade], side: Side) -> Decimal:
+def sum_amount(trades: Sequence[Trade], side: Side) -> Decimal:
     return sum((price * quantity for _, its_side, price, quantity, _ in trades if its_side == side), Decimal(0))
 
 
 def fees_both_ways(trades: Sequence[Trade]) -> Fraction:
-    bought, sold = Fraction(quantity_of(trades, "buy")), Fraction(quantity_of(trades, "sell"))
+    bought, sold = Fraction(sum_quantity(trades, "buy")), Fraction(sum_quantity(trades, "sell"))
     share = {"buy": min(bought, sold) / bought, "sell": min(bought, sold) / sold}
     return sum((Fraction(fee) * share[side] for _, side, _, _, fee in trades), Fraction(0))
 
 
 def both_ways(trades: Sequence[Trade]) -> Decimal:
-    return 2 * min(amount_of(trades, "buy"), amount_of(trades, "sell"))
+    return 2 * min(sum_amount(trades, "buy"), sum_amount(trades, "sell"))
 
 
 def loses(trades: Sequence[Trade]) -> bool:
     fees = {side: sum((trade[4] for trade in trades if trade[1] == side), Decimal(0)) for side in ("buy", "sell")}
-    bought, sold = quantity_of(trades, "buy"), quantity_of(trades, "sell")
-    brought, cost = amount_of(trades, "sell") - fees["sell"], amount_of(trades, "buy") + fees["buy"]
+    bought, sold = sum_quantity(trades, "buy"), sum_quantity(trades, "sell")
+    brought, cost = sum_amount(trades, "sell") - fees["sell"], sum_amount(trades, "buy") + fees["buy"]
     return bool(bought and sold) and brought * bought < cost * sold

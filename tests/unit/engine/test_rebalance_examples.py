@@ -35,7 +35,7 @@ def rules(*markets: MarketRules) -> dict[str, MarketRules]:
     return {market.symbol: market for market in markets}
 
 
-def row_of(evaluation: Evaluation, asset: str) -> AssetRow:
+def find_row(evaluation: Evaluation, asset: str) -> AssetRow:
     return next(row for row in evaluation.rows if row.asset == asset)
 
 
@@ -108,12 +108,12 @@ def test_the_actions_alone_are_the_evaluations_actions() -> None:
 def test_notional_is_checked_last_with_what_the_rounding_left() -> None:
     # 10 USDT at 99.6 are 0.1004… → 0.10, worth 9.96: over the minimum before the rounding, under it afterwards
     market = replace(BTC, tick_size=D("0.1"), lot_size=D("0.01"), min_notional=D("9.97"))
-    row = row_of(half_in_btc(market=market), "BTC")
+    row = find_row(half_in_btc(market=market), "BTC")
     assert row.hold == SkipReason.BELOW_MIN_NOTIONAL
     assert row.limit_price == D("99.6")
     # the next lot passes: 0.11 × 99.6 = 10.956, which is 1.0956 % of 1000
     assert row.smallest_order_size_pct == D("1.0956")
-    assert row_of(half_in_btc(market=replace(market, min_notional=D("9.96"))), "BTC").action is not None
+    assert find_row(half_in_btc(market=replace(market, min_notional=D("9.96"))), "BTC").action is not None
 
 
 def test_locked_balances_count_as_held_and_are_not_spent() -> None:
@@ -182,7 +182,7 @@ def test_a_minimum_or_maximum_that_is_met_exactly_is_no_obstacle() -> None:
     for accepting in (met, replace(market, bid_multiplier_up=D("0.996"))):
         [action] = half_in_btc(market=accepting).actions
         assert (action.base_qty, action.notional, action.capped) == (D("0.10"), D("9.96"), False)
-    assert row_of(half_in_btc(market=replace(market, min_qty=D("0.11"))), "BTC").hold == SkipReason.BELOW_MIN_QTY
+    assert find_row(half_in_btc(market=replace(market, min_qty=D("0.11"))), "BTC").hold == SkipReason.BELOW_MIN_QTY
 
 
 @pytest.mark.parametrize(
@@ -222,9 +222,9 @@ def test_a_sell_of_exactly_what_is_free_is_not_capped(free: str, qty: str, cappe
 def test_no_size_is_suggested_where_size_is_not_what_is_lacking() -> None:
     # 10 USDT are 0.10, worth 9.96; the next lot is 10.956
     market = replace(BTC, tick_size=D("0.1"), lot_size=D("0.01"), min_notional=D(10))
-    assert row_of(half_in_btc(market=market), "BTC").smallest_order_size_pct == D("1.0956")
+    assert find_row(half_in_btc(market=market), "BTC").smallest_order_size_pct == D("1.0956")
     most = replace(market, max_qty=D("0.10"))
-    assert row_of(half_in_btc(market=most), "BTC").smallest_order_size_pct is None
+    assert find_row(half_in_btc(market=most), "BTC").smallest_order_size_pct is None
     poor = evaluate(
         {"USDT": Balance(D("10.955"), D("989.045"))},
         {"BTC": D(50), "USDT": D(50)},
@@ -232,21 +232,21 @@ def test_no_size_is_suggested_where_size_is_not_what_is_lacking() -> None:
         CONFIG,
         market_rules=rules(market),
     )
-    assert row_of(poor, "BTC").hold == SkipReason.BELOW_MIN_NOTIONAL
-    assert row_of(poor, "BTC").smallest_order_size_pct is None
+    assert find_row(poor, "BTC").hold == SkipReason.BELOW_MIN_NOTIONAL
+    assert find_row(poor, "BTC").smallest_order_size_pct is None
 
 
 def test_a_minimum_beyond_a_tiny_portfolio_is_no_arithmetic_error() -> None:
     # the pair's smallest order would be 5 × 10²⁴ percent of it
     market = replace(BTC, lot_size=D("1e-24"), min_notional=D(5000))
     evaluation = half_in_btc("0", "1e-19", market=market, config=replace(CONFIG, min_delta_quote=D("1e-20")))
-    assert row_of(evaluation, "BTC").hold == SkipReason.BELOW_MIN_NOTIONAL
-    assert row_of(evaluation, "BTC").smallest_order_size_pct is None
+    assert find_row(evaluation, "BTC").hold == SkipReason.BELOW_MIN_NOTIONAL
+    assert find_row(evaluation, "BTC").smallest_order_size_pct is None
 
 
 def test_a_price_that_rounds_to_zero_is_held() -> None:
     market = replace(BTC, tick_size=D(250))
-    assert row_of(half_in_btc(market=market), "BTC").hold == SkipReason.OUTSIDE_PRICE_LIMITS
+    assert find_row(half_in_btc(market=market), "BTC").hold == SkipReason.OUTSIDE_PRICE_LIMITS
 
 
 @pytest.mark.parametrize(
@@ -288,14 +288,14 @@ def test_drift_is_the_share_of_nav_that_would_have_to_move() -> None:
 
 def test_trigger_prices() -> None:
     # q 5, K 500, w 0.5, m 30: a buy at (250 − 30) / 2.5 = 88, a sell at (250 + 30) / 2.5 = 112
-    row = row_of(half_in_btc("5", "500"), "BTC")
+    row = find_row(half_in_btc("5", "500"), "BTC")
     assert (row.buy_trigger, row.sell_trigger) == (D(88), D(112))
-    assert row_of(half_in_btc("5", "500", price="88"), "BTC").side == "buy"
-    assert row_of(half_in_btc("5", "500", price="112"), "BTC").side == "sell"
+    assert find_row(half_in_btc("5", "500", price="88"), "BTC").side == "buy"
+    assert find_row(half_in_btc("5", "500", price="112"), "BTC").side == "sell"
     # with a third: (500/3 ∓ 30) / (5 × 2/3) needs rounding: down for the buy, up for the sell
-    row = row_of(half_in_btc("7", "100", target="30"), "BTC")
+    row = find_row(half_in_btc("7", "100", target="30"), "BTC")
     assert (row.buy_trigger, row.sell_trigger) == (None, D("12.24489795918367346938775511"))
-    assert row_of(half_in_btc("0", "500"), "BTC").buy_trigger is None
+    assert find_row(half_in_btc("0", "500"), "BTC").buy_trigger is None
 
 
 def test_the_band_is_the_larger_of_the_amount_and_the_share() -> None:
@@ -303,7 +303,7 @@ def test_the_band_is_the_larger_of_the_amount_and_the_share() -> None:
     for pct, band, hold in (("3", "30", None), ("3.1", "31", "within_band")):
         evaluation = half_in_btc("4.695", "530.5", config=replace(CONFIG, min_delta_pct=D(pct)))
         assert (evaluation.band_quote, evaluation.band_pct) == (D(band), D(pct))
-        assert row_of(evaluation, "BTC").hold == hold
+        assert find_row(evaluation, "BTC").hold == hold
     evaluation = half_in_btc("4.695", "530.5", config=replace(CONFIG, min_delta_pct=None))
     assert (evaluation.band_quote, evaluation.band_pct) == (D(30), D(3))
 
@@ -312,13 +312,13 @@ def test_trigger_prices_of_a_band_that_moves_with_the_price() -> None:
     # q 5, K 500, w 0.5, b 0.1: a buy at 0.4 × 500 / (5 × 0.6) = 66.66…, a sell at 0.6 × 500 / (5 × 0.4) = 150;
     # of an amount of 30 it would be 88 and 112, so the share's are the later ones
     config = replace(CONFIG, min_delta_pct=D(10))
-    row = row_of(half_in_btc("5", "500", config=config), "BTC")
+    row = find_row(half_in_btc("5", "500", config=config), "BTC")
     assert (row.buy_trigger, row.sell_trigger) == (D("66.66666666666666666666666666"), D(150))
-    assert row_of(half_in_btc("5", "500", price="66.66", config=config), "BTC").side == "buy"
-    assert row_of(half_in_btc("5", "500", price="66.67", config=config), "BTC").side is None
-    assert row_of(half_in_btc("5", "500", price="149.99", config=config), "BTC").side is None
-    assert row_of(half_in_btc("5", "500", price="150", config=config), "BTC").side == "sell"
-    row = row_of(half_in_btc("5", "500", config=replace(config, min_delta_pct=D(50))), "BTC")
+    assert find_row(half_in_btc("5", "500", price="66.66", config=config), "BTC").side == "buy"
+    assert find_row(half_in_btc("5", "500", price="66.67", config=config), "BTC").side is None
+    assert find_row(half_in_btc("5", "500", price="149.99", config=config), "BTC").side is None
+    assert find_row(half_in_btc("5", "500", price="150", config=config), "BTC").side == "sell"
+    row = find_row(half_in_btc("5", "500", config=replace(config, min_delta_pct=D(50))), "BTC")
     assert (row.buy_trigger, row.sell_trigger) == (None, None)
 
 
@@ -357,7 +357,7 @@ def test_a_band_above_a_target_means_that_the_asset_is_never_bought() -> None:
     for pct, never in (("2", False), ("2.01", True)):
         config = replace(CONFIG, min_delta_quote=D(1), min_delta_pct=D(pct))
         evaluation = half_in_btc("0", "1000", target="2", config=config)
-        assert (row_of(evaluation, "BTC").hold == "within_band") is never
+        assert (find_row(evaluation, "BTC").hold == "within_band") is never
         found = [w for w in evaluation.warnings if w.code == WarningCode.NEVER_BOUGHT]
         assert [(w.assets, w.min_delta_pct) for w in found] == [(("BTC",), D(1))] * never
 
@@ -384,7 +384,7 @@ def test_buys_leave_the_reserve_untouched(usdt: str, reserve: str, amount: str |
         config,
         market_rules=rules(replace(BTC, tick_size=D("0.1"), lot_size=D("0.001")), eth),
     )
-    row = row_of(evaluation, "BTC")
+    row = find_row(evaluation, "BTC")
     assert row.hold == hold
     if amount is not None:
         assert row.action is not None
@@ -460,8 +460,8 @@ def test_an_asset_that_is_neither_held_nor_wanted_needs_no_price() -> None:
         CONFIG,
         market_rules=rules(BTC),
     )
-    assert row_of(evaluation, "BTC").hold == SkipReason.WITHIN_BAND
-    assert row_of(evaluation, "BTC").price is None
+    assert find_row(evaluation, "BTC").hold == SkipReason.WITHIN_BAND
+    assert find_row(evaluation, "BTC").price is None
 
 
 def test_a_strategy_of_the_quote_asset_alone_does_nothing() -> None:
@@ -480,7 +480,7 @@ def test_an_active_order_a_closed_market_and_no_free_balance_hold_in_this_order(
             market_rules=rules(market),
             active_symbols=active,
         )
-        return row_of(evaluation, "BTC").hold
+        return find_row(evaluation, "BTC").hold
 
     closed, locked = replace(BTC, trading=False, max_price=D(1)), Balance(D(0), D(1000))
     assert hold(closed, ("BTCUSDT",), locked) == SkipReason.ACTIVE_ORDER

@@ -90,7 +90,7 @@ print(json.dumps([answers, "ccxt.pro" in sys.modules]))
 """
 
 
-def answer_of(way: str, program: str, *arguments: str) -> Any:
+def run_program(way: str, program: str, *arguments: str) -> Any:
     """What ``program`` printed as JSON, in a fresh process that imports ccxt that ``way``."""
     ran = subprocess.run(
         [sys.executable, "-W", "error", "-c", f"{way}\n{program}", *arguments],
@@ -104,13 +104,13 @@ def answer_of(way: str, program: str, *arguments: str) -> Any:
 
 def test_both_ways_parse_the_same_markets() -> None:
     with running_exchange() as exchange:
-        light, whole = (answer_of(way, PARSE_MARKETS, exchange.url) for way in (LIGHT, WHOLE))
+        light, whole = (run_program(way, PARSE_MARKETS, exchange.url) for way in (LIGHT, WHOLE))
     assert light[0].keys() == {"BTC/USDT", "ETH/USDT", "XRP/USDT"}
     assert light == whole
 
 
 def test_both_ways_raise_the_same_errors() -> None:
-    light, whole = (answer_of(way, DESCRIBE_ERRORS) for way in (LIGHT, WHOLE))
+    light, whole = (run_program(way, DESCRIBE_ERRORS) for way in (LIGHT, WHOLE))
     classes, same, raised, names, _ = light
     assert "InvalidOrder" in classes["OrderImmediatelyFillable"]
     assert same
@@ -127,14 +127,14 @@ def test_both_ways_raise_the_same_errors() -> None:
 
 
 def test_all_ten_exchanges_can_be_imported_the_light_way() -> None:
-    found, modules = answer_of(LIGHT, IMPORT_ALL_TEN)
+    found, modules = run_program(LIGHT, IMPORT_ALL_TEN)
     assert found == [[name, True, f"ccxt.{name}"] for name in EXCHANGES]
     assert {name for name in modules if name.count(".") == 1} >= {f"ccxt.{name}" for name in EXCHANGES}
 
 
 def test_the_light_way_imports_no_other_exchange() -> None:
     program = 'import json, sys\nexchange_class("binance")\nprint(json.dumps(sorted(sys.modules)))'
-    light, whole = (set(answer_of(way, program)) for way in (LIGHT, WHOLE))
+    light, whole = (set(run_program(way, program)) for way in (LIGHT, WHOLE))
     assert "ccxt.binance" in light
     assert {f"ccxt.{name}" for name in EXCHANGES} & light == {"ccxt.binance"}
     assert "ccxt.kraken" in whole
@@ -146,16 +146,16 @@ import json, ccxt
 from botbalance.exchange.ccxt_import import exchange_class as light
 print(json.dumps([light("kraken") is ccxt.kraken, hasattr(ccxt, "exchanges")]))
 """
-    assert answer_of(WHOLE, program) == [True, True]
+    assert run_program(WHOLE, program) == [True, True]
 
 
 def test_threads_that_import_at_once_all_get_the_class() -> None:
-    assert answer_of(LIGHT, IMPORT_FROM_MANY_THREADS) == ["binance"] * 8
+    assert run_program(LIGHT, IMPORT_FROM_MANY_THREADS) == ["binance"] * 8
 
 
 def test_what_is_no_exchange_is_not_found_and_imports_nothing_large() -> None:
     asked = ["nosuchexchange", "base", "pro", "test", "abstract", "binance"]
-    answers, imported_everything = answer_of(LIGHT, ASK_FOR, json.dumps(asked))
+    answers, imported_everything = run_program(LIGHT, ASK_FOR, json.dumps(asked))
     assert answers == dict.fromkeys(asked, "ModuleNotFoundError") | {"binance": "binance"}
     assert not imported_everything
 
@@ -171,7 +171,7 @@ adapter.close()
 print(json.dumps({symbol: asdict(listing) for symbol, listing in listings.items()}, default=str))
 """
     with running_exchange() as exchange:
-        light = answer_of(LIGHT, program, exchange.url)
+        light = run_program(LIGHT, program, exchange.url)
         here: dict[str, MarketListing] = exchange.connect().market_listings(["BTCUSDT"])
     assert json.loads(light["BTCUSDT"]["document"]) == json.loads(here["BTCUSDT"].document)
     assert light["BTCUSDT"]["rules"]["tick_size"] == str(here["BTCUSDT"].rules.tick_size)

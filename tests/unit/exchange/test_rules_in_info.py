@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from botbalance.engine import MarketRules
-from botbalance.exchange.ccxt_parsing import listings_of
+from botbalance.exchange.ccxt_parsing import parse_listings
 from botbalance.exchange.profiles import PROFILES
 
 D = Decimal
@@ -22,7 +22,7 @@ def rules(exchange: str, info: dict[str, Any], **limits: dict[str, str]) -> Mark
         "precision": {"price": "0.01", "amount": "0.00001"},
         "limits": {"amount": {}, "price": {}, "cost": {}} | limits,
     }
-    return listings_of(PROFILES[exchange], {"BTC/USDT": market}, ["BTCUSDT"])["BTCUSDT"].rules
+    return parse_listings(PROFILES[exchange], {"BTC/USDT": market}, ["BTCUSDT"])["BTCUSDT"].rules
 
 
 @pytest.mark.parametrize(

@@ -132,7 +132,7 @@ def test_a_key_is_in_the_clear_for_minutes_at_most(
     for _ in range(3):  # however often it is used
         accounts.get("alice", "binance")
         clock.now += KEPT_S // 3
-    accounts.keys_of([("bob", "binance")])  # by whomever something is asked next
+    accounts.find_keys([("bob", "binance")])  # by whomever something is asked next
     assert kept_keys(accounts) == []
     accounts.get("alice", "binance")
     assert connections.keys == ["key-1", "key-1"]
@@ -148,7 +148,7 @@ def test_a_key_that_another_process_deleted_or_replaced_is_dropped_when_that_is_
         accounts.get(user, "binance")
     credentials.delete("alice", "binance")
     save(credentials, "bob", "another")
-    accounts.keys_of(owners)
+    accounts.find_keys(owners)
     assert kept_keys(accounts) == ["key-of-carol"]
 
 
@@ -200,7 +200,7 @@ def test_many_keys_are_read_at_once(accounts: ExchangeClients, credentials: Cred
     save(credentials, "alice", "key-1")
     save(credentials, "bob", "key-2")
     owners = [("alice", "binance"), ("bob", "binance"), ("carol", "binance")]
-    keys = accounts.keys_of(owners)
+    keys = accounts.find_keys(owners)
     assert sorted(keys) == [("alice", "binance"), ("bob", "binance")]
     assert accounts.get_with_key(*owners[0], keys[owners[0]]) is accounts.get("alice", "binance")
     with pytest.raises(NotFoundError, match="binance"):

@@ -10,9 +10,9 @@ from botbalance.notifications.rules import (
     Message,
     add_to_history,
     change_message,
+    choose_volume,
+    incident_key,
     incident_messages,
-    incident_of,
-    volume_of,
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -92,8 +92,8 @@ def test_the_autopilot_that_the_system_switched_off_is_an_incident_and_its_owner
     off = activity(1, Action.AUTOPILOT_DISABLED, subject=None, reason="the exchange refuses the key")
     by_hand = activity(2, Action.AUTOPILOT_DISABLED, subject=None, actor="user")
     on = activity(3, Action.AUTOPILOT_ENABLED, subject=None, actor="user")
-    assert incident_of(off) == incident_of(on) == "autopilot"
-    assert incident_of(by_hand) is None
+    assert incident_key(off) == incident_key(on) == "autopilot"
+    assert incident_key(by_hand) is None
     opened, resolved = incident_messages("autopilot", [off, on])
     assert (opened.category, opened.text) == (Category.TROUBLE, "the exchange refuses the key")
     assert resolved.is_over
@@ -105,13 +105,13 @@ def test_the_autopilot_that_the_system_switched_off_is_an_incident_and_its_owner
 
 
 def test_a_pause_of_a_pair_is_an_incident_and_that_of_everything_is_the_autopilot_s() -> None:
-    assert incident_of(activity(1, Action.TRADING_PAUSED, subject="BTCUSDT")) == "pause:BTCUSDT"
-    assert incident_of(activity(1, Action.TRADING_RESUMED, subject="BTCUSDT")) == "pause:BTCUSDT"
+    assert incident_key(activity(1, Action.TRADING_PAUSED, subject="BTCUSDT")) == "pause:BTCUSDT"
+    assert incident_key(activity(1, Action.TRADING_RESUMED, subject="BTCUSDT")) == "pause:BTCUSDT"
     churn = activity(1, Action.TRADING_PAUSED, subject="BTCUSDT", after={"pause_id": "churn-BTCUSDT"})
     over = activity(2, Action.TRADING_RESUMED, subject="BTCUSDT", before={"pause_id": "churn-BTCUSDT"})
-    assert incident_of(churn) == incident_of(over) == "pause:churn-BTCUSDT", "another budget may hold the pair, too"
+    assert incident_key(churn) == incident_key(over) == "pause:churn-BTCUSDT", "another budget may hold the pair, too"
     whole = activity(1, Action.TRADING_PAUSED, subject=None)
-    assert incident_of(whole) is None
+    assert incident_key(whole) is None
     assert change_message(whole) is None
 
 
@@ -119,19 +119,19 @@ def test_trouble_is_loud_what_is_over_wakes_nobody_and_a_doubt_is_a_change() -> 
     wanted = NotificationSettings(user_id="alice")
     opened, resolved = incident_messages(NAME, [activity(1, BEGINS), activity(2, ENDS)])
     (doubt,) = incident_messages("doubt:BTC", [activity(1, BEGINS, subject="doubt:BTC")])
-    assert [volume_of(wanted, message) for message in (opened, resolved, doubt)] == [
+    assert [choose_volume(wanted, message) for message in (opened, resolved, doubt)] == [
         Volume.LOUD,
         Volume.SILENT,
         Volume.SILENT,
     ]
     off = wanted.model_copy(update={"trouble": Volume.OFF})
-    assert volume_of(off, opened) is volume_of(off, resolved) is Volume.OFF
+    assert choose_volume(off, opened) is choose_volume(off, resolved) is Volume.OFF
 
 
 def test_what_a_person_sees_at_once_is_not_told() -> None:
     for action in (Action.ORDERS_PLACED, Action.ORDERS_CANCELED, Action.ORDER_RESOLVED, Action.CREDENTIALS_REFUSED):
         assert change_message(activity(1, action)) is None
-        assert incident_of(activity(1, action)) is None
+        assert incident_key(activity(1, action)) is None
 
 
 def test_a_changed_strategy_is_told_with_what_changed() -> None:

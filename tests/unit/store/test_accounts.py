@@ -14,14 +14,14 @@ from botbalance.models.account_state import AccountState, FillTotals, LastObserv
 from botbalance.models.order import OrderStatus
 from botbalance.store.accounts import LEASE_S, AccountsTable, Lease, account_key
 from botbalance.store.compression import compress
-from botbalance.store.dynamodb import shard_of
+from botbalance.store.dynamodb import shard_name
 from botbalance.store.orders import OrdersTable
 
 from tests.unit.store.concurrent_writers import decided, held
 from tests.unit.store.conftest import NOW
 from tests.unit.store.faults import answers_lost, meanwhile, not_reached, refused
 from tests.unit.store.test_orders import an_order, moved
-from workbench.aws.usage_meter import size_of
+from workbench.aws.usage_meter import item_size
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -54,7 +54,7 @@ def refuses(code: str) -> Iterator[None]:
     assert raised.value.code == code
 
 
-def token_of(accounts: AccountsTable, ts_tick: int, now: int = NOW) -> int | None:
+def take_token(accounts: AccountsTable, ts_tick: int, now: int = NOW) -> int | None:
     """The fencing token of a run for ``ts_tick`` that has ended already, None where there was none."""
     try:
         with held(accounts, "alice", now, ts_tick) as lease:
@@ -63,7 +63,7 @@ def token_of(accounts: AccountsTable, ts_tick: int, now: int = NOW) -> int | Non
         return None
 
 
-def item_of(dynamodb: "DynamoDBClient", accounts_table: str) -> Any:
+def read_item(dynamodb: "DynamoDBClient", accounts_table: str) -> Any:
     return dynamodb.get_item(TableName=accounts_table, Key=account_key("alice"), ConsistentRead=True)["Item"]
 
 
@@ -105,9 +105,9 @@ def test_a_token_never_comes_twice(accounts: AccountsTable) -> None:
     tokens.append(accounts.acquire("alice", NOW)[0].fencing_token)
     with held(accounts, "alice", NOW + 100) as successor:
         tokens.append(successor.fencing_token)
-        assert token_of(accounts, TICK, NOW + 100) is None
-    tokens.append(token_of(accounts, TICK, NOW + 101))
-    assert token_of(accounts, TICK, NOW + 102) is None
+        assert take_token(accounts, TICK, NOW + 100) is None
+    tokens.append(take_token(accounts, TICK, NOW + 101))
+    assert take_token(accounts, TICK, NOW + 102) is None
     with held(accounts, "alice", NOW) as last:  # a clock that is behind changes nothing
         tokens.append(last.fencing_token)
     assert tokens == [1, 2, 3, 4, 5]
@@ -191,9 +191,9 @@ def test_releasing_a_lost_lease_takes_nothing_away(
 ) -> None:
     lost, _ = accounts.acquire("alice", NOW)
     current, _ = accounts.acquire("alice", EXPIRED)
-    before = item_of(dynamodb, accounts_table)
+    before = read_item(dynamodb, accounts_table)
     accounts.release(lost, STATE)
-    assert item_of(dynamodb, accounts_table) == before
+    assert read_item(dynamodb, accounts_table) == before
     with refuses("account_busy"):
         accounts.acquire("alice", EXPIRED + 1)
     accounts.release(current, AccountState())
@@ -205,15 +205,15 @@ def test_releasing_a_lost_lease_takes_nothing_away(
 
 def test_after_a_tick_comes_the_next_and_never_the_same_or_an_earlier_one(accounts: AccountsTable) -> None:
     ticks = (TICK + 30, TICK, TICK + 29, TICK + 30, TICK + 31, TICK + 60, 0, TICK + 59)
-    assert [token_of(accounts, tick) for tick in ticks] == [1, None, None, None, 2, 3, None, None]
+    assert [take_token(accounts, tick) for tick in ticks] == [1, None, None, None, 2, 3, None, None]
 
 
 def test_a_run_by_hand_claims_no_tick_and_forgets_none(accounts: AccountsTable) -> None:
-    assert token_of(accounts, TICK) == 1
+    assert take_token(accounts, TICK) == 1
     with held(accounts, "alice") as by_hand:
         assert by_hand.fencing_token == 2
-    assert token_of(accounts, TICK) is None
-    assert token_of(accounts, TICK + 30) == 3
+    assert take_token(accounts, TICK) is None
+    assert take_token(accounts, TICK + 30) == 3
 
 
 def test_a_claimed_tick_is_told_from_a_busy_account(accounts: AccountsTable) -> None:
@@ -229,8 +229,8 @@ def test_a_claimed_tick_is_told_from_a_busy_account(accounts: AccountsTable) -> 
 
 def test_a_tick_that_found_the_account_busy_is_not_claimed(accounts: AccountsTable) -> None:
     with held(accounts, "alice"):
-        assert token_of(accounts, TICK) is None
-    assert token_of(accounts, TICK) == 2
+        assert take_token(accounts, TICK) is None
+    assert take_token(accounts, TICK) == 2
 
 
 # the state
@@ -296,7 +296,7 @@ def test_the_last_runs_of_many_are_read_as_ranges_of_their_shards(
     finally:
         dynamodb.meta.events.unregister("before-parameter-build.dynamodb.Query", note)
     assert {user: run.last_tick for user, run in runs.items()} == {user: TICK + int(user[5:]) for user in wanted}
-    assert len(asked) == len({shard_of(user) for user in [*wanted, "nobody"]})
+    assert len(asked) == len({shard_name(user) for user in [*wanted, "nobody"]})
     assert accounts.last_runs([]) == {}
 
 
@@ -317,7 +317,7 @@ def test_a_state_of_ten_assets_is_written_in_one_kilobyte(
     lease, _ = accounts.acquire("alice", NOW, ts_tick=TICK)
     accounts.release(lease, state)
     assert accounts.find_state("alice") == state
-    assert size_of(item_of(dynamodb, accounts_table)) <= 1024
+    assert item_size(read_item(dynamodb, accounts_table)) <= 1024
 
 
 def test_a_state_of_another_version_is_none_and_somebody_is_told(
@@ -328,7 +328,7 @@ def test_a_state_of_another_version_is_none_and_somebody_is_told(
     accounts.release(lease, AccountState(no_trade_note=NOTE))
     document = {"schema_version": 2, "no_trade_note": {"schema_version": 99}}
     other: Any = {"account_state": {"B": compress(json.dumps(document).encode())}}
-    dynamodb.put_item(TableName=accounts_table, Item=item_of(dynamodb, accounts_table) | other)
+    dynamodb.put_item(TableName=accounts_table, Item=read_item(dynamodb, accounts_table) | other)
     assert accounts.last_runs(["alice"])["alice"].note() is None
     assert accounts.acquire("alice", NOW)[1] == AccountState()
     [record] = caplog.records
@@ -370,7 +370,7 @@ def test_a_lease_that_is_taken_while_one_s_own_request_for_it_is_on_its_way_is_t
     accounts: AccountsTable, dynamodb: "DynamoDBClient", ts_tick: int | None
 ) -> None:
     with meanwhile(dynamodb, "UpdateItem", lambda: accounts.acquire("alice", NOW, ts_tick=ts_tick)):
-        assert token_of(accounts, TICK) is None
+        assert take_token(accounts, TICK) is None
 
 
 def test_a_taking_of_which_nothing_is_known_is_no_leave_to_work(
@@ -382,8 +382,8 @@ def test_a_taking_of_which_nothing_is_known_is_no_leave_to_work(
     assert len(sent) == 3
     with refuses("account_busy"):
         accounts.acquire("alice", EXPIRED - 1)
-    assert token_of(accounts, TICK, EXPIRED) is None
-    assert token_of(accounts, TICK + 30, EXPIRED) == 2
+    assert take_token(accounts, TICK, EXPIRED) is None
+    assert take_token(accounts, TICK + 30, EXPIRED) == 2
 
 
 @pytest.mark.parametrize("code", ["ProvisionedThroughputExceededException", "TransactionConflictException"])
@@ -392,7 +392,7 @@ def test_a_taking_that_was_refused_leaves_the_account_free(
 ) -> None:
     with refused(dynamodb, "UpdateItem", code), refuses("storage_unavailable"):
         accounts.acquire("alice", NOW)
-    assert token_of(accounts, TICK) == 1
+    assert take_token(accounts, TICK) == 1
 
 
 # releasing

@@ -63,7 +63,7 @@ def test_nothing_that_was_told_is_ever_told_otherwise(activities: ActivityTable,
     activities.append(told)
     other = told.model_copy(update={"reason": "something else"})
     with pytest.raises(ClientError) as raised:
-        dynamodb.transact_write_items(TransactItems=[activities.write_of(other)])
+        dynamodb.transact_write_items(TransactItems=[activities.transact_put(other)])
     assert raised.value.response["Error"]["Code"] == "TransactionCanceledException"
     assert activities.page("alice", limit=10).activities == [told]
 

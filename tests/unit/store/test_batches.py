@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 
-def keys_of(numbers: range) -> list[Any]:
+def make_keys(numbers: range) -> list[Any]:
     return [{"user_id": {"S": f"user-{number}"}} for number in numbers]
 
 
 def read(client: "DynamoDBClient", name: str, numbers: range) -> list[str]:
-    return sorted(item["user_id"]["S"] for item in read_batches(client, name, keys_of(numbers)))
+    return sorted(item["user_id"]["S"] for item in read_batches(client, name, make_keys(numbers)))
 
 
 def users(numbers: range) -> list[str]:
@@ -28,7 +28,7 @@ def users(numbers: range) -> list[str]:
 def name(dynamodb: "DynamoDBClient", strategies_table: str) -> str:
     """A table of 205 items."""
     for chunk in (range(205)[start : start + 25] for start in range(0, 205, 25)):
-        puts: Any = [{"PutRequest": {"Item": key}} for key in keys_of(chunk)]
+        puts: Any = [{"PutRequest": {"Item": key}} for key in make_keys(chunk)]
         dynamodb.batch_write_item(RequestItems={strategies_table: puts})
     return strategies_table
 

@@ -12,7 +12,7 @@ from botbalance.errors import ConflictError, NotFoundError, TransientError
 from botbalance.models.exchange_key import ExchangeKey, StoredKey
 from botbalance.store.credentials import CredentialsTable
 from botbalance.store.data_keys import KEPT_S, DataKeys
-from botbalance.store.dynamodb import shard_of
+from botbalance.store.dynamodb import shard_name
 
 from tests.unit.store.faults import meanwhile
 
@@ -29,7 +29,7 @@ def a_key(user_id: str) -> ExchangeKey:
     return ExchangeKey(f"key-of-{user_id}", "secret")
 
 
-def keys_in(client: "DynamoDBClient", table: str) -> list[Any]:
+def read_keys(client: "DynamoDBClient", table: str) -> list[Any]:
     """The items that are users' keys, and no shard's data key."""
     return [item for item in client.scan(TableName=table)["Items"] if "ciphertext" in item]
 
@@ -55,7 +55,7 @@ def test_the_table_holds_ciphertext_only(
     credentials: CredentialsTable, dynamodb: "DynamoDBClient", credentials_table: str
 ) -> None:
     credentials.save("alice", "okx", KEY, NOW)
-    [item] = keys_in(dynamodb, credentials_table)
+    [item] = read_keys(dynamodb, credentials_table)
     assert item.keys() == {"user_id", "exchange", "document", "ciphertext", "data_key", "fingerprint"}
     for text in (KEY.api_key, KEY.secret, KEY.password):
         assert text not in item["document"]["S"]
@@ -73,7 +73,7 @@ def test_a_ciphertext_that_is_moved_to_another_item_cannot_be_decrypted(
     credentials: CredentialsTable, dynamodb: "DynamoDBClient", credentials_table: str, thief: tuple[str, str]
 ) -> None:
     credentials.save("alice", "okx", KEY, NOW)
-    [item] = keys_in(dynamodb, credentials_table)
+    [item] = read_keys(dynamodb, credentials_table)
     user_id, exchange = thief
     dynamodb.put_item(TableName=credentials_table, Item=item | {"user_id": {"S": user_id}, "exchange": {"S": exchange}})
     with pytest.raises(TransientError) as raised:
@@ -87,9 +87,9 @@ def test_a_ciphertext_that_is_moved_to_a_user_of_the_same_shard_cannot_be_decryp
 ) -> None:
     """They share a data key; what was encrypted with it is bound to its user all the same."""
     credentials.save("alice", "okx", KEY, NOW)
-    thief = next(f"mallory-{number}" for number in count() if shard_of(f"mallory-{number}") == shard_of("alice"))
+    thief = next(f"mallory-{number}" for number in count() if shard_name(f"mallory-{number}") == shard_name("alice"))
     credentials.save(thief, "okx", ExchangeKey("the-thief-s-own-key", "secret"), NOW)
-    items = {item["user_id"]["S"]: item for item in keys_in(dynamodb, credentials_table)}
+    items = {item["user_id"]["S"]: item for item in read_keys(dynamodb, credentials_table)}
     assert items[thief]["data_key"] == items["alice"]["data_key"]
     dynamodb.put_item(TableName=credentials_table, Item=items["alice"] | {"user_id": {"S": thief}})
     with pytest.raises(TransientError, match="not this user's") as raised:
@@ -102,7 +102,7 @@ def test_a_ciphertext_that_was_changed_is_not_decrypted_into_something_else(
     credentials: CredentialsTable, dynamodb: "DynamoDBClient", credentials_table: str, at: int
 ) -> None:
     credentials.save("alice", "okx", KEY, NOW)
-    [item] = keys_in(dynamodb, credentials_table)
+    [item] = read_keys(dynamodb, credentials_table)
     changed = bytearray(item["ciphertext"]["B"])
     changed[at] ^= 1
     dynamodb.put_item(TableName=credentials_table, Item=item | {"ciphertext": {"B": bytes(changed)}})
@@ -116,7 +116,7 @@ def test_no_two_ciphertexts_have_a_nonce_in_common(
     nonces = set()
     for number in range(20):
         credentials.save("alice", "okx", KEY, NOW + number)
-        nonces.add(keys_in(dynamodb, credentials_table)[0]["ciphertext"]["B"][:12])
+        nonces.add(read_keys(dynamodb, credentials_table)[0]["ciphertext"]["B"][:12])
     assert len(nonces) == 20
 
 
@@ -158,7 +158,7 @@ def test_a_deleted_key_is_forgotten(
     assert credentials.delete("alice", "okx")
     assert not credentials.delete("alice", "okx")
     assert credentials.find("alice", "okx") is None
-    assert keys_in(dynamodb, credentials_table) == []
+    assert read_keys(dynamodb, credentials_table) == []
     with pytest.raises(NotFoundError, match="okx"):
         credentials.decrypt("alice", "okx")
 
@@ -189,7 +189,7 @@ def test_a_key_of_another_version_is_neither_read_nor_written_over(
 ) -> None:
     credentials.save("alice", "okx", KEY, NOW)
     rewrite(dynamodb, credentials_table, "alice", {"schema_version": 2})
-    [before] = keys_in(dynamodb, credentials_table)
+    [before] = read_keys(dynamodb, credentials_table)
     attempts: list[Callable[[], object]] = [
         lambda: credentials.find("alice", "okx"),
         lambda: credentials.save("alice", "okx", KEY, NOW + 1),
@@ -198,7 +198,7 @@ def test_a_key_of_another_version_is_neither_read_nor_written_over(
         with pytest.raises(TransientError, match=r"StoredKey is not of a known form \(schema_version\)") as raised:
             attempt()
         assert raised.value.code == "unknown_schema"
-    assert keys_in(dynamodb, credentials_table) == [before]
+    assert read_keys(dynamodb, credentials_table) == [before]
 
 
 def test_one_unreadable_key_is_no_other_user_s_trouble(
@@ -215,7 +215,7 @@ def test_one_unreadable_key_is_no_other_user_s_trouble(
 # data keys
 
 
-def asked_of(kms: "KMSClient") -> list[str]:
+def watch_requests(kms: "KMSClient") -> list[str]:
     """The operations that ``kms`` is asked for from now on."""
     asked: list[str] = []
     kms.meta.events.register("before-call.kms.*", lambda model, **_: asked.append(model.name), unique_id="asked")
@@ -226,7 +226,7 @@ def test_a_data_key_is_decrypted_once_in_five_minutes_for_all_users_of_its_shard
     dynamodb: "DynamoDBClient", credentials_table: str, kms: "KMSClient", key_id: str
 ) -> None:
     clock = [NOW]
-    users = [user for number in range(200) if shard_of(user := f"user-{number}") in {"3", "4"}]
+    users = [user for number in range(200) if shard_name(user := f"user-{number}") in {"3", "4"}]
 
     def another_process() -> CredentialsTable:
         data_keys = DataKeys(dynamodb, credentials_table, kms, key_id, lambda: clock[0])
@@ -235,7 +235,7 @@ def test_a_data_key_is_decrypted_once_in_five_minutes_for_all_users_of_its_shard
     for user in users:
         another_process().save(user, "okx", ExchangeKey(f"key-of-{user}", "secret"), NOW)
     credentials = another_process()
-    asked = asked_of(kms)
+    asked = watch_requests(kms)
     try:
         for clock[0] in (NOW, NOW + KEPT_S - 1):
             assert [credentials.decrypt(user, "okx").api_key for user in users] == [f"key-of-{user}" for user in users]
@@ -271,7 +271,7 @@ def test_a_data_key_is_of_no_use_to_another_shard(
 # one key, one owner
 
 
-def claims_in(client: "DynamoDBClient", table: str) -> list[str]:
+def read_claims(client: "DynamoDBClient", table: str) -> list[str]:
     return [item["key_owner"]["S"] for item in client.scan(TableName=table)["Items"] if "key_owner" in item]
 
 
@@ -283,7 +283,7 @@ def test_a_key_that_another_user_has_stored_is_refused_and_nothing_is_written(
         credentials.save("bob", "okx", KEY, NOW)
     assert raised.value.code == "key_in_use"
     assert credentials.find("bob", "okx") is None
-    assert claims_in(dynamodb, credentials_table) == ["alice"]
+    assert read_claims(dynamodb, credentials_table) == ["alice"]
     credentials.save("alice", "okx", KEY, NOW)  # one's own is stored again
     credentials.save("bob", "binance", KEY, NOW)  # by chance as long, and of another exchange
 
@@ -293,11 +293,11 @@ def test_a_key_that_was_deleted_or_replaced_is_free_for_another_user(
 ) -> None:
     credentials.save("alice", "okx", KEY, NOW)
     assert credentials.delete("alice", "okx")
-    assert claims_in(dynamodb, credentials_table) == []
+    assert read_claims(dynamodb, credentials_table) == []
     credentials.save("bob", "okx", KEY, NOW)
     credentials.save("bob", "okx", a_key("bob"), NOW)
     credentials.save("carol", "okx", KEY, NOW)
-    assert sorted(claims_in(dynamodb, credentials_table)) == ["bob", "carol"]
+    assert sorted(read_claims(dynamodb, credentials_table)) == ["bob", "carol"]
 
 
 def test_of_two_users_who_store_a_key_at_once_one_has_it(
@@ -306,14 +306,14 @@ def test_of_two_users_who_store_a_key_at_once_one_has_it(
     other = meanwhile(dynamodb, "TransactWriteItems", lambda: credentials.save("bob", "okx", KEY, NOW))
     with other, pytest.raises(ConflictError):
         credentials.save("alice", "okx", KEY, NOW)
-    assert claims_in(dynamodb, credentials_table) == ["bob"]
+    assert read_claims(dynamodb, credentials_table) == ["bob"]
 
 
 def test_what_tells_who_has_a_key_does_not_tell_the_key(
     credentials: CredentialsTable, dynamodb: "DynamoDBClient", credentials_table: str
 ) -> None:
     credentials.save("alice", "okx", KEY, NOW)
-    (item,) = keys_in(dynamodb, credentials_table)
+    (item,) = read_keys(dynamodb, credentials_table)
     plain = {sha256(text.encode()).hexdigest() for text in (KEY.api_key, f'["okx", "{KEY.api_key}"]')}
     assert item["fingerprint"]["S"] not in plain
     assert KEY.api_key not in str(item)

@@ -8,7 +8,7 @@ from botbalance.store.history import HistoryTable
 from botbalance.store.pagination import ALWAYS, TimeRange
 
 from workbench.aws.cost import POINT_BYTES
-from workbench.aws.usage_meter import size_of
+from workbench.aws.usage_meter import item_size
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -61,6 +61,6 @@ def test_twelve_hours_points_are_one_item_of_which_hours_are_told_alone(
     assert histories.last_of_each("alice", some, str) == written[1:4]
     items = dynamodb.scan(TableName=history_table)["Items"]
     assert sorted(len(item) - 2 for item in items) == [2, 2, 12, 12]
-    whole = [size_of(item) for item in items if len(item) == 14]
+    whole = [item_size(item) for item in items if len(item) == 14]
     assert max(whole) + 100 <= 12 * POINT_BYTES
     assert max(whole) <= 1024

@@ -387,7 +387,7 @@ def test_what_ended_is_not_in_the_index_at_all(
 # pages
 
 
-def pages_of(orders: OrdersTable, user_id: str, limit: int) -> list[list[Order]]:
+def read_pages(orders: OrdersTable, user_id: str, limit: int) -> list[list[Order]]:
     pages, cursor = [], None
     while True:
         page = orders.page(user_id, limit=limit, cursor=cursor)
@@ -403,7 +403,7 @@ def test_pages_hold_every_order_once_newest_first(orders: OrdersTable, limit: in
     for number in range(7):
         orders.create(an_order(number), lease, decided(lease))
         orders.create(an_order(number, user_id="bob"), bobs, decided(bobs))
-    pages = pages_of(orders, "alice", limit)
+    pages = read_pages(orders, "alice", limit)
     assert [order for page in pages for order in page] == [an_order(number) for number in reversed(range(7))]
     assert all(len(page) <= limit for page in pages)
 
@@ -412,7 +412,7 @@ def test_orders_of_one_second_come_in_the_order_of_their_decision(orders: Orders
     several = [an_order(number, placed_at=1_700_000_010, order_index=9 - number) for number in range(10)]
     for order in several:
         orders.create(order, lease, decided(lease))
-    assert [order.order_index for page in pages_of(orders, "alice", 3) for order in page] == list(reversed(range(10)))
+    assert [order.order_index for page in read_pages(orders, "alice", 3) for order in page] == list(reversed(range(10)))
 
 
 def test_orders_of_one_second_and_place_are_all_on_some_page(orders: OrdersTable, lease: Lease) -> None:
@@ -420,7 +420,7 @@ def test_orders_of_one_second_and_place_are_all_on_some_page(orders: OrdersTable
     several = {an_order(number, placed_at=1_700_000_010).client_order_id for number in range(5)}
     for number in range(5):
         orders.create(an_order(number, placed_at=1_700_000_010), lease, decided(lease))
-    found = [order.client_order_id for page in pages_of(orders, "alice", 2) for order in page]
+    found = [order.client_order_id for page in read_pages(orders, "alice", 2) for order in page]
     assert (len(found), set(found)) == (5, several)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botbalance.errors import ConflictError, NotFoundError, TransientError
 from botbalance.models.strategy import Strategy
-from botbalance.store.dynamodb import SHARDS, shard_of
+from botbalance.store.dynamodb import SHARDS, shard_name
 from botbalance.store.strategies import StrategiesTable
 from botocore.exceptions import ReadTimeoutError
 
@@ -146,7 +146,7 @@ def hooked(client: "DynamoDBClient", event: str, handler: Callable[..., Any]) ->
 
 
 @contextmanager
-def pages_of(client: "DynamoDBClient", users: int) -> Iterator[list[dict[str, Any]]]:
+def limit_pages(client: "DynamoDBClient", users: int) -> Iterator[list[dict[str, Any]]]:
     """A page of the index holds ``users`` at most; yields the queries as they are asked."""
     asked: list[dict[str, Any]] = []
 
@@ -170,7 +170,7 @@ def switch_on(client: "DynamoDBClient", table: str, user_ids: list[str], shards:
                 "PutRequest": {
                     "Item": {
                         "user_id": {"S": user},
-                        "autopilot_shard": {"S": str(int(shard_of(user)) % shards)},
+                        "autopilot_shard": {"S": str(int(shard_name(user)) % shards)},
                         "version": {"N": str(len(user))},
                     }
                 }
@@ -197,7 +197,7 @@ def many(dynamodb: "DynamoDBClient", strategies_table: str) -> list[str]:
 def test_every_user_is_found_once_over_many_pages(
     strategies: StrategiesTable, dynamodb: "DynamoDBClient", many: list[str], threads: int, page: int
 ) -> None:
-    with pages_of(dynamodb, page) as asked:
+    with limit_pages(dynamodb, page) as asked:
         assert sorted(strategies.users_on_autopilot(threads)) == with_versions(many)
     assert {shard_asked(query) for query in asked} == {str(shard) for shard in range(SHARDS)}
     assert len(asked) >= len(many) / page
@@ -207,7 +207,7 @@ def test_every_user_is_found_once_over_many_pages(
 def test_it_reads_no_further_ahead_than_a_page_a_thread(
     strategies: StrategiesTable, dynamodb: "DynamoDBClient", many: list[str], threads: int
 ) -> None:
-    with pages_of(dynamodb, 1) as asked:
+    with limit_pages(dynamodb, 1) as asked:
         found = strategies.users_on_autopilot(threads)
         for users in range(1, 6):  # fewer than any shard has
             assert next(found).user_id in many
@@ -235,11 +235,11 @@ def test_a_shard_that_cannot_be_read_is_told(
 ) -> None:
     def lose(params: Any, **_: Any) -> None:
         query = json.loads(params["body"])
-        if shard_asked(query) == shard_of("user-200") and ("ExclusiveStartKey" in query) is (of == "a later page"):
+        if shard_asked(query) == shard_name("user-200") and ("ExclusiveStartKey" in query) is (of == "a later page"):
             raise ReadTimeoutError(endpoint_url=params["url"])
 
     with (
-        pages_of(dynamodb, 3),
+        limit_pages(dynamodb, 3),
         hooked(dynamodb, "before-call.dynamodb.Query", lose),
         pytest.raises(TransientError) as raised,
     ):
@@ -266,7 +266,7 @@ def test_whoever_is_on_throughout_is_found_once_while_others_switch(
     leaving, coming = many[::3], [f"user-{number:03d}-new" for number in range(len(many[::3]))]
     changes = iter(zip(leaving, coming, strict=True))
     found = []
-    with pages_of(dynamodb, 2):
+    with limit_pages(dynamodb, 2):
         for user, _ in strategies.users_on_autopilot(4):
             found.append(user)
             for off, on in islice(changes, 1):

@@ -19,7 +19,7 @@ from botbalance.api.request_limits import RequestLimits
 from botbalance.deadline import Deadline
 from botbalance.errors import InvalidRequestError
 from botbalance.exchange.paper_adapter import CLOCK_MARGIN_S, PaperAdapter
-from botbalance.exchange.profiles import DEFAULT_EXCHANGE, market_of
+from botbalance.exchange.profiles import DEFAULT_EXCHANGE, market_exchange
 from botbalance.market_data.market_rules import MarketRulesService
 from botbalance.market_data.price_highs import PriceHighs
 from botbalance.market_data.price_service import PriceService
@@ -250,7 +250,7 @@ class Services:
         """The user's paper account, to be written under ``lease``, or with None to look at."""
         return PaperAdapter(
             exchange,
-            SharedMarket(market_of(exchange), self._adapters, self._prices, self._ranges),
+            SharedMarket(market_exchange(exchange), self._adapters, self._prices, self._ranges),
             PaperBooks(self._paper, user_id, exchange, lease),
             self.clock,
             # A simulated exchange goes by the same clock, and says all of a minute when it is over.

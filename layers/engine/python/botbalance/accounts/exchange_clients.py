@@ -57,7 +57,7 @@ class ExchangeClients:
         self._clients: OrderedDict[StoredKey, _Kept] = OrderedDict()
         self._lock = Lock()
 
-    def keys_of(self, owners: Collection[tuple[str, str]]) -> dict[tuple[str, str], StoredKey]:
+    def find_keys(self, owners: Collection[tuple[str, str]]) -> dict[tuple[str, str], StoredKey]:
         """Those of ``owners`` (user id, exchange) who have a key stored, with it; also what limits are on them now.
 
         Who trades on paper needs none, and no limit is on that account's own: nothing is read for them.
@@ -77,7 +77,7 @@ class ExchangeClients:
     @contextmanager
     def temporary(self, user_id: str, exchange: str, key: ExchangeKey) -> Iterator[ExchangeAdapter]:
         """A connection with a key that is not stored yet, to find out whether it may be."""
-        self.keys_of([(user_id, exchange)])  # for the limits
+        self.find_keys([(user_id, exchange)])  # for the limits
         client = self._connect(exchange, user_id, key)
         try:
             with with_purpose(Purpose.TRIAL):
@@ -105,14 +105,14 @@ class ExchangeClients:
         """
         if is_paper(exchange):
             return self.paper(user_id, exchange, None)
-        return self.get_with_key(user_id, exchange, self.keys_of([(user_id, exchange)]).get((user_id, exchange)))
+        return self.get_with_key(user_id, exchange, self.find_keys([(user_id, exchange)]).get((user_id, exchange)))
 
     def paper(self, user_id: str, exchange: str, lease: Lease | None) -> PaperAdapter:
         """The user's paper account, to be written under ``lease``, or with None to look at; a new one each time."""
         return self._open_paper(user_id, exchange, lease)
 
     def get_with_key(self, user_id: str, exchange: str, stored: StoredKey | None) -> ExchangeAdapter:
-        """The user's connection with a key that :meth:`keys_of` told; raises NotFoundError for None.
+        """The user's connection with a key that :meth:`find_keys` told; raises NotFoundError for None.
 
         RateLimitedError where the exchange limits requests, TransientError where the key cannot be decrypted now.
         """

@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from botbalance.engine import Balance, Evaluation, MarketRules, StrategyConfig, evaluate
 from botbalance.exchange.adapter import ExchangeAdapter, ExchangeOrder
-from botbalance.exchange.profiles import market_of
+from botbalance.exchange.profiles import market_exchange
 from botbalance.market_data.market_rules import MarketRulesService
 from botbalance.market_data.price_service import PriceService
 
@@ -88,7 +88,7 @@ class PortfolioService:
         Open orders are read before balances: an order that fills in between then still counts as resting, and
         its pair is left alone, whereas the other way round it would seem gone and be placed twice.
         """
-        market = market_of(account.exchange)
+        market = market_exchange(account.exchange)
         listings = self._market_rules.last_listings(market, symbols)
         rules = {symbol: listing.rules for symbol, listing in listings.items()}
         gone = frozenset(symbols) - self._market_rules.listed(market, symbols).keys()
@@ -117,27 +117,27 @@ class PortfolioService:
 
     def prepare_prices(self, exchange: str, symbols: Collection[str]) -> None:
         """Have the prices of ``symbols`` at hand for the snapshots that follow, in one request instead of many."""
-        self._prices.prefetch(market_of(exchange), symbols)
+        self._prices.prefetch(market_exchange(exchange), symbols)
 
     def prices(self, exchange: str, symbols: Collection[str]) -> dict[str, Decimal]:
         """What ``symbols`` cost; raises InvalidRequestError for what is no market, PriceUnavailableError where one
         has no price."""
-        return self._prices.prices(market_of(exchange), symbols)
+        return self._prices.prices(market_exchange(exchange), symbols)
 
     def known_prices(self, exchange: str, symbols: Collection[str]) -> dict[str, Decimal]:
         """What those of ``symbols`` cost that have a usable price now; none where the exchange does not tell.
 
         All workers of a tick ask together.
         """
-        self._prices.prefetch(market_of(exchange), symbols)
-        return self._prices.prices_or_empty(market_of(exchange), symbols)
+        self._prices.prefetch(market_exchange(exchange), symbols)
+        return self._prices.prices_or_empty(market_exchange(exchange), symbols)
 
     def recent_markets(self, exchange: str, symbols: Collection[str], *, max_age_s: int, now: int) -> RecentMarkets:
         """What the caches hold of ``symbols`` at ``now`` (epoch seconds), prices up to ``max_age_s`` old.
 
         Only to be shown: what sizes an order has prices of its own.
         """
-        market = market_of(exchange)
+        market = market_exchange(exchange)
         recent = self._prices.recent(market, symbols, since=now - max_age_s)
         return RecentMarkets(
             prices={symbol: price for symbol, (price, _) in recent.items()},
@@ -147,21 +147,21 @@ class PortfolioService:
 
     def pairs(self, exchange: str) -> list[tuple[str, str]]:
         """Every spot market of ``exchange``, as base and quote."""
-        return self._market_rules.pairs(market_of(exchange))
+        return self._market_rules.pairs(market_exchange(exchange))
 
     def load_markets(self, account: ExchangeAdapter, symbols: Collection[str]) -> dict[str, MarketRules]:
         """Make the markets of ``symbols`` known to ``account``, so that it can trade them; returns their rules.
 
         Of a market that has gone too, so that its orders can be ended.
         """
-        listings = self._market_rules.last_listings(market_of(account.exchange), symbols)
+        listings = self._market_rules.last_listings(market_exchange(account.exchange), symbols)
         account.load_listings(list(listings.values()))
         return {symbol: listing.rules for symbol, listing in listings.items()}
 
     def market_rules(self, exchange: str, symbols: Collection[str]) -> dict[str, MarketRules]:
         """The rules of ``symbols``; raises InvalidRequestError, naming those that are no spot markets of
         ``exchange``."""
-        listings = self._market_rules.listings(market_of(exchange), symbols)
+        listings = self._market_rules.listings(market_exchange(exchange), symbols)
         return {symbol: listing.rules for symbol, listing in listings.items()}
 
 

@@ -173,7 +173,7 @@ class NotificationsView(ResponseModel):
         channels = (
             []
             if stored is None
-            else [ChannelView.of(name, hint, stored.health_of(name)) for name, hint in settings.channels.items()]
+            else [ChannelView.of(name, hint, stored.channel_health(name)) for name, hint in settings.channels.items()]
         )
         available: Collection[Channel] = [name for name in Channel if sends_email or name is not Channel.EMAIL]
         shown = settings.model_dump(exclude={"channels", "user_id", "schema_version"})

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from botbalance.api.fields import Money, Number, Percent, RequestModel, ResponseModel, example, number_schema
-from botbalance.api.portfolio_schemas import AssetView, assets_of
+from botbalance.api.portfolio_schemas import AssetView, asset_views
 from botbalance.engine import Side, format_decimal
 from botbalance.exchange.profiles import DEFAULT_EXCHANGE
 from botbalance.models.order import Order, OrderStatus
@@ -177,7 +177,7 @@ class ExecutionView(ResponseModel):
             orders=[OrderView.model_validate(order) for order in execution.orders],
             not_placed=list(map(NotPlacedView.of, execution.not_placed)),
             canceled=execution.canceled,
-            assets=assets_of(execution.evaluation),
+            assets=asset_views(execution.evaluation),
         )
 
 

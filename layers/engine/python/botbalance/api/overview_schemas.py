@@ -8,7 +8,7 @@ from botbalance.api.decision_schemas import DecisionView
 from botbalance.api.fields import Exchange, Money, Percent, ResponseModel, example
 from botbalance.api.order_schemas import OrderView
 from botbalance.api.pause_schemas import PauseView, pause_views
-from botbalance.api.portfolio_schemas import AssetView, UnmanagedView, WarningView, assets_of, unmanaged_of
+from botbalance.api.portfolio_schemas import AssetView, UnmanagedView, WarningView, asset_views, unmanaged_views
 from botbalance.exchange.profiles import DEFAULT_EXCHANGE, PROFILES, exchanges_at, is_paper
 from botbalance.models.activity import Action, Activity, Actor
 from botbalance.trading.overview import Overview
@@ -73,8 +73,8 @@ class OverviewView(ResponseModel):
             quote_amount=None if evaluation is None else evaluation.quote_amount,
             drift_pct=None if evaluation is None else evaluation.drift_pct,
             band_pct=None if evaluation is None else evaluation.band_pct,
-            assets=[] if evaluation is None else assets_of(evaluation),
-            unmanaged=[] if evaluation is None else unmanaged_of(evaluation),
+            assets=[] if evaluation is None else asset_views(evaluation),
+            unmanaged=[] if evaluation is None else unmanaged_views(evaluation),
             orders=[OrderView.model_validate(order) for order in overview.orders],
             warnings=[] if evaluation is None else [WarningView.model_validate(found) for found in evaluation.warnings],
             last_decision=None if overview.last_decision is None else DecisionView.of(overview.last_decision),

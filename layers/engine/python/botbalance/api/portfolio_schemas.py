@@ -136,8 +136,8 @@ class PlanView(ResponseModel):
             drift_pct=evaluation.drift_pct,
             convergence=ConvergenceView.model_validate(convergence),
             actions=[ActionView.model_validate(action) for action in evaluation.actions],
-            assets=assets_of(evaluation),
-            unmanaged=unmanaged_of(evaluation),
+            assets=asset_views(evaluation),
+            unmanaged=unmanaged_views(evaluation),
             warnings=[WarningView.model_validate(warning) for warning in evaluation.warnings],
             refused=[RefusedPairView(symbol=symbol, **pair.model_dump()) for symbol, pair in plan.waiting.items()],
             pauses=pause_views(plan.pauses),
@@ -173,7 +173,7 @@ class BalancesView(ResponseModel):
             quote_asset=plan.strategy.quote_asset,
             nav=plan.evaluation.nav,
             balances=[BalanceView.model_validate(row) for row in plan.evaluation.rows],
-            unmanaged=unmanaged_of(plan.evaluation),
+            unmanaged=unmanaged_views(plan.evaluation),
         )
 
 
@@ -214,12 +214,12 @@ class HealthView(ResponseModel):
     status: Literal["ok"]
 
 
-def assets_of(evaluation: Evaluation) -> list[AssetView]:
+def asset_views(evaluation: Evaluation) -> list[AssetView]:
     """Every managed asset of an evaluation."""
     return [AssetView.model_validate(row) for row in evaluation.rows]
 
 
-def unmanaged_of(evaluation: Evaluation) -> list[UnmanagedView]:
+def unmanaged_views(evaluation: Evaluation) -> list[UnmanagedView]:
     """What an evaluation neither counts nor trades."""
     return [
         UnmanagedView(asset=asset, free=balance.free, locked=balance.locked)

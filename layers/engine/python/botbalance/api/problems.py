@@ -187,7 +187,7 @@ def _of_request(error: RequestValidationError) -> Response[str]:
     for found in error.errors():
         place = [str(part) for part in found["loc"] if part not in {"body", "query", "path", "header"}]
         entry = {"field": ".".join(place) or "body", "expected": _expected(found)}
-        wrong.append(entry | _value_of(found, place))
+        wrong.append(entry | _find_value(found, place))
     return invalid_request(wrong)
 
 
@@ -198,7 +198,7 @@ def _expected(found: Mapping[str, Any]) -> str:
     return ours.format_map(defaultdict(str, found.get("ctx") or {}))
 
 
-def _value_of(found: Mapping[str, Any], place: list[str]) -> dict[str, str]:
+def _find_value(found: Mapping[str, Any], place: list[str]) -> dict[str, str]:
     """The offending value, where it is a plain one in a field that is known and no secret."""
     value = found.get("input")
     if not place or _NEVER_REPEATED & set(place) or found["type"] in {"missing", "extra_forbidden"}:

@@ -138,7 +138,7 @@ def read_json(text: str | bytes) -> Any:
         )
     try:
         return json.loads(
-            text, parse_float=_number, parse_int=_number, parse_constant=_number, object_pairs_hook=_object_of
+            text, parse_float=_number, parse_int=_number, parse_constant=_number, object_pairs_hook=_build_object
         )
     except RecursionError:
         raise InvalidJsonError("invalid_json", "the JSON is nested too deeply, expected a flat object") from None
@@ -151,7 +151,7 @@ def _number(text: str) -> Decimal:
         return Decimal("Infinity")
 
 
-def _object_of(members: list[tuple[str, Any]]) -> dict[str, Any]:
+def _build_object(members: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(members)
     if len(found) < len(members):
         names = [name for name, _ in members]

@@ -17,7 +17,7 @@ from botbalance.engine.arithmetic import format_decimal
 from botbalance.engine.attribution import (
     Bonus,
     bonus_by_asset,
-    bonus_of,
+    compute_bonus,
     fill_contribution,
     hold_value,
     hold_value_from_nav,
@@ -46,7 +46,7 @@ from botbalance.engine.convergence import (
 )
 from botbalance.engine.errors import InvalidInputError, InvalidStrategyError, PriceUnavailableError, raise_together
 from botbalance.engine.evaluation import AssetRow, Evaluation, StrategyWarning, WarningCode, evaluate
-from botbalance.engine.fills import Fill, fill_of, fillable_qty, trades_through
+from botbalance.engine.fills import Fill, fillable_qty, new_fill, trades_through
 from botbalance.engine.ledger import InsufficientBalanceError, book_fill, lock, release, transfer
 from botbalance.engine.market_rules import MarketRules, Side, SkipReason
 from botbalance.engine.no_trade_region import AssetBounds, NoTradeRegion, compute_no_trade_region, contains
@@ -90,9 +90,9 @@ __all__ = [
     "appeared_balances",
     "band_quote",
     "bonus_by_asset",
-    "bonus_of",
     "book_fill",
     "bound_after",
+    "compute_bonus",
     "compute_no_trade_region",
     "compute_rebalance_actions",
     "contains",
@@ -104,7 +104,6 @@ __all__ = [
     "farthest_symbol",
     "fee_in_quote",
     "fill_contribution",
-    "fill_of",
     "fillable_qty",
     "finding_id",
     "format_decimal",
@@ -116,6 +115,7 @@ __all__ = [
     "lock",
     "missing_balances",
     "net_quantities",
+    "new_fill",
     "observe",
     "observed_nav",
     "raise_together",

@@ -96,7 +96,7 @@ def rebalancing_bonus(fills: Iterable[Fill], prices: Mapping[str, Decimal]) -> D
         return sum(contributions, ZERO)
 
 
-def bonus_of(dated_fills: Sequence[tuple[str, Fill]], prices: Mapping[str, Decimal]) -> Bonus:
+def compute_bonus(dated_fills: Sequence[tuple[str, Fill]], prices: Mapping[str, Decimal]) -> Bonus:
     """The contributions of fills, each with the day (in any form) that it counts for, at ``prices`` (asset to quote).
 
     Raises PriceUnavailableError, naming the assets, where one that was traded or paid as a fee has no price.

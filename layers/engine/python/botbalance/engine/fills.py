@@ -74,7 +74,7 @@ def fillable_qty(
         return min(remaining, ours)
 
 
-def fill_of(
+def new_fill(
     base: str,
     quote: str,
     side: Side,
@@ -88,7 +88,7 @@ def fill_of(
 
     Where the exchange charges every ``fee_in_quote``, a buy pays it on top.
 
-    >>> fill = fill_of("BTC", "USDT", "buy", Decimal(40000), Decimal("0.5"), Decimal("0.1"))
+    >>> fill = new_fill("BTC", "USDT", "buy", Decimal(40000), Decimal("0.5"), Decimal("0.1"))
     >>> fill.fee, fill.fee_asset
     (Decimal('0.0005'), 'BTC')
     """

@@ -259,15 +259,15 @@ def validate_all_digits(
 ) -> None:
     """Raise for the first number of all that a decision reads that has too many digits, else return."""
     strategy = [(f"target_allocations.{asset}", target) for asset, target in targets.items()]
-    validate_digits(strategy + _decimals_of("", config), InvalidStrategyError)
+    validate_digits(strategy + _decimal_fields("", config), InvalidStrategyError)
     inputs = [(f"market_prices.{symbol}", price) for symbol, price in prices.items()]
     for asset, balance in balances.items():
-        inputs += _decimals_of(f"current_balances.{asset}.", balance)
+        inputs += _decimal_fields(f"current_balances.{asset}.", balance)
     for symbol, market in rules.items():
-        inputs += _decimals_of(f"market_rules.{symbol}.", market)
+        inputs += _decimal_fields(f"market_rules.{symbol}.", market)
     validate_digits(inputs, InvalidInputError)
 
 
-def _decimals_of(prefix: str, parameters: StrategyConfig | Balance | MarketRules) -> list[tuple[str, Decimal]]:
+def _decimal_fields(prefix: str, parameters: StrategyConfig | Balance | MarketRules) -> list[tuple[str, Decimal]]:
     values = [(prefix + field.name, getattr(parameters, field.name)) for field in fields(parameters)]
     return [(name, value) for name, value in values if isinstance(value, Decimal)]

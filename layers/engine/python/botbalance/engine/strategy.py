@@ -41,25 +41,25 @@ class StrategyConfig:
     def _errors(self) -> Iterator[InvalidStrategyError]:
         if not self.quote_asset:
             yield InvalidStrategyError("quote_asset", repr(self.quote_asset), "the name of an asset")
-        yield from _unless_in(
+        yield from _check_range(
             "order_size_pct", self.order_size_pct, HUNDRED, "a number over 0 and at most 100 (percent)"
         )
-        yield from _unless_in(
+        yield from _check_range(
             "order_step_pct", self.order_step_pct, Decimal(50), "a number over 0 and at most 50 (percent)"
         )
-        yield from _unless_in("min_delta_quote", self.min_delta_quote, None, "a finite number over 0 (in quote)")
+        yield from _check_range("min_delta_quote", self.min_delta_quote, None, "a finite number over 0 (in quote)")
         if self.min_delta_pct is not None:
-            yield from _unless_in(
+            yield from _check_range(
                 "min_delta_pct", self.min_delta_pct, HUNDRED, "a number over 0 and at most 100 (percent)"
             )
         if not isinstance(self.quote_reserve_pct, Decimal) or self.quote_reserve_pct:
-            yield from _unless_in(
+            yield from _check_range(
                 "quote_reserve_pct", self.quote_reserve_pct, HUNDRED, "a number from 0 to 100 (percent)"
             )
         if self.order_max_age_s < 0:
             yield InvalidStrategyError("order_max_age_s", self.order_max_age_s, "seconds >= 0")
         if self.reprice_tolerance_pct is not None:
-            yield from _unless_in(
+            yield from _check_range(
                 "reprice_tolerance_pct", self.reprice_tolerance_pct, Decimal(50), "a number over 0 and at most 50"
             )
 
@@ -92,7 +92,7 @@ def validate_reserve(target_allocations: Mapping[str, Decimal], config: Strategy
         raise InvalidStrategyError("quote_reserve_pct", config.quote_reserve_pct, expected)
 
 
-def _unless_in(field: str, value: object, most: Decimal | None, expected: str) -> Iterator[InvalidStrategyError]:
+def _check_range(field: str, value: object, most: Decimal | None, expected: str) -> Iterator[InvalidStrategyError]:
     if not isinstance(value, Decimal) or not value.is_finite():
         yield InvalidStrategyError(field, repr(value), expected)
     elif value <= ZERO or (most is not None and value > most):

@@ -34,11 +34,11 @@ from botbalance.exchange.adapter import (
 )
 from botbalance.exchange.ccxt_client import (
     UnlimitedRateLimiter,
+    find_profile,
     joined_markets,
     mended_secret,
     new_client,
     parsed_market,
-    profile_of,
 )
 from botbalance.exchange.ccxt_errors import (
     OrderNotFoundError,
@@ -56,21 +56,21 @@ from botbalance.exchange.ccxt_errors import (
 )
 from botbalance.exchange.ccxt_parsing import (
     amount,
-    balances_of,
     count_entries,
     ended_at_ms,
     holds_content,
-    listings_of,
     next_page,
     number_or_none,
-    open_order_of,
-    order_of,
-    trades_of,
+    parse_balances,
+    parse_listings,
+    parse_open_order,
+    parse_order,
+    parse_trades,
     with_fee_as_a_cost,
 )
 from botbalance.exchange.client_order_ids import client_id_on_exchange, client_id_params
 from botbalance.exchange.http_pool import HttpPool
-from botbalance.exchange.key_permissions import key_permissions_of
+from botbalance.exchange.key_permissions import read_key_permissions
 from botbalance.exchange.profiles import Paging
 
 _REPEATED_AFTER_S = (0.25, 1.0)
@@ -117,7 +117,7 @@ class CcxtAdapter:
     ) -> None:
         self.exchange = exchange
         self._own_connections = None if connections else HttpPool(1)
-        self._profile = profile_of(exchange)
+        self._profile = find_profile(exchange)
         self._client = new_client(self._profile)
         self._client.apiKey, self._client.secret, self._client.password = (
             api_key.strip(),
@@ -147,7 +147,7 @@ class CcxtAdapter:
             self._own_connections.close_all()
 
     def market_listings(self, symbols: Collection[str]) -> dict[str, MarketListing]:
-        return self._read("markets", lambda: listings_of(self._profile, self._client.load_markets(True), symbols))
+        return self._read("markets", lambda: parse_listings(self._profile, self._client.load_markets(True), symbols))
 
     def spot_pairs(self) -> list[tuple[str, str]]:
         markets = self._read("markets", lambda: self._client.load_markets(True))
@@ -218,12 +218,12 @@ class CcxtAdapter:
             account = self._client.fetch_balance(dict(self._profile.balance_parameters))
             self._require_balance(account)
             managed = {asset for listing in self._known.values() for asset in (listing.rules.base, listing.rules.quote)}
-            return balances_of(self._profile, account, managed)
+            return parse_balances(self._profile, account, managed)
 
         return self._read("balance", request)
 
     def key_permissions(self) -> KeyPermissions:
-        return self._read("key's rights", lambda: key_permissions_of(self._profile.family, self._client))
+        return self._read("key's rights", lambda: read_key_permissions(self._profile.family, self._client))
 
     def clock_offset_ms(self) -> int:
         def request() -> int:
@@ -260,7 +260,7 @@ class CcxtAdapter:
             return orders
 
         return self._all_pages(
-            "open orders", self._profile.open_orders, page, lambda order: open_order_of(self._profile, order)
+            "open orders", self._profile.open_orders, page, lambda order: parse_open_order(self._profile, order)
         )
 
     def _all_pages[T](
@@ -281,7 +281,7 @@ class CcxtAdapter:
             def request(params: dict[str, Any] = params) -> dict[str, T]:
                 found = page(paging.size if paging else None, dict(params))
                 self._require_list(what, found)
-                return {_id_of(what, entry): parse(entry) for entry in found}
+                return {_require_id(what, entry): parse(entry) for entry in found}
 
             known = len(entries)
             entries |= self._read(what, request)
@@ -316,7 +316,7 @@ class CcxtAdapter:
             reply = self._client.create_order(unified, "limit", side, amount, price, params)
             # Some exchanges acknowledge with an id and say no more: the rest is then as it was asked for.
             asked = {"symbol": unified, "side": side, "price": price, "amount": amount, "filled": "0", "status": "open"}
-            order = self._order_in(symbol, asked | {name: told for name, told in reply.items() if told is not None})
+            order = self._read_order(symbol, asked | {name: told for name, told in reply.items() if told is not None})
         except Exception as error:  # noqa: BLE001 - whatever it is, the table says what it means for the order
             if classify_submit_error(error, self._profile, sent=self._client.order_was_sent) is SubmitStatus.UNKNOWN:
                 limited = limits_requests(error, self._client)
@@ -369,7 +369,7 @@ class CcxtAdapter:
         def parse(fill: dict[str, Any]) -> list[Trade]:
             # A list that is not narrowed after all tells of every order's.
             ours = fill.get("order") in {None, exchange_order_id}
-            return trades_of(self._profile, fill, rules) if ours else []
+            return parse_trades(self._profile, fill, rules) if ours else []
 
         booked = self._all_pages("trades", self._profile.fills, page, parse)
         return sorted((trade for trades in booked for trade in trades), key=lambda trade: trade.traded_at_ms)
@@ -401,7 +401,7 @@ class CcxtAdapter:
         def request() -> ExchangeOrder:
             # An empty own id, not None: ccxt would stumble over that where it says that Bitget has no such order.
             reply = self._client.fetch_order("", self._unified(symbol), {"clientOrderId": sent})
-            order = self._order_in(symbol, reply)
+            order = self._read_order(symbol, reply)
             if order.client_order_id not in {None, sent}:
                 raise malformed_reply("order", f"its client id is {order.client_order_id}, asked for was {sent}")
             return order
@@ -431,7 +431,7 @@ class CcxtAdapter:
                 if not order.get("id"):
                     raise malformed_reply("orders", order)
                 if order.get("clientOrderId") == sent:
-                    return self._order_in(symbol, order), None
+                    return self._read_order(symbol, order), None
             if limit is None and orders:
                 raise malformed_reply("orders", f"they are not only those by the client id {sent}")
             if limit is None or count_entries(self._client.last_json_response) < limit:
@@ -447,8 +447,8 @@ class CcxtAdapter:
             params["until"] = older_than
         raise malformed_reply("orders", f"they do not end, and {sent} is not among them so far")
 
-    def _order_in(self, symbol: str, reply: Mapping[str, Any]) -> ExchangeOrder:
-        order = order_of(self._profile, reply)
+    def _read_order(self, symbol: str, reply: Mapping[str, Any]) -> ExchangeOrder:
+        order = parse_order(self._profile, reply)
         if order.symbol != symbol:
             raise malformed_reply("order", f"it is in {order.symbol}, asked for was {symbol}")
         return order
@@ -533,7 +533,7 @@ class CcxtAdapter:
             self._client.rate_limiter = of_key
 
 
-def _id_of(what: str, entry: Mapping[str, Any]) -> str:
+def _require_id(what: str, entry: Mapping[str, Any]) -> str:
     if not entry.get("id"):
         raise malformed_reply(what, entry)
     return str(entry["id"])

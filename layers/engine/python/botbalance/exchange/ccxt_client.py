@@ -99,7 +99,7 @@ def new_client(profile: ExchangeProfile) -> Any:
 @cache
 def _original_client(exchange: str) -> Any:
     """The client whose copies all the others are."""
-    profile = profile_of(exchange)
+    profile = find_profile(exchange)
     client = _client_class(profile)(_SETTINGS)
     if profile.is_test:
         client.set_sandbox_mode(True)
@@ -117,7 +117,7 @@ def parsed_market(exchange: str, document: str) -> dict[str, Any]:
 
     Where it finds several precisions of a currency, of which nothing is made here, the joined tables have any of them.
     """
-    client = new_client(profile_of(exchange))
+    client = new_client(find_profile(exchange))
     before = dict(vars(client))
     market = json.loads(document)
     client.set_markets({market["symbol"]: market})
@@ -166,7 +166,7 @@ def _client_class(of: ExchangeProfile) -> type[Any]:
             self, path: str, api: Any = "public", method: str = "GET", params: Any = None, config: Any = None
         ) -> Any:
             """As ccxt, and notes what the exchange counts the request for."""
-            self.request_weight = _weight_of(self, path, api, method, params or {}, config or {})
+            self.request_weight = _request_weight(self, path, api, method, params or {}, config or {})
             return super().fetch2(path, api, method, params or {}, config or {})
 
         def fetch(self, url: str, method: str = "GET", headers: Any = None, body: Any = None) -> Any:
@@ -289,7 +289,7 @@ def mended_secret(secret: str) -> str:
     return text.replace("\\n", "\n").replace("\r", "")
 
 
-def _weight_of(client: Any, path: str, api: Any, method: str, params: Any, config: Any) -> int:
+def _request_weight(client: Any, path: str, api: Any, method: str, params: Any, config: Any) -> int:
     """What the exchange counts a request for, where it counts weight at all.
 
     ccxt has costs instead: how often a request that costs 1 may be sent is ``rateLimit``, in milliseconds.
@@ -308,7 +308,7 @@ def _weight_of(client: Any, path: str, api: Any, method: str, params: Any, confi
     return max(1, round(cost * per_cost * profile.weight_per_minute / _MINUTE_MS))
 
 
-def profile_of(exchange: str) -> ExchangeProfile:
+def find_profile(exchange: str) -> ExchangeProfile:
     """The profile of that name; of others that ccxt has, one with no more than that, for what is public.
 
     Raises InvalidRequestError where ccxt has none.

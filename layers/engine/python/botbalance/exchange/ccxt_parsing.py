@@ -30,7 +30,7 @@ _STATUS = {
 """ccxt's words for an order's state; an exchange's own are in its profile."""
 
 
-def listings_of(
+def parse_listings(
     profile: ExchangeProfile, markets: Mapping[str, Mapping[str, Any]], symbols: Collection[str]
 ) -> dict[str, MarketListing]:
     """The listings of those of ``symbols`` that are among ``markets`` as spot markets.
@@ -144,7 +144,9 @@ def _quote_fee_pct(profile: ExchangeProfile, market: Mapping[str, Any]) -> Decim
         return (number_or_none(market.get("taker")) or Decimal(0)) * 100
 
 
-def balances_of(profile: ExchangeProfile, account: Mapping[str, Any], managed: Collection[str]) -> dict[str, Balance]:
+def parse_balances(
+    profile: ExchangeProfile, account: Mapping[str, Any], managed: Collection[str]
+) -> dict[str, Balance]:
     """What an account holds, by coin, from ccxt's balance; zero balances are left out.
 
     Coins in a wrapping count as the coin itself: free where the exchange spends them as such, else locked. What is owed
@@ -230,7 +232,7 @@ def _told(text: Any) -> Decimal | None:
     return _NAN if number is None else number
 
 
-def order_of(profile: ExchangeProfile, order: Mapping[str, Any]) -> ExchangeOrder:
+def parse_order(profile: ExchangeProfile, order: Mapping[str, Any]) -> ExchangeOrder:
     """An order from ccxt's form of it; raises RetryableReadError where it cannot be understood."""
     status = _status(profile, order)
     if not order.get("id") or not order.get("symbol") or order.get("side") not in {"buy", "sell"} or not status:
@@ -261,14 +263,14 @@ def _rejection(order: Mapping[str, Any]) -> str:
     return f"{WOULD_TAKE if would_take(told) else 'rejected'}: {told}"
 
 
-def open_order_of(profile: ExchangeProfile, order: Mapping[str, Any]) -> ExchangeOrder:
+def parse_open_order(profile: ExchangeProfile, order: Mapping[str, Any]) -> ExchangeOrder:
     """An order of the account's list of open ones, whoever placed it.
 
     One that cannot be understood is UNREADABLE: it has no client id, so that what is ours is looked up by itself, and
     its numbers mean nothing. Raises RetryableReadError where not even its id and its market are told.
     """
     try:
-        return order_of(profile, order)
+        return parse_order(profile, order)
     except RetryableReadError as error:
         if not order.get("id") or not order.get("symbol"):
             raise
@@ -290,7 +292,7 @@ def _status(profile: ExchangeProfile, order: Mapping[str, Any]) -> ExchangeOrder
     return _STATUS.get(profile.order_states.get(word, word))
 
 
-def trades_of(profile: ExchangeProfile, trade: Mapping[str, Any], rules: MarketRules) -> list[Trade]:
+def parse_trades(profile: ExchangeProfile, trade: Mapping[str, Any], rules: MarketRules) -> list[Trade]:
     """A fill from ccxt's form of it. A second fee is a booking of its own: the same fill, with a quantity of 0."""
     if not trade.get("id") or not trade.get("order") or trade.get("side") not in {"buy", "sell"}:
         raise malformed_reply("trade", {key: trade.get(key) for key in ("id", "order", "side")})

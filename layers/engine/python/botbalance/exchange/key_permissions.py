@@ -93,7 +93,7 @@ _ASKED: dict[str, Callable[[Any], KeyPermissions]] = {
 """Gate and MEXC tell nothing of a key's rights."""
 
 
-def key_permissions_of(exchange: str, client: Any) -> KeyPermissions:
+def read_key_permissions(exchange: str, client: Any) -> KeyPermissions:
     """What ``exchange`` says that the key of ``client``, a ccxt object, may do.
 
     Raises LookupError, TypeError or ValueError for a reply that is not in its documented form.

@@ -16,9 +16,9 @@ from botbalance.engine import (
     MarketRules,
     Side,
     book_fill,
-    fill_of,
     fillable_qty,
     lock,
+    new_fill,
     release,
     transfer,
 )
@@ -226,7 +226,7 @@ def _book_minute(
 
 def _filled(balances: dict[str, Balance], order: PaperOrder, base_qty: Decimal, opens_at: int) -> PaperOrder:
     """The order after a fill at its limit in the minute from ``opens_at`` on, which ``balances`` then show."""
-    fill = _fill_of(order, order.limit_price, base_qty, order.maker_fee_pct)
+    fill = _paper_fill(order, order.limit_price, base_qty, order.maker_fee_pct)
     whole = base_qty == order.remaining
     unlocked = order.locked if whole else _cost(order.side, order.limit_price, base_qty, order.quote_fee_pct)
     balances |= book_fill(balances, fill, unlocked=unlocked)
@@ -239,7 +239,7 @@ def _filled(balances: dict[str, Balance], order: PaperOrder, base_qty: Decimal, 
 
 def _take(account: PaperAccount, order: PaperOrder, price: Decimal, fee_pct: Decimal, now: int) -> Change:
     """Trade the whole order at once at ``price``; raises InsufficientBalanceError."""
-    fill = _fill_of(order, price, order.base_qty, fee_pct)
+    fill = _paper_fill(order, price, order.base_qty, fee_pct)
     balances = account.balances | book_fill(account.balances, fill)
     taken = order.model_copy(
         update={
@@ -312,9 +312,9 @@ def _cost(side: Side, price: Decimal, base_qty: Decimal, quote_fee_pct: Decimal)
         return price * base_qty * (ONE + quote_fee_pct * PERCENT)
 
 
-def _fill_of(order: PaperOrder, price: Decimal, base_qty: Decimal, fee_pct: Decimal) -> Fill:
+def _paper_fill(order: PaperOrder, price: Decimal, base_qty: Decimal, fee_pct: Decimal) -> Fill:
     in_quote = bool(order.quote_fee_pct)
-    return fill_of(order.base, order.quote, order.side, price, base_qty, fee_pct, fee_in_quote=in_quote)
+    return new_fill(order.base, order.quote, order.side, price, base_qty, fee_pct, fee_in_quote=in_quote)
 
 
 def _booked(order: PaperOrder, fill: Fill, moment: int, traded_at_ms: int) -> PaperFill:

@@ -411,10 +411,10 @@ DEFAULT_PAPER_EXCHANGE = _on_paper(_BINANCE).name
 
 def is_paper(exchange: str) -> bool:
     """Whether what trades there is nobody's money, in books of our own."""
-    return market_of(exchange) != exchange
+    return market_exchange(exchange) != exchange
 
 
-def market_of(exchange: str) -> str:
+def market_exchange(exchange: str) -> str:
     """The exchange whose markets and prices count there: itself, or the one that it trades on paper at."""
     profile = PROFILES.get(exchange)
     return exchange if profile is None or profile.paper_of is None else profile.paper_of
@@ -422,7 +422,7 @@ def market_of(exchange: str) -> str:
 
 def exchanges_at(market: str) -> list[ExchangeProfile]:
     """Those that trade at the prices of ``market``: itself, and its paper accounts."""
-    return [profile for profile in PROFILES.values() if market_of(profile.name) == market]
+    return [profile for profile in PROFILES.values() if market_exchange(profile.name) == market]
 
 
 def ccxt_modules() -> list[str]:

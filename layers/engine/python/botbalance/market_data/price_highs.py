@@ -13,7 +13,7 @@ from threading import Lock
 from botbalance.engine.budgets import HOUR_S, WEEK_HOURS
 from botbalance.errors import BotBalanceError
 from botbalance.exchange.adapter import HourlyHigh
-from botbalance.exchange.profiles import market_of
+from botbalance.exchange.profiles import market_exchange
 from botbalance.log import logger
 from botbalance.market_data.market_rules import MarketRulesService
 from botbalance.market_data.public_adapters import PublicAdapters
@@ -60,7 +60,7 @@ class PriceHighs:
 
         A symbol is missing where no hour has begun since, or where the exchange has told nothing for a day.
         """
-        exchange = market_of(exchange)
+        exchange = market_exchange(exchange)
         with self._locks[exchange]:
             now = self._clock()
             self._refresh(exchange, since, now)

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from botbalance.errors import BotBalanceError, TransientError
 from botbalance.exchange.adapter import MarketListing, MinuteRange
 from botbalance.exchange.paper_books import ToldMinutes
-from botbalance.exchange.profiles import PROFILES, market_of
+from botbalance.exchange.profiles import PROFILES, market_exchange
 from botbalance.log import logger
 from botbalance.market_data.market_rules import MarketRulesService
 from botbalance.market_data.public_adapters import PublicAdapters
@@ -86,7 +86,7 @@ class TradedRanges:
 
     def prefetch(self, exchange: str, symbols: Collection[str]) -> None:
         """Have the ranges of ``symbols`` at hand; of those that cannot be had now, :meth:`since` knows nothing."""
-        exchange = market_of(exchange)
+        exchange = market_exchange(exchange)
         with self._locks[exchange]:
             now = self._clock()
             try:
@@ -104,7 +104,7 @@ class TradedRanges:
 
         None where that is not known: not prefetched, or without a trade since.
         """
-        entry = self._entries.get(_cache_key(market_of(exchange), symbol))
+        entry = self._entries.get(_cache_key(market_exchange(exchange), symbol))
         minute = moment - moment % MINUTE_S
         if entry is None or entry.expires_at <= self._clock() or minute < entry.reaches_back_to:
             return None
@@ -114,7 +114,7 @@ class TradedRanges:
 
     def of_last_hour(self, exchange: str, symbol: str) -> Range | None:
         """Between which prices ``symbol`` has traded in the last hour; None where not all of it is known."""
-        entry = self._entries.get(_cache_key(market_of(exchange), symbol))
+        entry = self._entries.get(_cache_key(market_exchange(exchange), symbol))
         begins = self._clock() - HOUR_S
         if entry is None or not entry.since or min(entry.since) > begins + MINUTE_S:
             return None
@@ -126,7 +126,7 @@ class TradedRanges:
         What everybody shares where that reaches back far enough; else asked for, some pages at most. Raises
         TransientError where the exchange does not tell.
         """
-        exchange = market_of(exchange)
+        exchange = market_exchange(exchange)
         if self._current(exchange, symbol) is None:
             self.prefetch(exchange, [symbol])
         entry = self._current(exchange, symbol)

@@ -67,10 +67,10 @@ class Decision(BaseModel):
         return self.outcome != "skipped" and self.reason is None and not (self.canceled or self.placed)
 
 
-def tick_of(now: int) -> int:
+def tick_start(now: int) -> int:
     """``now`` (epoch seconds) rounded down to the tick's grid.
 
-    >>> tick_of(1_700_000_017)
+    >>> tick_start(1_700_000_017)
     1700000010
     """
     return now - now % TICK_SECONDS

@@ -37,6 +37,6 @@ class HistoryPoint(BaseModel):
             return self.nav - self.bonus
 
 
-def hour_of(moment: int) -> int:
+def hour_start(moment: int) -> int:
     """When the hour of ``moment`` began (both in epoch seconds)."""
     return moment - moment % HOUR_S

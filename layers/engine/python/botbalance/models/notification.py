@@ -70,14 +70,14 @@ class StoredNotifications:
     health: dict[Channel, ChannelHealth]
     next_digest_at: int | None
 
-    def health_of(self, channel: Channel) -> ChannelHealth:
+    def channel_health(self, channel: Channel) -> ChannelHealth:
         return self.health.get(channel, ChannelHealth())
 
     @property
     def tells_trouble(self) -> bool:
         """Whether trouble reaches its owner by at least one channel."""
         return self.settings.trouble is not Volume.OFF and any(
-            self.health_of(channel).off_reason is None for channel in self.settings.channels
+            self.channel_health(channel).off_reason is None for channel in self.settings.channels
         )
 
 

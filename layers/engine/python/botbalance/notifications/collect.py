@@ -9,9 +9,9 @@ from botbalance.notifications.rules import (
     Message,
     add_to_history,
     change_message,
+    choose_volume,
+    incident_key,
     incident_messages,
-    incident_of,
-    volume_of,
 )
 from botbalance.notifications.schedule import fills_period, send_at
 from botbalance.store.delivery_queue import DeliveryJob
@@ -41,7 +41,7 @@ def _deliver_activity(
 ) -> list[DeliveryJob]:
     if activity.action is Action.ORDER_FILLED:
         return context.create(stored, _fills(stored, activity))
-    name = incident_of(activity)
+    name = incident_key(activity)
     if name is not None:
         return _deliver_incident(context, stored, name, activity)
     message = change_message(activity)
@@ -70,7 +70,7 @@ def _deliveries(
 ) -> list[Delivery]:
     now, found = context.now(), []
     for message in messages:
-        volume = volume_of(stored.settings, message)
+        volume = choose_volume(stored.settings, message)
         if volume is not Volume.OFF:
             found += deliveries_to_all(
                 stored,

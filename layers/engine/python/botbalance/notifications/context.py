@@ -46,14 +46,14 @@ class NotificationContext:
         """
         now, jobs = self.now(), []
         for message in messages:
-            off = stored.health_of(message.channel).off_reason
+            off = stored.channel_health(message.channel).off_reason
             if off is not None and message.kind != TEST:
                 failed = {"state": "failed", "settled_at": now, "due_at": None, "error": f"the channel is off: {off}"}
                 self.table.create(Delivery.model_validate(message.model_dump() | failed))
             elif message.due_at is not None:
                 self.table.create(message)
             elif self.table.create(message.model_copy(update={"due_at": now + QUEUED_FOR_S})):
-                jobs.append(job_of(message))
+                jobs.append(delivery_job(message))
         return jobs
 
 
@@ -61,7 +61,7 @@ TEST = "test"
 """The kind of the message that says nothing but that messages arrive."""
 
 
-def job_of(delivery: Delivery) -> DeliveryJob:
+def delivery_job(delivery: Delivery) -> DeliveryJob:
     return DeliveryJob(user_id=delivery.user_id, delivery_id=delivery.delivery_id, attempts=delivery.attempts)
 
 

@@ -23,7 +23,7 @@ def deliver(context: NotificationContext, job: DeliveryJob) -> DeliveryState | N
     now, stored = context.now(), context.table.find(job.user_id)
     if stored is None or delivery.channel not in stored.secrets:
         return _settle(context, delivery, SendOutcome(Result.REFUSED, "the channel is not set up any more"), None, now)
-    health = stored.health_of(delivery.channel)
+    health = stored.channel_health(delivery.channel)
     if health.off_reason is not None and delivery.kind != TEST:
         off = SendOutcome(Result.REFUSED, f"the channel is off: {health.off_reason}")
         return _settle(context, delivery, off, None, now)
@@ -89,7 +89,7 @@ def _settle(
             reason=outcome.error,
         )
     if stored is not None:
-        before = stored.health_of(delivery.channel)
+        before = stored.channel_health(delivery.channel)
         health = health_after(before, after, outcome, now)
         if health != before:
             context.table.save_health(delivery.user_id, delivery.channel, health)

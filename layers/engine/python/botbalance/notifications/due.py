@@ -8,14 +8,14 @@ from botbalance.errors import BotBalanceError
 from botbalance.log import alarm
 from botbalance.models.activity import Action, Activity
 from botbalance.models.notification import Channel, Delivery, DeliveryState, StoredNotifications
-from botbalance.notifications.context import QUEUED_FOR_S, NotificationContext, deliveries_to_all, job_of
+from botbalance.notifications.context import QUEUED_FOR_S, NotificationContext, deliveries_to_all, delivery_job
 from botbalance.notifications.digest import Position, digest_text, fills_text, fills_title
 from botbalance.notifications.schedule import fills_period, next_digest_at
 from botbalance.store.delivery_queue import DeliveryJob
 from botbalance.store.notifications import SETTINGS, Due
 from botbalance.store.pagination import TimeRange
 from botbalance.trading.context import TradingContext
-from botbalance.trading.overview import paper_account_of, seen_account
+from botbalance.trading.overview import read_paper_account, seen_account
 
 DAY_S = 86_400
 TOGETHER = 64
@@ -64,12 +64,12 @@ def _delivery(context: NotificationContext, due: Due) -> list[DeliveryJob]:
         delivery = _with_fills(context, delivery)
     again = delivery.model_copy(update={"state": DeliveryState.WAITING, "due_at": now + QUEUED_FOR_S})
     queued = context.table.replace(again)
-    return [] if queued is None else [job_of(queued)]
+    return [] if queued is None else [delivery_job(queued)]
 
 
 def _with_fills(context: NotificationContext, delivery: Delivery) -> Delivery:
     first, last = fills_period(delivery.created_at)
-    fills = _fills_of(context.trading, delivery.user_id, TimeRange(first, last))
+    fills = _read_fills(context.trading, delivery.user_id, TimeRange(first, last))
     title = context.mark(delivery.user_id) + fills_title(fills)
     data = {"fills": [one.after for one in fills]}
     return delivery.model_copy(update={"title": title, "text": fills_text(fills), "data": data})
@@ -98,7 +98,7 @@ def _digest_deliveries(context: NotificationContext, stored: StoredNotifications
     text = digest_text(
         _position(trading, user_id),
         autopilot=autopilot,
-        fills=_fills_of(trading, user_id, TimeRange(max(0, now - DAY_S), now)),
+        fills=_read_fills(trading, user_id, TimeRange(max(0, now - DAY_S), now)),
         open_incidents=[incident.evidence for incident in state.incidents.values()],
         now=now,
     )
@@ -120,7 +120,7 @@ def _position(trading: TradingContext, user_id: str) -> Position | None:
         return None
     orders = [order for order in trading.orders.unreconciled(user_id) if order.is_active]
     state = trading.accounts.find_state(strategy.user_id)
-    seen = seen_account(trading, strategy, state, orders, paper_account_of(trading, strategy))
+    seen = seen_account(trading, strategy, state, orders, read_paper_account(trading, strategy))
     if seen is None:
         return None
     evaluation = seen.evaluation
@@ -129,7 +129,7 @@ def _position(trading: TradingContext, user_id: str) -> Position | None:
     )
 
 
-def _fills_of(trading: TradingContext, user_id: str, period: TimeRange) -> Sequence[Activity]:
+def _read_fills(trading: TradingContext, user_id: str, period: TimeRange) -> Sequence[Activity]:
     """The fills of a period, oldest first."""
     found: list[Activity] = []
     cursor = None

@@ -14,7 +14,7 @@ from botbalance.models.notification import Channel, Delivery, NotificationSettin
 from botbalance.notifications.context import TEST, NotificationContext, deliveries_to_all
 from botbalance.notifications.schedule import next_digest_at
 from botbalance.settings import LOOPBACK_HOSTS
-from botbalance.trading.trail import activity_of
+from botbalance.trading.trail import new_activity
 
 _NEEDED = {
     Channel.TELEGRAM: ("bot_token", "chat_id"),
@@ -64,7 +64,7 @@ def save_preferences(
         hints[channel] = _hint(channel, secret)
         ciphertexts[channel] = context.table.encrypt(user_id, channel, secret)
     settings = NotificationSettings.model_validate({**wanted, "user_id": user_id, "channels": hints})
-    told = activity_of(
+    told = new_activity(
         context.trading,
         user_id,
         Action.NOTIFICATIONS_CHANGED,
@@ -72,7 +72,7 @@ def save_preferences(
         after=_told(settings),
     )
     next_at = next_digest_at(settings, context.now()) if hints else None
-    context.table.save(settings, ciphertexts, next_at, context.trading.activity.write_of(told))
+    context.table.save(settings, ciphertexts, next_at, context.trading.activity.transact_put(told))
     stored = context.table.find(user_id)
     if stored is None:
         raise ConflictError("notifications_deleted", "the settings were deleted meanwhile; store them again")
@@ -83,10 +83,10 @@ def delete_preferences(context: NotificationContext, user_id: str) -> None:
     """Forget where and what the user is told; nothing where that was not known."""
     before = context.table.find(user_id)
     if before is not None:
-        told = activity_of(
+        told = new_activity(
             context.trading, user_id, Action.NOTIFICATIONS_DELETED, before=_told(before.settings), after={}
         )
-        context.table.delete(user_id, context.trading.activity.write_of(told))
+        context.table.delete(user_id, context.trading.activity.transact_put(told))
 
 
 def send_test(context: NotificationContext, user_id: str) -> list[Delivery]:

@@ -62,7 +62,7 @@ _CHANGES = {
 """What is told of by itself, at the volume of changes."""
 
 
-def incident_of(activity: Activity) -> str | None:
+def incident_key(activity: Activity) -> str | None:
     """The name of the incident that the activity begins or ends; None where it does neither."""
     match activity.action:
         case Action.INCIDENT_OPENED | Action.INCIDENT_RESOLVED:
@@ -97,12 +97,12 @@ def incident_messages(name: str, history: Sequence[Activity]) -> list[Message]:
 
 def change_message(activity: Activity) -> Message | None:
     """The message of what is told by itself; None for what is not told, or is an incident's."""
-    if activity.action not in _CHANGES or incident_of(activity) is not None:
+    if activity.action not in _CHANGES or incident_key(activity) is not None:
         return None
     return _change(activity)
 
 
-def volume_of(settings: NotificationSettings, message: Message) -> Volume:
+def choose_volume(settings: NotificationSettings, message: Message) -> Volume:
     """How loud ``message`` is told to the owner of ``settings``."""
     volumes = {
         Category.TROUBLE: settings.trouble,

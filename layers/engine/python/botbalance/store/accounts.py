@@ -34,7 +34,7 @@ from botbalance.store.dynamodb import (
     parse_document,
     put_if,
     read_raw_pages,
-    shard_of,
+    shard_name,
     translate_aws_errors,
 )
 
@@ -158,7 +158,7 @@ class AccountsTable:
         """
         shards: defaultdict[str, set[str]] = defaultdict(set)
         for user_id in user_ids:
-            shards[shard_of(user_id)].add(user_id)
+            shards[shard_name(user_id)].add(user_id)
         return {
             item["user_id"]["S"]: _last_run(item)
             for shard, wanted in shards.items()
@@ -227,7 +227,7 @@ class AccountsTable:
 
 def account_key(user_id: str) -> Any:
     """Where a user's item is, in DynamoDB's form."""
-    return {"user_shard": {"S": shard_of(user_id)}, "user_id": {"S": user_id}}
+    return {"user_shard": {"S": shard_name(user_id)}, "user_id": {"S": user_id}}
 
 
 def _document(state: AccountState) -> bytes:

@@ -37,7 +37,7 @@ class ActivityTable:
         self._client = client
         self._table = table
 
-    def write_of(self, activity: Activity) -> "TransactWriteItemTypeDef":
+    def transact_put(self, activity: Activity) -> "TransactWriteItemTypeDef":
         """The part of a transaction that appends ``activity``."""
         return {
             "Put": {
@@ -55,7 +55,7 @@ class ActivityTable:
     def append(self, activity: Activity) -> None:
         """Append ``activity`` alone; raises TransientError where it is not known to be written."""
         with translate_aws_errors():
-            self._client.transact_write_items(TransactItems=[self.write_of(activity)])
+            self._client.transact_write_items(TransactItems=[self.transact_put(activity)])
 
     def page(
         self,

@@ -25,7 +25,7 @@ from botbalance.store.dynamodb import (
     put_if,
     read_batches,
     read_pages,
-    shard_of,
+    shard_name,
     translate_aws_errors,
 )
 
@@ -63,7 +63,7 @@ class CredentialsTable:
             hint=key.api_key[-4:],
             version=max(now, existing.version + 1) if existing else now,
         )
-        data_key = self._data_keys.of(shard_of(user_id))
+        data_key = self._data_keys.of(shard_name(user_id))
         put: Any = {
             "TableName": self._table,
             "Item": {
@@ -116,7 +116,7 @@ class CredentialsTable:
         item = self._item(user_id, exchange)
         if item is None:
             raise NotFoundError("exchange_key_not_found", f"no key for {exchange} is stored; PUT one first")
-        clear = self._data_keys.unwrap(shard_of(user_id), item["data_key"]["B"])
+        clear = self._data_keys.unwrap(shard_name(user_id), item["data_key"]["B"])
         return _decrypt(clear, user_id, exchange, item["ciphertext"]["B"])
 
     def delete(self, user_id: str, exchange: str, *also: "TransactWriteItemTypeDef") -> bool:

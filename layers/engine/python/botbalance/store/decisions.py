@@ -124,7 +124,7 @@ class DecisionsTable:
 
         A page may hold fewer than ``limit`` of the ``wanted`` ones, and still not be the last.
         """
-        query = _query_of(wanted) | {"TableName": self._table}
+        query = _build_query(wanted) | {"TableName": self._table}
         query["ExpressionAttributeValues"][":user"] = {"S": user_id}
         if cursor is not None:
             (ts_tick,) = decode_cursor(cursor, "[0-9]{1,11}")
@@ -145,7 +145,7 @@ class DecisionsTable:
         )
 
 
-def _query_of(wanted: DecisionFilter) -> dict[str, Any]:
+def _build_query(wanted: DecisionFilter) -> dict[str, Any]:
     """The query for a user's ``wanted`` decisions, newest first, without the user."""
     values: dict[str, Any] = {":first": {"N": str(wanted.ticks.since)}, ":last": {"N": str(wanted.ticks.until)}}
     query: dict[str, Any] = {

@@ -39,7 +39,7 @@ _ITEMS = {"Query": "Items", "BatchGetItem": "Responses"}
 """Where the items are in an answer, by operation."""
 
 
-def shard_of(user_id: str) -> str:
+def shard_name(user_id: str) -> str:
     """The partition that a user is in."""
     return str(crc32(user_id.encode()) % SHARDS)
 

@@ -36,7 +36,7 @@ class HistoryTable:
         document = point.model_dump_json(exclude_none=True).encode()
         self._client.update_item(
             TableName=self._table,
-            Key={"user_id": {"S": user_id}, "begins_at": {"N": str(_beginning_of(point.at))}},
+            Key={"user_id": {"S": user_id}, "begins_at": {"N": str(_day_start(point.at))}},
             UpdateExpression=f"SET {_HOURS[point.at % _ITEM_S // HOUR_S]} = :point",
             ExpressionAttributeValues={":point": {"B": compress(document)}},
         )
@@ -53,8 +53,8 @@ class HistoryTable:
             KeyConditionExpression="user_id = :user AND begins_at BETWEEN :first AND :last",
             ExpressionAttributeValues={
                 ":user": {"S": user_id},
-                ":first": {"N": str(_beginning_of(hours.since))},
-                ":last": {"N": str(_beginning_of(hours.until))},
+                ":first": {"N": str(_day_start(hours.since))},
+                ":last": {"N": str(_day_start(hours.until))},
             },
         )
         for item in items:
@@ -70,6 +70,6 @@ def _points(item: Any) -> list[tuple[int, bytes]]:
     return [(first + HOUR_S * hour, item[name]["B"]) for hour, name in enumerate(_HOURS) if name in item]
 
 
-def _beginning_of(moment: int) -> int:
+def _day_start(moment: int) -> int:
     """When the half of the day of ``moment`` began (both in epoch seconds)."""
     return moment - moment % _ITEM_S

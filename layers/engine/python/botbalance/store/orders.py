@@ -154,7 +154,7 @@ class OrdersTable:
         if wanted.client_order_id is not None:
             found = self.find(user_id, wanted.client_order_id)
             return OrderPage(orders=[] if found is None else [found], cursor=None)
-        query = _query_of(wanted) | {"TableName": self._table, "ConsistentRead": consistent}
+        query = _build_query(wanted) | {"TableName": self._table, "ConsistentRead": consistent}
         query["ExpressionAttributeValues"][":user"] = {"S": user_id}
         if cursor is not None:
             placed, client_order_id = decode_cursor(cursor, "[0-9]{11,16}#[0-9]{4,9}", "[!-~]{1,64}")
@@ -200,7 +200,7 @@ class OrdersTable:
                 return
 
 
-def _query_of(wanted: OrderFilter) -> dict[str, Any]:
+def _build_query(wanted: OrderFilter) -> dict[str, Any]:
     """The query for a user's ``wanted`` orders, newest first, without the user."""
     values: dict[str, Any] = {
         ":first": {"S": f"{wanted.placed.since:011d}"},

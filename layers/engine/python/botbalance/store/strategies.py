@@ -14,7 +14,7 @@ from botbalance.store.dynamodb import (
     put_if,
     raw_items,
     read_batches,
-    shard_of,
+    shard_name,
     translate_aws_errors,
 )
 
@@ -95,7 +95,7 @@ class StrategiesTable:
             "document": {"S": saved.model_dump_json()},
         }
         if saved.is_ticked:
-            item["autopilot_shard"] = {"S": shard_of(saved.user_id)}
+            item["autopilot_shard"] = {"S": shard_name(saved.user_id)}
         put: Any = {
             "TableName": self._table,
             "Item": item,

@@ -114,7 +114,9 @@ def _save_again(context: TradingContext, user_id: str, **changes: Any) -> None:
 def _save(context: TradingContext, strategy: Strategy, **changes: Any) -> Strategy:
     changed = strategy.model_copy(update=changes | {"updated_at": context.clock()})
     action = _action(strategy, changed)
-    told = [] if action is None else [context.activity.write_of(strategy_change(context, action, strategy, changed))]
+    told = (
+        [] if action is None else [context.activity.transact_put(strategy_change(context, action, strategy, changed))]
+    )
     return context.strategies.save(changed, *told)
 
 

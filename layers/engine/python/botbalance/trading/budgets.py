@@ -24,7 +24,7 @@ from botbalance.models.account_state import BudgetPause, BudgetState
 from botbalance.models.activity import Action
 from botbalance.models.strategy import Strategy
 from botbalance.trading.session import MOST_TOLD_AT_ONCE, AccountSession
-from botbalance.trading.trail import activity_of
+from botbalance.trading.trail import new_activity
 
 ACCOUNT_PAUSED = "account_paused"
 UNFILLED_PAUSE_S = HOUR_S
@@ -117,7 +117,7 @@ def _drop_the_old(session: AccountSession, now: int) -> None:
     resumed = {key: at for key, at in budgets.resumed.items() if now - at < MONTH_HOURS * HOUR_S}
     for pause in over.values():
         session.tell(
-            activity_of(
+            new_activity(
                 session.context,
                 session.user_id,
                 Action.TRADING_RESUMED,
@@ -165,7 +165,7 @@ def _pause(session: AccountSession, findings: Iterable[BudgetFinding], now: int)
 
 def _tell(session: AccountSession, action: Action, finding: BudgetFinding, after: Mapping[str, object]) -> None:
     session.tell(
-        activity_of(
+        new_activity(
             session.context,
             session.user_id,
             action,

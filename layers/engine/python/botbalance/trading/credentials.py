@@ -15,7 +15,7 @@ from botbalance.models.order import OrderStatus
 from botbalance.trading.context import TradingContext
 from botbalance.trading.orders import require_no_active_orders
 from botbalance.trading.session import open_session
-from botbalance.trading.trail import activity_of, tell
+from botbalance.trading.trail import new_activity, tell
 
 
 def store_key(context: TradingContext, user_id: str, exchange: str, key: ExchangeKey) -> StoredKey:
@@ -36,9 +36,9 @@ def store_key(context: TradingContext, user_id: str, exchange: str, key: Exchang
         except (InvalidRequestError, CredentialsRejectedError) as error:
             _tell_refused(context, user_id, exchange, error)
             raise
-        existing = context.clients.keys_of([(user_id, exchange)]).get((user_id, exchange))
+        existing = context.clients.find_keys([(user_id, exchange)]).get((user_id, exchange))
         action = Action.CREDENTIALS_STORED if existing is None else Action.CREDENTIALS_REPLACED
-        told = activity_of(
+        told = new_activity(
             context,
             user_id,
             action,
@@ -47,7 +47,7 @@ def store_key(context: TradingContext, user_id: str, exchange: str, key: Exchang
             after={"hint": key.api_key[-4:]},
         )
         try:
-            return context.clients.save(user_id, exchange, key, context.clock(), context.activity.write_of(told))
+            return context.clients.save(user_id, exchange, key, context.clock(), context.activity.transact_put(told))
         except ConflictError as error:  # another user has it
             _tell_refused(context, user_id, exchange, error)
             raise
@@ -55,7 +55,7 @@ def store_key(context: TradingContext, user_id: str, exchange: str, key: Exchang
 
 def _tell_refused(context: TradingContext, user_id: str, exchange: str, error: BotBalanceError) -> None:
     reason = f"{error.code}: {error}"
-    tell(context, activity_of(context, user_id, Action.CREDENTIALS_REFUSED, subject=exchange, reason=reason))
+    tell(context, new_activity(context, user_id, Action.CREDENTIALS_REFUSED, subject=exchange, reason=reason))
 
 
 def _require_usable(context: TradingContext, user_id: str, exchange: str, key: ExchangeKey) -> None:
@@ -79,15 +79,17 @@ def delete_key(context: TradingContext, user_id: str, exchange: str) -> StoredKe
     """Forget the key; returns what was known of it. Raises ConflictError while it is needed, NotFoundError without
     one."""
     with open_session(context, user_id):
-        stored = context.clients.keys_of([(user_id, exchange)]).get((user_id, exchange))
+        stored = context.clients.find_keys([(user_id, exchange)]).get((user_id, exchange))
         if stored is None:
             raise NotFoundError("exchange_key_not_found", f"no key for {exchange} is stored")
         strategy = context.strategies.find(user_id)
         if strategy is not None and strategy.exchange == exchange and strategy.autopilot_enabled:
             raise ConflictError("autopilot_enabled", "the autopilot trades with this key; switch it off first")
         require_no_active_orders(context, user_id, exchange)
-        told = activity_of(context, user_id, Action.CREDENTIALS_DELETED, subject=exchange, before={"hint": stored.hint})
-        context.clients.forget(user_id, exchange, context.activity.write_of(told))
+        told = new_activity(
+            context, user_id, Action.CREDENTIALS_DELETED, subject=exchange, before={"hint": stored.hint}
+        )
+        context.clients.forget(user_id, exchange, context.activity.transact_put(told))
         return stored
 
 

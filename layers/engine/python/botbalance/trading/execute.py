@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from botbalance.engine import Evaluation
 from botbalance.errors import BotBalanceError, ConflictError
 from botbalance.models.activity import Action
-from botbalance.models.decision import tick_of
+from botbalance.models.decision import tick_start
 from botbalance.models.order import Order, OrderStatus
 from botbalance.trading.context import TradingContext
 from botbalance.trading.placement import NotPlaced
 from botbalance.trading.rebalance import RebalanceResult, rebalance
 from botbalance.trading.session import open_session
-from botbalance.trading.trail import activity_of, tell
+from botbalance.trading.trail import new_activity, tell
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +43,14 @@ def execute_once(context: TradingContext, user_id: str) -> Execution:
             raise ConflictError(
                 "autopilot_enabled", "the autopilot is on and trades by itself; switch it off to execute by hand"
             )
-        ts_tick = tick_of(context.clock())
-        traded = _traded_in(context, user_id, ts_tick)
+        ts_tick = tick_start(context.clock())
+        traded = _symbols_traded(context, user_id, ts_tick)
         result = rebalance(
             session, strategy, ts_tick=ts_tick, source="manual", fresh_prices=True, traded_symbols=traded
         )
         if result.placed.orders:
             after = {order.client_order_id: str(order.status) for order in result.placed.orders}
-            tell(context, activity_of(context, user_id, Action.ORDERS_PLACED, after=after))
+            tell(context, new_activity(context, user_id, Action.ORDERS_PLACED, after=after))
     return _execution(result)
 
 
@@ -65,7 +65,7 @@ def _execution(result: RebalanceResult) -> Execution:
     )
 
 
-def _traded_in(context: TradingContext, user_id: str, ts_tick: int) -> set[str]:
+def _symbols_traded(context: TradingContext, user_id: str, ts_tick: int) -> set[str]:
     """The pairs that got an order in this tick already, whatever became of it: pressing twice trades once."""
     symbols = set()
     for order in context.orders.iter_all(user_id):

@@ -12,13 +12,13 @@ from botbalance.engine import Evaluation, sum_exactly
 from botbalance.engine.arithmetic import ExactArithmetic
 from botbalance.errors import InvalidRequestError, TransientError
 from botbalance.log import logger
-from botbalance.models.history import HistoryPoint, hour_of
+from botbalance.models.history import HistoryPoint, hour_start
 from botbalance.models.order import Order
 from botbalance.models.strategy import Strategy
 from botbalance.store.pagination import TimeRange
 from botbalance.trading.bonus import bonus_of_totals, first_unbooked, prices_in_quote, traded_assets
 from botbalance.trading.context import TradingContext
-from botbalance.trading.paper import account_of
+from botbalance.trading.paper import find_account
 from botbalance.trading.session import AccountSession
 
 Step = Literal["hour", "day", "month"]
@@ -63,11 +63,11 @@ def missing_point(
     is not in the snapshot.
     """
     totals = session.state.fill_totals
-    if totals is None or hour_of(now) <= session.state.history_hour:
+    if totals is None or hour_start(now) <= session.state.history_hour:
         return None
     if first_unbooked(session.exchange(strategy.exchange), snapshot.open_orders, orders) is not None:
         return None
-    account = account_of(session.context, strategy.user_id, strategy.exchange)
+    account = find_account(session.context, strategy.user_id, strategy.exchange)
     of_account = totals.get(account, {})
     bonus = None
     try:
@@ -87,7 +87,7 @@ def record(session: AccountSession, point: HistoryPoint | None) -> None:
     except TransientError as error:
         logger.warning("history not written", user_id=session.user_id, reason=str(error))
         return
-    session.remember(history_hour=hour_of(point.at))
+    session.remember(history_hour=hour_start(point.at))
 
 
 def history(context: TradingContext, user_id: str, *, since: int | None, until: int | None, step: Step) -> History:
@@ -105,8 +105,8 @@ def history(context: TradingContext, user_id: str, *, since: int | None, until: 
             "invalid_period",
             f"from is {since} and until is {until}, expected 0 to {longest} days between them where step is {step}",
         )
-    account = account_of(context, user_id, strategy.exchange)
-    hours = TimeRange(max(0, hour_of(since) - _BEFORE_DAYS[step] * _DAY_S), until)
+    account = find_account(context, user_id, strategy.exchange)
+    hours = TimeRange(max(0, hour_start(since) - _BEFORE_DAYS[step] * _DAY_S), until)
     points = [
         point
         for point in context.history.last_of_each(user_id, hours, lambda hour: _name(hour, step))

@@ -41,7 +41,7 @@ class IncidentKind(StrEnum):
     """Tick after tick no decision could be made."""
 
 
-def note_orders(session: AccountSession, orders: Iterable[Order], now: int) -> None:
+def report_orders(session: AccountSession, orders: Iterable[Order], now: int) -> None:
     """Note which of the unreconciled ``orders`` a person has to look after, at ``now`` (epoch seconds)."""
     unknown, lost = {}, {}
     for order in orders:
@@ -60,7 +60,7 @@ def note_orders(session: AccountSession, orders: Iterable[Order], now: int) -> N
     _note(session, IncidentKind.ORDER_LOST, lost, now)
 
 
-def note_refusals(session: AccountSession, pairs: Mapping[str, RefusedPair], now: int) -> None:
+def report_refusals(session: AccountSession, pairs: Mapping[str, RefusedPair], now: int) -> None:
     """Note which ``pairs`` wait because the exchange refuses their orders, at ``now`` (epoch seconds)."""
     waiting = {
         symbol: f"orders in {symbol} are refused ({pair.reason}); they are tried again, ever more rarely"
@@ -70,7 +70,7 @@ def note_refusals(session: AccountSession, pairs: Mapping[str, RefusedPair], now
     _note(session, IncidentKind.ORDERS_REFUSED, waiting, now)
 
 
-def note_doubts(session: AccountSession, anomalies: Mapping[str, Anomaly], now: int) -> None:
+def report_anomalies(session: AccountSession, anomalies: Mapping[str, Anomaly], now: int) -> None:
     """Note what is not believed for longer than a look, at ``now`` (epoch seconds)."""
     lasting = {
         subject: anomaly.evidence for subject, anomaly in anomalies.items() if now - anomaly.since >= DOUBT_TOLD_AFTER_S
@@ -78,7 +78,7 @@ def note_doubts(session: AccountSession, anomalies: Mapping[str, Anomaly], now: 
     _note(session, IncidentKind.DOUBT, lasting, now)
 
 
-def note_decision(session: AccountSession, decision: Decision) -> None:
+def report_decision(session: AccountSession, decision: Decision) -> None:
     """Note whether trading is halted, and how many ticks in a row came to no decision."""
     now, reason = session.context.clock(), decision.reason or ""
     halted = decision.reason_code == TRADING_HALTED

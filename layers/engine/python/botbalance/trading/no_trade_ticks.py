@@ -110,7 +110,7 @@ def users_inside_region(context: TradingContext, users: Mapping[str, int], runs:
     noted = {
         user_id: note
         for user_id, version in users.items()
-        for note in [_note_of(runs.get(user_id), version)]
+        for note in [_valid_note(runs.get(user_id), version)]
         if note is not None and now < note.look_again_at
     }
     prices = _prices(context, noted.values())
@@ -130,7 +130,7 @@ def _age_at_most(context: TradingContext, user_id: str) -> int:
     return context.portfolio_max_age - crc32(user_id.encode()) % (context.portfolio_max_age // 2 + 1)
 
 
-def _note_of(run: LastRun | None, strategy_version: int) -> NoTradeNote | None:
+def _valid_note(run: LastRun | None, strategy_version: int) -> NoTradeNote | None:
     """What the last run noted, where it still is about this version of the strategy and this engine."""
     note = None if run is None else run.note()
     if note is None or (note.engine_version, note.strategy_version) != (engine.VERSION, strategy_version):

@@ -17,7 +17,7 @@ from botbalance.trading.order_updates import NOT_ON_EXCHANGE, not_on_exchange_er
 from botbalance.trading.placement import CancelResult, cancel_orders
 from botbalance.trading.reconcile import reconcile
 from botbalance.trading.session import AccountSession, open_session
-from botbalance.trading.trail import activity_of, tell
+from botbalance.trading.trail import new_activity, tell
 
 CANCELED_BY_USER = "canceled_by_user"
 RESOLVED_BY_OWNER = "resolved_by_owner"
@@ -101,7 +101,7 @@ def cancel_by_hand(context: TradingContext, user_id: str) -> list[Order]:
 def _tell_of_cancels(context: TradingContext, user_id: str, result: CancelResult) -> None:
     if result.orders:
         after = {order.client_order_id: str(order.status) for order in result.orders}
-        tell(context, activity_of(context, user_id, Action.ORDERS_CANCELED, after=after))
+        tell(context, new_activity(context, user_id, Action.ORDERS_CANCELED, after=after))
 
 
 def cancel_all(session: AccountSession, reason: str) -> CancelResult:
@@ -129,7 +129,7 @@ def resolve_order(
             )
         now = context.clock()
         resolved = _resolved(order, order.fills_qty if filled_qty is None else filled_qty, price, now)
-        told = activity_of(
+        told = new_activity(
             context,
             user_id,
             Action.ORDER_RESOLVED,

@@ -17,7 +17,7 @@ from botbalance.models.strategy import Strategy
 from botbalance.trading.bonus import bonus_of_totals, traded_assets
 from botbalance.trading.context import TradingContext
 from botbalance.trading.no_trade_ticks import Pauses
-from botbalance.trading.pauses import Pause, pauses_of
+from botbalance.trading.pauses import Pause, build_pauses
 
 QUOTES_SHOWN_S = 600
 """Prices older than that are not shown as those of now; those of the look are shown instead."""
@@ -70,7 +70,7 @@ def overview(context: TradingContext, user_id: str) -> Overview:
     """Where the user's account stands."""
     strategy = context.strategies.find(user_id)
     keys = {key.exchange for key in context.clients.stored_keys(user_id)}
-    paper = None if strategy is None else paper_account_of(context, strategy)
+    paper = None if strategy is None else read_paper_account(context, strategy)
     orders = [order for order in context.orders.unreconciled(user_id) if order.is_active]
     orders.sort(key=lambda order: (order.placed_at, order.client_order_id), reverse=True)
     decisions = context.decisions.page(user_id, limit=1).decisions
@@ -84,11 +84,11 @@ def overview(context: TradingContext, user_id: str) -> Overview:
         last_decision=decisions[0] if decisions else None,
         halt=context.operator.halt_reason(),
         nobody_told=strategy is not None and strategy.autopilot_enabled and not _tells_trouble(context, user_id),
-        pauses=pauses_of(state),
+        pauses=build_pauses(state),
     )
 
 
-def paper_account_of(context: TradingContext, strategy: Strategy) -> PaperAccount | None:
+def read_paper_account(context: TradingContext, strategy: Strategy) -> PaperAccount | None:
     """The paper account that the strategy trades in; None where it trades in none."""
     return context.paper.find(strategy.user_id, strategy.exchange) if is_paper(strategy.exchange) else None
 

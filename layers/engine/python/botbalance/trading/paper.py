@@ -14,7 +14,7 @@ from botbalance.models.paper import PaperAccount, PaperEpoch, account_name
 from botbalance.trading.context import TradingContext
 from botbalance.trading.placement import cancel_orders
 from botbalance.trading.session import AccountSession, open_session
-from botbalance.trading.trail import activity_of
+from botbalance.trading.trail import new_activity
 
 PAPER_RESET = "paper_reset"
 """The reason of what is cancelled because its owner starts the paper account anew."""
@@ -55,7 +55,7 @@ def open_paper(context: TradingContext, user_id: str, exchange: str, balances: M
             opened = open_account(user_id, exchange, balances, now, before)
         except InvalidInputError as error:
             raise InvalidRequestError("invalid_balances", str(error)) from None
-        told = activity_of(
+        told = new_activity(
             context,
             user_id,
             Action.PAPER_OPENED if before is None else Action.PAPER_RESET,
@@ -63,7 +63,7 @@ def open_paper(context: TradingContext, user_id: str, exchange: str, balances: M
             after={asset: f"{quantity:f}" for asset, quantity in balances.items()},
         )
         epoch = None if before is None else end_of_epoch(before, now)
-        context.paper.save(opened, session.lease, context.activity.write_of(told), epoch=epoch)
+        context.paper.save(opened, session.lease, context.activity.transact_put(told), epoch=epoch)
         _forget_look_at(session, exchange)
     return find_paper(context, user_id, exchange)
 
@@ -82,13 +82,15 @@ def transfer_on_paper(
             after = transfer_asset(settled, asset, quantity)
         except InvalidInputError as error:
             raise InvalidRequestError("insufficient_balance", str(error)) from None
-        told = activity_of(context, user_id, Action.PAPER_TRANSFERRED, subject=exchange, after={asset: f"{quantity:f}"})
-        context.paper.save(after, session.lease, context.activity.write_of(told))
+        told = new_activity(
+            context, user_id, Action.PAPER_TRANSFERRED, subject=exchange, after={asset: f"{quantity:f}"}
+        )
+        context.paper.save(after, session.lease, context.activity.transact_put(told))
         _forget_look_at(session, exchange)
     return find_paper(context, user_id, exchange)
 
 
-def account_of(context: TradingContext, user_id: str, exchange: str) -> str:
+def find_account(context: TradingContext, user_id: str, exchange: str) -> str:
     """The account that fills on ``exchange`` count for now, as orders name it."""
     opened = context.paper.find(user_id, exchange) if is_paper(exchange) else None
     return account_name(exchange, None if opened is None else opened.epoch)

@@ -9,7 +9,7 @@ from botbalance.models.account_state import AccountState, BudgetPause
 from botbalance.models.activity import Action
 from botbalance.trading.context import TradingContext
 from botbalance.trading.session import AccountSession, open_session
-from botbalance.trading.trail import activity_of
+from botbalance.trading.trail import new_activity
 
 type Scope = Literal["account", "pair", "buys"]
 """What a pause holds: everything, one pair, or what would be bought of one pair."""
@@ -36,7 +36,7 @@ class Pause:
 
 def list_pauses(context: TradingContext, user_id: str) -> list[Pause]:
     """What holds the user's account now, oldest first; asks no exchange."""
-    return pauses_of(context.accounts.find_state(user_id))
+    return build_pauses(context.accounts.find_state(user_id))
 
 
 def resume(context: TradingContext, user_id: str, pause_id: str) -> Pause:
@@ -47,7 +47,7 @@ def resume(context: TradingContext, user_id: str, pause_id: str) -> Pause:
     Raises NotFoundError where nothing is held by that id (any more), ConflictError while a run works on the account.
     """
     with open_session(context, user_id) as session:
-        pause = next((pause for pause in pauses_of(session.state) if pause.pause_id == pause_id), None)
+        pause = next((pause for pause in build_pauses(session.state) if pause.pause_id == pause_id), None)
         if pause is None:
             raise NotFoundError("pause_not_found", f"nothing is held by {pause_id}; GET pauses/ lists what is")
         if pause.kind == DOUBT:
@@ -55,7 +55,7 @@ def resume(context: TradingContext, user_id: str, pause_id: str) -> Pause:
         else:
             _end(session, pause_id)
         subject = None if pause.subject == ACCOUNT else pause.subject
-        told = activity_of(
+        told = new_activity(
             context,
             user_id,
             Action.TRADING_RESUMED,
@@ -85,7 +85,7 @@ def _end(session: AccountSession, pause_id: str) -> None:
     session.remember(budgets=budgets.model_copy(update={"pauses": pauses, "resumed": resumed}))
 
 
-def pauses_of(state: AccountState) -> list[Pause]:
+def build_pauses(state: AccountState) -> list[Pause]:
     """What holds an account with that state, oldest first."""
     last = state.last_observation
     doubts = [

@@ -19,9 +19,9 @@ from botbalance.models.order import Order, OrderFill
 from botbalance.trading.bonus import bonus_of_totals, first_unbooked, prices_in_quote, traded_assets
 from botbalance.trading.context import TradingContext
 from botbalance.trading.orders import refresh_orders
-from botbalance.trading.paper import account_of
+from botbalance.trading.paper import find_account
 from botbalance.trading.plan import Plan, preview
-from botbalance.trading.session import fill_totals_of
+from botbalance.trading.session import sum_fills
 
 NEWEST_ORDERS = 200
 """So many are looked through for the fills that are told one by one."""
@@ -70,14 +70,14 @@ def performance(context: TradingContext, user_id: str) -> Performance:
     strategy = context.strategies.get(user_id)
     refresh_orders(context, user_id)
     plan = preview(context, user_id)
-    account = account_of(context, user_id, strategy.exchange)
+    account = find_account(context, user_id, strategy.exchange)
     totals = _totals(context, user_id, account)
     _require_all_booked(
         context.clients.get(user_id, strategy.exchange), plan.snapshot, context.orders.unreconciled(user_id)
     )
     orders = context.orders.page(user_id, limit=NEWEST_ORDERS, consistent=True).orders
     orders = [order for order in orders if order.account == account]
-    prices = prices_in_quote(context, strategy, plan.evaluation, traded_assets(totals) | _assets_of(orders))
+    prices = prices_in_quote(context, strategy, plan.evaluation, traded_assets(totals) | _find_assets(orders))
     by_asset = bonus_of_totals(totals, prices)
     return Performance(
         plan,
@@ -91,7 +91,7 @@ def _totals(context: TradingContext, user_id: str, account: str) -> Mapping[str,
     """Of all fills; summed up anew while a run is under way, or after one died."""
     totals = context.accounts.find_state(user_id).fill_totals
     if totals is None:
-        totals = fill_totals_of(context.orders.iter_all(user_id))
+        totals = sum_fills(context.orders.iter_all(user_id))
     return totals.get(account, {})
 
 
@@ -106,7 +106,7 @@ def _require_all_booked(exchange: ExchangeAdapter, snapshot: Snapshot, unreconci
         raise TransientError("trade_under_way", message)
 
 
-def _assets_of(orders: list[Order]) -> set[str]:
+def _find_assets(orders: list[Order]) -> set[str]:
     return {
         asset
         for order in orders

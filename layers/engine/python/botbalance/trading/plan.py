@@ -11,7 +11,7 @@ from botbalance.models.order import OrderStatus
 from botbalance.models.strategy import Strategy
 from botbalance.trading.context import TradingContext
 from botbalance.trading.no_trade_ticks import Pauses
-from botbalance.trading.pauses import Pause, pauses_of
+from botbalance.trading.pauses import Pause, build_pauses
 from botbalance.trading.refusals import waiting_pairs
 
 
@@ -49,10 +49,10 @@ def expected_convergence(context: TradingContext, plan: Plan) -> Convergence:
 
 def preview(context: TradingContext, user_id: str) -> Plan:
     """What would be traded now. Raises NotFoundError without a strategy or a key."""
-    return preview_of(context, context.strategies.get(user_id))
+    return preview_plan(context, context.strategies.get(user_id))
 
 
-def preview_of(context: TradingContext, strategy: Strategy) -> Plan:
+def preview_plan(context: TradingContext, strategy: Strategy) -> Plan:
     """What would be traded now with ``strategy``, stored or not. Raises NotFoundError without a key."""
     user_id = strategy.user_id
     with bounded_by(context.deadline):
@@ -70,4 +70,4 @@ def preview_of(context: TradingContext, strategy: Strategy) -> Plan:
         evaluation = evaluate_snapshot(
             snapshot, strategy.target_allocations, strategy.config(), blocked, paused.symbols, paused.buys
         )
-        return Plan(strategy, snapshot, evaluation, context.operator.halt_reason(), waiting, pauses_of(state))
+        return Plan(strategy, snapshot, evaluation, context.operator.halt_reason(), waiting, build_pauses(state))

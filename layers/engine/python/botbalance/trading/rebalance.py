@@ -21,7 +21,7 @@ from botbalance.trading.anomaly_guard import (
     receivable_quantities,
 )
 from botbalance.trading.history import missing_point, record
-from botbalance.trading.incidents import note_doubts, note_refusals
+from botbalance.trading.incidents import report_anomalies, report_refusals
 from botbalance.trading.no_trade_ticks import Pauses, no_trade_note, resting_order
 from botbalance.trading.placement import (
     CancelResult,
@@ -100,7 +100,7 @@ def rebalance(
     canceled = cancel_orders(session, [order for order in active if order.client_order_id in reasons], reasons)
     placed = _place(session, strategy, snapshot, evaluation, canceled, ts_tick=ts_tick, source=source)
     refused = count_refusals(refused, placed.orders, now)
-    note_refusals(session, {symbol: refused[symbol] for symbol in strategy.symbols() if symbol in refused}, now)
+    report_refusals(session, {symbol: refused[symbol] for symbol in strategy.symbols() if symbol in refused}, now)
     session.remember(
         last_look=_last_look(strategy, snapshot, evaluation, now),
         last_observation=_with_committed(session, active, placed.orders),
@@ -176,7 +176,7 @@ def _require_no_anomaly(
         price_jump_pct=session.context.price_jump_pct,
     )
     session.remember(last_observation=observation)
-    note_doubts(session, observation.anomalies, now)
+    report_anomalies(session, observation.anomalies, now)
     doubts = [anomaly.evidence for anomaly in observation.anomalies.values()]
     if doubts:
         alarm("doubtful_picture", "nothing is traded on a doubtful picture", user_id=strategy.user_id, doubts=doubts)

@@ -7,7 +7,7 @@ from botbalance.errors import BotBalanceError, CredentialsRejectedError, RateLim
 from botbalance.exchange.adapter import ExchangeOrder
 from botbalance.log import alarm, logger
 from botbalance.models.order import Order, OrderStatus
-from botbalance.trading.incidents import ORDER_UNKNOWN_AFTER_S, note_orders
+from botbalance.trading.incidents import ORDER_UNKNOWN_AFTER_S, report_orders
 from botbalance.trading.order_updates import apply_order_not_found, apply_order_report
 from botbalance.trading.session import AccountSession
 
@@ -67,7 +67,7 @@ def reconcile(session: AccountSession, open_orders: Mapping[str, Sequence[Exchan
         if current.is_active or news:
             unsettled.append(current)
     _alarm_for_the_unknown(unsettled, session.context.clock())
-    note_orders(session, orders, session.context.clock())
+    report_orders(session, orders, session.context.clock())
     return Reconciliation(found, orders, unsettled, changed)
 
 

@@ -130,7 +130,7 @@ class AccountSession:
         if new.fills:
             self.remember(fill_totals=None)  # should the write fail, all fills are summed up anew
         news = [*told, *fills_of_order(self.context, before, order)]
-        updated = self.context.orders.update(order, self.lease, *map(self.context.activity.write_of, news))
+        updated = self.context.orders.update(order, self.lease, *map(self.context.activity.transact_put, news))
         if new.fills and totals is not None:
             budgets = with_fills(self.state.budgets, order, new.fills, self._last_prices())
             self.remember(fill_totals=add_fills(totals, new), budgets=budgets)
@@ -146,7 +146,7 @@ class AccountSession:
             logger.warning("fills not counted", user_id=self.user_id, reason=str(error))
             return
         budgets = counted_anew(self.state.budgets, orders, self._last_prices())
-        self.remember(fill_totals=fill_totals_of(orders), budgets=budgets)
+        self.remember(fill_totals=sum_fills(orders), budgets=budgets)
 
     def _last_prices(self) -> Mapping[str, Decimal]:
         return {} if self.state.last_look is None else self.state.last_look.prices
@@ -156,7 +156,7 @@ type TotalsByAccount = dict[str, dict[str, FillTotals]]
 """Of fills, by the account that an order names (an exchange, or an epoch of a paper account) and base asset."""
 
 
-def fill_totals_of(orders: Iterable[Order]) -> TotalsByAccount:
+def sum_fills(orders: Iterable[Order]) -> TotalsByAccount:
     """The totals of the fills of ``orders``."""
     totals: TotalsByAccount = {}
     for order in orders:
@@ -196,7 +196,7 @@ def open_session(
             yield session
             session.count_fills()
         finally:
-            context.accounts.release(lease, session.state, *map(context.activity.write_of, session.told))
+            context.accounts.release(lease, session.state, *map(context.activity.transact_put, session.told))
 
 
 def _acquire(context: TradingContext, user_id: str, ts_tick: int | None, *, waits: bool) -> tuple[Lease, AccountState]:

@@ -22,7 +22,7 @@ from botbalance.models.strategy import Strategy
 from botbalance.trading.context import TradingContext
 from botbalance.trading.orders import require_no_active_orders
 from botbalance.trading.paper import forget_look
-from botbalance.trading.plan import Plan, preview_of
+from botbalance.trading.plan import Plan, preview_plan
 from botbalance.trading.preflight import require_ready
 from botbalance.trading.session import open_session
 from botbalance.trading.trail import strategy_change
@@ -61,7 +61,7 @@ def save_strategy(
     with open_session(context, user_id) as session:  # so that no run places an order that the old exchange keeps
         require_no_active_orders(context, user_id, stored.exchange)
         if strategy.autopilot_enabled:
-            require_ready(context, preview_of(context, strategy))
+            require_ready(context, preview_plan(context, strategy))
         saved = _save(context, strategy, stored)
         forget_look(session)
         return saved
@@ -74,7 +74,7 @@ def preview_strategy(context: TradingContext, user_id: str, parameters: Mapping[
     """
     strategy = _validated(context, user_id, parameters)
     _require_markets(context, strategy)
-    plan = preview_of(context, strategy)
+    plan = preview_plan(context, strategy)
     _require_some_order(strategy, plan.evaluation)
     return plan
 
@@ -122,7 +122,7 @@ def _errors(check: Callable[[], object]) -> tuple[InvalidStrategyError, ...]:
 def _require_markets(context: TradingContext, strategy: Strategy) -> None:
     """Raise InvalidRequestError or InvalidStrategyError where the exchange does not list a pair of the strategy."""
     # For the limits: its markets may have to be asked for.
-    context.clients.keys_of([(strategy.user_id, strategy.exchange)])
+    context.clients.find_keys([(strategy.user_id, strategy.exchange)])
     rules = context.portfolio.market_rules(strategy.exchange, strategy.symbols())
     for asset in strategy.target_allocations:
         if asset != strategy.quote_asset and rules[asset + strategy.quote_asset].base != asset:
@@ -134,14 +134,14 @@ def _save(context: TradingContext, strategy: Strategy, stored: Strategy | None) 
     _require_markets(context, strategy)
     warnings, check_error = preview_warnings(context, strategy)
     action = Action.STRATEGY_CREATED if stored is None else Action.STRATEGY_CHANGED
-    told = context.activity.write_of(strategy_change(context, action, stored, strategy))
+    told = context.activity.transact_put(strategy_change(context, action, stored, strategy))
     return SavedStrategy(context.strategies.save(strategy, told), warnings, check_error)
 
 
 def preview_warnings(context: TradingContext, strategy: Strategy) -> tuple[tuple[StrategyWarning, ...], str | None]:
     """How the strategy fits the account and its markets now; raises InvalidStrategyError where it never can."""
     try:
-        evaluation = preview_of(context, strategy).evaluation
+        evaluation = preview_plan(context, strategy).evaluation
     except InvalidStrategyError:
         raise
     except (BotBalanceError, InvalidInputError) as error:

@@ -10,13 +10,13 @@ from botbalance.deadline import bounded_by
 from botbalance.engine import InvalidInputError
 from botbalance.errors import BotBalanceError, ConflictError, CredentialsRejectedError, TransientError
 from botbalance.log import alarm
-from botbalance.models.decision import TICK_SECONDS, Decision, tick_of
+from botbalance.models.decision import TICK_SECONDS, Decision, tick_start
 from botbalance.models.strategy import Strategy
 from botbalance.store.accounts import TICK_CLAIMED, Lease
 from botbalance.trading.autopilot import STOPPING, finish_stop, switch_off, switch_off_paused
 from botbalance.trading.budgets import AccountPausedError
 from botbalance.trading.context import TRADING_HALTED, TradingContext
-from botbalance.trading.incidents import note_decision
+from botbalance.trading.incidents import report_decision
 from botbalance.trading.placement import cancel_orders
 from botbalance.trading.rebalance import RebalanceResult, rebalance
 from botbalance.trading.reconcile import reconcile
@@ -49,7 +49,7 @@ def strategy_tick(context: TradingContext, job: TickJob, ts_tick: int) -> Decisi
             if decision is None:
                 return None
             decision = _after_quiet_ticks(decision, session.quiet_since)
-            note_decision(session, decision)
+            report_decision(session, decision)
     except (ConflictError, TransientError) as error:  # the lease never was this run's, so nothing was done
         if error.code == TICK_CLAIMED:
             return None
@@ -122,7 +122,7 @@ def _after_quiet_ticks(decision: Decision, quiet_since: int | None) -> Decision:
     """``decision`` with the ticks before it for which there was nothing to do."""
     if quiet_since is None:
         return decision
-    ticks = max(0, (decision.ts_tick - tick_of(quiet_since)) // TICK_SECONDS - 1)
+    ticks = max(0, (decision.ts_tick - tick_start(quiet_since)) // TICK_SECONDS - 1)
     return decision.model_copy(update={"quiet_since": quiet_since, "quiet_ticks": ticks})
 
 

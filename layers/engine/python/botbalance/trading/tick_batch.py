@@ -59,7 +59,7 @@ def due_jobs(context: TradingContext, users: Mapping[str, int], ts_tick: int, ha
             for strategy in (found | {user_id: context.strategies.get(user_id) for user_id in stale}).values()
             if strategy.is_ticked or halt is not None or left[strategy.user_id] == UNKNOWN_VERSION
         ]
-        keys = context.clients.keys_of([(strategy.user_id, strategy.exchange) for strategy in strategies])
+        keys = context.clients.find_keys([(strategy.user_id, strategy.exchange) for strategy in strategies])
         for exchange in {strategy.exchange for strategy in strategies}:
             symbols = {symbol for one in strategies if one.exchange == exchange for symbol in one.symbols()}
             context.portfolio.prepare_prices(exchange, symbols)

@@ -17,7 +17,7 @@ _MOST_FILLS_TOLD = 50
 _NOT_TOLD = {"schema_version", "user_id", "version", "updated_at"}
 
 
-def activity_of(
+def new_activity(
     context: TradingContext,
     user_id: str,
     action: Action,
@@ -44,7 +44,7 @@ def activity_of(
 
 def strategy_change(context: TradingContext, action: Action, before: Strategy | None, after: Strategy) -> Activity:
     """What changes of a strategy; ``before`` is None for the first one."""
-    return activity_of(
+    return new_activity(
         context,
         after.user_id,
         action,
