@@ -54,6 +54,9 @@ def openapi_document() -> dict[str, Any]:
     }
     for unused in ("HTTPValidationError", "ResponseValidationError", "ValidationError"):
         document["components"]["schemas"].pop(unused, None)
+    for methods in document["paths"].values():
+        if "get" in methods:
+            methods["head"] = _head(methods["get"])
     document["paths"] = dict(sorted(document["paths"].items()))
     document["components"]["schemas"] = dict(sorted(document["components"]["schemas"].items()))
     return document
@@ -82,6 +85,18 @@ def _complete(operation: dict[str, Any], path: str, method: str, function: Modul
     operation["responses"] = dict(sorted(operation["responses"].items()))
     if not about_a_user:
         del operation["responses"]["401"]
+
+
+def _head(get: dict[str, Any]) -> dict[str, Any]:
+    """What HEAD does where GET does this: the same, without a body."""
+    responses = {
+        status: {part: told for part, told in response.items() if part != "content"}
+        for status, response in get["responses"].items()
+    }
+    summary = f"{get['summary']}: status and headers alone"
+    return {**get, "operationId": f"head_{get['operationId'].removeprefix('get_')}", "summary": summary} | {
+        "responses": responses
+    }
 
 
 if __name__ == "__main__":

@@ -134,13 +134,14 @@ class ApiGateway:
                 return web.json_response(await self._in_thread(self._tick_now))
             except OutOfCandlesError as ended:
                 return _problem(409, "out_of_candles", str(ended))
-        on_page = path == SWAGGER_PATH and request.method == "GET"
+        reads = request.method in {"GET", "HEAD"}
+        on_page = path == SWAGGER_PATH and reads
         if on_page and "format" not in request.query:
             return web.Response(text=await self._in_thread(swagger_page), content_type="text/html")
-        if on_page or (path == DOCUMENT_PATH and request.method == "GET"):
+        if on_page or (path == DOCUMENT_PATH and reads):
             document = json.dumps(await self._in_thread(local_document))
             return web.Response(body=document.encode(), content_type="application/json")
-        if request.method in {"GET", "HEAD"} and not path.startswith(("/api", "/local")):
+        if reads and not path.startswith(("/api", "/local")):
             file = await self._in_thread(lambda: dashboard_file(unquote(path), [DEMO_USER, "second-user"]))
             if file is not None:
                 answer = web.Response(body=file.content, content_type=file.content_type, headers=SECURITY_HEADERS)

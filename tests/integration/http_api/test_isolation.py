@@ -15,7 +15,7 @@ import pytest
 from botbalance import bootstrap
 
 from tests.integration.http_api.client import AUTOPILOT, DECISIONS, EXECUTE, FILLS, PAPER, Client, key_body, trader
-from tests.integration.http_api.samples import Operation, find_values, operation_name, operations
+from tests.integration.http_api.samples import DOCUMENT, Operation, find_values, operation_name, operations
 from workbench.aws.template import read_template
 from workbench.local.stack import Options, Stack
 
@@ -108,7 +108,7 @@ def scene() -> Iterator[Scene]:
 
 def test_the_document_has_every_route_of_the_template() -> None:
     routes = {(route.method, route.path) for route in read_template().routes()}
-    assert {(operation.method, operation.path) for operation in operations()} == routes
+    assert {(method.upper(), path) for path, methods in DOCUMENT["paths"].items() for method in methods} == routes
 
 
 def test_the_owner_is_told_what_nobody_else_may_see(scene: Scene) -> None:

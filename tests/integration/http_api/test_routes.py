@@ -6,7 +6,10 @@ from tests.integration.http_api.client import Client, newcomer, problem, trader
 from workbench.aws.template import Route, read_template
 from workbench.local.stack import Stack
 
-ROUTES = sorted(read_template().routes(), key=lambda route: (route.path, route.method))
+ROUTES = sorted(
+    (route for route in read_template().routes() if route.method != "HEAD"),
+    key=lambda route: (route.path, route.method),
+)
 SAMPLE = {"client_order_id": "0123456789abcdef0123", "ts_tick": "1700000010", "pause_id": "doubt-BTCUSDT"}
 
 NOT_THERE = {"order_not_found", "decision_not_found", "pause_not_found", "paper_account_not_found", "no_channel"}
@@ -59,10 +62,10 @@ def test_an_unknown_path_is_a_404(stack: Stack, path: str) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
-        ("POST", "/api/me/balances/", "GET"),
+        ("POST", "/api/me/balances/", "GET, HEAD"),
         ("GET", "/api/me/strategies/rebalance/execute/", "POST"),
-        ("DELETE", "/api/me/strategies/rebalance", "GET, PATCH, PUT"),
-        ("PUT", "/api/me/orders", "DELETE, GET"),
+        ("DELETE", "/api/me/strategies/rebalance", "GET, HEAD, PATCH, PUT"),
+        ("PUT", "/api/me/orders", "DELETE, GET, HEAD"),
     ],
 )
 def test_a_wrong_method_is_a_405_that_names_the_right_ones(stack: Stack, method: str, path: str, allowed: str) -> None:

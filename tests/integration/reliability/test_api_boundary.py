@@ -27,7 +27,7 @@ BODIES: Mapping[str, Any] = {
     "/api/me/exchange/paper/transfers": {"asset": "USDT", "quantity": "1"},
     "/api/me/notifications": {"channels": {}},
 }
-ROUTES = [route for route in read_template().routes() if not route.public]
+ROUTES = [route for route in read_template().routes() if not route.public and route.method != "HEAD"]
 
 
 @pytest.fixture

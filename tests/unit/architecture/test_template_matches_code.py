@@ -25,7 +25,8 @@ def routes_in_code() -> set[tuple[str, str, str]]:
         app: Any = import_module(module).app
         for route in [*app._static_routes, *app._dynamic_routes]:
             path = re.sub(r"<(\w+)>", r"{\1}", route.path)
-            found.add((f"{module}.lambda_handler", route.method.upper(), path))
+            methods = {"GET", "HEAD"} if route.method.upper() == "GET" else {route.method.upper()}
+            found |= {(f"{module}.lambda_handler", method, path) for method in methods}
     return found
 
 

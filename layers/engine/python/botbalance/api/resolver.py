@@ -36,7 +36,8 @@ def make_handler(
     """The entry point for API Gateway of a function whose routes are in ``app``.
 
     ``cors_origin`` is the origin of a web page that may read its answers, or ``none``; ``limits`` are each user's, None
-    where nothing is any user's. Whatever is asked of an exchange is asked on behalf of the user who calls.
+    where nothing is any user's. Whatever is asked of an exchange is asked on behalf of the user who calls. HEAD is
+    answered as GET is, without the body.
     """
 
     @logger.inject_lambda_context(clear_state=True, log_event=False)
@@ -46,6 +47,9 @@ def make_handler(
         event = _without_base_path(event)
         if "//" in event["path"]:  # orders/$ID/ with an empty ID must not mean all orders
             event = {**event, "path": "/no-such-route"}
+        head = event["httpMethod"] == "HEAD"
+        if head:
+            event = {**event, "httpMethod": "GET"}
         user_id = _subject(event)
         try:
             if user_id and limits is not None:
@@ -58,7 +62,7 @@ def make_handler(
         answer["multiValueHeaders"] |= {
             name: [value] for name, value in _headers_of_all(request_id, cors_origin()).items()
         }
-        return answer
+        return {**answer, "body": ""} if head else answer
 
     return lambda_handler
 
