@@ -47,7 +47,10 @@ class Fault:
 
 
 class MisbehavingApi(BinanceApi):
-    """``faults`` by method and path, ``everywhere`` for the rest; ``requests`` are all that came."""
+    """``faults`` by method and path, ``everywhere`` for the rest; ``requests`` are all that came.
+
+    A path may have its query's symbol with it, as in ``/api/v3/klines?symbol=BTCUSDT``.
+    """
 
     def __init__(self, books: MatchingEngine) -> None:
         super().__init__(books)
@@ -74,7 +77,9 @@ class MisbehavingApi(BinanceApi):
     async def serve(self, incoming: web.Request) -> web.StreamResponse:
         path, _, query = incoming.raw_path.partition("?")
         self.requests.append(Request(incoming.method, path, query, (await incoming.read()).decode()))
-        where = (incoming.method, path)
+        where = (incoming.method, f"{path}?symbol={incoming.query.get('symbol', '')}")
+        if where not in self.faults:
+            where = (incoming.method, path)
         fault = self.faults.get(where, self.everywhere)
         if fault is None:
             return await super().serve(incoming)

@@ -9,6 +9,7 @@ import boto3
 import pytest
 from botbalance.accounts.portfolio import PortfolioService
 from botbalance.market_data.market_rules import MarketRulesService
+from botbalance.market_data.price_highs import PriceHighs
 from botbalance.market_data.price_service import PriceService
 from botbalance.market_data.public_adapters import PublicAdapters
 from botbalance.market_data.shared_requests import SharedRequests
@@ -19,9 +20,6 @@ from botbalance.store.cache import CacheTable
 from tests.integration.exchange.simulated import Exchange, running_exchange
 from workbench.aws.template import read_template
 from workbench.simulation.dynamodb import InMemoryDynamoDB
-
-if TYPE_CHECKING:
-    pass
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -47,6 +45,7 @@ class Process:
     rules: MarketRulesService
     prices: PriceService
     ranges: TradedRanges
+    highs: PriceHighs
     portfolio: PortfolioService
 
 
@@ -96,7 +95,8 @@ def start_process(exchange: Exchange, cache: CacheTable, clock: Clock) -> StartP
         rules = MarketRulesService(wanted, cache, adapters, clock)
         prices = PriceService(wanted, cache, rules, adapters, requests, clock)
         ranges = TradedRanges(wanted, cache, rules, adapters, requests, clock)
-        return Process(rules, prices, ranges, PortfolioService(prices, rules))
+        highs = PriceHighs(cache, rules, adapters, clock)
+        return Process(rules, prices, ranges, highs, PortfolioService(prices, rules))
 
     return start
 

@@ -9,18 +9,26 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from threading import Lock
+from typing import Any
 
+from botbalance.deadline import OUT_OF_TIME
 from botbalance.engine.budgets import HOUR_S, WEEK_HOURS
-from botbalance.errors import BotBalanceError
+from botbalance.errors import BotBalanceError, RateLimitedError
 from botbalance.exchange.adapter import HourlyHigh
 from botbalance.exchange.profiles import market_exchange
-from botbalance.log import logger
+from botbalance.log import alarm, logger
 from botbalance.market_data.market_rules import MarketRulesService
 from botbalance.market_data.public_adapters import PublicAdapters
 from botbalance.store.cache import CacheTable
 
 STILL_USED_S = 86_400
 """For so long after their hour highs are used where newer ones cannot be had: an old high is high enough."""
+MOST_ASKED = 30
+"""Pairs of one look; the others have the next."""
+ASKED_FOR_S = 3
+"""After so long no further pair is asked for in a look: the prices that it read have to last until it has sent."""
+FAILED_WAITS_S = (300, 600, 1_800, HOUR_S)
+"""A pair that cannot be had is left alone for so long after each failure in a row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +41,14 @@ class _Entry:
     def since(self, moment: int) -> Decimal | None:
         """The highest since ``moment``; None where no hour has begun since."""
         return next((hour.high for hour in self.highs if hour.opens_at >= moment), None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Failures:
+    """How often in a row a symbol could not be had, and until when it is left alone."""
+
+    count: int = 0
+    until: int = 0
 
 
 class PriceHighs:
@@ -53,6 +69,7 @@ class PriceHighs:
         self._adapters = adapters
         self._clock = clock
         self._entries: dict[str, _Entry] = {}
+        self._failures: dict[str, _Failures] = {}
         self._locks: defaultdict[str, Lock] = defaultdict(Lock)
 
     def of_week(self, exchange: str, since: dict[str, int]) -> dict[str, Decimal]:
@@ -88,22 +105,51 @@ class PriceHighs:
         return key in self._entries and now < self._entries[key].fresh_until
 
     def _ask(self, exchange: str, symbols: Collection[str], now: int) -> None:
+        """Ask for one pair after the other, for a while; what one of them meets keeps none of the others unknown."""
+        documents = {}
         this_hour = now - now % HOUR_S
         fresh_until = this_hour + HOUR_S
-        documents = {}
         try:
-            listings = self._market_rules.listed(exchange, symbols)
+            due = self._due(exchange, symbols, now)
+            listings = self._market_rules.listed(exchange, due)
             with self._adapters.borrow(exchange) as adapter:
                 adapter.load_listings(list(listings.values()))
-                for symbol in listings:
-                    highs = _steps(adapter.hourly_highs(symbol, this_hour - WEEK_HOURS * HOUR_S))
+                for symbol in filter(listings.__contains__, due):
+                    if self._clock() - now >= ASKED_FOR_S:
+                        break
                     key = _cache_key(exchange, symbol)
+                    try:
+                        highs = _steps(adapter.hourly_highs(symbol, this_hour - WEEK_HOURS * HOUR_S))
+                    except BotBalanceError as error:
+                        if isinstance(error, RateLimitedError) or error.code == OUT_OF_TIME:
+                            raise
+                        self._note_failure(exchange, symbol, error)
+                        continue
+                    self._failures.pop(key, None)
                     self._entries[key] = _Entry(fresh_until, highs)
                     documents[key] = _written(fresh_until, highs)
         except BotBalanceError as error:  # those of the last hours are used on, where there are any
             logger.warning("price highs not known", exchange=exchange, symbols=sorted(symbols), reason=str(error))
         if documents:
             self._cache.put_many(documents, fresh_until + STILL_USED_S)
+
+    def _due(self, exchange: str, symbols: Collection[str], now: int) -> list[str]:
+        """Those of ``symbols`` that may be asked for, whatever failed before last."""
+        failures = {symbol: self._failures.get(_cache_key(exchange, symbol), _Failures()) for symbol in symbols}
+        due = [symbol for symbol in symbols if failures[symbol].until <= now]
+        return sorted(due, key=lambda symbol: failures[symbol].count)[:MOST_ASKED]
+
+    def _note_failure(self, exchange: str, symbol: str, error: BotBalanceError) -> None:
+        """Leave the pair alone for a while; from the second time on somebody is told, where no older high is left."""
+        key, now = _cache_key(exchange, symbol), self._clock()
+        count = self._failures.get(key, _Failures()).count + 1
+        self._failures[key] = _Failures(count, now + FAILED_WAITS_S[min(count, len(FAILED_WAITS_S)) - 1])
+        entry = self._entries.get(key)
+        facts: dict[str, Any] = {"exchange": exchange, "symbol": symbol, "reason": str(error)}
+        if count > 1 and (entry is None or entry.fresh_until + STILL_USED_S <= now):
+            alarm("price_high_unknown", "a pair is bought without a look at how far it has fallen", **facts)
+        else:
+            logger.warning("price high not known", **facts)
 
 
 def _steps(hours: Sequence[HourlyHigh]) -> tuple[HourlyHigh, ...]:

@@ -1,0 +1,131 @@
+"""PriceHighs: each pair's own high, whatever another pair meets, and no more requests than a look may use."""
+
+from collections import Counter
+from decimal import Decimal
+from urllib.parse import parse_qs
+
+import pytest
+from botbalance.deadline import Deadline, bounded_by
+from botbalance.engine.budgets import HOUR_S
+from botbalance.market_data import price_highs
+from botbalance.market_data.price_highs import ASKED_FOR_S, FAILED_WAITS_S, STILL_USED_S
+
+from tests.integration.exchange.simulated import FIRST_PRICES, Exchange, Fault
+from tests.unit.market_data.conftest import Clock, Process, StartProcess
+from workbench.simulated_exchange.binance_api import Reply, Request
+
+BTC, ETH, XRP = FIRST_PRICES
+KLINES = "/api/v3/klines"
+SINCE = dict.fromkeys(FIRST_PRICES, 0)
+BROKEN = ("GET", f"{KLINES}?symbol={BTC}")
+
+
+def asked(exchange: Exchange) -> Counter[str]:
+    """How often the exchange was asked for each symbol's hours."""
+    requests = [request for request in exchange.api.requests if request.path == KLINES]
+    return Counter(parse_qs(request.query)["symbol"][0] for request in requests)
+
+
+def alarms(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.alarm for record in caplog.records if hasattr(record, "alarm")]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [Fault.body("[]"), Fault.body("{}"), Fault.error(400, '{"code": -1121, "msg": "Invalid symbol."}')],
+    ids=str,
+)
+def test_a_pair_that_cannot_be_had_keeps_no_other_without_its_high(
+    process: Process, exchange: Exchange, fault: Fault
+) -> None:
+    exchange.api.faults[BROKEN] = fault
+    assert process.highs.of_week("binance", SINCE) == {ETH: FIRST_PRICES[ETH], XRP: FIRST_PRICES[XRP]}
+    exchange.api.requests.clear()
+    assert process.highs.of_week("binance", SINCE).keys() == {ETH, XRP}
+    assert not asked(exchange)
+
+
+def test_a_pair_that_fails_is_asked_for_again_ever_later(
+    process: Process, exchange: Exchange, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    exchange.api.faults[BROKEN] = Fault.body("[]")
+    for failures, wait in enumerate((*FAILED_WAITS_S, FAILED_WAITS_S[-1])):
+        exchange.api.requests.clear()
+        process.highs.of_week("binance", {BTC: 0})
+        before = asked(exchange)[BTC]
+        assert before > 0
+        clock.now += wait - 1
+        process.highs.of_week("binance", {BTC: 0})
+        assert asked(exchange)[BTC] == before
+        clock.now += 1
+        assert len(alarms(caplog)) == failures  # once may be chance
+    del exchange.api.faults[BROKEN]
+    assert process.highs.of_week("binance", {BTC: 0}) == {BTC: FIRST_PRICES[BTC]}
+
+
+def test_somebody_is_told_of_a_pair_that_is_bought_without_a_high(
+    process: Process, exchange: Exchange, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    process.highs.of_week("binance", {BTC: 0})
+    exchange.api.faults[BROKEN] = Fault.body("[]")
+    clock.now += HOUR_S
+    for _ in range(3):
+        assert process.highs.of_week("binance", {BTC: 0}) == {BTC: FIRST_PRICES[BTC]}  # as it was an hour ago
+        clock.now += FAILED_WAITS_S[-1]
+    assert not alarms(caplog)
+    clock.now += STILL_USED_S
+    assert process.highs.of_week("binance", {BTC: 0}) == {}
+    assert alarms(caplog) == ["price_high_unknown"]
+
+
+def test_a_slow_exchange_is_asked_for_a_while_and_for_the_rest_at_the_next_look(
+    start_process: StartProcess, exchange: Exchange, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = start_process()
+    answer = exchange.api.answer
+
+    def slowly(request: Request) -> Reply:
+        clock.now += ASKED_FOR_S if request.path == KLINES else 0
+        return answer(request)
+
+    monkeypatch.setattr(exchange.api, "answer", slowly)
+    assert [len(process.highs.of_week("binance", SINCE)) for _ in range(4)] == [1, 2, 3, 3]
+    assert set(asked(exchange).values()) == {1}
+
+
+def test_an_exchange_that_limits_requests_is_asked_no_further(process: Process, exchange: Exchange) -> None:
+    exchange.api.faults["GET", KLINES] = Fault.error(429, retry_after="60")
+    assert process.highs.of_week("binance", SINCE) == {}
+    assert asked(exchange).total() == 1
+
+
+def test_a_run_that_has_no_time_left_asks_for_none_and_blames_none(
+    process: Process, exchange: Exchange, clock: Clock
+) -> None:
+    process.rules.listings("binance", FIRST_PRICES)
+    with bounded_by(Deadline(clock.now + 1, clock)):
+        assert process.highs.of_week("binance", SINCE) == {}
+    assert not asked(exchange)
+    assert process.highs.of_week("binance", SINCE).keys() == FIRST_PRICES.keys()
+
+
+def test_what_failed_before_comes_last(
+    process: Process, exchange: Exchange, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(price_highs, "MOST_ASKED", 1)
+    exchange.api.faults[BROKEN] = Fault.body("[]")
+    for expected in ([], [ETH], [ETH, XRP]):
+        assert list(process.highs.of_week("binance", SINCE)) == expected
+        clock.now += FAILED_WAITS_S[0]
+
+
+def test_a_look_asks_for_a_bounded_number_of_pairs(
+    process: Process, exchange: Exchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(price_highs, "MOST_ASKED", 2)
+    assert [len(process.highs.of_week("binance", SINCE)) for _ in range(2)] == [2, 3]
+
+
+def test_the_high_is_the_highest_of_the_hours_since(process: Process, exchange: Exchange, clock: Clock) -> None:
+    assert process.highs.of_week("binance", {ETH: 0}) == {ETH: Decimal(2_500)}
+    assert process.highs.of_week("binance", {ETH: clock.now + HOUR_S}) == {}
