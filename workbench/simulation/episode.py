@@ -8,7 +8,6 @@ from botbalance.engine.arithmetic import ExactArithmetic
 from botbalance.errors import BotBalanceError
 from botbalance.models.decision import TICK_SECONDS
 from botbalance.models.order import Order
-from botbalance.trading.order_updates import NOT_ON_EXCHANGE
 
 from workbench.simulated_exchange.matching_engine import Order as BookedOrder
 from workbench.simulation.dynamodb import read_items
@@ -256,10 +255,10 @@ class Episode:
             here = ours.get(client_order_id)
             if here is None:
                 self._failed(Invariant.BOOKS_EQUAL, user.user_id, f"{client_order_id} is on the exchange only")
-            elif here.reason != NOT_ON_EXCHANGE:
+            elif not here.is_lost:
                 self._compare(user, here, booked)
         for client_order_id, here in ours.items():
-            if here.is_active and here.reason != NOT_ON_EXCHANGE:
+            if here.is_active and not here.is_lost:
                 booked_here = there.get(client_order_id)
                 if booked_here is None or not booked_here.status.is_open:
                     what = f"{client_order_id} on {here.symbol} is {here.status}, and not there"
@@ -267,7 +266,7 @@ class Episode:
 
     def _compare(self, user: User, here: Order, booked: BookedOrder) -> None:
         status = "REJECTED" if booked.order_id in self.world.exchange.rejected else _SAME_STATUS[booked.status]
-        if here.resolved_by is not None and status == "REJECTED":
+        if here.resolved_by is not None and status in {"REJECTED", "EXPIRED"}:
             status = "CANCELED"  # an owner can say of an order only what has filled of it, not why it ended
         facts: list[tuple[str, Any, Any]] = [
             ("status", status, str(here.status)),

@@ -7,7 +7,6 @@ from typing import Any
 
 from botbalance.exchange.profiles import DEFAULT_EXCHANGE, PROFILES
 from botbalance.models.order import Order
-from botbalance.trading.order_updates import NOT_ON_EXCHANGE
 
 from workbench.faults.kinds import KINDS, FaultKind
 from workbench.simulation.dynamodb import read_items
@@ -268,7 +267,7 @@ class Owners:
             for item in read_items(self._world.database, self._world.settings.orders_table)
             if item["user_id"]["S"] == user.user_id and "watched_since" in item
         )
-        lost = [one for one in ours if one.is_active and one.reason == NOT_ON_EXCHANGE]
+        lost = [one for one in ours if one.is_lost]
         there = {order.client_order_id: order for order in self._world.books.orders(user.key.api_key)}
         for order in lost[:1]:
             booked = there[order.client_order_id]

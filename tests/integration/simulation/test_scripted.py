@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 from botbalance.engine import Balance
-from botbalance.models.order import Order
-from botbalance.trading.order_updates import NOT_ON_EXCHANGE
+from botbalance.models.order import NOT_ON_EXCHANGE, Order
 
 from workbench.simulated_exchange.binance_api import Request
 from workbench.simulation.episode import Episode

@@ -122,9 +122,62 @@ def test_its_owner_s_word_that_it_was_filled_books_the_fill(
 
 @pytest.mark.parametrize("filled", ["0.00503", "-1"])
 def test_a_word_that_cannot_be_is_refused(harness: TradingHarness, lost: Order, filled: str) -> None:
-    with pytest.raises(InvalidRequestError, match=r"from 0, which is booked, to 0\.00502"):
+    with pytest.raises(InvalidRequestError, match=r"from 0, which the exchange has told of, to 0\.00502"):
         resolve_order(harness.context, harness.user, lost.client_order_id, D(filled), D(39_840))
     assert harness.order_on("BTCUSDT") == lost
+
+
+@pytest.fixture
+def filled_and_lost(harness: TradingHarness) -> Order:
+    """One that was said to be filled before its market went; nobody has told of its trades."""
+    harness.set_strategy(autopilot=False)
+    intent = harness.intent("BTCUSDT", limit_price="39840", base_qty="0.00502", ts_tick=harness.now - 30)
+    harness.create(intent, status=OrderStatus.FILLED, exchange_order_id="4711", filled_qty=D("0.00502"))
+    for _ in range(2):
+        harness.now += 30
+        list_orders(harness.context, harness.user, limit=5, cursor=None)
+    return harness.order_on("BTCUSDT")
+
+
+def test_an_order_that_ended_and_whose_trades_nobody_tells_is_named_and_asked_of_once_an_hour(
+    harness: TradingHarness, filled_and_lost: Order, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert filled_and_lost.is_lost
+    alarms = [record.__dict__["alarm"] for record in caplog.get_records("setup") if "alarm" in record.__dict__]
+    assert alarms == ["not_on_exchange"]
+    (incident,) = harness.context.accounts.find_state(harness.user).incidents.values()
+    assert f"POST orders/{filled_and_lost.client_order_id}/resolve/" in incident.evidence
+    list_orders(harness.context, harness.user, limit=5, cursor=None)  # when to ask again is noted
+    before = len(harness.asked("GET"))
+    for _ in range(10):
+        harness.now += 30
+        list_orders(harness.context, harness.user, limit=5, cursor=None)
+    assert len(harness.asked("GET")) == before
+    harness.now += 3600
+    list_orders(harness.context, harness.user, limit=5, cursor=None)
+    assert len(harness.asked("GET")) == before + 1
+
+
+def test_its_owner_s_word_has_to_be_for_all_that_was_filled(harness: TradingHarness, filled_and_lost: Order) -> None:
+    name = filled_and_lost.client_order_id
+    with pytest.raises(InvalidRequestError, match="price is missing"):
+        resolve_order(harness.context, harness.user, name, None, None)
+    with pytest.raises(InvalidRequestError, match=r"from 0\.00502, which the exchange has told of"):
+        resolve_order(harness.context, harness.user, name, D("0.002"), D(39_840))
+    resolved = resolve_order(harness.context, harness.user, name, D("0.00502"), D(39_840))
+    assert (resolved.status, resolved.fills_qty, resolved.is_unreconciled) == (OrderStatus.FILLED, D("0.00502"), False)
+
+
+def test_it_is_booked_as_ever_where_the_exchange_tells_of_it_again(harness: TradingHarness) -> None:
+    harness.tick()
+    order = harness.order_on("BTCUSDT")
+    harness.books.fill_now(harness.key, int(order.exchange_order_id or 0), whole=True)
+    lost = {"status": OrderStatus.FILLED, "filled_qty": order.base_qty, "reason": "not_on_exchange"}
+    with harness.session() as session:
+        assert session.update_order(order, order.model_copy(update=lost)).is_lost
+    harness.tick()
+    told = harness.context.orders.get(harness.user, order.client_order_id)
+    assert (told.reason, told.fills_complete, told.is_unreconciled) == (None, True, False)
 
 
 def test_an_order_that_the_exchange_still_tells_of_is_not_resolved(harness: TradingHarness) -> None:

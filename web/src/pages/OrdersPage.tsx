@@ -1,5 +1,5 @@
 import { useInfiniteQuery } from "@tanstack/react-query";
-import { useState } from "react";
+import { type ReactNode, useState } from "react";
 import { api, type Schemas, unwrap } from "../api/client";
 import { useAction } from "../api/queries";
 import { OrderList } from "../components/OrderList";
@@ -10,7 +10,7 @@ import { dateTime } from "../lib/time";
 import { RESTING } from "../lib/words";
 
 type Order = Schemas["OrderView"];
-/** The reason of an order that rested and that the exchange no longer knows. */
+/** The reason of an order that the exchange knew once and knows no more. */
 const LOST = "not_on_exchange";
 type Overview = Schemas["OverviewView"];
 
@@ -25,15 +25,28 @@ export function OrdersPage({ overview }: { overview: Overview | null }) {
   const orders = history.data?.pages.flatMap((page) => page.orders) ?? [];
   const resting = overview?.orders ?? orders.filter((order) => RESTING.has(order.status));
   const ended = orders.filter((order) => !RESTING.has(order.status));
+  const [resolving, setResolving] = useState<Order | null>(null);
+  const resolve = (order: Order) =>
+    order.reason === LOST && (
+      <button type="button" onClick={() => setResolving(order)} aria-label={`Say what became of ${order.symbol}`}>
+        Resolve …
+      </button>
+    );
   return (
     <>
-      <Resting orders={resting} overview={overview} />
+      <Resting orders={resting} overview={overview} resolve={resolve} />
       <section className="card" aria-labelledby="ended">
         <h2 id="ended">Ended</h2>
         {history.isPending && <Skeleton lines={8} />}
         {history.isError && <Failure error={history.error} retry={() => void history.refetch()} />}
         {history.data && ended.length === 0 && <Empty>No order has ended yet.</Empty>}
-        {ended.length > 0 && <OrderList orders={ended} caption="Orders that ended, the newest first" />}
+        {ended.length > 0 && (
+          <OrderList
+            orders={ended}
+            caption="Orders that ended, the newest first"
+            {...(ended.some((order) => order.reason === LOST) ? { action: resolve } : {})}
+          />
+        )}
         {history.hasNextPage && (
           <button type="button" disabled={history.isFetchingNextPage} onClick={() => void history.fetchNextPage()}>
             {history.isFetchingNextPage ? "Reading …" : "Older orders"}
@@ -41,13 +54,14 @@ export function OrdersPage({ overview }: { overview: Overview | null }) {
         )}
       </section>
       <Fills orders={orders} />
+      {resolving && <ResolveDialog order={resolving} onClose={() => setResolving(null)} />}
     </>
   );
 }
 
-function Resting({ orders, overview }: { orders: readonly Order[]; overview: Overview | null }) {
+function Resting(props: { orders: readonly Order[]; overview: Overview | null; resolve: (order: Order) => ReactNode }) {
+  const { orders, overview, resolve } = props;
   const [asking, setAsking] = useState<Order | "all" | null>(null);
-  const [resolving, setResolving] = useState<Order | null>(null);
   const prices = Object.fromEntries(
     (overview?.assets ?? []).flatMap((row) => (row.symbol && row.price ? [[row.symbol, row.price]] : [])),
   );
@@ -64,15 +78,7 @@ function Resting({ orders, overview }: { orders: readonly Order[]; overview: Ove
             prices={prices}
             {...(overview ? { now: overview.now } : {})}
             action={(order) =>
-              order.reason === LOST ? (
-                <button
-                  type="button"
-                  onClick={() => setResolving(order)}
-                  aria-label={`Say what became of ${order.symbol}`}
-                >
-                  Resolve …
-                </button>
-              ) : (
+              resolve(order) || (
                 <button
                   type="button"
                   onClick={() => setAsking(order)}
@@ -88,7 +94,6 @@ function Resting({ orders, overview }: { orders: readonly Order[]; overview: Ove
           </button>
         </>
       )}
-      {resolving && <ResolveDialog order={resolving} onClose={() => setResolving(null)} />}
       {asking && <CancelDialog order={asking === "all" ? null : asking} onClose={() => setAsking(null)} />}
     </section>
   );

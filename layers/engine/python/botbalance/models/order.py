@@ -27,6 +27,9 @@ class OrderStatus(StrEnum):
 ACTIVE = frozenset({OrderStatus.PENDING, OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED})
 """The order may still trade, so its pair gets no second one."""
 
+NOT_ON_EXCHANGE = "not_on_exchange"
+"""The reason of an order that the exchange knew once and knows no more."""
+
 _ENDS = frozenset(OrderStatus) - ACTIVE
 _EXPECTED: dict[OrderStatus, frozenset[OrderStatus]] = {
     OrderStatus.PENDING: frozenset(OrderStatus),
@@ -113,6 +116,11 @@ class Order(BaseModel):
     def fills_complete(self) -> bool:
         """Whether everything that the exchange says was filled is booked."""
         return self.fills_qty == self.filled_qty
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether its exchange knows it no more, so that only its owner can say what became of it or of its fills."""
+        return self.reason == NOT_ON_EXCHANGE and (self.is_active or not self.fills_complete)
 
     @property
     def is_unreconciled(self) -> bool:

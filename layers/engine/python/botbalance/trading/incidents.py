@@ -12,7 +12,6 @@ from botbalance.models.activity import Action, Activity
 from botbalance.models.decision import Decision
 from botbalance.models.order import Order, OrderStatus
 from botbalance.trading.context import TRADING_HALTED
-from botbalance.trading.order_updates import NOT_ON_EXCHANGE
 from botbalance.trading.refusals import REFUSALS_BEFORE_WAITING
 from botbalance.trading.session import MOST_TOLD_AT_ONCE, AccountSession
 
@@ -46,10 +45,11 @@ def report_orders(session: AccountSession, orders: Iterable[Order], now: int) ->
     unknown, lost = {}, {}
     for order in orders:
         name = f"{order.side} {order.base_qty:f} {order.base} at {order.limit_price:f} {order.quote}"
-        if order.is_active and order.reason == NOT_ON_EXCHANGE:
+        if order.is_lost:
+            known = "rested" if order.is_active else f"filled {order.filled_qty:f} {order.base}"
             lost[order.client_order_id] = (
-                f"order {order.client_order_id} ({name}) rested and {order.exchange} knows it no more; say what became "
-                f"of it: POST orders/{order.client_order_id}/resolve/"
+                f"order {order.client_order_id} ({name}) {known} and {order.exchange} knows it no more; "
+                f"say what became of it: POST orders/{order.client_order_id}/resolve/"
             )
         elif order.status is OrderStatus.PENDING and now - order.placed_at > ORDER_UNKNOWN_AFTER_S:
             unknown[order.client_order_id] = (

@@ -11,7 +11,7 @@ from typing import Any
 from botbalance.errors import ConflictError, TransientError
 from botbalance.exchange.adapter import ExchangeAdapter, ExchangeOrder, ExchangeOrderStatus
 from botbalance.log import alarm
-from botbalance.models.order import Order, OrderFill, OrderStatus
+from botbalance.models.order import NOT_ON_EXCHANGE, Order, OrderFill, OrderStatus
 from botbalance.trading.session import AccountSession
 
 NEVER_PLACED_AFTER_S = 120
@@ -23,12 +23,12 @@ NOT_FOUND_BELIEVED_AFTER = 2
 """So many look-ups that do not find it."""
 NEVER_PLACED = "never_placed"
 """The reason of an order that was given up because nobody ever saw it."""
-NOT_ON_EXCHANGE = "not_on_exchange"
-"""The reason of an order that rested and that the exchange knows no more."""
 CHECK_GIVEN_UP_S = 86_400
 """For how long an order that was given up is still looked for, in case it turns up after all."""
 CHECK_ENDED_S = 600
 """For how long an order that ended unfilled is still looked at, in case a fill is reported late."""
+CHECK_LOST_EVERY_S = 3600
+"""How often an order that ended, and whose fills the exchange tells no more, is still looked up."""
 FIRST_CHECK_AFTER_S = 30
 """After an order has ended or was given up; each further check takes twenty times as long to come as the one before."""
 
@@ -75,18 +75,21 @@ def apply_order_report(
 def apply_order_not_found(session: AccountSession, order: Order) -> Order:
     """Write that the exchange knows no such order. Only repeatedly, and after a while, is that believed."""
     now = session.context.clock()
-    if not order.is_active:
+    if order.is_lost and order.is_active:
+        return order
+    if order.is_lost:
+        later = {"next_check_at": now + CHECK_LOST_EVERY_S, "updated_at": now}
+        return session.update_order(order, order.model_copy(update=later))
+    if not order.is_active and order.fills_complete:
         checked = _next_check(order, order, now) | {"updated_at": now}
         return session.update_order(order, order.model_copy(update=checked))
-    if order.reason == NOT_ON_EXCHANGE:
-        return order
     counted = order.model_copy(update={"times_not_found": order.times_not_found + 1, "updated_at": now})
     if counted.times_not_found >= NOT_FOUND_BELIEVED_AFTER:
         if order.status is not OrderStatus.PENDING:
-            # It was there once, so nothing may be assumed: its pair stays blocked until its owner says what became
-            # of it.
+            # It was there once, so nothing may be assumed: until its owner says what became of it, its pair stays
+            # blocked, or its fills unknown.
             facts = {"user_id": order.user_id, "client_order_id": order.client_order_id}
-            alarm("not_on_exchange", "an order that rested is not known to the exchange any more", **facts)
+            alarm(NOT_ON_EXCHANGE, "an order that rested is not known to the exchange any more", **facts)
             counted = counted.model_copy(update={"reason": NOT_ON_EXCHANGE})
         elif now - order.placed_at > NEVER_PLACED_AFTER_S:
             given_up = counted.model_copy(update={"status": OrderStatus.CANCELED, "reason": NEVER_PLACED})
@@ -146,7 +149,7 @@ def _reason(order: Order, seen: ExchangeOrder, status: OrderStatus, canceled_bec
         return seen.reason or order.reason or "rejected"
     if status is OrderStatus.CANCELED and canceled_because is not None:
         return canceled_because
-    return None if order.is_active or order.reason == NEVER_PLACED else order.reason
+    return None if order.is_active or order.is_lost or order.reason == NEVER_PLACED else order.reason
 
 
 def _new_fills(exchange: ExchangeAdapter, order: Order, seen: ExchangeOrder) -> tuple[OrderFill, ...]:

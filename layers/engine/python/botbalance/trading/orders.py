@@ -13,7 +13,7 @@ from botbalance.models.order import Order, OrderFill, OrderStatus
 from botbalance.store.orders import EVERY_ORDER, OrderFilter, OrderPage
 from botbalance.store.pagination import MAX_EPOCH_S, TimeRange
 from botbalance.trading.context import TradingContext
-from botbalance.trading.order_updates import NOT_ON_EXCHANGE, not_on_exchange_error
+from botbalance.trading.order_updates import not_on_exchange_error
 from botbalance.trading.placement import CancelResult, cancel_orders
 from botbalance.trading.reconcile import reconcile
 from botbalance.trading.session import AccountSession, open_session
@@ -116,36 +116,36 @@ def resolve_order(
     """Book its owner's word on an order that the exchange no longer knows; returns it as it then stands.
 
     ``filled_qty`` is all that was filled of it, in base, at ``price`` (quote per base) as far as it is not booked yet;
-    None: no more than what is booked, the rest was cancelled.
+    None: no more than what the exchange has told of, the rest was cancelled.
     Raises NotFoundError for an unknown order, ConflictError for one that the exchange still tells of, and
     InvalidRequestError for quantities that cannot be.
     """
     with open_session(context, user_id) as session:
         order = context.orders.get(user_id, client_order_id)
-        if not order.is_active or order.reason != NOT_ON_EXCHANGE:
+        if not order.is_lost:
             raise ConflictError(
                 "order_not_lost",
                 f"order {client_order_id} is {order.status}, expected one that rested and that look-ups no longer find",
             )
         now = context.clock()
-        resolved = _resolved(order, order.fills_qty if filled_qty is None else filled_qty, price, now)
+        resolved = _resolved(order, order.filled_qty if filled_qty is None else filled_qty, price, now)
         told = new_activity(
             context,
             user_id,
             Action.ORDER_RESOLVED,
             subject=client_order_id,
-            before={"status": str(order.status), "filled_qty": format_decimal(order.fills_qty)},
+            before={"status": str(order.status), "filled_qty": format_decimal(order.filled_qty)},
             after={"status": str(resolved.status), "filled_qty": format_decimal(resolved.fills_qty)},
         )
         return session.update_order(order, resolved, told)
 
 
 def _resolved(order: Order, filled_qty: Decimal, price: Decimal | None, now: int) -> Order:
-    if not order.fills_qty <= filled_qty <= order.base_qty:
+    if not order.filled_qty <= filled_qty <= order.base_qty:
         raise InvalidRequestError(
             "invalid_quantity",
-            f"filled_qty is {format_decimal(filled_qty)}, expected from {format_decimal(order.fills_qty)}, "
-            f"which is booked, to {format_decimal(order.base_qty)}",
+            f"filled_qty is {format_decimal(filled_qty)}, expected from {format_decimal(order.filled_qty)}, "
+            f"which the exchange has told of, to {format_decimal(order.base_qty)}",
         )
     fills = order.fills
     with ExactArithmetic():
@@ -180,7 +180,7 @@ def require_no_active_orders(context: TradingContext, user_id: str, exchange: st
     """Raise ConflictError while an order on ``exchange`` may trade that nobody could look after any more."""
     active = [order for order in context.orders.unreconciled(user_id) if order.is_active and order.exchange == exchange]
     for order in active:
-        if order.reason == NOT_ON_EXCHANGE:
+        if order.is_lost:
             raise not_on_exchange_error(order)
     if active:
         ids = ", ".join(order.client_order_id for order in active)

@@ -26,7 +26,6 @@ from botbalance.models.order import Order, OrderStatus
 from botbalance.models.strategy import Strategy
 from botbalance.store.accounts import LEASE_LOST
 from botbalance.trading.order_updates import (
-    NOT_ON_EXCHANGE,
     apply_order_not_found,
     apply_order_report,
     not_on_exchange_error,
@@ -169,7 +168,7 @@ def cancel_orders(session: AccountSession, orders: Sequence[Order], reasons: Map
             continue
         if not current[-1].is_active:
             errors.pop(order.client_order_id, None)
-        elif current[-1].reason == NOT_ON_EXCHANGE:
+        elif current[-1].is_lost:
             errors[order.client_order_id] = not_on_exchange_error(order)
     return CancelResult(current, errors)
 

@@ -9,7 +9,6 @@ from botbalance.errors import BotBalanceError, ConflictError
 from botbalance.exchange.adapter import ExchangeAdapter, KeyPermissions
 from botbalance.exchange.profiles import is_paper
 from botbalance.trading.context import TradingContext
-from botbalance.trading.order_updates import NOT_ON_EXCHANGE
 from botbalance.trading.paper import OPTIMISTIC
 from botbalance.trading.plan import Plan, preview
 
@@ -204,7 +203,7 @@ def _balances(context: TradingContext, plan: Plan, account: ExchangeAdapter) -> 
 
 def _lost_orders(context: TradingContext, user_id: str) -> CheckResult:
     orders = context.orders.unreconciled(user_id)
-    lost = [order for order in orders if order.is_active and order.reason == NOT_ON_EXCHANGE]
+    lost = [order for order in orders if order.is_lost]
     if lost:
         found = ", ".join(f"{order.client_order_id} in {order.symbol}" for order in lost)
         calls = ", ".join(f"POST orders/{order.client_order_id}/resolve/" for order in lost)

@@ -76,8 +76,8 @@ def _up_to_date(session: AccountSession, order: Order, open_orders: Sequence[Exc
     reported_as = exchange.exchange_client_order_id(order.client_order_id)
     seen = next((resting for resting in open_orders if resting.client_order_id == reported_as), None)
     if seen is None:
-        waits = not order.is_active and order.fills_complete and session.context.clock() < order.next_check_at
-        if waits:
+        ended = not order.is_active and (order.fills_complete or order.is_lost)
+        if ended and session.context.clock() < order.next_check_at:
             return order
         seen = exchange.find_order(order.symbol, order.client_order_id)
     return apply_order_not_found(session, order) if seen is None else apply_order_report(session, order, seen)
