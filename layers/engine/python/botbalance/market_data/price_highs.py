@@ -123,7 +123,7 @@ class PriceHighs:
                     except BotBalanceError as error:
                         if isinstance(error, RateLimitedError) or error.code == OUT_OF_TIME:
                             raise
-                        self._note_failure(exchange, symbol, error)
+                        self._record_failure(exchange, symbol, error)
                         continue
                     self._failures.pop(key, None)
                     self._entries[key] = _Entry(fresh_until, highs)
@@ -139,7 +139,7 @@ class PriceHighs:
         due = [symbol for symbol in symbols if failures[symbol].until <= now]
         return sorted(due, key=lambda symbol: failures[symbol].count)[:MOST_ASKED]
 
-    def _note_failure(self, exchange: str, symbol: str, error: BotBalanceError) -> None:
+    def _record_failure(self, exchange: str, symbol: str, error: BotBalanceError) -> None:
         """Leave the pair alone for a while; from the second time on somebody is told, where no older high is left."""
         key, now = _cache_key(exchange, symbol), self._clock()
         count = self._failures.get(key, _Failures()).count + 1
