@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from botbalance.accounts.rate_limits import RateLimits
-from botbalance.errors import CredentialsRejectedError, RateLimitedError
+from botbalance.errors import CredentialsRejectedError, RateLimitedError, TransientError
 from botbalance.exchange.adapter import OrderRejected, OrderUnknown, RateLimiter
 from botbalance.exchange.ccxt_adapter import CcxtAdapter
 from botbalance.store.cache import Cached, CacheTable
@@ -197,6 +197,27 @@ def test_an_order_that_was_answered_with_a_limit_is_unknown_and_the_limit_holds(
         trader.find_order("BTCUSDT", CLIENT_ID)
     assert isinstance(place(other), OrderRejected) is stops_others
     assert exchange.api.count(*ORDER) == 1 + (not stops_others)
+
+
+TOO_FREQUENT = '{"retCode":10403,"retMsg":"access too frequent"}'
+NOT_FROM_HERE = "The Amazon CloudFront distribution is configured to block access from your country."
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "ann_waits", "bob_waits"),
+    [(403, TOO_FREQUENT, 600, 600), (429, "{}", 60, 0), (403, NOT_FROM_HERE, 0, 0)],
+    ids=["a ban of the address", "a limit of the key", "a place that is not served"],
+)
+def test_bybit_bans_an_address_with_the_status_by_which_it_refuses_places(
+    exchange: Exchange, limits: RateLimits, status: int, body: str, ann_waits: int, bob_waits: int
+) -> None:
+    adapter = exchange.connect(name="bybit", rate_limiter=limits.of("bybit", "ann"))
+    exchange.api.faults["GET", "/v5/account/wallet-balance"] = Fault.error(status, body)
+    exchange.api.faults["GET", "/v5/user/query-api"] = Fault.error(status, body)
+    with pytest.raises(TransientError if ann_waits == 0 else RateLimitedError):
+        adapter.balances()
+    assert seconds_left(limits.of("bybit", "ann")) == ann_waits
+    assert seconds_left(limits.of("bybit", "bob")) == bob_waits
 
 
 # between processes

@@ -176,7 +176,7 @@ class RateLimiter(Protocol):
         """Remember what the exchange says, in its reply to a request, that this host has used in this clock minute."""
 
     def record_limit(self, retry_after_s: int, *, whole_host: bool) -> None:
-        """Remember that the exchange limits requests for so many seconds: 429 this key, 418 this host."""
+        """Remember that the exchange limits requests for so many seconds: from this key, or from this whole host."""
 
 
 class ExchangeAdapter(Protocol):

@@ -20,6 +20,7 @@ from botbalance.exchange.adapter import KEY_REFUSED, RateLimiter
 from botbalance.exchange.ccxt_errors import (
     class_names,
     is_answer,
+    is_ban,
     is_revoked_key,
     limits_requests,
     malformed_reply,
@@ -193,7 +194,7 @@ def _client_class(of: ExchangeProfile) -> type[Any]:
                 if not is_answer(error, self):
                     self.failure = error
                 if limits_requests(error, self) and not is_revoked_key(error, of):
-                    self.rate_limiter.record_limit(retry_after_s(self), whole_host=self.http_status == 418)
+                    self.rate_limiter.record_limit(retry_after_s(self), whole_host=is_ban(self))
                 raise
 
         def on_rest_response(self, code: int, reason: str, url: str, method: str, headers: Any, *rest: Any) -> Any:

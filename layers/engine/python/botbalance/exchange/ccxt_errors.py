@@ -214,7 +214,11 @@ def class_names(error: BaseException) -> set[str]:
 
 def limits_requests(error: Exception, client: Any) -> bool:
     """Whether the exchange wants fewer requests: by the class of ``error``, or where its words have none by status."""
-    return client.http_status in {418, 429} or bool(class_names(error) & {"DDoSProtection", "RateLimitExceeded"})
+    if is_region_refused(error, client.profile, client.http_status):  # Bybit's bans have the status of its refusals
+        return False
+    return client.http_status in {418, 429, client.profile.ban_status} or bool(
+        class_names(error) & {"DDoSProtection", "RateLimitExceeded"}
+    )
 
 
 def retry_after_s(client: Any) -> int:
@@ -224,7 +228,14 @@ def retry_after_s(client: Any) -> int:
     if text.isdecimal():
         return int(text)
     banned = _BANNED_UNTIL.search(str(client.last_http_response))
-    return max(1, -(-(int(banned[1]) - client.milliseconds()) // 1000)) if banned else _DEFAULT_RETRY_AFTER_S
+    if banned:
+        return max(1, -(-(int(banned[1]) - int(client.milliseconds())) // 1000))
+    return int(client.profile.ban_s) if is_ban(client) else _DEFAULT_RETRY_AFTER_S
+
+
+def is_ban(client: Any) -> bool:
+    """Whether the last reply, which limits requests, is about this address and not about one key."""
+    return bool(client.http_status == client.profile.ban_status)
 
 
 def redacted_message(error: Exception) -> str:
