@@ -1,30 +1,35 @@
-"""An attacker with a token and no key, flat out: the victim's tick is decided, STOP cancels all, and the books say so.
+"""Attackers with a token, with and without a key, flat out: what they may use, and what is left to everybody else.
 
-The exchange counts request weight as Binance does, all of it in one minute of its clock, which stands still meanwhile.
+The exchange counts request weight as Binance does. Its clock stands still during a test: all is one minute's.
 """
 
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from decimal import Decimal
+from http import HTTPStatus
 from itertools import count
 
 import pytest
+from botbalance.accounts.weight_budgets import BOUNDS, Purpose
 
 from tests.integration.http_api.client import (
     AUTOPILOT,
     CHECK,
     CREDENTIALS,
     DECISIONS,
+    EXECUTE,
     GOOD_STRATEGY,
+    PAPER,
     PLAN,
     STOP,
     STRATEGY,
     Client,
     key_body,
+    problem,
 )
 from workbench.local.stack import Options, Stack
 from workbench.simulated_exchange.binance_api import BinanceApi
@@ -33,9 +38,19 @@ from workbench.simulated_exchange.limits import REQUEST_WEIGHT_LIMIT
 from workbench.simulated_exchange.server import ExchangeServer
 from workbench.simulated_exchange.simulation import Simulation
 
-ATTACK_S = float(os.environ.get("BOTBALANCE_TEST_ATTACK_S", "2"))
-"""What an attacker may use is used up within the first second; a longer attack changes nothing."""
+ATTACK_S = float(os.environ.get("BOTBALANCE_TEST_ATTACK_S", "0"))
+"""For how long attackers go on at least; once what people may use is used up, a longer attack changes nothing."""
+MOST_ROUNDS = 100
+PREVIEW = "/api/me/strategies/rebalance/preview/"
+ON_PAPER = "binance-paper"
 FOUR = {"BTC": "20", "ETH": "20", "SOL": "20", "BNB": "20", "USDT": "20"}
+TRIES = 20
+LISTINGS = 40
+"""The weight of the listing of one market, and of all of them."""
+PRICES_AND_MINUTES = 4
+"""The weight of what a plan is made of, beside the account: everybody shares it for seconds."""
+
+type Attack = Callable[[Client, int], object]
 
 
 @dataclass(frozen=True)
@@ -44,10 +59,25 @@ class World:
     simulation: Simulation
     api: BinanceApi
 
+    def open_user(self, name: str) -> Client:
+        """A user with an account on the exchange, a stored key and a strategy of four orders."""
+        user = Client(self.stack.url, name)
+        self.simulation.open_account(**key_body(user), balances={"USDT": Decimal(10_000)})
+        user.put(CREDENTIALS, key_body(user)).raise_for_status()
+        user.put(STRATEGY, GOOD_STRATEGY | {"target_allocations": FOUR}).raise_for_status()
+        return user
 
-@pytest.fixture
+    def begin_minute(self) -> None:
+        """Go on to the first half of a minute before which nobody asked the exchange for anything."""
+        now = self.stack.clock.next_tick(candles=1)
+        for _ in range(3 if now % 60 else 4):
+            now = self.stack.clock.next_tick(candles=1)
+        assert now % 60 == 0
+
+
+@pytest.fixture(scope="module")
 def world() -> Iterator[World]:
-    simulation = Simulation(freeze_prices=True)
+    simulation = Simulation()
     api = BinanceApi(simulation.books, weight_limit=REQUEST_WEIGHT_LIMIT)
     with (
         ExchangeServer(api, more=ControlApi(simulation).routes()) as server,
@@ -56,48 +86,93 @@ def world() -> Iterator[World]:
         yield World(stack, simulation, api)
 
 
-def flat_out(attacker: Client, seconds: float) -> int:
-    """Every request that leads to the exchange, by eight threads, for so long; returns how many were sent."""
+def send_nonsense_key(attacker: Client, number: int) -> None:
+    attacker.put(CREDENTIALS, {"api_key": f"nonsense-{number}", "secret": f"nonsense-{number}"})
+
+
+def invent_asset(attacker: Client, number: int) -> None:
+    invented = GOOD_STRATEGY | {"target_allocations": {f"NOPE{number}": "50", "USDT": "50"}}
+    attacker.put(STRATEGY, invented)
+
+
+def look(attacker: Client, _: int) -> None:
+    attacker.get(PLAN)
+
+
+def preview_on_paper(attacker: Client, number: int) -> None:
+    attacker.ask("POST", PREVIEW, json.dumps(GOOD_STRATEGY | {"exchange": ON_PAPER, "order_size_pct": f"1.{number}"}))
+
+
+def execute(attacker: Client, number: int) -> None:
+    attacker.ask("POST", EXECUTE, **{"Idempotency-Key": f"execution-{number}"})
+
+
+def share(purpose: Purpose) -> int:
+    """The weight that one user may use in a minute."""
+    return REQUEST_WEIGHT_LIMIT * (BOUNDS[purpose].user_pct or 0) // 100
+
+
+@pytest.mark.parametrize(
+    ("attack", "most"),
+    [
+        (send_nonsense_key, share(Purpose.TRIAL)),
+        (invent_asset, LISTINGS),
+        (preview_on_paper, PRICES_AND_MINUTES),
+        (look, share(Purpose.PERSON)),
+    ],
+)
+def test_one_user_uses_no_more_than_one_may(world: World, attack: Attack, most: int) -> None:
+    world.begin_minute()
+    name: str = attack.__name__
+    attacker = world.open_user(name) if attack is look else Client(world.stack.url, name)
+    if "paper" in name:
+        body = {"exchange": ON_PAPER, "balances": {"USDT": "10000"}}
+        attacker.put(PAPER, body).raise_for_status()
+        attacker.put(STRATEGY, GOOD_STRATEGY | {"exchange": ON_PAPER}).raise_for_status()
+    world.begin_minute()
+    before = world.api.weight_used_total
+    for number in range(TRIES):
+        attack(attacker, number)
+    assert 0 < world.api.weight_used_total - before <= most
+
+
+def flat_out(attackers: Sequence[Client], seconds: float) -> None:
+    """Everything that leads to the exchange, all at once, for so long and until nobody is shown a plan."""
     numbers, ends = count(), time.monotonic() + seconds
 
-    def attack(_: int) -> int:
-        sent = 0
-        while time.monotonic() < ends:
+    def attack(attacker: Client) -> None:
+        for _ in range(MOST_ROUNDS):
             number = next(numbers)
-            invented = GOOD_STRATEGY | {"target_allocations": {f"NOPE{number}": "50", "USDT": "50"}}
-            attacker.put(CREDENTIALS, {"api_key": f"nonsense-{number}", "secret": f"nonsense-{number}"})
-            attacker.ask("PUT", STRATEGY, json.dumps(invented), **{"If-Match": "*"})
-            attacker.get(PLAN)
+            send_nonsense_key(attacker, number)
+            invent_asset(attacker, number)
+            execute(attacker, number)
             attacker.get(CHECK)
-            sent += 4
-        return sent
+            if attacker.get(PLAN).status_code != HTTPStatus.OK and time.monotonic() > ends:
+                break
 
-    with ThreadPoolExecutor(8) as pool:
-        return sum(pool.map(attack, range(8)))
+    with ThreadPoolExecutor(len(attackers)) as pool:
+        list(pool.map(attack, attackers))
 
 
-@pytest.mark.parametrize("has_key", [False, True], ids=["without a key", "with a key"])
-def test_nobody_stops_another_s_trading(world: World, has_key: bool) -> None:
-    stack, books = world.stack, world.simulation.books
-    victim, attacker = Client(stack.url, "victim"), Client(stack.url, "attacker")
-    for user in (victim, attacker) if has_key else (victim,):
-        world.simulation.open_account(**key_body(user), balances={"USDT": Decimal(10_000)})
-        user.put(CREDENTIALS, key_body(user)).raise_for_status()
-    if has_key:
-        attacker.put(STRATEGY, GOOD_STRATEGY).raise_for_status()
-    victim.put(STRATEGY, GOOD_STRATEGY | {"target_allocations": FOUR}).raise_for_status()
+def test_many_together_stop_nobody_s_trading(world: World) -> None:
+    """People's share is used up, so that nobody sees a plan; the victim's tick and stop have their own."""
+    attackers = [world.open_user(f"attacker-{number}") for number in range(3)] + [Client(world.stack.url, "keyless")]
+    victim = world.open_user("victim")
     victim.put(AUTOPILOT, {"enabled": True}).raise_for_status()
-    before = world.api.weight_used_total
+    books = world.simulation.books
+    world.begin_minute()
+    world.api._minute.count("", 2 * share(Purpose.PERSON))  # others', who have used theirs
 
-    assert flat_out(attacker, ATTACK_S) > 20
-    assert world.api.weight_used_total - before < REQUEST_WEIGHT_LIMIT // 2
-    stack.tick()
+    flat_out(attackers, ATTACK_S)
+    problem(victim.get(PLAN), 429, "exchange_rate_limit")
+    world.stack.tick()
     newest = victim.get(DECISIONS).json()["decisions"][0]
     assert newest["outcome"] == "decided", newest
     resting = [order for order in books.orders(key_body(victim)["api_key"]) if order.status.is_open]
     assert len(resting) == 4
 
-    flat_out(attacker, ATTACK_S / 2)
+    flat_out(attackers, ATTACK_S / 2)
+    problem(victim.get(PLAN), 429, "exchange_rate_limit")
     stopped = victim.post(STOP)
     assert stopped.ok, stopped.text
     assert [order["status"] for order in stopped.json()["orders"]] == ["CANCELED"] * 4

@@ -100,10 +100,22 @@ def test_ticks_are_counted_for_nobody(budgets: WeightBudgets) -> None:
         assert caller().purpose is Purpose.TICK
 
 
-def test_exchanges_that_tell_no_weight_are_not_counted(budgets: WeightBudgets) -> None:
-    with on_behalf_of("mallory"):
-        for _ in range(LIMIT):
-            budgets.spend("okx", HEAVIEST_READ)
+@pytest.mark.parametrize("purpose", [Purpose.PERSON, Purpose.STOP, Purpose.TRIAL])
+def test_requests_are_counted_where_an_exchange_tells_no_weight(
+    budgets: WeightBudgets, clock: Clock, purpose: Purpose
+) -> None:
+    most = BOUNDS[purpose].user_requests
+    for user_id in ("mallory", "ann"):
+        with on_behalf_of(user_id, purpose):
+            assert until_refused(lambda: budgets.spend("kraken", HEAVIEST_READ)) == most
+    clock.now += LEFT_S
+    with on_behalf_of("mallory", purpose):
+        budgets.spend("kraken", 1)
+
+
+def test_ticks_send_any_number_of_requests(budgets: WeightBudgets) -> None:
+    for _ in range(LIMIT):
+        budgets.spend("kraken", HEAVIEST_READ)
 
 
 def test_processes_count_together(cache: CacheTable, clock: Clock) -> None:

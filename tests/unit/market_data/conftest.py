@@ -1,13 +1,15 @@
 """The services that read the market, over a simulated exchange and tables in memory, with a clock moved by hand."""
 
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
 from botbalance.accounts.portfolio import PortfolioService
+from botbalance.accounts.weight_budgets import Caller, Purpose, caller
+from botbalance.exchange.ccxt_client import UnlimitedRateLimiter
 from botbalance.market_data.market_rules import MarketRulesService
 from botbalance.market_data.price_highs import PriceHighs
 from botbalance.market_data.price_service import PriceService
@@ -49,6 +51,18 @@ class Process:
     portfolio: PortfolioService
 
 
+class Counting(UnlimitedRateLimiter):
+    """Adds to ``callers`` on whose behalf each request is sent."""
+
+    def __init__(self, callers: list[Caller]) -> None:
+        self._callers = callers
+
+    @contextmanager
+    def request(self, *, sends: bool, weight: int) -> Iterator[None]:
+        self._callers.append(caller())
+        yield
+
+
 type StartProcess = Callable[..., Process]
 
 
@@ -86,12 +100,18 @@ def exchange() -> Iterator[Exchange]:
 
 @pytest.fixture
 def start_process(exchange: Exchange, cache: CacheTable, clock: Clock) -> StartProcess:
-    """Starts a process with the settings given, by their names; ``pause`` is how it waits for others."""
+    """Starts a process with the settings given, by their names; ``pause`` is how it waits for others.
 
-    def start(*, pause: Callable[[float], None] = lambda _: None, **settings: Any) -> Process:
+    On whose behalf each request leaves is added to ``counted``.
+    """
+
+    def start(
+        *, pause: Callable[[float], None] = lambda _: None, counted: list[Caller] | None = None, **settings: Any
+    ) -> Process:
         wanted = Settings.model_validate(NAMES | settings)
-        adapters = PublicAdapters(lambda _: exchange.connect("", ""))
-        requests = SharedRequests(cache, clock, pause)
+        limiter = UnlimitedRateLimiter() if counted is None else Counting(counted)
+        adapters = PublicAdapters(lambda _: exchange.connect("", "", rate_limiter=limiter))
+        requests = SharedRequests(cache, clock, pause, lambda: caller().purpose is Purpose.TICK)
         rules = MarketRulesService(wanted, cache, adapters, clock)
         prices = PriceService(wanted, cache, rules, adapters, requests, clock)
         ranges = TradedRanges(wanted, cache, rules, adapters, requests, clock)

@@ -3,16 +3,17 @@
 import json
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from threading import Barrier
 from urllib.parse import parse_qs
 
 import pytest
+from botbalance.accounts.weight_budgets import Caller, Purpose, on_behalf_of
 from botbalance.errors import InvalidRequestError, TransientError
 from botbalance.market_data.public_adapters import PublicAdapters
-from botbalance.market_data.shared_requests import CLAIM_S, SharedRequests
+from botbalance.market_data.shared_requests import CLAIM_S, MOST_WATCHED, SharedRequests
 from botbalance.store.cache import CacheTable
 
 from tests.integration.exchange.simulated import Exchange, Fault
@@ -108,7 +109,54 @@ def test_a_symbol_that_is_listed_no_more_stops_nobody_else(
     assert worker.prices.prices("binance", SYMBOLS)["ETHUSDT"] > Decimal(0)
 
 
+def test_what_a_person_asks_for_is_asked_for_by_no_tick_and_counted_as_that_person_s(
+    start_process: StartProcess, exchange: Exchange, clock: Clock
+) -> None:
+    """Else whoever looks at one market after another would have every tick ask for all of them, at its own expense."""
+    counted: list[Caller] = []
+    worker = start_process(counted=counted)
+    worker.ranges.prefetch("binance", SYMBOLS[:1])
+    counted.clear()
+    with on_behalf_of("mallory"):
+        worker.ranges.prefetch("binance", SYMBOLS)
+    assert worker.ranges.since("binance", SYMBOLS[2], clock()) is not None
+    assert {(each.user_id, each.purpose) for each in counted} == {("mallory", Purpose.PERSON)}
+    exchange.api.requests.clear()
+    clock.now += 30
+    worker.ranges.prefetch("binance", SYMBOLS[:1])
+    assert asked(exchange) == {SYMBOLS[0]: 1}
+
+
+def test_a_tick_does_not_wait_for_what_a_person_asks_for(cache: CacheTable, clock: Clock) -> None:
+    def ask(_: object) -> set[str]:
+        raise TransientError("exchange_rate_limit", "that person has used up a share")
+
+    with pytest.raises(TransientError):
+        SharedRequests(cache, clock, lambda _: None, lambda: False).fetch("x", ["A"], set, ask)
+    assert not cache.is_claimed("requests#x", clock())
+
+
+def test_of_what_others_needed_the_newest_are_asked_for(cache: CacheTable, clock: Clock) -> None:
+    requests = SharedRequests(cache, clock, lambda _: None, in_a_tick)
+    for first in (0, MOST_WATCHED):
+        symbols = {f"COIN{number}" for number in range(first, first + MOST_WATCHED)}
+        requests.fetch("x", symbols, set, set)
+        clock.now += 1
+    asked_for: list[set[str]] = []
+
+    def ask(wanted: Collection[str]) -> Collection[str]:
+        asked_for.append(set(wanted))
+        return wanted
+
+    requests.fetch("x", ["A"], set, ask)
+    assert asked_for == [symbols | {"A"}]
+
+
 # SharedRequests by itself
+
+
+def in_a_tick() -> bool:
+    return True
 
 
 @pytest.fixture
@@ -123,7 +171,7 @@ def test_a_claim_of_a_worker_that_died_is_void_after_a_while(cache: CacheTable, 
     def pause(_: float) -> None:
         clock.now += 1
 
-    SharedRequests(cache, clock, pause).fetch("x", ["A"], lambda wanted: set(wanted) - told, told.union)
+    SharedRequests(cache, clock, pause, in_a_tick).fetch("x", ["A"], lambda wanted: set(wanted) - told, told.union)
     assert cache.claim("requests#x", clock(), 1) == json.dumps({"A": clock() + 3600}, separators=(",", ":"))
 
 
@@ -135,7 +183,7 @@ def test_who_waited_long_enough_asks_alone(cache: CacheTable, clock: Clock) -> N
         asked_for.append(set(wanted))  # type: ignore[call-overload]
         return {"A"}
 
-    SharedRequests(cache, clock, lambda _: None).fetch("x", ["A"], set, ask)
+    SharedRequests(cache, clock, lambda _: None, in_a_tick).fetch("x", ["A"], set, ask)
     assert asked_for == [{"A"}]
 
 
@@ -150,7 +198,9 @@ def test_what_another_asked_for_meanwhile_is_not_asked_for_again(cache: CacheTab
     def ask(_: object) -> set[str]:
         raise AssertionError("it was there already")
 
-    SharedRequests(cache, clock, others_are_answered).fetch("x", ["A"], lambda wanted: set(wanted) - there, ask)
+    SharedRequests(cache, clock, others_are_answered, in_a_tick).fetch(
+        "x", ["A"], lambda wanted: set(wanted) - there, ask
+    )
 
 
 def test_a_failure_is_told_and_leaves_the_claim_until_it_is_void(cache: CacheTable, clock: Clock) -> None:
@@ -158,7 +208,7 @@ def test_a_failure_is_told_and_leaves_the_claim_until_it_is_void(cache: CacheTab
         raise TransientError("exchange_unreachable", "nobody answers")
 
     with pytest.raises(TransientError):
-        SharedRequests(cache, clock, lambda _: None).fetch("x", ["A"], set, ask)
+        SharedRequests(cache, clock, lambda _: None, in_a_tick).fetch("x", ["A"], set, ask)
     assert cache.is_claimed("requests#x", clock())
     assert not cache.is_claimed("requests#x", clock() + CLAIM_S)
 
@@ -174,7 +224,7 @@ def test_what_nobody_lists_is_no_reason_to_ask_for_the_others_symbols(cache: Cac
             raise InvalidRequestError("unknown_market", "GONE")
         return asked_for[-1]
 
-    SharedRequests(cache, clock, lambda _: None).fetch("x", ["A"], set, ask)
+    SharedRequests(cache, clock, lambda _: None, in_a_tick).fetch("x", ["A"], set, ask)
     assert asked_for == [{"A", "GONE"}, {"A"}]
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from botbalance.accounts.exchange_clients import ExchangeClients
 from botbalance.accounts.portfolio import PortfolioService
 from botbalance.accounts.rate_limits import RateLimits
+from botbalance.accounts.weight_budgets import Purpose, caller
 from botbalance.api.request_limits import RequestLimits
 from botbalance.deadline import Deadline
 from botbalance.errors import InvalidRequestError
@@ -136,7 +137,7 @@ class Services:
 
     @cached_property
     def _requests(self) -> SharedRequests:
-        return SharedRequests(self._cache, self.clock, self._sleep)
+        return SharedRequests(self._cache, self.clock, self._sleep, lambda: caller().purpose is Purpose.TICK)
 
     @cached_property
     def _market_rules(self) -> MarketRulesService:

@@ -25,6 +25,8 @@ WEIGHT_PER_MINUTE = {
 """What exchanges allow an address in a clock minute; only of those that tell how much of it is used."""
 TAKEN_AT_A_TIME = 100
 """The weight that a process takes from a user's budget at a time: one write of a shared counter for about one plan."""
+REQUESTS_TAKEN_AT_A_TIME = 20
+"""Likewise of requests, to exchanges that tell no weight."""
 
 
 class Purpose(StrEnum):
@@ -44,19 +46,21 @@ class Bounds(NamedTuple):
     """In percent of what the exchange allows an address in a clock minute.
 
     ``reads_pct`` and ``sends_pct``: how much may be used, by whomever, for another read, or another order or cancel, to
-    be sent. ``user_pct``: how much of it one user may use for this purpose; None: it is not counted.
+    be sent. ``user_pct``: how much of it one user may use for this purpose; None: it is not counted. ``user_requests``:
+    how many requests instead, where the exchange tells no weight.
     """
 
     reads_pct: int
     sends_pct: int
     user_pct: int | None
+    user_requests: int | None
 
 
 BOUNDS = {
-    Purpose.TICK: Bounds(reads_pct=80, sends_pct=95, user_pct=None),
-    Purpose.STOP: Bounds(reads_pct=80, sends_pct=95, user_pct=20),
-    Purpose.PERSON: Bounds(reads_pct=50, sends_pct=80, user_pct=20),
-    Purpose.TRIAL: Bounds(reads_pct=50, sends_pct=80, user_pct=5),
+    Purpose.TICK: Bounds(reads_pct=80, sends_pct=95, user_pct=None, user_requests=None),
+    Purpose.STOP: Bounds(reads_pct=80, sends_pct=95, user_pct=20, user_requests=300),
+    Purpose.PERSON: Bounds(reads_pct=50, sends_pct=80, user_pct=20, user_requests=200),
+    Purpose.TRIAL: Bounds(reads_pct=50, sends_pct=80, user_pct=5, user_requests=20),
 }
 """Between what people may use and what ticks and stops may lies their reserve: 30 percent of the minute."""
 
@@ -106,16 +110,20 @@ class WeightBudgets:
         self._budgets = MinuteBudgets(cache, clock)
 
     def spend(self, exchange: str, weight: int) -> None:
-        """Take ``weight`` from the caller's budget; raises RateLimitedError where not that much of it is left."""
+        """Take ``weight``, or a request where the exchange tells none, from the caller's budget.
+
+        Raises RateLimitedError where not that much of it is left.
+        """
         user_id, purpose, _ = caller()
-        share = BOUNDS[purpose].user_pct
-        allowed = WEIGHT_PER_MINUTE.get(exchange)
-        if user_id is None or share is None or allowed is None:
+        bounds, allowed = BOUNDS[purpose], WEIGHT_PER_MINUTE.get(exchange)
+        if user_id is None or bounds.user_pct is None or bounds.user_requests is None:
             return
-        most = allowed * share // 100
-        wait_s = self._budgets.use(
-            f"budget#{exchange}#{purpose}#{user_id}", weight, most=most, at_a_time=TAKEN_AT_A_TIME
-        )
+        if allowed is None:
+            amount, most, at_a_time = 1, bounds.user_requests, REQUESTS_TAKEN_AT_A_TIME
+            what = f"send {exchange} {most} requests a minute"
+        else:
+            amount, most, at_a_time = weight, allowed * bounds.user_pct // 100, TAKEN_AT_A_TIME
+            what = f"use {most} of {exchange}'s {allowed} a minute"
+        wait_s = self._budgets.use(f"budget#{exchange}#{purpose}#{user_id}", amount, most=most, at_a_time=at_a_time)
         if wait_s:
-            message = f"a user may use {most} of {exchange}'s {allowed} a minute for this: no more for {wait_s} s"
-            raise RateLimitedError(RATE_LIMITED, message, wait_s)
+            raise RateLimitedError(RATE_LIMITED, f"a user may {what} for this: no more for {wait_s} s", wait_s)

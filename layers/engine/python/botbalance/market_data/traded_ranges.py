@@ -8,6 +8,7 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import accumulate, islice
@@ -171,8 +172,9 @@ class TradedRanges:
         first = self._first_minute(now)
         shares = [dict(islice(listings.items(), start, None, THREADS)) for start in range(min(THREADS, len(listings)))]
         with ThreadPoolExecutor(THREADS) as pool:
-            asked = pool.map(lambda share: self._fetch_in_turn(exchange, share, first), shares)
-            ranges = {symbol: minutes for share in asked for symbol, minutes in share.items()}
+            # Each thread in a context of its own, so that it asks on behalf of whoever asks here.
+            asked = [pool.submit(copy_context().run, self._fetch_in_turn, exchange, share, first) for share in shares]
+            ranges = {symbol: minutes for share in asked for symbol, minutes in share.result().items()}
         expires_at = now - now % TICK_SECONDS + TICK_SECONDS
         documents = {}
         for symbol, minutes in ranges.items():
