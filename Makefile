@@ -25,7 +25,7 @@ CONFIG_ENV ?= default
 PARAMETERS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run paper test test-web test-dynamodb test-peers test-sam test-deployed coverage lint audit format bench docs web openapi exchange-tables requirements build deploy clean
+.PHONY: help run paper test test-web lighthouse test-dynamodb test-peers test-sam test-deployed coverage lint audit format bench docs web openapi exchange-tables requirements build deploy clean
 
 help: ## what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -107,6 +107,9 @@ test-web: .venv/.installed web/dist/index.html ## the dashboard: types, style, w
 	@cd web && $(NODE) npm run --silent types >/dev/null && git diff --exit-code src/api/schema.d.ts
 	@cd web && $(NODE) npm run --silent check && $(NODE) npm run --silent test && $(NODE) npm run --silent size
 	@cd web && $(NODE) npm run --silent e2e
+
+lighthouse: .venv/.installed web/dist/index.html ## performance and accessibility of every page by Lighthouse (needs Chromium)
+	@cd web && $(NODE) npm run --silent lighthouse
 
 WEB_SOURCES := $(shell find web/src web/public web/index.html web/vite.config.ts web/package.json -type f 2>/dev/null)
 web/dist/index.html: web/node_modules/.installed $(WEB_SOURCES)

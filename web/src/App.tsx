@@ -1,21 +1,14 @@
-import { type ReactNode, useEffect, useRef } from "react";
+import { Suspense, useEffect, useRef } from "react";
 import { useOverview } from "./api/queries";
 import type { Session } from "./api/session";
 import { Header } from "./components/Header";
-import { Navigation, PAGES } from "./components/Navigation";
-import { Banner } from "./components/parts";
+import { Navigation } from "./components/Navigation";
+import { PageBoundary } from "./components/PageBoundary";
+import { Banner, Skeleton } from "./components/parts";
+import { PAGES, type PagePath } from "./lib/pages";
 import { useRoute } from "./lib/route";
-import { ActivityPage } from "./pages/ActivityPage";
-import { DecisionsPage } from "./pages/DecisionsPage";
-import { ExchangePage } from "./pages/ExchangePage";
-import { NotificationsPage } from "./pages/NotificationsPage";
-import { OrdersPage } from "./pages/OrdersPage";
-import { PaperPage } from "./pages/PaperPage";
-import { PausesPage } from "./pages/PausesPage";
-import { PerformancePage } from "./pages/PerformancePage";
-import { PlanPage } from "./pages/PlanPage";
 import { PortfolioPage } from "./pages/PortfolioPage";
-import { StrategyPage } from "./pages/StrategyPage";
+import { LATER_PAGES, loadTheRest } from "./pages/pages";
 
 export function App({ session }: { session: Session }) {
   const route = useRoute();
@@ -32,19 +25,10 @@ export function App({ session }: { session: Session }) {
     if (mode) document.documentElement.dataset.mode = mode; // paper has an accent of its own
   }, [mode]);
 
-  const pages: Record<string, ReactNode> = {
-    "/": <PortfolioPage overview={overview} session={session} />,
-    "/plan": <PlanPage overview={overview.data ?? null} />,
-    "/orders": <OrdersPage overview={overview.data ?? null} />,
-    "/decisions": <DecisionsPage />,
-    "/pauses": <PausesPage />,
-    "/performance": <PerformancePage />,
-    "/strategy": <StrategyPage overview={overview.data ?? null} />,
-    "/exchange": <ExchangePage session={session} />,
-    "/paper": <PaperPage />,
-    "/notifications": <NotificationsPage />,
-    "/activity": <ActivityPage />,
-  };
+  const settled = !overview.isPending;
+  useEffect(() => {
+    if (settled) window.setTimeout(loadTheRest, 1_000);
+  }, [settled]);
 
   return (
     <>
@@ -82,9 +66,21 @@ export function App({ session }: { session: Session }) {
             </Banner>
           )}
           <h1>{page.name}</h1>
-          {pages[page.path]}
+          <PageBoundary key={page.path}>
+            <Suspense fallback={<Skeleton lines={12} />}>
+              <Page path={page.path} overview={overview} session={session} />
+            </Suspense>
+          </PageBoundary>
         </main>
       </div>
     </>
   );
+}
+
+type PageProps = { path: PagePath; overview: ReturnType<typeof useOverview>; session: Session };
+
+function Page({ path, overview, session }: PageProps) {
+  if (path === "/") return <PortfolioPage overview={overview} session={session} />;
+  const Later = LATER_PAGES[path];
+  return <Later overview={overview.data ?? null} session={session} />;
 }

@@ -4,7 +4,11 @@ import { createRoot } from "react-dom/client";
 import { App } from "./App";
 import { ApiError } from "./api/client";
 import { openSession } from "./api/session";
+import { currentRoute } from "./lib/route";
+import { beginLoading } from "./pages/pages";
 import "./styles.css";
+
+beginLoading(currentRoute());
 
 const queries = new QueryClient({
   defaultOptions: {

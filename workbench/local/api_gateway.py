@@ -144,7 +144,8 @@ class ApiGateway:
         if reads and not path.startswith(("/api", "/local")):
             file = await self._in_thread(lambda: dashboard_file(unquote(path), [DEMO_USER, "second-user"]))
             if file is not None:
-                answer = web.Response(body=file.content, content_type=file.content_type, headers=SECURITY_HEADERS)
+                headers = {**SECURITY_HEADERS, "Cache-Control": file.cache_control}
+                answer = web.Response(body=file.content, content_type=file.content_type, headers=headers)
                 answer.enable_compression()
                 return answer
         return await self._routed(request, path)

@@ -26,11 +26,17 @@ _NOT_BUILT = """<!doctype html>
 """
 
 
+IMMUTABLE = "public, max-age=31536000, immutable"
+"""Of files whose name changes with their content."""
+ASK_AGAIN = "no-cache"
+
+
 class StaticFile(NamedTuple):
     """What answers a path that is not the API's."""
 
     content: bytes
     content_type: str
+    cache_control: str = ASK_AGAIN
 
 
 def dashboard_file(path: str, users: list[str]) -> StaticFile | None:
@@ -42,4 +48,5 @@ def dashboard_file(path: str, users: list[str]) -> StaticFile | None:
     file = DIST / ("index.html" if path == "/" else path.removeprefix("/"))
     if not file.resolve().is_relative_to(DIST.resolve()) or not file.is_file():
         return None
-    return StaticFile(file.read_bytes(), guess_type(file.name)[0] or "application/octet-stream")
+    cache_control = IMMUTABLE if path.startswith("/assets/") else ASK_AGAIN
+    return StaticFile(file.read_bytes(), guess_type(file.name)[0] or "application/octet-stream", cache_control)

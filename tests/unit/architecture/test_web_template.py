@@ -14,6 +14,7 @@ from moto import mock_aws
 
 from tests.unit.architecture.transformed import transformed
 from workbench.aws.release import ROOT, compute_release
+from workbench.local import dashboard
 from workbench.local.dashboard import SECURITY_HEADERS
 
 BUCKET = "web-files"
@@ -99,6 +100,16 @@ def test_other_files_are_another_release(tmp_path: Path) -> None:
     page.write_text("another")
     assert compute_release({}, tmp_path) != first
     assert resource_properties("WebFiles")["Release"] == {"Ref": "Release"}
+
+
+def test_files_are_kept_by_browsers_as_long_here_as_there(web_files: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dashboard, "DIST", web_files.DIST)
+    kept = {path: dashboard.dashboard_file(path, []) for path in ("/", "/favicon.svg", "/assets/index-abc.js")}
+    assert {path: file.cache_control if file else None for path, file in kept.items()} == {
+        "/": web_files.ASK_AGAIN,
+        "/favicon.svg": web_files.ASK_AGAIN,
+        "/assets/index-abc.js": web_files.IMMUTABLE,
+    }
 
 
 # What copies the files -----------------------------------------------------------------------------------------

@@ -1,5 +1,4 @@
 /** Who is signed in: a name on one machine, a user of the pool where it is deployed. `config.json` says which. */
-import { UserManager, WebStorageStateStore } from "oidc-client-ts";
 import { setTokenSource } from "./client";
 
 export type Config =
@@ -19,7 +18,7 @@ const USER_KEY = "botbalance.user";
 
 /** Reads `config.json` and signs in; null while the browser is on its way to the sign-in page. */
 export async function openSession(): Promise<Session | null> {
-  const response = await fetch("/config.json", { cache: "no-store" });
+  const response = await fetch("/config.json"); // index.html has asked for it already
   const config = (await response.json()) as Config;
   return config.mode === "local" ? localSession(config) : cognitoSession(config);
 }
@@ -39,6 +38,7 @@ function localSession(config: Config & { mode: "local" }): Session {
 }
 
 async function cognitoSession(config: Config & { mode: "cognito" }): Promise<Session | null> {
+  const { UserManager, WebStorageStateStore } = await import("oidc-client-ts"); // on one machine nobody signs in
   const home = `${location.origin}/`;
   const manager = new UserManager({
     authority: config.authority,

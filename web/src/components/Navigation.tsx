@@ -1,18 +1,5 @@
 import { useEffect, useRef } from "react";
-
-export const PAGES = [
-  { path: "/", name: "Portfolio" },
-  { path: "/plan", name: "Plan" },
-  { path: "/orders", name: "Orders" },
-  { path: "/decisions", name: "Decisions" },
-  { path: "/pauses", name: "Pauses" },
-  { path: "/performance", name: "Performance" },
-  { path: "/strategy", name: "Strategy" },
-  { path: "/exchange", name: "Exchange" },
-  { path: "/paper", name: "Paper" },
-  { path: "/notifications", name: "Notifications" },
-  { path: "/activity", name: "Activity" },
-] as const satisfies readonly { path: string; name: string }[];
+import { PAGES } from "../lib/pages";
 
 export function Navigation({ current }: { current: string }) {
   const list = useRef<HTMLElement>(null);

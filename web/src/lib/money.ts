@@ -88,31 +88,40 @@ export function normalized(decimals: readonly string[]): string[] {
   });
 }
 
-function formatted(decimal: string, options: Intl.NumberFormatOptions): string {
-  return new Intl.NumberFormat(LOCALE, options).format(decimal as Intl.StringNumericLiteral).replace("-", "−");
+type Formatter = (decimal: string) => string;
+
+/** To make a format takes a hundred times as long as to use it. */
+function formatter(options: Intl.NumberFormatOptions): Formatter {
+  const format = new Intl.NumberFormat(LOCALE, options);
+  return (decimal) => format.format(decimal as Intl.StringNumericLiteral).replace("-", "−");
 }
+
+const TO_THE_CENT = formatter({ minimumFractionDigits: 2, maximumFractionDigits: 2 });
+const WITH_SIGN = formatter({ minimumFractionDigits: 2, maximumFractionDigits: 2, signDisplay: "exceptZero" });
+const EVERY_DIGIT = formatter({ maximumFractionDigits: 20 });
+const SEVEN_DIGITS = formatter({ maximumSignificantDigits: 7 });
 
 /** An amount of the quote asset, to the cent. */
 export function amount(decimal: string): string {
-  return formatted(decimal, { minimumFractionDigits: 2, maximumFractionDigits: 2 });
+  return TO_THE_CENT(decimal);
 }
 
 /** An amount that was added or lost, to the cent, with its sign. */
 export function signedAmount(decimal: string): string {
-  return formatted(decimal, { minimumFractionDigits: 2, maximumFractionDigits: 2, signDisplay: "exceptZero" });
+  return WITH_SIGN(decimal);
 }
 
 /** A price or a quantity, every digit. */
 export function exact(decimal: string): string {
-  return formatted(decimal, { maximumFractionDigits: 20 });
+  return EVERY_DIGIT(decimal);
 }
 
-/** A price in at most `digits` significant digits: for prices that were computed and are no order's. */
-export function rounded(decimal: string, digits = 7): string {
-  return formatted(decimal, { maximumSignificantDigits: digits });
+/** A price in at most seven significant digits: for prices that were computed and are no order's. */
+export function rounded(decimal: string): string {
+  return SEVEN_DIGITS(decimal);
 }
 
 /** A percentage, to two decimals. */
 export function percent(decimal: string): string {
-  return `${formatted(decimal, { minimumFractionDigits: 2, maximumFractionDigits: 2 })} %`;
+  return `${TO_THE_CENT(decimal)} %`;
 }

@@ -7,6 +7,10 @@ function subscribe(onChange: () => void): () => void {
 }
 
 /** The path behind the #, "/" where there is none. */
+export function currentRoute(): string {
+  return location.hash.replace(/^#/, "") || "/";
+}
+
 export function useRoute(): string {
-  return useSyncExternalStore(subscribe, () => location.hash.replace(/^#/, "") || "/");
+  return useSyncExternalStore(subscribe, currentRoute);
 }

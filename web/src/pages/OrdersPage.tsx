@@ -22,6 +22,7 @@ export function OrdersPage({ overview }: { overview: Overview | null }) {
     initialPageParam: null as string | null,
     getNextPageParam: (page) => page.cursor,
   });
+  if (!overview && history.isPending) return <Skeleton lines={20} />;
   const orders = history.data?.pages.flatMap((page) => page.orders) ?? [];
   const resting = overview?.orders ?? orders.filter((order) => RESTING.has(order.status));
   const ended = orders.filter((order) => !RESTING.has(order.status));
@@ -76,7 +77,7 @@ function Resting(props: { orders: readonly Order[]; overview: Overview | null; r
             orders={orders}
             caption="Orders that rest"
             prices={prices}
-            {...(overview ? { now: overview.now } : {})}
+            now={overview?.now ?? Math.floor(Date.now() / 1000)}
             action={(order) =>
               resolve(order) || (
                 <button

@@ -1,5 +1,5 @@
 import { type APIRequestContext, expect, type Page, test } from "@playwright/test";
-import { PAGES } from "../../src/components/Navigation";
+import { PAGES } from "../../src/lib/pages";
 
 const STRATEGY = "/api/me/strategies/rebalance";
 const DEMO_KEY = "demo-key-of-the-simulated-exchange";

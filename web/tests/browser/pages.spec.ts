@@ -1,6 +1,6 @@
 import AxeBuilder from "@axe-core/playwright";
 import { expect, test } from "@playwright/test";
-import { PAGES } from "../../src/components/Navigation";
+import { PAGES } from "../../src/lib/pages";
 
 const SIZES = [
   { width: 375, height: 667 },
