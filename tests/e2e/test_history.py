@@ -101,8 +101,11 @@ def recompute(result: dict[str, Any]) -> None:
 def test_a_strategy_is_tried_on_what_was_downloaded(
     downloaded: Path, strategy: Path, tmp_path: Path, run_here: RunHere
 ) -> None:
-    report = tmp_path / "report.html"
-    result = backtest(run_here, downloaded, strategy, f"--report={report}", "--nav=20000")
+    report, whole = tmp_path / "report.html", tmp_path / "result.json"
+    result = backtest(run_here, downloaded, strategy, f"--report={report}", f"--result={whole}", "--nav=20000")
+    kept = json.loads(whole.read_text("utf-8"))
+    assert {name: kept[name] for name in result} == result
+    assert len(kept["series"]["nav"]) == 500
     assert result["candles"] == 500
     assert result["fills"]
     assert float(result["nav_start"]) == 20_000

@@ -18,6 +18,7 @@ export function App({ session }: { session: Session }) {
 
   useEffect(() => {
     document.title = `${page.name} · BotBalance`;
+    window.scrollTo(0, 0); // a page begins at its beginning
   }, [page]);
 
   const mode = overview.data?.mode;

@@ -1,5 +1,6 @@
 """From files to a result: reads candles, strategy, rules and start, simulates, and measures."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -20,6 +21,8 @@ from workbench.backtest.simulation import BacktestConfig, simulate
 from workbench.backtest.timeline import Timeline, build_timeline
 from workbench.candles.recording import Findings, read_recording
 from workbench.portfolios import demo as demo_portfolio
+
+_EXPONENT = re.compile(r"-?\d+(\.\d+)?E[+-]?\d+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +125,22 @@ def run(prepared: BacktestInputs, on_progress: Callable[[int], None] = lambda _:
 
 
 def as_document(result: BacktestResult) -> dict[str, Any]:
-    """The result for programs: money as decimal strings; without the series for pictures."""
-    document: dict[str, Any] = to_jsonable_python(result, exclude={"series"})
+    """The result for programs: money as decimal strings, all plain; without the series for pictures."""
+    document: dict[str, Any] = _plain(to_jsonable_python(result, exclude={"series"}))
     return document
+
+
+def _plain(document: Any) -> Any:
+    """``document`` without exponents: a zero of eight places is ``0.00000000``, not ``0E-8``."""
+    match document:
+        case dict():
+            return {name: _plain(value) for name, value in document.items()}
+        case list():
+            return [_plain(value) for value in document]
+        case str() if _EXPONENT.fullmatch(document):
+            return f"{Decimal(document):f}"
+        case _:
+            return document
 
 
 def _rules(

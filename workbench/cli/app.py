@@ -260,12 +260,19 @@ def backtest(
     nav: StartNav = "10000",
     timeframe: Timeframe = None,
     report: Annotated[Path | None, typer.Option(help="Write a report to this HTML file, with pictures.")] = None,
+    result_file: Annotated[
+        Path | None,
+        typer.Option("--result", help="Write everything to this JSON file, for the dashboard's page Backtest."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Try a strategy on recorded candles: what it would have done, against holding."""
     from workbench.backtest.backtest import as_document, prepare, run  # noqa: PLC0415 - numpy and arrow take a while
     from workbench.backtest.report import render_report  # noqa: PLC0415
+    from workbench.backtest.result_file import write_result  # noqa: PLC0415
+    from workbench.backtest.search_files import require_writable  # noqa: PLC0415
 
+    require_writable("--result", result_file)
     if report is not None and not report.absolute().parent.is_dir():  # rather now than after a long run
         raise InvalidRequestError("report", f"--report is {report}, expected a file in a folder that exists")
     prepared = prepare(_history(candles, strategy, start, end, fee_pct, rules, rules_of, balances, nav, timeframe))
@@ -274,6 +281,8 @@ def backtest(
         result = run(prepared, lambda done: bar.update(task, completed=done))
     if report is not None:
         report.write_text(render_report(result), "utf-8")
+    if result_file is not None:
+        write_result(result, result_file)
     show(as_document(result), backtest_table, as_json=as_json)
 
 

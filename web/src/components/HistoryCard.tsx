@@ -1,14 +1,14 @@
-import { lazy, Suspense, useMemo, useState } from "react";
+import { useMemo, useState } from "react";
 import type { Schemas } from "../api/client";
 import { type Step, useHistory } from "../api/queries";
 import { amount } from "../lib/money";
 import { dateTime, day, month } from "../lib/time";
 import { Empty, Failure, Signed, Skeleton, Table } from "./parts";
 import type { ChartLine } from "./TimeChart";
+import { WorthCharts } from "./WorthCharts";
 
 type Point = Schemas["HistoryPointView"];
 
-const TimeChart = lazy(() => import("./TimeChart"));
 const STEPS: readonly { step: Step; name: string; span: string }[] = [
   { step: "hour", name: "Hours", span: "the last seven days" },
   { step: "day", name: "Days", span: "the last 90 days" },
@@ -66,19 +66,7 @@ function Charts({ history }: { history: Schemas["HistoryView"] }) {
   );
   return (
     <>
-      {points.length > 1 && (
-        <Suspense fallback={<Skeleton lines={24} />}>
-          <TimeChart title="The portfolio" lines={worth} quote={quote} />
-          <TimeChart title="What rebalancing has added" lines={bonus} quote={quote} />
-          <p className="small">
-            Charts by{" "}
-            <a href="https://www.tradingview.com/" rel="noreferrer">
-              TradingView Lightweight Charts
-            </a>
-            .
-          </p>
-        </Suspense>
-      )}
+      {points.length > 1 && <WorthCharts worth={worth} bonus={bonus} quote={quote} />}
       {points.length === 1 && <p className="small">One point so far: the picture begins with the second.</p>}
       <HistoryTable points={points} step={step} quote={quote} />
     </>

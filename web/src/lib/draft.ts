@@ -1,7 +1,7 @@
 /** A strategy while it is edited: text in every field, checked before it is asked about. */
 import type { Schemas } from "../api/client";
 import { add, compare, isDecimal, normalized } from "./money";
-import { wholeSeconds } from "./time";
+import { wholeNumber } from "./time";
 
 export type Target = { id: number; asset: string; pct: string };
 export type Draft = {
@@ -10,8 +10,7 @@ export type Draft = {
   targets: Target[];
   parameters: Record<ParameterName, string>;
   postOnly: boolean;
-  /** As stored; without them the defaults are taken. */
-  budgets?: Schemas["StrategyRequest"]["budgets"];
+  limits: Record<LimitName, string>;
 };
 
 export const PARAMETERS = [
@@ -74,6 +73,81 @@ export const PARAMETERS = [
 
 export type ParameterName = (typeof PARAMETERS)[number]["name"];
 
+/** What trading may come to before it is paused (`budgets`), in the order of the guide. */
+export const LIMITS = [
+  {
+    name: "churn_pct",
+    label: "Churn of a pair",
+    unit: "% of the portfolio a day",
+    standard: "3",
+    counted: false,
+    help: "Twice the smaller of what was bought and sold, mean of 7 days, of a pair that lost by it. Over it the pair is paused.",
+  },
+  {
+    name: "losing_round_trips",
+    label: "Losing round trips",
+    unit: "of a pair in 24 hours",
+    standard: "2",
+    counted: true,
+    help: "Bought and sold again at a loss, or the other way round. Over it the pair is paused.",
+  },
+  {
+    name: "fees_pct",
+    label: "Fees",
+    unit: "% of the portfolio in 30 days",
+    standard: "0.2",
+    counted: false,
+    help: "Of pairs that lost, at a fee of 0.1 %; at a higher fee in proportion. Over it the account is paused.",
+  },
+  {
+    name: "unfilled_orders",
+    label: "Unfilled orders",
+    unit: "of a pair in a clock hour",
+    standard: "40",
+    counted: true,
+    help: "Placed in an hour in which none fills. Over it the pair is paused for an hour.",
+  },
+  {
+    name: "orders_per_pair",
+    label: "Orders",
+    unit: "a pair in 24 hours",
+    standard: "100",
+    counted: true,
+    help: "Placed, on average of the pairs. Over it the account is paused.",
+  },
+  {
+    name: "fall_pct",
+    label: "Fall of a price",
+    unit: "% below the high of 7 days",
+    standard: "50",
+    counted: false,
+    help: "A coin that has fallen further is bought no more; what is held may be sold. 100 is no limit.",
+  },
+  {
+    name: "turnover_pct",
+    label: "Turnover",
+    unit: "% of the portfolio in 24 hours",
+    standard: "15",
+    counted: false,
+    help: "Everything traded. Over it is a warning, never a pause.",
+  },
+] as const satisfies readonly {
+  name: keyof Schemas["BudgetsRequest"];
+  label: string;
+  unit: string;
+  standard: string;
+  counted: boolean;
+  help: string;
+}[];
+
+export type LimitName = (typeof LIMITS)[number]["name"];
+
+/** What is taken where nobody says otherwise: the API's own defaults, which a test compares. */
+export const STANDARD_LIMITS = Object.fromEntries(LIMITS.map(({ name, standard }) => [name, standard])) as Record<
+  LimitName,
+  string
+>;
+
 let nextId = 0;
 
 export function target(asset = "", pct = ""): Target {
@@ -82,11 +156,11 @@ export function target(asset = "", pct = ""): Target {
 }
 
 /** What somebody without a strategy begins with: sound sizes, and targets to fill in. */
-export function newDraft(exchange: Draft["exchange"]): Draft {
+export function newDraft(exchange: Draft["exchange"], quote = "USDT"): Draft {
   return {
     exchange,
-    quote: "USDT",
-    targets: [target("BTC", "50"), target("ETH", "30"), target("USDT", "20")],
+    quote,
+    targets: [target("BTC", "50"), target("ETH", "30"), target(quote, "20")],
     parameters: {
       order_size_pct: "1",
       min_delta_pct: "2",
@@ -97,7 +171,14 @@ export function newDraft(exchange: Draft["exchange"]): Draft {
       reprice_tolerance_pct: "",
     },
     postOnly: true,
+    limits: { ...STANDARD_LIMITS },
   };
+}
+
+/** The draft priced in another asset, which takes the place of the former one among the targets. */
+export function withQuote(draft: Draft, quote: string): Draft {
+  const targets = draft.targets.map((one) => (one.asset === draft.quote ? { ...one, asset: quote } : one));
+  return { ...draft, quote, targets };
 }
 
 export function draftOf(strategy: Schemas["StrategyView"]): Draft {
@@ -113,7 +194,7 @@ export function draftOf(strategy: Schemas["StrategyView"]): Draft {
     targets: Object.entries(strategy.target_allocations).map(([asset, pct]) => target(asset, pct)),
     parameters,
     postOnly: strategy.post_only,
-    budgets: strategy.budgets,
+    limits: Object.fromEntries(LIMITS.map(({ name }) => [name, String(strategy.budgets[name])])) as Draft["limits"],
   };
 }
 
@@ -141,7 +222,30 @@ export function problemsOf(draft: Draft): Map<string, string> {
     if (value === "" ? required : !isDecimal(value)) problems.set(name, `${label} is a number.`);
     else if (name === "order_max_age_s" && !/^\d{1,7}$/.test(value)) problems.set(name, `${label} is whole seconds.`);
   }
+  for (const { name, label, counted } of LIMITS) {
+    const value = draft.limits[name];
+    if (counted ? !/^\d{1,6}$/.test(value) : !isDecimal(value)) {
+      problems.set(`budgets.${name}`, `${label} is a ${counted ? "whole number" : "number"}.`);
+    }
+  }
   return problems;
+}
+
+/** What the API refuses of the draft, by field as `problemsOf` names it. */
+export function refusedFields(problem: Schemas["ProblemView"] | null): Map<string, string> {
+  const errors = problem?.errors ?? [];
+  const named =
+    errors.length > 0 ? errors : problem?.field ? [{ field: problem.field, expected: problem.expected }] : [];
+  const places = new Set<string>([
+    ...PARAMETERS.map(({ name }) => name),
+    ...LIMITS.map(({ name }) => `budgets.${name}`),
+  ]);
+  return new Map(
+    named
+      .map(({ field, expected }) => [field.startsWith("target_allocations") ? "targets" : field, expected] as const)
+      .filter(([field, expected]) => expected && (places.has(field) || field === "targets"))
+      .map(([field, expected]) => [field, `Expected ${expected}.`]),
+  );
 }
 
 /** The request that stores or previews the draft. */
@@ -157,10 +261,18 @@ export function requestOf(draft: Draft): Schemas["StrategyRequest"] {
     min_delta_quote: parameters.min_delta_quote,
     min_delta_pct: optional(parameters.min_delta_pct),
     quote_reserve_pct: parameters.quote_reserve_pct || "0",
-    order_max_age_s: wholeSeconds(parameters.order_max_age_s),
+    order_max_age_s: wholeNumber(parameters.order_max_age_s),
     reprice_tolerance_pct: optional(parameters.reprice_tolerance_pct),
     post_only: draft.postOnly,
-    ...(draft.budgets && { budgets: draft.budgets }),
+    budgets: {
+      churn_pct: draft.limits.churn_pct,
+      fees_pct: draft.limits.fees_pct,
+      turnover_pct: draft.limits.turnover_pct,
+      fall_pct: draft.limits.fall_pct,
+      losing_round_trips: wholeNumber(draft.limits.losing_round_trips),
+      unfilled_orders: wholeNumber(draft.limits.unfilled_orders),
+      orders_per_pair: wholeNumber(draft.limits.orders_per_pair),
+    },
   };
 }
 
@@ -180,5 +292,6 @@ export function differences(before: Draft, after: Draft): { field: string; befor
   }
   for (const { name, label } of PARAMETERS) note(label, before.parameters[name], after.parameters[name]);
   note("Post-only", String(before.postOnly), String(after.postOnly));
+  for (const { name, label } of LIMITS) note(`Limit: ${label}`, before.limits[name], after.limits[name]);
   return found;
 }

@@ -121,6 +121,11 @@ export function rounded(decimal: string): string {
   return SEVEN_DIGITS(decimal);
 }
 
+/** A percentage that was gained or lost, to two decimals, with its sign. */
+export function signedPercent(decimal: string): string {
+  return `${WITH_SIGN(decimal)} %`;
+}
+
 /** A percentage, to two decimals. */
 export function percent(decimal: string): string {
   return `${TO_THE_CENT(decimal)} %`;

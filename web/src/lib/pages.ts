@@ -7,6 +7,7 @@ export const PAGES = [
   { path: "/pauses", name: "Pauses" },
   { path: "/performance", name: "Performance" },
   { path: "/strategy", name: "Strategy" },
+  { path: "/backtest", name: "Backtest" },
   { path: "/exchange", name: "Exchange" },
   { path: "/paper", name: "Paper" },
   { path: "/notifications", name: "Notifications" },

@@ -14,6 +14,20 @@ export function dateTime(epoch: number): string {
   return DATE_TIME.format(epoch * 1000);
 }
 
+const DATE_TIME_UTC = new Intl.DateTimeFormat("en-GB", {
+  year: "numeric",
+  month: "short",
+  day: "2-digit",
+  hour: "2-digit",
+  minute: "2-digit",
+  timeZone: "UTC",
+});
+
+/** A date and time of UTC, to the minute; `epoch` in seconds. */
+export function dateTimeUtc(epoch: number): string {
+  return DATE_TIME_UTC.format(epoch * 1000);
+}
+
 const DAY = new Intl.DateTimeFormat("en-GB", { year: "numeric", month: "short", day: "2-digit", timeZone: "UTC" });
 const MONTH = new Intl.DateTimeFormat("en-GB", { year: "numeric", month: "long", timeZone: "UTC" });
 
@@ -53,7 +67,12 @@ export function ago(then: number, now: number): string {
   return now - then < 2 ? "just now" : `${duration(now - then)} ago`;
 }
 
-/** The number of seconds that `text`, digits alone, stands for. No money: a count that JSON sends as a number. */
-export function wholeSeconds(text: string): number {
+/** Whether `value` is a count, or a time in whole milliseconds. */
+export function isWhole(value: unknown): value is number {
+  return Number.isSafeInteger(value);
+}
+
+/** The number that `text`, digits alone, stands for. No money: seconds, or a count that JSON has as a number. */
+export function wholeNumber(text: string): number {
   return Number.parseInt(text, 10);
 }

@@ -115,7 +115,7 @@ function KeyForm({ session }: { session: Session }) {
             <input name="password" type="password" required autoComplete="new-password" />
           </label>
         )}
-        <button type="submit" className="primary" disabled={store.isPending}>
+        <button type="submit" className="primary" disabled={store.isPending || !exchange}>
           {store.isPending ? "Trying the key …" : "Store"}
         </button>
       </form>

@@ -2,7 +2,7 @@ import { type FormEvent, useState } from "react";
 import { api, type Schemas, unwrap } from "../api/client";
 import { useAction, useDeliveries, useNotifications } from "../api/queries";
 import { Banner, Empty, Failure, Skeleton, Table } from "../components/parts";
-import { dateTime, wholeSeconds } from "../lib/time";
+import { dateTime, wholeNumber } from "../lib/time";
 import { inWords } from "../lib/words";
 
 type Settings = Schemas["NotificationsView"];
@@ -164,7 +164,7 @@ function Preferences({ settings }: { settings: Settings }) {
     const volume = (name: string) => String(fields.get(name)) as Volume;
     const hour = (name: string) => {
       const text = String(fields.get(name));
-      return text === "" ? null : wholeSeconds(text);
+      return text === "" ? null : wholeNumber(text);
     };
     save.mutate({
       ...kept(settings),

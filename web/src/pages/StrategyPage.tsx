@@ -1,38 +1,62 @@
-import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { type UseQueryResult, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useEffect, useState } from "react";
 import { ApiError, api, type Schemas, unwrap, unwrapResponse } from "../api/client";
-import { readStrategy, useMarkets, useStrategy, type VersionedStrategy } from "../api/queries";
+import { readStrategy, useCredentials, useMarkets, useStrategy, type VersionedStrategy } from "../api/queries";
 import { doing } from "../components/AssetBars";
 import { Banner, Dialog, Failure, Skeleton, Table } from "../components/parts";
 import {
   type Draft,
   differences,
   draftOf,
+  LIMITS,
   newDraft,
   normalize,
   PARAMETERS,
   problemsOf,
+  refusedFields,
   requestOf,
+  STANDARD_LIMITS,
   sumOf,
   target,
+  withQuote,
 } from "../lib/draft";
 import { amount, compare, percent } from "../lib/money";
 
 const PREVIEW_PAUSE_MS = 600;
 
-export function StrategyPage({ overview }: { overview: Schemas["OverviewView"] | null }) {
+export function StrategyPage() {
   const stored = useStrategy();
   if (stored.isPending) return <Skeleton lines={14} />;
   if (stored.isError) return <Failure error={stored.error} retry={() => void stored.refetch()} />;
-  const exchange = (overview?.exchange ?? "binance") as Draft["exchange"];
-  return <Editor key={stored.data?.etag ?? "new"} stored={stored.data} exchange={exchange} />;
+  if (!stored.data) return <FirstStrategy />;
+  return <Editor key={stored.data.etag} stored={stored.data} initial={draftOf(stored.data.strategy)} />;
 }
 
-function Editor({ stored, exchange }: { stored: VersionedStrategy | null; exchange: Draft["exchange"] }) {
-  const [before] = useState(() => (stored ? draftOf(stored.strategy) : newDraft(exchange)));
+/** On the exchange of the key that is stored, or the first that can be chosen; both can be chosen otherwise. */
+function FirstStrategy() {
+  const choices = useMarkets(null);
+  const credentials = useCredentials();
+  const failed = [choices, credentials].find((query) => query.isError);
+  if (failed?.error) return <Failure error={failed.error} retry={() => void failed.refetch()} />;
+  if (!choices.data || !credentials.data) return <Skeleton lines={14} />;
+  const names = choices.data.exchanges.map(({ exchange }) => exchange);
+  const ofTheKey = names.find((name) => credentials.data.credentials.some(({ exchange }) => exchange === name));
+  const exchange = ofTheKey ?? names[0];
+  if (!exchange) return <Banner tone="error">No exchange can be chosen.</Banner>;
+  return <Editor stored={null} initial={newDraft(exchange)} exchanges={names} />;
+}
+
+type EditorPartProps = { stored: VersionedStrategy | null; initial: Draft; exchanges?: readonly Draft["exchange"][] };
+
+function Editor({ stored, initial, exchanges }: EditorPartProps) {
+  const [before] = useState(initial);
   const [draft, setDraft] = useState(before);
   const [saving, setSaving] = useState(false);
-  const problems = problemsOf(draft);
+  const mistakes = problemsOf(draft);
+  const valid = mistakes.size === 0;
+  const preview = usePreview(draft, valid);
+  const refused = preview.error instanceof ApiError ? refusedFields(preview.error.problem) : new Map<string, string>();
+  const problems = valid ? refused : mistakes;
   const changes = differences(before, draft);
   return (
     <div className="editor">
@@ -43,8 +67,10 @@ function Editor({ stored, exchange }: { stored: VersionedStrategy | null; exchan
           setSaving(true);
         }}
       >
+        {exchanges && <Market draft={draft} onChange={setDraft} exchanges={exchanges} />}
         <Targets draft={draft} onChange={setDraft} problem={problems.get("targets")} />
         <Parameters draft={draft} onChange={setDraft} problems={problems} />
+        <Limits draft={draft} onChange={setDraft} problems={problems} />
         <div className="actions">
           <button
             type="submit"
@@ -58,7 +84,7 @@ function Editor({ stored, exchange }: { stored: VersionedStrategy | null; exchan
           </button>
         </div>
       </form>
-      <Preview draft={draft} valid={problems.size === 0} />
+      <Preview preview={preview} problems={problems} valid={valid} />
       {saving && <SaveDialog draft={draft} before={before} stored={stored} onClose={() => setSaving(false)} />}
     </div>
   );
@@ -125,33 +151,52 @@ function Targets({ draft, onChange, problem }: EditorProps & { problem: string |
   );
 }
 
-function Parameters({ draft, onChange, problems }: EditorProps & { problems: Map<string, string> }) {
+type FieldsProps = EditorProps & { problems: ReadonlyMap<string, string> };
+
+/** Where to trade, and in what everything is priced: asked for the first strategy only. */
+function Market({ draft, onChange, exchanges }: EditorProps & { exchanges: readonly Draft["exchange"][] }) {
+  const markets = useMarkets({ exchange: draft.exchange, quote: draft.quote });
+  const quotes = [...new Set([draft.quote, ...(markets.data?.quotes ?? [])])];
+  return (
+    <fieldset className="row">
+      <label>
+        Exchange
+        <select
+          value={draft.exchange}
+          onChange={(event) => onChange({ ...draft, exchange: event.target.value as Draft["exchange"] })}
+        >
+          {exchanges.map((name) => (
+            <option key={name}>{name}</option>
+          ))}
+        </select>
+      </label>
+      <label>
+        Priced in
+        <select value={draft.quote} onChange={(event) => onChange(withQuote(draft, event.target.value))}>
+          {quotes.map((name) => (
+            <option key={name}>{name}</option>
+          ))}
+        </select>
+      </label>
+    </fieldset>
+  );
+}
+
+function Parameters({ draft, onChange, problems }: FieldsProps) {
   return (
     <fieldset>
       <legend>How it trades</legend>
       {PARAMETERS.map(({ name, label, unit, help, required }) => (
-        <label key={name} className="parameter">
-          <span>
-            {label}{" "}
-            <span className="small">
-              {unit}
-              {required ? "" : ", optional"}
-            </span>
-          </span>
-          <input
-            inputMode="decimal"
-            value={draft.parameters[name]}
-            aria-describedby={`help-${name}`}
-            aria-invalid={problems.has(name)}
-            onChange={(event) => {
-              const parameters = { ...draft.parameters, [name]: event.target.value.replace(",", ".") };
-              onChange({ ...draft, parameters });
-            }}
-          />
-          <span id={`help-${name}`} className="small help">
-            {problems.get(name) ?? help}
-          </span>
-        </label>
+        <Field
+          key={name}
+          name={name}
+          label={label}
+          unit={required ? unit : `${unit}, optional`}
+          help={help}
+          value={draft.parameters[name]}
+          problem={problems.get(name)}
+          onChange={(value) => onChange({ ...draft, parameters: { ...draft.parameters, [name]: value } })}
+        />
       ))}
       <label className="checkbox">
         <input
@@ -165,15 +210,85 @@ function Parameters({ draft, onChange, problems }: EditorProps & { problems: Map
   );
 }
 
+/** What trading may come to before it is paused. Closed while nothing in it is wrong: most owners never need it. */
+function Limits({ draft, onChange, problems }: FieldsProps) {
+  const changed = LIMITS.filter(({ name, standard }) => draft.limits[name] !== standard).length;
+  const wrong = LIMITS.some(({ name }) => problems.has(`budgets.${name}`));
+  const [open, setOpen] = useState(changed > 0);
+  return (
+    <details open={open || wrong} onToggle={(event) => setOpen(event.currentTarget.open)}>
+      <summary>
+        Limits, over which it is paused{" "}
+        <span className="small">{changed === 0 ? "as recommended" : `${changed} of ${LIMITS.length} changed`}</span>
+      </summary>
+      <fieldset>
+        <legend className="visually-hidden">Limits</legend>
+        <p className="small">
+          What loses by its own trading is paused until you resume it. Over two thirds of a limit you are warned.
+        </p>
+        {LIMITS.map(({ name, label, unit, help, standard }) => (
+          <Field
+            key={name}
+            name={`budgets.${name}`}
+            label={label}
+            unit={unit}
+            help={`${help} Recommended: ${standard}.`}
+            value={draft.limits[name]}
+            problem={problems.get(`budgets.${name}`)}
+            onChange={(value) => onChange({ ...draft, limits: { ...draft.limits, [name]: value } })}
+          />
+        ))}
+        <button
+          type="button"
+          disabled={changed === 0}
+          onClick={() => onChange({ ...draft, limits: { ...STANDARD_LIMITS } })}
+        >
+          Use the recommended limits
+        </button>
+      </fieldset>
+    </details>
+  );
+}
+
+type FieldProps = {
+  name: string;
+  label: string;
+  unit: string;
+  help: string;
+  value: string;
+  problem: string | undefined;
+  onChange: (value: string) => void;
+};
+
+function Field({ name, label, unit, help, value, problem, onChange }: FieldProps) {
+  return (
+    <label className="parameter">
+      <span>
+        {label} <span className="small">{unit}</span>
+      </span>
+      <input
+        inputMode="decimal"
+        value={value}
+        aria-describedby={`help-${name}`}
+        aria-invalid={problem !== undefined}
+        onChange={(event) => onChange(event.target.value.replace(",", "."))}
+      />
+      <span id={`help-${name}`} className={problem ? "small help field-problem" : "small help"}>
+        {problem ?? help}
+      </span>
+    </label>
+  );
+}
+
 /** The draft as the engine sees it, asked for on each pause of typing. */
-function Preview({ draft, valid }: { draft: Draft; valid: boolean }) {
+function usePreview(draft: Draft, valid: boolean): UseQueryResult<Schemas["PlanView"]> {
   const body = valid ? JSON.stringify(requestOf(draft)) : null;
   const [asked, setAsked] = useState(body);
   useEffect(() => {
     const timer = window.setTimeout(() => setAsked(body), PREVIEW_PAUSE_MS);
     return () => window.clearTimeout(timer);
   }, [body]);
-  const preview = useQuery({
+  return useQuery({
     queryKey: ["preview", asked],
     enabled: asked !== null,
     queryFn: () =>
@@ -185,12 +300,21 @@ function Preview({ draft, valid }: { draft: Draft; valid: boolean }) {
     staleTime: 30_000,
     placeholderData: (previous) => previous,
   });
+}
+
+type PreviewProps = {
+  preview: UseQueryResult<Schemas["PlanView"]>;
+  problems: ReadonlyMap<string, string>;
+  valid: boolean;
+};
+
+function Preview({ preview, problems, valid }: PreviewProps) {
   return (
     <section className="card preview" aria-labelledby="preview" aria-live="polite">
       <h2 id="preview">What it would do now</h2>
-      {!valid && <p className="small">Mend the fields to see it.</p>}
+      {problems.size > 0 && <p className="small">Mend the fields to see it.</p>}
       {valid && preview.isPending && <Skeleton lines={8} />}
-      {valid && preview.isError && <Failure error={preview.error} />}
+      {valid && preview.isError && problems.size === 0 && <Failure error={preview.error} />}
       {valid && preview.data && (
         <>
           {preview.data.warnings.map((warning) => (

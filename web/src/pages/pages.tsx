@@ -14,6 +14,7 @@ const LOADERS: Record<LaterPath, () => Promise<Page>> = {
   "/pauses": async () => (await import("./PausesPage")).PausesPage,
   "/performance": async () => (await import("./PerformancePage")).PerformancePage,
   "/strategy": async () => (await import("./StrategyPage")).StrategyPage,
+  "/backtest": async () => (await import("./BacktestPage")).BacktestPage,
   "/exchange": async () => (await import("./ExchangePage")).ExchangePage,
   "/paper": async () => (await import("./PaperPage")).PaperPage,
   "/notifications": async () => (await import("./NotificationsPage")).NotificationsPage,

@@ -119,6 +119,46 @@ test("the editor adds to 100, previews, shows the difference, and both versions 
   expect((await (await request.get(STRATEGY)).json()).order_max_age_s).toBe(900);
 });
 
+test("limits are edited beside their defaults, and what the API refuses of them is said at the field", async ({
+  page,
+  request,
+}) => {
+  await open(page, "/strategy", "Strategy");
+  await page.getByText("Limits, over which it is paused").click();
+  const fall = page.getByRole("textbox", { name: /^Fall of a price/ });
+  await expect(fall).toHaveValue("50");
+  await fall.fill("200");
+  await expect(fall).toHaveAccessibleDescription(/^Expected .*100/);
+  await expect(page.getByRole("button", { name: "Save …" })).toBeDisabled();
+  await fall.fill("40");
+  await page.getByRole("textbox", { name: /^Losing round trips/ }).fill("3");
+  await expect(page.getByRole("region", { name: "What it would do now" })).toContainText("Worth");
+  await page.getByRole("button", { name: "Save …" }).click();
+  const dialog = page.getByRole("dialog", { name: "Save the strategy" });
+  await expect(dialog.getByRole("row", { name: "Limit: Fall of a price 50 40" })).toBeVisible();
+  await dialog.getByRole("button", { name: "Save", exact: true }).click();
+  await expect(dialog).toContainText("Saved.");
+  expect((await (await request.get(STRATEGY)).json()).budgets).toMatchObject({ fall_pct: "40", losing_round_trips: 3 });
+  await dialog.getByRole("button", { name: "Close" }).click();
+  await page.getByRole("button", { name: "Use the recommended limits" }).click();
+  await expect(fall).toHaveValue("50");
+});
+
+test("a first strategy is on an exchange that can be chosen, and priced in what trades there", async ({ browser }) => {
+  const context = await browser.newContext();
+  const page = await context.newPage();
+  await page.goto("/");
+  await page.evaluate(() => localStorage.setItem("botbalance.user", "newcomer"));
+  await page.goto("/#/strategy");
+  await page.reload();
+  const exchange = page.getByRole("combobox", { name: "Exchange" });
+  await expect(exchange).toHaveValue("binance");
+  await exchange.selectOption("binance-paper");
+  await expect(page.getByText("on binance-paper, priced in USDT")).toBeVisible();
+  await expect(page.getByRole("combobox", { name: "Priced in" })).toHaveValue("USDT");
+  await context.close();
+});
+
 test("a key is written only: stored, shown by four characters, and kept nowhere in the page", async ({ page }) => {
   await open(page, "/exchange", "Exchange");
   await page.getByRole("textbox", { name: "API key" }).fill(DEMO_KEY);

@@ -1,13 +1,17 @@
+import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import {
   type Draft,
   differences,
+  LIMITS,
   newDraft,
   normalize,
   problemsOf,
+  refusedFields,
   requestOf,
   sumOf,
   target,
+  withQuote,
 } from "../../src/lib/draft";
 import { ago, duration } from "../../src/lib/time";
 
@@ -45,6 +49,57 @@ describe("a draft", () => {
     expect(request.order_size_pct).toBe("1");
     expect(request.order_max_age_s).toBe(900);
     expect(request.reprice_tolerance_pct).toBeNull();
+  });
+
+  test("has the API's own limits, each with its default", () => {
+    const document = JSON.parse(readFileSync("../docs/openapi.json", "utf8"));
+    const { properties } = document.components.schemas.BudgetsRequest;
+    const defaults = Object.entries<{ default: unknown }>(properties).map(([name, field]) => [
+      name,
+      `${field.default}`,
+    ]);
+    expect(Object.fromEntries(defaults)).toEqual(draft().limits);
+    expect(requestOf(draft()).budgets).toEqual({
+      churn_pct: "3",
+      fees_pct: "0.2",
+      turnover_pct: "15",
+      fall_pct: "50",
+      losing_round_trips: 2,
+      unfilled_orders: 40,
+      orders_per_pair: 100,
+    });
+  });
+
+  test("counts in whole numbers what is counted", () => {
+    const limits = { ...draft().limits, losing_round_trips: "2.5", churn_pct: "2.5", fees_pct: "" };
+    expect([...problemsOf(draft({ limits }))]).toEqual([
+      ["budgets.losing_round_trips", "Losing round trips is a whole number."],
+      ["budgets.fees_pct", "Fees is a number."],
+    ]);
+    expect(LIMITS.filter(({ counted }) => counted)).toHaveLength(3);
+  });
+
+  test("shows at the field what the API refuses", () => {
+    const wrong = { type: "about:blank", title: "", status: 422, code: "invalid_request", detail: "" } as const;
+    const errors = [
+      { field: "budgets.fall_pct", expected: "at most 100" },
+      { field: "target_allocations.BTC", expected: "a share" },
+      { field: "nothing_here", expected: "nothing" },
+    ];
+    expect([...refusedFields({ ...wrong, errors })]).toEqual([
+      ["budgets.fall_pct", "Expected at most 100."],
+      ["targets", "Expected a share."],
+    ]);
+    expect([...refusedFields({ ...wrong, field: "order_size_pct", expected: "at most 100" })]).toEqual([
+      ["order_size_pct", "Expected at most 100."],
+    ]);
+    expect([...refusedFields(null)]).toEqual([]);
+  });
+
+  test("is priced in another asset, which is then its cash", () => {
+    const inEuro = withQuote(draft(), "EUR");
+    expect(inEuro.quote).toBe("EUR");
+    expect(inEuro.targets.map(({ asset }) => asset)).toEqual(["BTC", "ETH", "EUR"]);
   });
 
   test("is compared by value, not by how a number is written", () => {

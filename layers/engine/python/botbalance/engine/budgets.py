@@ -64,7 +64,7 @@ class BudgetLimits:
         for name, most in (("churn_pct", 1_000), ("fees_pct", 100), ("turnover_pct", 10_000), ("fall_pct", 100)):
             value = getattr(self, name)
             if not (isinstance(value, Decimal) and value.is_finite() and 0 < value <= most):
-                expected = f"a Decimal over 0 and at most {most} (percent)"
+                expected = f"a number over 0 and at most {most} (percent)"
                 raise InvalidStrategyError(f"budgets.{name}", repr(value), expected)
         for name in ("losing_round_trips", "unfilled_orders", "orders_per_pair"):
             value = getattr(self, name)
