@@ -7,6 +7,7 @@ import { PageBoundary } from "./components/PageBoundary";
 import { Banner, Skeleton } from "./components/parts";
 import { PAGES, type PagePath } from "./lib/pages";
 import { useRoute } from "./lib/route";
+import { ago } from "./lib/time";
 import { PortfolioPage } from "./pages/PortfolioPage";
 import { LATER_PAGES, loadTheRest } from "./pages/pages";
 
@@ -49,7 +50,9 @@ export function App({ session }: { session: Session }) {
         <Navigation current={page.path} />
         <main id="main" ref={main} tabIndex={-1}>
           {overview.isError && overview.data && (
-            <Banner tone="warning">{overview.error.message} Figures may be old.</Banner>
+            <Banner tone="warning">
+              {overview.error.message} The figures are of {ago(overview.dataUpdatedAt / 1000, Date.now() / 1000)}.
+            </Banner>
           )}
           {overview.data?.halted && (
             <Banner tone="warning">Trading is halted for everybody: {overview.data.halted}</Banner>

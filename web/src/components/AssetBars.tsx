@@ -1,6 +1,6 @@
 import type { Schemas } from "../api/client";
 import { length, percentOfScale } from "../lib/geometry";
-import { amount, distancePct, exact, percent, rounded, signedAmount } from "../lib/money";
+import { amount, distancePct, exact, percent, rounded, signedAmount, signedPercent, subtract } from "../lib/money";
 import { RESTING, SKIP_REASONS } from "../lib/words";
 
 type Asset = Schemas["AssetView"];
@@ -26,7 +26,9 @@ export function AssetBars({ assets, orders, quote, bandPct }: Props) {
             <span className="number">
               {amount(row.value)} {quote}
             </span>
-            <span className="small number">{signedAmount(row.delta_quote)} to target</span>
+            <span className="small number">
+              {signedAmount(row.delta_quote)} to target ({signedPercent(subtract(row.target_pct, row.weight_pct))})
+            </span>
           </div>
           <p className="doing">{doing(row, row.symbol ? resting.get(row.symbol) : undefined)}</p>
         </li>

@@ -33,6 +33,19 @@ export function AutopilotSwitch({ overview }: { overview: Overview }) {
   );
 }
 
+/** For the page that cannot be used while it is on. */
+export function AutopilotOffButton() {
+  const off = useAction(() => switchAutopilot(false));
+  return (
+    <>
+      <button type="button" disabled={off.isPending} onClick={() => off.mutate()}>
+        {off.isPending ? "Switching off …" : "Switch the autopilot off"}
+      </button>
+      {off.isError && <Failure error={off.error} />}
+    </>
+  );
+}
+
 function SwitchOnDialog({ onClose }: { onClose: () => void }) {
   const check = useCheck(true);
   const switchOn = useAction(() => switchAutopilot(true));

@@ -1,7 +1,7 @@
 import type { ReactNode } from "react";
 import type { Schemas } from "../api/client";
 import { distancePct, exact } from "../lib/money";
-import { ago } from "../lib/time";
+import { ago, duration } from "../lib/time";
 import { inWords, ORDER_STATUSES } from "../lib/words";
 import { Table } from "./parts";
 
@@ -13,10 +13,12 @@ type Props = {
   prices?: Readonly<Record<string, string>>;
   /** Epoch seconds. */
   now?: number;
+  /** After how many seconds the autopilot looks at a resting order again; null where it does not. */
+  reviewAfter?: number | null;
   action?: (order: Order) => ReactNode;
 };
 
-export function OrderList({ orders, caption, prices, now, action }: Props) {
+export function OrderList({ orders, caption, prices, now, reviewAfter, action }: Props) {
   const head = (
     <tr>
       <th scope="col">Pair</th>
@@ -37,6 +39,7 @@ export function OrderList({ orders, caption, prices, now, action }: Props) {
       </th>
       <th scope="col">State</th>
       {now !== undefined && <th scope="col">Placed</th>}
+      {reviewAfter !== undefined && <th scope="col">Review</th>}
       {action && (
         <th scope="col">
           <span className="visually-hidden">Action</span>
@@ -61,10 +64,18 @@ export function OrderList({ orders, caption, prices, now, action }: Props) {
               {order.reason && <span className="small"> · {inWords(order.reason)}</span>}
             </td>
             {now !== undefined && <td>{ago(order.placed_at, now)}</td>}
+            {reviewAfter !== undefined && <td>{review(order, reviewAfter, now)}</td>}
             {action && <td>{action(order)}</td>}
           </tr>
         );
       })}
     </Table>
   );
+}
+
+/** When the autopilot looks at a resting order again. */
+function review(order: Order, after: number | null, now: number | undefined): string {
+  if (after === null || now === undefined) return "–";
+  const left = order.placed_at + after - now;
+  return left > 0 ? `in ${duration(left)}` : "at the next tick";
 }

@@ -44,6 +44,7 @@ export default function TimeChart({ title, lines, unit }: Props) {
     });
     for (const line of lines) addLine(chart, line);
     chart.timeScale().fitContent();
+    chart.timeScale().subscribeSizeChange(() => chart.timeScale().fitContent());
     return () => chart.remove();
   }, [lines, scheme]);
   return (

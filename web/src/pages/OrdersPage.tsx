@@ -22,11 +22,11 @@ export function OrdersPage({ overview }: { overview: Overview | null }) {
     initialPageParam: null as string | null,
     getNextPageParam: (page) => page.cursor,
   });
+  const [resolving, setResolving] = useState<Order | null>(null);
   if (!overview && history.isPending) return <Skeleton lines={20} />;
   const orders = history.data?.pages.flatMap((page) => page.orders) ?? [];
   const resting = overview?.orders ?? orders.filter((order) => RESTING.has(order.status));
   const ended = orders.filter((order) => !RESTING.has(order.status));
-  const [resolving, setResolving] = useState<Order | null>(null);
   const resolve = (order: Order) =>
     order.reason === LOST && (
       <button type="button" onClick={() => setResolving(order)} aria-label={`Say what became of ${order.symbol}`}>
@@ -77,6 +77,7 @@ function Resting(props: { orders: readonly Order[]; overview: Overview | null; r
             orders={orders}
             caption="Orders that rest"
             prices={prices}
+            reviewAfter={overview?.strategy?.autopilot_enabled ? overview.strategy.order_max_age_s : null}
             now={overview?.now ?? Math.floor(Date.now() / 1000)}
             action={(order) =>
               resolve(order) || (

@@ -2,6 +2,7 @@ import { useState } from "react";
 import { api, type Schemas, unwrap } from "../api/client";
 import { useAction, usePlan } from "../api/queries";
 import { doing } from "../components/AssetBars";
+import { AutopilotOffButton } from "../components/AutopilotSwitch";
 import { OrderList } from "../components/OrderList";
 import { Banner, Dialog, Empty, Failure, Skeleton, Table } from "../components/parts";
 import { add, amount, exact, percent, signedAmount } from "../lib/money";
@@ -91,7 +92,7 @@ function Execute({ plan, onExecute }: { plan: Plan; onExecute: () => void }) {
   const reason = plan.halted
     ? `Trading is halted for everybody: ${plan.halted}`
     : plan.mode === "autopilot"
-      ? "The autopilot is on and trades by itself. Switch it off above to trade by hand."
+      ? "The autopilot is on and trades by itself. Switch it off to trade by hand."
       : plan.actions.length === 0
         ? "There is nothing to trade now."
         : null;
@@ -111,6 +112,7 @@ function Execute({ plan, onExecute }: { plan: Plan; onExecute: () => void }) {
           {reason}
         </p>
       )}
+      {plan.mode === "autopilot" && !plan.halted && <AutopilotOffButton />}
     </div>
   );
 }

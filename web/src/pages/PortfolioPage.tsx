@@ -53,7 +53,10 @@ export function PortfolioPage({ overview, session }: { overview: UseQueryResult<
 
 function Figures({ overview }: { overview: Overview }) {
   const quote = overview.quote_asset ?? "";
-  const looked = overview.looked_at ? `Looked at ${ago(overview.looked_at, overview.now)}` : "Not looked at yet";
+  const priced = overview.priced_at ? `, prices of ${ago(overview.priced_at, overview.now)}` : "";
+  const looked = overview.looked_at
+    ? `Looked at ${ago(overview.looked_at, overview.now)}${priced}`
+    : "Not looked at yet";
   return (
     <dl className="figures card">
       <Figure label="Worth" note={looked}>
