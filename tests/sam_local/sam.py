@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from workbench.aws.build import ROOT, find_uv
+from workbench.aws.build import ROOT, bring_sam
 
 BUILT = ROOT / ".aws-sam" / "x86_64"
 IMAGE = "public.ecr.aws/lambda/python:3.13"
@@ -78,11 +78,10 @@ def template_with_local_users() -> Path:
 
 
 def _command(verb: str, template: Path, variables: Path) -> list[str]:
-    uv = find_uv()
-    assert uv is not None
-    sam = [str(uv), "tool", "run", "--from", "aws-sam-cli>=1.170,<2", "sam", "local", verb]
+    sam = bring_sam()
+    assert sam is not None
     options = {"--template": template, "--env-vars": variables, "--parameter-overrides": "Architecture=x86_64"}
-    return [*sam, *(str(word) for option in options.items() for word in option), "--skip-pull-image"]
+    return [str(sam), "local", verb, *(str(word) for option in options.items() for word in option), "--skip-pull-image"]
 
 
 def invoke(function: str, event: Mapping[str, Any], variables: Path) -> Any:

@@ -2,7 +2,7 @@
 
 import os
 import socket
-import subprocess
+import subprocess  # nosec B404  # programs named here, by lists of arguments, without a shell
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -56,7 +56,7 @@ class AwsEmulator:
                 listening.bind((self._host, 0))
                 listening.listen(_WAITING_CONNECTIONS)
                 port = listening.getsockname()[1]
-                self._process = subprocess.Popen(  # noqa: S603 - this Python and a file of ours
+                self._process = subprocess.Popen(  # noqa: S603  # nosec B603  # this Python and a file of ours
                     [sys.executable, "-P", str(_MAIN), str(listening.fileno()), *(["--whole"] if self._whole else [])],
                     env=_environment(self._host, port, () if self._whole else SERVICES),
                     stdin=subprocess.PIPE,

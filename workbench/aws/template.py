@@ -135,4 +135,4 @@ class Template:
 
 def read_template(path: Path = TEMPLATE) -> Template:
     """The project's template."""
-    return Template(yaml.load(path.read_text(), Loader=CloudFormationLoader))  # noqa: S506 - a SafeLoader with tags
+    return Template(yaml.load(path.read_text(), Loader=CloudFormationLoader))  # noqa: S506  # nosec B506  # a SafeLoader

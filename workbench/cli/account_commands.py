@@ -3,7 +3,7 @@
 import json
 import os
 import shlex
-import subprocess
+import subprocess  # nosec B404  # for its user's own editor
 import sys
 from collections.abc import Mapping
 from enum import StrEnum
@@ -290,7 +290,7 @@ def _edit(text: str) -> str:
         file = Path(folder, "strategy.json")
         file.write_text(text, "utf-8")
         try:
-            subprocess.run([*shlex.split(editor), str(file)], check=True)  # noqa: S603 - its user's own editor
+            subprocess.run([*shlex.split(editor), str(file)], check=True)  # noqa: S603  # nosec B603  # its user's own
         except (OSError, subprocess.CalledProcessError, ValueError):
             raise InvalidRequestError("editor", f"the editor {editor!r} did not end well; set EDITOR") from None
         return file.read_text("utf-8-sig")

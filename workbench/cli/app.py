@@ -462,7 +462,8 @@ def _refuse_options(context: typer.Context, names: Sequence[str], why: str) -> N
 def _without_random_hashes() -> None:
     """Start this process anew where the order of sets depends on chance: a history must not."""
     if os.environ.get("PYTHONHASHSEED") != "0":
-        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, "PYTHONHASHSEED": "0"})  # noqa: S606
+        again = [sys.executable, *sys.orig_argv[1:]]
+        os.execve(sys.executable, again, {**os.environ, "PYTHONHASHSEED": "0"})  # noqa: S606  # nosec B606  # this very command
 
 
 def _users(text: str) -> int:

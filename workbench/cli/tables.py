@@ -16,7 +16,7 @@ from rich.text import Text
 from workbench.cli.words import ORDER_STATES, SKIP_REASONS, in_words
 
 _BAR_WIDTH = 16
-_VERDICT_STYLES = {"pass": "green", "warn": "yellow", "fail": "red", "unknown": "dim"}
+_VERDICT_STYLES = {"pass": "green", "warn": "yellow", "fail": "red", "unknown": "dim"}  # nosec B105  # a verdict
 
 
 @dataclass(frozen=True, slots=True)

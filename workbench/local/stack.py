@@ -45,7 +45,9 @@ from workbench.simulated_exchange.matching_engine import MatchingEngine
 from workbench.simulated_exchange.server import ExchangeServer
 from workbench.simulated_exchange.simulation import Simulation
 
-DEMO_KEY = ExchangeKey(api_key="demo-key-of-the-simulated-exchange", secret="demo-secret-of-the-simulated-exchange")
+DEMO_KEY = ExchangeKey(  # nosec B106  # of the simulated exchange, where nobody has anything
+    api_key="demo-key-of-the-simulated-exchange", secret="demo-secret-of-the-simulated-exchange"
+)
 DISPATCH = "tick.dispatch.lambda_handler"
 WORK = "tick.work.lambda_handler"
 _MESSAGES_PER_RECEIVE = 10

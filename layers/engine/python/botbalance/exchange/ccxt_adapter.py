@@ -140,7 +140,7 @@ class CcxtAdapter:
 
     def close(self) -> None:
         """Forget the key, and close the connections to the exchange, save those that others share."""
-        self._client.apiKey = self._client.secret = self._client.password = ""
+        self._client.apiKey = self._client.secret = self._client.password = ""  # nosec B105  # none any more
         for trace in ("failure", "last_request_headers", "last_request_body", "last_request_url"):
             setattr(self._client, trace, None)
         if self._own_connections is not None:

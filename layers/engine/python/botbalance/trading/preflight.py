@@ -20,7 +20,7 @@ CLOCK_FAILS_MS = 5_000
 class CheckStatus(StrEnum):
     """What an item of the check came to."""
 
-    PASS = "pass"  # noqa: S105 - no password
+    PASS = "pass"  # noqa: S105  # nosec B105  # no password
     WARN = "warn"
     FAIL = "fail"
     UNKNOWN = "unknown"
