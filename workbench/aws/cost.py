@@ -199,6 +199,7 @@ class Cost:
 
     @property
     def before_addresses(self) -> Decimal:
+        """What it costs without addresses of its own, in dollars a month."""
         return sum(self.parts.values(), Decimal(0))
 
     @property

@@ -88,25 +88,30 @@ class Services:
 
     @cached_property
     def sqs(self) -> "SQSClient":
+        """The client of the queues."""
         client: SQSClient = _client("sqs", self.settings.sqs_endpoint)
         return client
 
     @cached_property
     def dynamodb(self) -> "DynamoDBClient":
+        """The client of the tables."""
         client: DynamoDBClient = _client("dynamodb", self.settings.dynamodb_endpoint)
         return client
 
     @cached_property
     def kms(self) -> "KMSClient":
+        """The client of the key service."""
         client: KMSClient = _client("kms", self.settings.kms_endpoint)
         return client
 
     @cached_property
     def strategies(self) -> StrategiesTable:
+        """The strategies, one a user."""
         return StrategiesTable(self.dynamodb, self.settings.strategies_table)
 
     @cached_property
     def credentials(self) -> CredentialsTable:
+        """The exchange keys, encrypted by data keys that the key service wraps."""
         table = self.settings.credentials_table
         data_keys = DataKeys(self.dynamodb, table, self.kms, self.settings.credentials_key_id, self.clock)
         return CredentialsTable(self.dynamodb, table, data_keys)
@@ -117,6 +122,7 @@ class Services:
 
     @cached_property
     def request_limits(self) -> RequestLimits:
+        """How many requests a user may send in a minute."""
         return RequestLimits(self._cache, self.clock, self.settings.user_requests_per_minute)
 
     @cached_property

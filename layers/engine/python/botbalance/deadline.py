@@ -28,6 +28,7 @@ class Deadline:
     clock: Callable[[], int]
 
     def seconds_left(self) -> int:
+        """How many seconds are left; 0 once it is over."""
         return max(0, self.at - self.clock())
 
     def require(self, seconds: int) -> None:

@@ -143,6 +143,7 @@ class ChannelView(ResponseModel):
 
     @classmethod
     def of(cls, channel: Channel, hint: str, health: ChannelHealth) -> "ChannelView":
+        """Tell of a channel, its address shortened to ``hint``."""
         return cls(channel=channel, hint=hint, on=health.off_reason is None, **health.model_dump())
 
 
@@ -211,6 +212,7 @@ class DeliveryView(ResponseModel):
 
     @classmethod
     def of(cls, delivery: Delivery) -> "DeliveryView":
+        """Tell of one message and how it went."""
         return cls.model_validate(
             {**delivery.model_dump(include=set(cls.model_fields)), "next_attempt_at": delivery.due_at}
         )
@@ -224,4 +226,5 @@ class DeliveriesView(ResponseModel):
 
     @classmethod
     def of(cls, deliveries: list[Delivery], cursor: str | None) -> "DeliveriesView":
+        """Tell of a page of messages; ``cursor`` leads to the next, None: there is none."""
         return cls(deliveries=[DeliveryView.of(delivery) for delivery in deliveries], cursor=cursor)

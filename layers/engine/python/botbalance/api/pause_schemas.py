@@ -47,6 +47,7 @@ class PausesView(ResponseModel):
 
     @classmethod
     def of(cls, pauses: Sequence[Pause]) -> "PausesView":
+        """Tell of everything that is held now, with its evidence."""
         return cls(pauses=pause_views(pauses))
 
 

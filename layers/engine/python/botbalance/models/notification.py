@@ -71,6 +71,7 @@ class StoredNotifications:
     next_digest_at: int | None
 
     def channel_health(self, channel: Channel) -> ChannelHealth:
+        """How a channel fares; as new where nothing is known of it."""
         return self.health.get(channel, ChannelHealth())
 
     @property

@@ -62,6 +62,7 @@ TEST = "test"
 
 
 def delivery_job(delivery: Delivery) -> DeliveryJob:
+    """Make the message of the queue that asks for a delivery to be sent."""
     return DeliveryJob(user_id=delivery.user_id, delivery_id=delivery.delivery_id, attempts=delivery.attempts)
 
 

@@ -54,6 +54,7 @@ class AccountSession:
 
     @property
     def user_id(self) -> str:
+        """Whose account it is."""
         return self.lease.user_id
 
     def exchange(self, name: str, symbols: Collection[str] = ()) -> ExchangeAdapter:
