@@ -3,7 +3,13 @@
 import os
 from collections.abc import Sequence
 
+import pytest
+
 THOROUGH = os.environ.get("BOTBALANCE_TEST_THOROUGH") == "1"
+
+
+thorough_only = pytest.mark.skipif(not THOROUGH, reason="set BOTBALANCE_TEST_THOROUGH=1 to try this, as CI does")
+"""Marks a test that costs seconds and tries once more, in another way, what others try."""
 
 
 def examples(few: int, many: int) -> int:

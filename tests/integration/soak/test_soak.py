@@ -4,6 +4,7 @@ import pytest
 from botbalance import bootstrap
 
 from tests.integration.soak.mutants import PREPARATIONS, Sabotage
+from tests.thorough import thorough_only
 from tests.unit.api.exports_read_back import TOOLS, moved, parsed_back
 from workbench.soak.population import population
 from workbench.soak.run import SETTLING_TICKS, Options, Result, Soak, faults_named
@@ -47,12 +48,14 @@ def test_where_nothing_fails_every_user_has_every_tick() -> None:
     assert result.user_ticks_decided == result.user_ticks == 3 * (8 + SETTLING_TICKS)
 
 
+@thorough_only
 def test_the_audit_finds_orders_that_were_sent_without_an_intent() -> None:
     result = soak(3, 4, LOST_REPLIES, sabotage=Sabotage.NO_INTENT)
     assert result.orders_lost > 0
     assert not result.clean
 
 
+@thorough_only
 def test_the_audit_finds_orders_that_were_sent_again() -> None:
     result = soak(4, 12, LOST_REPLIES, rate=0.2, sabotage=Sabotage.RESEND)
     assert result.orders_doubled > 0
