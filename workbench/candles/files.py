@@ -173,7 +173,8 @@ def _fitting(columns: Sequence[pa.Array]) -> tuple[list[pa.Array], int]:
     """
     if not all(pc.all(pc.match_substring_regex(column, r"^\d+(\.\d*)?$")).as_py() for column in columns):
         return list(columns), 0
-    whole = max(pc.max(pc.binary_length(pc.replace_substring_regex(c, r"\..*$", ""))).as_py() for c in columns)
+    # A zero before the point takes none of the room.
+    whole = max(pc.max(pc.binary_length(pc.replace_substring_regex(c, r"^0+|\..*$", ""))).as_py() for c in columns)
     room = MOST_DIGITS - whole
     needed = max(pc.max(_written_decimals(column)).as_py() for column in columns)
     if needed <= room or room < 0 or whole + needed > _MOST_DIGITS_OF_ARROW:

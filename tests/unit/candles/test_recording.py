@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from workbench.candles.columns import COLUMNS
@@ -153,6 +153,7 @@ def test_a_float_is_the_shortest_text_that_is_that_float(prices: list[float]) ->
 
 @settings(deadline=None)
 @given(st.integers(1, 10**45 - 1), st.integers(0, 18), st.booleans())
+@example(digits=100_000_000_000_001, decimals=18, scientific=False)  # 18 decimals, and no digit before the point
 def test_a_price_is_exact_or_refused_however_many_digits_it_has(digits: int, decimals: int, scientific: bool) -> None:
     with localcontext(prec=60):
         price = Decimal(digits).scaleb(-decimals)
