@@ -8,6 +8,7 @@ from typing import Any
 import boto3
 import pytest
 from botbalance import bootstrap
+from botbalance.api.resolver import CLIENTS_VARIABLE
 from botbalance.models.strategy import Strategy
 
 from tests.integration.http_api.client import GOOD_STRATEGY
@@ -16,6 +17,7 @@ from workbench.aws.template import Route, read_template
 from workbench.faults.kinds import KINDS, FaultKind
 from workbench.local.lambda_runtime import LambdaRuntime
 
+STRATEGY, PLAN = "/api/me/strategies/rebalance", "/api/me/strategies/rebalance/plan"
 SAMPLE = {"client_order_id": "0123456789abcdef0123", "ts_tick": "1700000010", "pause_id": "doubt-BTCUSDT"}
 BODIES: Mapping[str, Any] = {
     "/api/me/strategies/rebalance/preview": GOOD_STRATEGY | {"target_allocations": {"BTC": "80", "USDT": "20"}},
@@ -77,6 +79,33 @@ def test_a_request_that_no_authorizer_vouches_for_is_a_401_without_a_hint(served
             assert json.loads(answer["body"])["code"] == "not_authenticated"
             assert served.user not in answer["body"]
     assert served.requests == []
+
+
+@pytest.mark.parametrize(
+    ("token", "is_taken"),
+    [
+        ({"token_use": "id", "aud": "one"}, True),
+        ({"token_use": "id", "aud": "two"}, True),
+        ({"token_use": "id", "aud": "another"}, False),
+        ({"token_use": "id", "aud": ""}, False),
+        ({"token_use": "id"}, False),
+        ({"token_use": "access", "client_id": "one"}, False),
+        ({"token_use": "access", "client_id": "one", "aud": "one"}, False),
+        ({"aud": "one"}, False),
+    ],
+)
+def test_only_id_tokens_of_clients_that_may_call_are_taken(
+    served: TradingHarness, token: dict[str, str], is_taken: bool
+) -> None:
+    """The gateway takes those of every client of the pool, which may be another application's."""
+    stage = {"stageVariables": {CLIENTS_VARIABLE: "one,two"}}
+    claims = {"claims": {"sub": served.user, **token}}
+    for route in ROUTES:
+        if is_taken and route.path not in {STRATEGY, PLAN}:
+            continue
+        answer = LambdaRuntime().invoke(route.handler, make_event(route, claims, **stage))
+        assert (answer["statusCode"] != 401) is is_taken, (route, token)
+        assert ("not_authenticated" in answer["body"]) is not is_taken
 
 
 def test_every_route_but_the_public_ones_is_behind_the_gateways_own_check_of_tokens() -> None:

@@ -3,10 +3,12 @@
 import re
 import shutil
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
 import pytest
+from botbalance.api.resolver import CLIENTS_VARIABLE
 
 from tests.unit.architecture.transformed import resources, transformed
 from workbench.aws.release import ROOT, compute_release, parameter_overrides
@@ -309,6 +311,45 @@ def test_a_page_signs_in_with_a_code_and_without_a_secret() -> None:
     assert "https://${WebDistribution.DomainName}/" in str(with_the_dashboard)
     [domain] = resources(transformed(), "AWS::Cognito::UserPoolDomain").values()
     assert domain["Properties"]["ManagedLoginVersion"] == 2
+
+
+def test_tokens_live_for_an_hour_and_what_makes_new_ones_can_be_revoked() -> None:
+    [client] = resources(transformed(), "AWS::Cognito::UserPoolClient").values()
+    properties = client["Properties"]
+    lifetimes = {
+        token: (properties[f"{token}Validity"], properties["TokenValidityUnits"][token])
+        for token in ("AccessToken", "IdToken", "RefreshToken")
+    }
+    assert lifetimes == {"AccessToken": (60, "minutes"), "IdToken": (60, "minutes"), "RefreshToken": (30, "days")}
+    assert properties["EnableTokenRevocation"] is True
+
+
+def test_the_stage_names_the_clients_whose_tokens_are_taken_and_a_pool_of_yours_has_to_have_some() -> None:
+    template = transformed()
+    [stage] = resources(template, "AWS::ApiGateway::Stage").values()
+    ours, theirs = {"Ref": "UsersClient"}, {"Ref": "ExistingUserPoolClients"}
+    assert stage["Properties"]["Variables"] == {CLIENTS_VARIABLE: {"Fn::If": ["OwnUserPool", ours, theirs]}}
+    [rule] = template["Rules"].values()
+    assert rule["RuleCondition"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "ExistingUserPoolArn"}, ""]}]}
+    [assertion] = rule["Assertions"]
+    assert assertion["Assert"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "ExistingUserPoolClients"}, ""]}]}
+
+
+def test_no_resource_needs_itself() -> None:
+    """The linter, which reads the template as it is written, is told not to look for that."""
+    made = transformed()["Resources"]
+    needs = {name: named_in(resource) & made.keys() for name, resource in made.items()}
+    assert "UsersClient" in needs["ApiliveStage"]
+    TopologicalSorter(needs).prepare()
+
+
+def named_in(value: Any) -> set[str]:
+    """Whatever a part of the template names: resources, parameters and attributes."""
+    if isinstance(value, dict):
+        own = [value[key] for key in ("Ref", "Fn::GetAtt", "Fn::Sub", "DependsOn") if key in value]
+        words = {word for text in own for word in re.findall(r"\w+", str(text))}
+        return words.union(*(named_in(part) for part in value.values()))
+    return set().union(*(named_in(part) for part in value)) if isinstance(value, list) else set()
 
 
 def test_nobody_signs_up_unless_that_is_said() -> None:

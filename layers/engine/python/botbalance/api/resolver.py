@@ -16,6 +16,8 @@ from botbalance.errors import RateLimitedError, UnauthenticatedError
 from botbalance.log import logger
 
 MOST_BODY_CHARACTERS = 65_536
+CLIENTS_VARIABLE = "UserPoolClients"
+"""The stage's variable with the ids of the clients whose users may call, with a comma between several."""
 EXPOSED = "ETag, Link, Retry-After, X-Request-Id"
 """The headers that a web page of another origin may read."""
 _JSON = {"application/json", "application/merge-patch+json"}
@@ -78,8 +80,7 @@ def current_user_id(app: APIGatewayRestResolver) -> str:
 
 def current_email(app: APIGatewayRestResolver) -> str | None:
     """The e-mail address of whoever is calling, which their sign-in has verified; None where the token tells none."""
-    authorizer: Mapping[str, Any] = app.current_event.raw_event.get("requestContext", {}).get("authorizer") or {}
-    claims: Mapping[str, Any] = authorizer.get("claims") or {}
+    claims = _claims(app.current_event.raw_event)
     is_verified = str(claims.get("email_verified", "")).lower() == "true"
     return str(claims["email"]) if is_verified and claims.get("email") else None
 
@@ -91,9 +92,22 @@ def remaining_ms(app: APIGatewayRestResolver) -> int:
 
 
 def _subject(event: Mapping[str, Any]) -> str:
-    """The token's subject; empty where the gateway checked none."""
+    """The token's subject; empty where the gateway checked none, or one that is not for this API."""
+    return str(_claims(event).get("sub") or "")
+
+
+def _claims(event: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What the token says that the gateway checked; nothing where it is no ID token of a client that may call.
+
+    The gateway checks who signed a token and whether it has expired, not which client of the pool it was made for.
+    Which clients may call, the stage says; a local run's has none, and no tokens.
+    """
     authorizer: Mapping[str, Any] = event.get("requestContext", {}).get("authorizer") or {}
-    return str((authorizer.get("claims") or {}).get("sub") or "")
+    claims: Mapping[str, Any] = authorizer.get("claims") or {}
+    clients = (event.get("stageVariables") or {}).get(CLIENTS_VARIABLE)
+    if clients is None or (claims.get("token_use") == "id" and claims.get("aud") in clients.split(",")):
+        return claims
+    return {}
 
 
 def _as_answer(response: Response[str]) -> dict[str, Any]:
