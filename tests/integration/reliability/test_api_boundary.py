@@ -8,6 +8,7 @@ from typing import Any
 import boto3
 import pytest
 from botbalance import bootstrap
+from botbalance.api.request_limits import A_CHANGE, STOPS_A_MINUTE
 from botbalance.api.resolver import CLIENTS_VARIABLE
 from botbalance.models.strategy import Strategy
 
@@ -79,6 +80,27 @@ def test_a_request_that_no_authorizer_vouches_for_is_a_401_without_a_hint(served
             assert json.loads(answer["body"])["code"] == "not_authenticated"
             assert served.user not in answer["body"]
     assert served.requests == []
+
+
+def test_changes_of_one_user_are_bounded_and_a_stop_is_counted_apart(served: TradingHarness) -> None:
+    """A run on an account takes up to half a minute: without end, one user's would be all that the functions do."""
+    claims = {"claims": {"sub": f"{served.user}-stranger"}}
+    change, stop, preview, read = (
+        next(route for route in ROUTES if (route.method, route.path.rpartition("/")[2]) == wanted)
+        for wanted in (("PUT", "autopilot"), ("POST", "stop"), ("POST", "preview"), ("GET", "overview"))
+    )
+
+    def until_refused(route: Route) -> int:
+        for sent in range(1000):
+            if LambdaRuntime().invoke(route.handler, make_event(route, claims))["statusCode"] == 429:
+                return sent
+        raise AssertionError("it was never refused")
+
+    allowed = served.services.settings.user_requests_per_minute // A_CHANGE
+    assert LambdaRuntime().invoke(preview.handler, make_event(preview, claims))["statusCode"] != 429
+    assert until_refused(change) == allowed - 1
+    assert until_refused(read) == A_CHANGE - 1
+    assert until_refused(stop) == STOPS_A_MINUTE
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from botbalance.api.fields import Exchange, ResponseModel
 from botbalance.api.problem_codes import ProblemCode
 from botbalance.exchange.profiles import PROFILES
 from botbalance.models.strategy import Strategy
+from openapi import app
 from openapi.document import openapi_document
 
 ROOT = Path(__file__).parents[3]
@@ -63,6 +64,13 @@ def test_a_problem_has_no_other_code_than_the_document_lists() -> None:
 def test_the_committed_document_is_what_the_code_says() -> None:
     """Otherwise: make openapi."""
     assert json.loads((ROOT / "docs/openapi.json").read_text()) == openapi_document()
+
+
+def test_the_document_is_made_once_however_often_it_is_asked_for() -> None:
+    app.document_text.cache_clear()
+    answers = {app.get_openapi().body for _ in range(3)}
+    assert [json.loads(str(answer)) for answer in answers] == [openapi_document()]
+    assert (app.document_text.cache_info().misses, app.document_text.cache_info().hits) == (1, 2)
 
 
 @pytest.mark.parametrize("path", openapi_document()["paths"])

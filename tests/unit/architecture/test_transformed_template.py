@@ -338,18 +338,18 @@ def test_the_stage_names_the_clients_whose_tokens_are_taken_and_a_pool_of_yours_
 def test_no_resource_needs_itself() -> None:
     """The linter, which reads the template as it is written, is told not to look for that."""
     made = transformed()["Resources"]
-    needs = {name: named_in(resource) & made.keys() for name, resource in made.items()}
+    needs = {name: find_names(resource) & made.keys() for name, resource in made.items()}
     assert "UsersClient" in needs["ApiliveStage"]
     TopologicalSorter(needs).prepare()
 
 
-def named_in(value: Any) -> set[str]:
+def find_names(value: Any) -> set[str]:
     """Whatever a part of the template names: resources, parameters and attributes."""
     if isinstance(value, dict):
         own = [value[key] for key in ("Ref", "Fn::GetAtt", "Fn::Sub", "DependsOn") if key in value]
         words = {word for text in own for word in re.findall(r"\w+", str(text))}
-        return words.union(*(named_in(part) for part in value.values()))
-    return set().union(*(named_in(part) for part in value)) if isinstance(value, list) else set()
+        return words.union(*(find_names(part) for part in value.values()))
+    return set().union(*(find_names(part) for part in value)) if isinstance(value, list) else set()
 
 
 def test_nobody_signs_up_unless_that_is_said() -> None:
@@ -359,6 +359,30 @@ def test_nobody_signs_up_unless_that_is_said() -> None:
     invited_only = pool["Properties"]["AdminCreateUserConfig"]["AllowAdminCreateUserOnly"]
     assert invited_only == {"Fn::If": ["InvitedOnly", True, False]}
     assert template["Conditions"]["InvitedOnly"] == {"Fn::Equals": [{"Ref": "SelfSignUp"}, "false"]}
+
+
+# Concurrency --------------------------------------------------------------------------------------------------
+
+
+def test_workers_and_dispatch_have_functions_of_their_own_where_that_is_wanted() -> None:
+    template = transformed()
+    reserved = {
+        name: function["Properties"]["ReservedConcurrentExecutions"]
+        for name, function in resources(template, "AWS::Lambda::Function").items()
+        if "ReservedConcurrentExecutions" in function["Properties"]
+    }
+    nothing = {"Ref": "AWS::NoValue"}
+    assert reserved == {
+        "WorkFunction": {"Fn::If": ["Reserve", {"Ref": "WorkConcurrency"}, nothing]},
+        "DispatchFunction": {"Fn::If": ["Reserve", 2, nothing]},
+    }
+    [source] = [
+        each["Properties"]["ScalingConfig"]["MaximumConcurrency"]
+        for each in resources(template, "AWS::Lambda::EventSourceMapping").values()
+        if each["Properties"]["FunctionName"] == {"Ref": "WorkFunctionAliaslive"}
+    ]
+    assert source == {"Ref": "WorkConcurrency"}
+    assert template["Conditions"]["Reserve"] == {"Fn::Equals": [{"Ref": "ReserveConcurrency"}, "true"]}
 
 
 # The queue ----------------------------------------------------------------------------------------------------

@@ -67,7 +67,7 @@ class Settings(BaseModel):
     """The origin of a web page that may call the API: https://app.example.com."""
 
     user_requests_per_minute: int = Field(default=300, ge=10, le=1_000_000)
-    """Requests that a user may send to the API in a clock minute."""
+    """Requests that a user may send to the API in a clock minute; one that may change something counts for ten."""
 
     pricing_source: Literal["last", "mid"] = "last"
     pricing_use_cache: bool = True

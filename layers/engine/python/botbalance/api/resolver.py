@@ -11,7 +11,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from botbalance.accounts.weight_budgets import on_behalf_of
 from botbalance.api.problems import BodyTooLargeError, InvalidJsonError, invalid_request, problem, to_problem
-from botbalance.api.request_limits import RequestLimits
+from botbalance.api.request_limits import RequestKind, RequestLimits
 from botbalance.errors import RateLimitedError, UnauthenticatedError
 from botbalance.log import logger
 
@@ -55,7 +55,7 @@ def make_handler(
         user_id = _subject(event)
         try:
             if user_id and limits is not None:
-                limits().require(user_id)
+                limits().require(user_id, _kind(event))
         except RateLimitedError as error:
             answer = _as_answer(to_problem(error))
         else:
@@ -89,6 +89,14 @@ def remaining_ms(app: APIGatewayRestResolver) -> int:
     """For how many milliseconds the function may still run."""
     context: LambdaContext = app.lambda_context
     return context.get_remaining_time_in_millis()
+
+
+def _kind(event: Mapping[str, Any]) -> RequestKind:
+    """What a request may do; a preview, which is told what to look at, changes nothing."""
+    route = event["path"].rstrip("/").rpartition("/")[2]
+    if event["httpMethod"] == "GET" or route == "preview":
+        return RequestKind.READ
+    return RequestKind.STOP if route == "stop" else RequestKind.CHANGE
 
 
 def _subject(event: Mapping[str, Any]) -> str:
