@@ -60,7 +60,7 @@ test-sam: .venv/.installed $(TOOLS)/sam/.installed ## every function in the Lamb
 		--build-dir .aws-sam/x86_64
 	$(RUN) pytest tests/sam_local -rs
 
-test-deployed: .venv/.installed $(TOOLS)/sam/.installed ## the application deployed to an emulated AWS, updated and deleted; five minutes
+test-deployed: .venv/.installed $(TOOLS)/sam/.installed $(TOOLS)/aws/.installed ## the application deployed to an emulated AWS, updated and deleted; five minutes
 	$(RUN) pytest tests/deployed -rs
 
 coverage: .venv/.installed ## all tests, and which lines they reach; fails below the floor in pyproject.toml

@@ -51,8 +51,9 @@ def _without_branding(template: dict[str, Any]) -> None:
 
 
 def _with_the_api_on_loopback(template: dict[str, Any], gateway: str) -> None:
-    """MiniStack's CloudFront calls no host of AWS's: the API's is where MiniStack serves it. Nothing is encrypted."""
+    """Nobody on loopback reaches a host of AWS's: the API is where MiniStack serves it. Nothing is encrypted."""
     address = urlsplit(gateway)
+    template["Outputs"]["ApiUrl"]["Value"] = {"Fn::Sub": f"{gateway}/_aws/execute-api/${{Api}}/live/"}
     distribution = template["Resources"]["WebDistribution"]["Properties"]["DistributionConfig"]
     [api] = [origin for origin in distribution["Origins"] if origin["Id"] == "api"]
     api["DomainName"] = address.hostname

@@ -6,12 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.deployed.documented import OperatorsShell
 from tests.deployed.emulated_account import EmulatedAccount
 from workbench.aws.build import ROOT
 from workbench.simulated_exchange.binance_api import BinanceApi
 from workbench.simulated_exchange.matching_engine import MatchingEngine
 from workbench.simulated_exchange.server import ExchangeServer
 from workbench.simulated_exchange.simulation import Simulation
+
+KEY, SECRET = "key-of-the-deployed-user", "secret-of-the-deployed-user"
 
 
 @pytest.fixture
@@ -30,6 +33,16 @@ def account(tmp_path: Path) -> Iterator[EmulatedAccount]:
         yield account
     finally:
         account.stop()
+
+
+@pytest.fixture
+def desk(account: EmulatedAccount, simulation: Simulation, tmp_path: Path) -> Iterator[OperatorsShell]:
+    """Where an operator does what the pages say: with this exchange's key, and the simulation's strategy."""
+    written = {"binance-testnet": "binance", "YOUR-KEY": KEY, "YOUR-SECRET": SECRET}
+    shell = account.shell(tmp_path / "desk", written)
+    (tmp_path / "desk/my-strategy.json").write_text(simulation.strategy.model_dump_json())
+    yield shell
+    shell.close()
 
 
 @pytest.fixture

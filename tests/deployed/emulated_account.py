@@ -13,7 +13,8 @@ import pytest
 import requests
 
 from tests.deployed.adaptations import adapt_built_template
-from workbench.aws.build import bring_sam, find_uv
+from tests.deployed.documented import OperatorsShell
+from workbench.aws.build import ROOT, bring_tool, find_uv
 from workbench.aws.emulator import AwsEmulator
 from workbench.aws.release import compute_release
 
@@ -30,10 +31,10 @@ class EmulatedAccount:
         uv = find_uv()
         if uv is None:
             pytest.skip("uv is not at hand, which builds the layers")
-        sam = bring_sam()
-        if sam is None:
-            pytest.skip("the SAM CLI cannot be brought here: is the package index within reach?")
-        self._uv, self._sam_cli = uv, sam
+        sam, aws = bring_tool("sam"), bring_tool("aws")
+        if sam is None or aws is None:
+            pytest.skip("the CLIs of SAM and AWS cannot be brought here: is the package index within reach?")
+        self._uv, self._sam_cli, self._aws_cli = uv, sam, aws
         self._home = home
         self._emulator = AwsEmulator(whole=True)
         self.url = self._emulator.start()
@@ -73,11 +74,15 @@ class EmulatedAccount:
             "--parameter-overrides", *(f"{name}={value}" for name, value in released.items()),
         )  # fmt: skip
 
-    def delete(self, stack: str) -> None:
-        """Delete the stack, as `sam delete` does, which itself stops at the egress template's address on loopback."""
-        formation = self.client("cloudformation")
-        formation.delete_stack(StackName=stack)
-        formation.get_waiter("stack_delete_complete").wait(StackName=stack, WaiterConfig={"Delay": 1})
+    def shell(self, folder: Path, written: Mapping[str, str]) -> OperatorsShell:
+        """A shell in ``folder``, which is made, signed in to this account, with the AWS CLI and botbalance."""
+        (folder / "bin").mkdir(parents=True)
+        (folder / "bin/aws").symlink_to(self._aws_cli)
+        for name in ("botbalance", ".venv"):
+            (folder / name).symlink_to(ROOT / name)
+        environment = self._environment()
+        path = f"{folder / 'bin'}{os.pathsep}{environment['PATH']}"
+        return OperatorsShell(folder, environment | {"PATH": path}, written)
 
     def outputs(self, stack: str) -> dict[str, str]:
         """The stack's outputs, by name."""

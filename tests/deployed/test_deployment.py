@@ -1,6 +1,5 @@
 """From nothing to orders that rest, to a new engine, to a release that fails, and back to nothing."""
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from tests.deployed.conftest import KEY, SECRET
+from tests.deployed.documented import OperatorsShell, blocks, is_run
 from tests.deployed.emulated_account import Api, EmulatedAccount
 from tests.deployed.filter_patterns import matches
 from tests.deployed.web_app import WebApp, check_pages, write_dashboard
@@ -18,7 +19,6 @@ from workbench.simulated_exchange.server import ExchangeServer
 from workbench.simulated_exchange.simulation import Simulation
 
 STACK = "botbalance"
-KEY, SECRET = "key-of-the-deployed-user", "secret-of-the-deployed-user"
 MAIL, PASSWORD = "you@example.com", "A-long-Password-1"
 PAGE = "https://app.example.com"
 ENGINE = "layers/engine/python/botbalance/engine/__init__.py"
@@ -76,13 +76,11 @@ def steps(capsys: pytest.CaptureFixture[str]) -> Iterator[Steps]:
 
 
 def sign_in(account: EmulatedAccount) -> str:
-    """The token of a user who was invited as docs/deploy.md says."""
+    """The token of the user who was invited as docs/deploy.md says."""
     outputs, cognito = account.outputs(STACK), account.client("cognito-idp")
     pool = outputs["UserPoolId"]
     configured = cognito.describe_user_pool(UserPoolId=pool)["UserPool"]["UsernameConfiguration"]
     assert configured == {"CaseSensitive": False}  # which MiniStack keeps, and does not act on
-    cognito.admin_create_user(UserPoolId=pool, Username=MAIL, MessageAction="SUPPRESS")
-    cognito.admin_set_user_password(UserPoolId=pool, Username=MAIL, Password=PASSWORD, Permanent=True)
     signed_in = cognito.initiate_auth(
         ClientId=outputs["UserPoolClientId"],
         AuthFlow="USER_PASSWORD_AUTH",
@@ -118,13 +116,14 @@ def counted_failures(account: EmulatedAccount, since: float) -> int:
     return sum(matches(counter["FilterPattern"], line) for line in account.log(group) if line.get("ts_tick", 0) > since)
 
 
-@pytest.mark.timeout(900)  # three builds and deployments, and two minutes of the clock
+@pytest.mark.timeout(900)  # three builds and deployments, and four minutes of the clock
 def test_the_deployment_from_first_to_last(
     account: EmulatedAccount,
     checkout: Path,
     simulation: Simulation,
     books: MatchingEngine,
     exchange: ExchangeServer,
+    desk: OperatorsShell,
     steps: Steps,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -142,14 +141,19 @@ def test_the_deployment_from_first_to_last(
     stages = account.client("apigateway").get_stages(restApiId=rest_api)["item"]
     assert [stage["stageName"] for stage in stages] == ["live"]
 
-    with steps.step("a user, signed in; a key, a strategy, the autopilot"):
+    with steps.step("a user, signed in as the page says"):
         assert Api(account, STACK, None).ask("GET", "/api/me/decisions/").status_code == 401
         assert Api(account, STACK, None).ask("GET", "/api/health").status_code == 200
+        desk.run("deploy.md", "Words for what follows")
+        desk.run("deploy.md", "The first user", typed=f"{PASSWORD}\n")
         api = Api(account, STACK, sign_in(account))
-        api.expect("PUT", "/api/me/exchange/credentials/", {"exchange": "binance", "api_key": KEY, "secret": SECRET})
-        api.expect("PUT", "/api/me/strategies/rebalance/", json.loads(simulation.strategy.model_dump_json()))
+
+    with steps.step("a rehearsal, with an order by hand, and the autopilot"):
+        rehearsed = desk.run("deploy.md", "Rehearse on a test network")
+        assert "CANCELED" in rehearsed or "canceled" in rehearsed, rehearsed
+        assert not books.open_orders(KEY)
         enabled_at = time.time()
-        api.expect("PUT", "/api/me/strategies/rebalance/autopilot/", {"enabled": True})
+        desk.run("deploy.md", "Real money")
 
     with steps.step("orders rest, by the schedule alone"):
         resting = steps.wait_for("resting orders", lambda: books.open_orders(KEY) or None)
@@ -157,6 +161,14 @@ def test_the_deployment_from_first_to_last(
         decision = steps.wait_for("a decision", lambda: latest_decision(api, int(enabled_at)), longest_s=TICK_S)
         assert decision["ts_tick"] % TICK_S == 0
         assert counted_failures(account, 0) == 0
+
+    with steps.step("a halt takes back what rests, and ends"):
+        began = time.monotonic()
+        desk.run("deploy.md", "Take it down", only_first=True)
+        steps.waited += time.monotonic() - began
+        assert not books.open_orders(KEY)
+        desk.run("operate.md", "Stop everything, for everybody")
+        steps.wait_for("resting orders", lambda: books.open_orders(KEY) or None)
 
     with steps.step("a changed engine and a changed parameter: build and deployment"):
         engine = checkout / ENGINE
@@ -199,10 +211,21 @@ def test_the_deployment_from_first_to_last(
         assert not books.open_orders(KEY)
         assert api.expect("GET", "/api/me/strategies/rebalance/")["autopilot_enabled"] is False
 
+    with steps.step("alarms, logs, dead letters, users and tables, as the page says"):
+        desk.run("operate.md", "Alarms")
+        [alarm] = account.client("cloudwatch").describe_alarms(StateValue="ALARM")["MetricAlarms"]
+        assert alarm["AlarmName"] == account.resources(STACK)["DeadLetters"][1]
+        assert "tick_failed" in desk.run("operate.md", "Logs")
+        desk.run("operate.md", "Dead letters")
+        desk.run("operate.md", "Users")
+        assert api.expect("GET", "/api/me/exchange/credentials/") == {"credentials": []}
+        assert "1 item copied" in desk.run("operate.md", "Restore a table")
+
     with steps.step("deletion"):
         before = account.resources(STACK)
-        account.delete(STACK)
+        desk.run("deploy.md", "Take it down")
         check_what_is_left(account, before)
+    assert set(desk.ran) == {block for block in blocks() if is_run(block)}
 
 
 def check_what_is_left(account: EmulatedAccount, before: dict[str, tuple[str, str]]) -> None:

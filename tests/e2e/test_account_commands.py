@@ -103,11 +103,15 @@ def test_a_strategy_is_set_from_a_file_and_edited(
     assert json.loads(command("strategy", "show", "--json"))["order_step_pct"] == "0.5"
 
 
-def test_activity_lists_who_did_what_newest_first(command: Callable[..., str]) -> None:
+def test_activity_lists_who_did_what_newest_first(stack: Stack, command: Callable[..., str]) -> None:
     command("autopilot", "on")
+    stack.tick()  # a moment is a second, and within one there is no order
     command("stop")
-    newest, *_ = json.loads(command("activity", "--limit", "5", "--json"))["activity"]
-    assert (newest["actor"], newest["action"]) == ("user", "trading.stopped")
+    listed = json.loads(command("activity", "--limit", "10", "--json"))["activity"]
+    switched = [
+        (one["actor"], one["action"]) for one in listed if one["action"] in {"autopilot.enabled", "trading.stopped"}
+    ]
+    assert switched[:2] == [("user", "trading.stopped"), ("user", "autopilot.enabled")]
     assert "trading.stopped" in command("activity")
 
 

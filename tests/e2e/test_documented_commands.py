@@ -1,6 +1,7 @@
-"""Every command of README and docs/: run here, run by another test as written, or its words checked against its help.
+"""Every command of README and docs/: run, here or by another test; run on the emulated deployment; or, where it needs
+the outside or does not end, its words checked against what there is.
 
-The three lists below are patterns. Each documented command has to be in exactly one of them.
+Three lists say which, two of patterns and one of pages. Each documented command has to be in exactly one of them.
 """
 
 import re
@@ -14,6 +15,8 @@ import pytest
 import requests
 import typer
 
+from tests.deployed.documented import NOT_RUN, blocks, is_run
+from tests.deployed.documented import PAGES as PAGES_OF_OPERATORS
 from workbench.cli import app as cli
 from workbench.local.stack import Options, Stack
 
@@ -32,9 +35,10 @@ RUN_ELSEWHERE = (
     r"curl .*",  # docs/api.md: tests/e2e/test_api.py
     r"export API=.*",
     r"make (run|test)( .*)?",  # whoever runs this has run the one; the other is test_local_run.py's
-    r"(aws|sam|ask|out\(\)|TOKEN=|API=|STACK=|RULE=|OPERATOR_TABLE=|eval|read|for|do|done|while|\[) ?.*",  # deploy.md
 )
-"""By other tests, or on a deployment."""
+"""By other tests on this machine."""
+RUN_ON_THE_EMULATED_DEPLOYMENT = PAGES_OF_OPERATORS
+"""Each block of these pages as it is written, by tests/deployed, but for those that it names, with the reason."""
 WORDS_CHECKED = (
     r"\./botbalance (local|exchange|soak|simulate|optimize|candles|export|autopilot|strategy edit|cancel|login) ?.*",
     r"\./botbalance paper (show|reset|deposit|withdraw) ?.*",
@@ -43,22 +47,36 @@ WORDS_CHECKED = (
     r"make [a-z-]+( .*)?",
     r"(PYTHONHASHSEED=0 )?\.venv/bin/(pytest|python) .*",
     r"BOTBALANCE_\w+=.* make [a-z-]+",
+    r"sam local invoke .*",
+    r"git (pull|switch --detach THE-COMMIT-BEFORE)",
     r"uv run pre-commit install",
 )
 """They run without end, need the outside, or take long: their words are compared with what there is."""
 
 
+def split_commands(block: str) -> Iterator[str]:
+    """Comments left out, continued lines joined."""
+    for line in block.replace("\\\n", " ").splitlines():
+        command = re.sub(r"\s{2,}#.*$", "", line).strip()
+        if command and not command.startswith("#"):
+            yield re.sub(r"\s+", " ", command)
+
+
 def documented_commands() -> Iterator[tuple[str, str]]:
-    """Page and command, of every block of shell lines; comments left out, continued lines joined."""
+    """Page and command, of every block of shell lines."""
     for page in PAGES:
         for block in re.findall(r"^```sh\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE):
-            for line in block.replace("\\\n", " ").splitlines():
-                command = re.sub(r"\s{2,}#.*$", "", line).strip()
-                if command and not command.startswith("#"):
-                    yield page.name, re.sub(r"\s+", " ", command)
+            for command in split_commands(block):
+                yield page.name, command
 
 
 COMMANDS = list(documented_commands())
+ON_THE_DEPLOYMENT = {
+    (block.page, command)
+    for block in blocks()
+    if block.page in RUN_ON_THE_EMULATED_DEPLOYMENT and is_run(block)
+    for command in split_commands(block.text)
+}
 
 
 def in_list(command: str, patterns: tuple[str, ...]) -> bool:
@@ -67,13 +85,20 @@ def in_list(command: str, patterns: tuple[str, ...]) -> bool:
 
 def test_there_are_commands_on_the_pages_for_users() -> None:
     pages = {page for page, _ in COMMANDS}
-    assert {"README.md", "deploy.md", "api.md", "developing.md", "backtest.md"} <= pages
+    assert {"README.md", "deploy.md", "operate.md", "api.md", "developing.md", "backtest.md"} <= pages
 
 
 @pytest.mark.parametrize(("page", "command"), COMMANDS)
 def test_every_command_is_in_a_list(page: str, command: str) -> None:
+    if (page, command) in ON_THE_DEPLOYMENT:
+        return
     lists = [in_list(command, RUN_HERE), in_list(command, RUN_ELSEWHERE) or in_list(command, WORDS_CHECKED)]
     assert lists.count(True) == 1, f"{page}: {command}"
+
+
+def test_what_is_not_run_on_the_deployment_is_there_to_be_checked() -> None:
+    left_out = [block.text for block in blocks() if not is_run(block)]
+    assert [words for words in NOT_RUN if not any(text.startswith(words) for text in left_out)] == []
 
 
 @pytest.fixture(scope="module")

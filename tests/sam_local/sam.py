@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from workbench.aws.build import ROOT, bring_sam
+from workbench.aws.build import ROOT, bring_tool
 
 BUILT = ROOT / ".aws-sam" / "x86_64"
 IMAGE = "public.ecr.aws/lambda/python:3.13"
@@ -79,7 +79,7 @@ def template_with_local_users() -> Path:
 
 
 def _command(verb: str, template: Path, variables: Path) -> list[str]:
-    sam = bring_sam()
+    sam = bring_tool("sam")
     assert sam is not None
     options = {"--template": template, "--env-vars": variables, "--parameter-overrides": "Architecture=x86_64"}
     return [str(sam), "local", verb, *(str(word) for option in options.items() for word in option), "--skip-pull-image"]

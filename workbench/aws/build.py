@@ -24,15 +24,17 @@ def find_uv() -> Path | None:
     return None if found is None else Path(found)
 
 
-def bring_sam() -> Path | None:
-    """The SAM CLI, of exactly what .ci/tools names, brought where it is not here yet; None where that fails."""
+def bring_tool(name: str) -> Path | None:
+    """The program ``sam`` or ``aws``, of exactly what .ci/tools names, brought where it is not here yet; None where
+    that fails.
+    """
     brought = subprocess.run(  # noqa: S603  # nosec B603 B607  # a rule of our own Makefile
-        ["make", "--silent", "-C", str(ROOT), ".bootstrap/tools/sam/.installed"],  # noqa: S607
+        ["make", "--silent", "-C", str(ROOT), f".bootstrap/tools/{name}/.installed"],  # noqa: S607
         stdout=subprocess.DEVNULL,
         check=False,
         timeout=LONGEST_BUILD_S,
     )
-    return ROOT / ".bootstrap/tools/sam/bin/sam" if brought.returncode == 0 else None
+    return ROOT / f".bootstrap/tools/{name}/bin/{name}" if brought.returncode == 0 else None
 
 
 def build_application(uv: Path, architecture: str, target: Path) -> list[Path]:

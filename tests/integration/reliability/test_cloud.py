@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import count
 from random import Random
 from typing import Any
 from uuid import uuid4
@@ -545,7 +546,8 @@ TROUBLES = {
 def test_one_users_trouble_leaves_the_others_of_the_same_message_with_their_decision(
     harness: TradingHarness, neighbour: str, trouble: Trouble
 ) -> None:
-    third = f"{harness.user}-third"
+    thirds = (f"{harness.user}-third-{number}" for number in count())
+    third = next(name for name in thirds if shard_of(name) != shard_of(harness.user))
     harness.open_account(third, TEN_THOUSAND_USDT)
     harness.set_strategy(user=third)
     _held = trouble.befall(harness)
