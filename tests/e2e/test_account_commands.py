@@ -103,6 +103,15 @@ def test_a_strategy_is_set_from_a_file_and_edited(
     assert json.loads(command("strategy", "show", "--json"))["order_step_pct"] == "0.5"
 
 
+def test_the_first_strategy_of_somebody_is_set_from_a_file_too(command: Callable[..., str], tmp_path: Path) -> None:
+    file = tmp_path / "strategy.json"
+    file.write_text(json.dumps(STRATEGY))
+    assert (
+        json.loads(command("strategy", "set", str(file), "--token", "somebody-new", "--json"))["order_size_pct"] == "2"
+    )
+    assert json.loads(command("strategy", "show", "--token", "somebody-new", "--json"))["order_size_pct"] == "2"
+
+
 def test_activity_lists_who_did_what_newest_first(stack: Stack, command: Callable[..., str]) -> None:
     command("autopilot", "on")
     stack.tick()  # a moment is a second, and within one there is no order

@@ -262,8 +262,19 @@ def set_strategy(
 ) -> None:
     """Replace the strategy by that of a file, and show what its owner should know about it."""
     client = ApiClient(url, token)
-    answer = client.ask("PUT", _STRATEGY, read_json_text(file.read_text("utf-8-sig"), str(file)), if_match="*")
-    show(answer.document, strategy_table, as_json=as_json)
+    document = read_json_text(file.read_text("utf-8-sig"), str(file))
+    whichever_there_is = "*" if _has_strategy(client) else None
+    show(client.ask("PUT", _STRATEGY, document, if_match=whichever_there_is).document, strategy_table, as_json=as_json)
+
+
+def _has_strategy(client: ApiClient) -> bool:
+    try:
+        client.get(_STRATEGY)
+    except InvalidRequestError as error:
+        if error.code == "strategy_not_found":
+            return False
+        raise
+    return True
 
 
 @strategy_app.command(name="edit")
