@@ -547,7 +547,7 @@ def test_one_users_trouble_leaves_the_others_of_the_same_message_with_their_deci
     harness: TradingHarness, neighbour: str, trouble: Trouble
 ) -> None:
     thirds = (f"{harness.user}-third-{number}" for number in count())
-    third = next(name for name in thirds if shard_of(name) != shard_of(harness.user))
+    third = next(name for name in thirds if shard_name(name) != shard_name(harness.user))
     harness.open_account(third, TEN_THOUSAND_USDT)
     harness.set_strategy(user=third)
     _held = trouble.befall(harness)
