@@ -17,6 +17,7 @@ from botbalance.models.order import Order
 from botbalance.store.orders import OrdersTable
 
 from tests.e2e.command import finish, parse_summary, run, start
+from tests.thorough import examples
 from workbench.audit.order_books import differences
 from workbench.aws.emulator import AwsEmulator
 from workbench.aws.resources import CREDENTIALS
@@ -28,7 +29,7 @@ from workbench.simulated_exchange.control_messages import AccountBooks
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-KILLS = 3
+KILLS = examples(2, 3)
 RECOVERED_AFTER_TICKS = 8
 """A lease that was left behind ends after three ticks, and an order of unknown fate is given up two ticks later."""
 MOST_ORDERS, MOST_LOOKS = 6, 12

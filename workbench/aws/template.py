@@ -5,6 +5,7 @@ The local stack is built from it, so a route or table that is missing there is m
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,7 @@ class Template:
         return bool(self._document["Parameters"][parameter["Ref"]]["Default"] == value)
 
 
+@cache
 def read_template(path: Path = TEMPLATE) -> Template:
     """The project's template."""
     return Template(yaml.load(path.read_text(), Loader=CloudFormationLoader))  # noqa: S506  # nosec B506  # a SafeLoader
