@@ -216,7 +216,7 @@ def test_the_deployment_from_first_to_last(
         assert alarm["AlarmName"] == account.resources(STACK)["DeadLetters"][1]
         assert "tick_failed" in desk.run("operate.md", "Logs")
         desk.run("operate.md", "Dead letters")
-        desk.run("operate.md", "Users")
+        assert '"switched_off": 1' in desk.run("operate.md", "Users")
         assert api.expect("GET", "/api/me/exchange/credentials/") == {"credentials": []}
         assert "1 item copied" in desk.run("operate.md", "Restore a table")
 

@@ -108,7 +108,7 @@ class Template:
     def environment(self, physical_ids: Mapping[str, str]) -> dict[str, str]:
         """The environment of all functions together, every reference replaced by its physical id.
 
-        ``physical_ids`` names the resources; parameters take their defaults.
+        ``physical_ids`` names the resources; one that is not there is empty. Parameters take their defaults.
         """
         merged = dict(self.function_defaults()["Environment"]["Variables"])
         for function in self.functions().values():
@@ -120,7 +120,7 @@ class Template:
             name = value["Ref"]
             if name in physical_ids:
                 return physical_ids[name]
-            return self.default(name)
+            return "" if name in self.logical_ids() else self.default(name)
         if isinstance(value, dict) and set(value) == {"Fn::If"}:
             condition, if_met, otherwise = value["Fn::If"]
             return self._resolve(if_met if self._met(condition) else otherwise, physical_ids)

@@ -50,6 +50,9 @@ def grants(properties: dict[str, Any]) -> Iterator[tuple[str, str]]:
             assert statement["Effect"] == "Allow"
             for resource in listed(statement["Resource"]):
                 target = resource if isinstance(resource, str) else next(iter(resource.values()))
+                if isinstance(target, list):  # one of two: the user pool, ours or theirs
+                    assert target[1:] == [{"Fn::GetAtt": "Users.Arn"}, {"Ref": "ExistingUserPoolArn"}]
+                    target = "Users"
                 name = re.sub(r"^\$\{|[.}].*$", "", target)
                 for action in listed(statement["Action"]):
                     yield action, name
@@ -108,10 +111,32 @@ def test_dispatch_sees_no_keys_and_writes_nothing(template: Template) -> None:
 
 def test_only_the_account_function_stores_keys(template: Template) -> None:
     for name in template.functions():
-        stores = "CredentialsTable" in writes_to(template, name) or ("kms:Encrypt", "CredentialsKey") in granted_to(
-            template, name
-        )
-        assert stores is (name == "AccountFunction")
+        granted = granted_to(template, name)
+        stores = {("dynamodb:PutItem", "CredentialsTable"), ("kms:Encrypt", "CredentialsKey")} & granted
+        assert bool(stores) is (name == "AccountFunction"), name
+        if name not in {"AccountFunction", "LeaversFunction"}:
+            assert "CredentialsTable" not in writes_to(template, name), name
+
+
+def test_who_looks_for_users_that_left_may_delete_keys_and_read_none_and_trades_nothing(template: Template) -> None:
+    assert granted_to(template, "LeaversFunction") == {
+        ("cognito-idp:ListUsers", "Users"),
+        ("dynamodb:GetItem", "StrategiesTable"),
+        ("dynamodb:PutItem", "StrategiesTable"),
+        ("dynamodb:Query", "StrategiesTable"),
+        ("dynamodb:Scan", "CredentialsTable"),
+        ("dynamodb:GetItem", "CredentialsTable"),
+        ("dynamodb:BatchGetItem", "CredentialsTable"),
+        ("dynamodb:UpdateItem", "CredentialsTable"),
+        ("dynamodb:DeleteItem", "CredentialsTable"),
+        ("dynamodb:Query", "OrdersTable"),
+        ("dynamodb:GetItem", "AccountsTable"),
+        ("dynamodb:UpdateItem", "AccountsTable"),
+        ("dynamodb:PutItem", "ActivityTable"),
+        ("dynamodb:BatchGetItem", "CacheTable"),
+    }
+    schedule = template.functions()["LeaversFunction"]["Events"]["EveryDay"]["Properties"]
+    assert schedule["Schedule"] == "cron(10 3 * * ? *)"
 
 
 def test_only_those_who_trade_write_orders(template: Template) -> None:
@@ -123,7 +148,7 @@ def test_only_a_person_writes_what_the_operator_sets(template: Template) -> None
     reading = {
         name for name in template.functions() if ("dynamodb:GetItem", "OperatorTable") in granted_to(template, name)
     }
-    assert reading == set(template.functions()) - {"ReferenceFunction"} - NOTIFYING
+    assert reading == set(template.functions()) - {"ReferenceFunction", "LeaversFunction"} - NOTIFYING
     assert all("OperatorTable" not in writes_to(template, name) for name in template.functions())
 
 
@@ -140,6 +165,7 @@ def test_the_trail_is_only_ever_appended_to_and_never_expires(template: Template
     assert {name for name, action in granted if action == "dynamodb:PutItem"} == {
         "ExecuteFunction",
         "AccountFunction",
+        "LeaversFunction",
         "WorkFunction",
     }
     table = template.resources(TABLES)["ActivityTable"]
@@ -312,7 +338,8 @@ def test_the_alarm_on_errors_watches_every_function(template: Template) -> None:
 
 def test_all_that_reach_exchanges_do_so_by_the_fixed_address(template: Template) -> None:
     for name, function in template.functions().items():
-        assert ("VpcConfig" in function) is (name not in {"DispatchFunction", "ReferenceFunction", *NOTIFYING}), name
+        without = {"DispatchFunction", "ReferenceFunction", "LeaversFunction", *NOTIFYING}
+        assert ("VpcConfig" in function) is (name not in without), name
 
 
 def test_what_the_gateway_refuses_itself_is_a_problem_document_too(template: Template) -> None:

@@ -13,7 +13,7 @@ from botbalance.api.resolver import CLIENTS_VARIABLE
 from tests.unit.architecture.transformed import resources, transformed
 from workbench.aws.release import ROOT, compute_release, parameter_overrides
 
-FUNCTIONS = 9
+FUNCTIONS = 10
 DEPLOYS = "WebFilesFunction"
 """Answers CloudFormation alone, while a stack is deployed: it has no alias and no layers."""
 ROLLBACK_ALARMS = {"FunctionErrors", "FailedTicks", "SkippedTicks", "ApiErrors"}

@@ -44,9 +44,11 @@ from botbalance.store.operator import OperatorTable
 from botbalance.store.orders import OrdersTable
 from botbalance.store.paper import PaperBooks, PaperTable
 from botbalance.store.strategies import StrategiesTable
+from botbalance.store.user_pool import UserPool
 from botbalance.trading.context import TradingContext
 
 if TYPE_CHECKING:
+    from mypy_boto3_cognito_idp import CognitoIdentityProviderClient
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_kms import KMSClient
     from mypy_boto3_sqs import SQSClient
@@ -103,6 +105,11 @@ class Services:
         """The client of the key service."""
         client: KMSClient = _client("kms", self.settings.kms_endpoint)
         return client
+
+    @cached_property
+    def user_pool(self) -> UserPool:
+        client: CognitoIdentityProviderClient = _client("cognito-idp", self.settings.cognito_endpoint)
+        return UserPool(client, self.settings.user_pool_id)
 
     @cached_property
     def strategies(self) -> StrategiesTable:

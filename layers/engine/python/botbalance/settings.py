@@ -40,6 +40,8 @@ class Settings(BaseModel):
     notifications_table: str
     tick_queue_url: Url = ""
     delivery_queue_url: Url = ""
+    user_pool_id: str = ""
+    """The user pool in which users sign in."""
     credentials_key_id: str = ""
     """The KMS key that encrypts users' exchange keys."""
 
@@ -48,6 +50,7 @@ class Settings(BaseModel):
     sqs_endpoint: Host | None = None
     kms_endpoint: Host | None = None
     ses_endpoint: Host | None = None
+    cognito_endpoint: Host | None = None
     exchange_base_url: Host | None = None
     """A simulated exchange's REST address, in place of the exchange's own; https, or on this machine."""
     simulated_exchange: str = ""

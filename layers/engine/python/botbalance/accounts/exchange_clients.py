@@ -15,7 +15,7 @@ from botbalance.exchange.paper_adapter import PaperAdapter
 from botbalance.exchange.profiles import is_paper
 from botbalance.models.exchange_key import ExchangeKey, StoredKey
 from botbalance.store.accounts import Lease
-from botbalance.store.credentials import CredentialsTable
+from botbalance.store.credentials import CredentialsTable, KeyOwner
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
@@ -73,6 +73,14 @@ class ExchangeClients:
     def stored_keys(self, user_id: str) -> list[StoredKey]:
         """What is known of every key that the user has stored."""
         return self._credentials.list_all(user_id)
+
+    def key_owners(self) -> Iterator[KeyOwner]:
+        """Everybody who has stored a key, of every key."""
+        return self._credentials.owners()
+
+    def record_departure(self, user_id: str, exchange: str, left_at: int | None) -> None:
+        """Note with the key since when (epoch seconds) nobody may sign in as its owner; None: its owner may."""
+        self._credentials.record_departure(user_id, exchange, left_at)
 
     @contextmanager
     def temporary(self, user_id: str, exchange: str, key: ExchangeKey) -> Iterator[ExchangeAdapter]:

@@ -11,9 +11,9 @@ data key of its own: whoever reads the table can neither tell a key by it nor fi
 import hmac
 import json
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botbalance.errors import ConflictError, NotFoundError, TransientError
 from botbalance.log import alarm
@@ -25,6 +25,7 @@ from botbalance.store.dynamodb import (
     put_if,
     read_batches,
     read_pages,
+    read_scan,
     shard_name,
     translate_aws_errors,
 )
@@ -37,6 +38,14 @@ _FINGERPRINTS = "#fingerprints"
 """In place of a user id in the items that say who has a key, and the name of the data key that hashes are made with."""
 _NONCE_BYTES = 12
 """As AES-GCM takes it: random, for a key that encrypts far fewer than 2^32 texts."""
+
+
+class KeyOwner(NamedTuple):
+    """Who has a key of which exchange; ``left_at``: since when (epoch seconds) nobody may sign in as that user."""
+
+    user_id: str
+    exchange: str
+    left_at: int | None
 
 
 class CredentialsTable:
@@ -96,6 +105,36 @@ class CredentialsTable:
             ConsistentRead=True,
         )
         return [parse_document(StoredKey, item["document"]["S"]) for item in items]
+
+    def owners(self) -> Iterator[KeyOwner]:
+        """Everybody who has stored a key, of every key; none is read."""
+        scan = {
+            "TableName": self._table,
+            "FilterExpression": "attribute_exists(ciphertext)",
+            "ProjectionExpression": "user_id, exchange, left_at",
+        }
+        for item in read_scan(self._client, **scan):
+            left_at = int(item["left_at"]["N"]) if "left_at" in item else None
+            yield KeyOwner(item["user_id"]["S"], item["exchange"]["S"], left_at)
+
+    def record_departure(self, user_id: str, exchange: str, left_at: int | None) -> None:
+        """Note with the key since when (epoch seconds) nobody may sign in as its owner; None: its owner may."""
+        change: Any = (
+            {"UpdateExpression": "REMOVE left_at"}
+            if left_at is None
+            else {
+                "UpdateExpression": "SET left_at = :left_at",
+                "ExpressionAttributeValues": {":left_at": {"N": str(left_at)}},
+            }
+        )
+        put_if(
+            lambda: self._client.update_item(
+                TableName=self._table,
+                Key=_key(user_id, exchange),
+                ConditionExpression="attribute_exists(ciphertext)",
+                **change,
+            )
+        )
 
     def find_many(self, owners: Collection[tuple[str, str]]) -> dict[tuple[str, str], StoredKey]:
         """What is known of the stored keys of those ``owners`` (user id, exchange) who have one.

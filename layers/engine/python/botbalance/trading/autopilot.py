@@ -96,6 +96,14 @@ def switch_off_paused(context: TradingContext, user_id: str, evidence: str, *, s
         logger.warning("autopilot not switched off yet", user_id=user_id, reason=str(error))
 
 
+def switch_off_leaver(context: TradingContext, user_id: str, reason: str) -> None:
+    """Switch the autopilot off of somebody who cannot sign in any more; ticks go on to cancel what rests.
+
+    Raises ConflictError or TransientError where it cannot be written now.
+    """
+    _save_again(context, user_id, autopilot_enabled=False, disabled_reason=reason, stopping=True)
+
+
 def _save_again(context: TradingContext, user_id: str, **changes: Any) -> None:
     """Change the strategy, if there is one, also where somebody else changes it at the moment."""
     for attempt in range(1, _ATTEMPTS + 1):
@@ -126,4 +134,4 @@ def _action(before: Strategy, after: Strategy) -> Action | None:
         return Action.TRADING_STOPPED
     if after.autopilot_enabled != before.autopilot_enabled:
         return Action.AUTOPILOT_ENABLED if after.autopilot_enabled else Action.AUTOPILOT_DISABLED
-    return None
+    return Action.TRADING_STOPPED if after.stopping and not before.stopping else None
