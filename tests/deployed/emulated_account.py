@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import shlex
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -77,11 +78,14 @@ class EmulatedAccount:
     def shell(self, folder: Path, written: Mapping[str, str]) -> OperatorsShell:
         """A shell in ``folder``, which is made, signed in to this account, with the AWS CLI and botbalance."""
         (folder / "bin").mkdir(parents=True)
-        (folder / "bin/aws").symlink_to(self._aws_cli)
+        aws = folder / "bin/aws"
+        # Version 1 has a host of its own for queues, unless it is told one on the line.
+        aws.write_text(f'#!/bin/sh\nexec {shlex.quote(str(self._aws_cli))} --endpoint-url {self.url} "$@"\n')
+        aws.chmod(0o755)
         for name in ("botbalance", ".venv"):
             (folder / name).symlink_to(ROOT / name)
         environment = self._environment()
-        path = f"{folder / 'bin'}{os.pathsep}{environment['PATH']}"
+        path = f"{aws.parent}{os.pathsep}{environment['PATH']}"
         return OperatorsShell(folder, environment | {"PATH": path}, written)
 
     def outputs(self, stack: str) -> dict[str, str]:
