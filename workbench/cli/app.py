@@ -97,6 +97,8 @@ _NOT_ON_PAPER = (
     "open_to_network",
 )
 _MOST_USERS = 100_000_000
+_BETWEEN_LINES_OF_A_RECORDING_S = 1.0
+"""A recording passes as fast as it goes, and a line takes as long as a tick."""
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer's signature of a callback
@@ -168,7 +170,7 @@ def local(
     # Imported late, because the embedded services take seconds to import and the other commands need none.
     from workbench.local.run import LocalStack, RunLimits, run  # noqa: PLC0415
 
-    limits = RunLimits(tick_seconds, ticks)
+    limits = RunLimits(tick_seconds, ticks, between_lines_s=_BETWEEN_LINES_OF_A_RECORDING_S if candles else 0)
     console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
     if paper is not None:
         from workbench.local.paper_stack import PaperOptions, PaperStack  # noqa: PLC0415

@@ -47,10 +47,14 @@ _RESTING = (OrderStatus.PENDING, OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED)
 
 @dataclass(frozen=True, slots=True)
 class RunLimits:
-    """How long to run: ``ticks`` None means until it is stopped; ``tick_seconds`` 0 means as fast as it goes."""
+    """How long to run: ``ticks`` None means until it is stopped; ``tick_seconds`` 0 means as fast as it goes.
+
+    Outside of a terminal there is at most a line every ``between_lines_s``: each asks what a tick asks.
+    """
 
     tick_seconds: float
     ticks: int | None
+    between_lines_s: float = 0
 
 
 class LocalStack(Protocol):
@@ -89,8 +93,8 @@ class LocalStack(Protocol):
 def run(to_run: LocalStack, pace: RunLimits, console: Console, *, as_json: bool) -> bool:
     """Run until the ticks are done, the candles have run out or somebody stops it; True where the books agree.
 
-    In a terminal the view is redrawn with every tick; elsewhere each tick is a line. Ctrl-C and a polite kill let
-    the tick under way end first, so that no order is left half placed.
+    In a terminal the view is redrawn with every tick; elsewhere each tick is a line, unless ``pace`` wants fewer.
+    Ctrl-C and a polite kill let the tick under way end first, so that no order is left half placed.
     """
     live = console.is_terminal and not as_json
     logger.setLevel("WARNING")
@@ -104,8 +108,9 @@ def run(to_run: LocalStack, pace: RunLimits, console: Console, *, as_json: bool)
         try:
             with Live(console=console, auto_refresh=False, screen=False) if live else _no_view() as view:
                 shown_at = -math.inf
+                between_s = pace.between_lines_s if view is None else _BETWEEN_VIEWS_S
                 for ticks in _ticks(stack, pace, stopped):
-                    if as_json or (view is not None and time.monotonic() - shown_at < _BETWEEN_VIEWS_S):
+                    if as_json or time.monotonic() - shown_at < between_s:
                         continue
                     shown_at = time.monotonic()
                     if view is not None:

@@ -178,7 +178,8 @@ class Stack:
         with self._ticking:
             ts_tick = self.clock.next_tick(self._speed)
             answer: dict[str, Any] = self._runtime.invoke(DISPATCH, {"tick_at": tick_at(ts_tick)})
-            drain_queue(self._runtime, bootstrap.services().settings.tick_queue_url, WORK)
+            queue = bootstrap.services().settings.tick_queue_url
+            drain_queue(self._runtime, queue, WORK, sent=answer.get("messages"))
         self.notify()
         return answer
 
@@ -279,15 +280,17 @@ class Stack:
         return self._simulation
 
 
-def drain_queue(runtime: LambdaRuntime, queue: str, handler: str) -> None:
-    """Hand what is in ``queue`` (a URL) to ``handler``, until it is empty."""
+def drain_queue(runtime: LambdaRuntime, queue: str, handler: str, *, sent: int | None = None) -> None:
+    """Hand what is in ``queue`` (a URL) to ``handler``, until it is empty, or ``sent`` messages have been received."""
     services = bootstrap.services()
-    while True:
+    received = 0
+    while sent is None or received < sent:
         messages = services.sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=_MESSAGES_PER_RECEIVE).get(
             "Messages", []
         )
         if not messages:
             return
+        received += len(messages)
         records = [_record(message) for message in messages]
         answer = runtime.invoke(handler, {"Records": records})
         failed = {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
