@@ -110,8 +110,9 @@ MACHINE_S = 96
 """How long the state machine runs for the two ticks of a minute, in 64 MB: they are named ahead."""
 POLLS = 5 * 3 * 60 * 24 * 30
 """Requests with which Lambda asks an empty queue: five pollers, twenty seconds each."""
-DECISION_DAYS, KEPT_DAYS = 90, 360
-"""For how long decisions are stored, and how much of what does not expire is counted: orders, and points of history."""
+DECISION_DAYS, NOOP_DAYS, KEPT_DAYS = 90, 14, 360
+"""For how long decisions are stored, and those that changed nothing; and how much of what does not expire is counted:
+orders, and points of history."""
 DECISION_BYTES, ORDER_BYTES, POINT_BYTES = 1_850, 2_000, 80
 """Of an item, with the hundred that DynamoDB adds; an order that has ended is in one index, too."""
 USERS_PER_ADDRESS = {"0.5": 1_030, "1": 1_928}
@@ -307,7 +308,6 @@ def _addresses(users: int, band: str) -> Decimal:
 
 def _stored_bytes(activity: Activity, *, every: bool) -> Decimal:
     """What a user's decisions, orders and history take."""
-    decisions = activity.busy + (activity.looks if every else 0)
-    months = Decimal(DECISION_DAYS) / 30
-    kept_months = Decimal(KEPT_DAYS) / 30
-    return months * decisions * DECISION_BYTES + kept_months * (activity.busy * ORDER_BYTES + HOURS * POINT_BYTES)
+    decisions = activity.busy * DECISION_DAYS + (activity.looks * NOOP_DAYS if every else 0)
+    kept = KEPT_DAYS * (activity.busy * ORDER_BYTES + HOURS * POINT_BYTES)
+    return Decimal(decisions * DECISION_BYTES + kept) / 30

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -73,6 +74,14 @@ def test_what_is_the_same_for_everybody_by_hand() -> None:
     assert cost.parts["KMS"] == 1 + 10 * 32 * 8_640 * D("0.000003")
     assert cost.parts["sign-in"] == 1_500
     assert estimate_cost(100_000, CHEAPEST, "1", TEMPLATE).parts["sign-in"] == 0
+
+
+def test_logging_every_look_costs_a_twentieth_more_as_the_document_says() -> None:
+    every = estimate_cost(100_000, DEFAULT, "1", TEMPLATE).before_addresses
+    changes = estimate_cost(100_000, replace(DEFAULT, decision_log="changes"), "1", TEMPLATE).before_addresses
+    assert round(every - changes) == 168
+    assert every - changes < every / 18
+    assert "at 100,000 users 168 dollars a month" in DOCUMENT
 
 
 @pytest.mark.parametrize("configuration", [DEFAULT, CHEAPEST], ids=["default", "cheapest"])

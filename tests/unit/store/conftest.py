@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from mypy_boto3_kms import KMSClient
 
 LOCAL = "BOTBALANCE_TEST_DYNAMODB"
-TTL_DAYS = 90
+TTL_DAYS, NOOP_TTL_DAYS = 90, 14
 NOW = 1_700_000_000
 _PROPERTIES = {
     "AttributeDefinitions",
@@ -178,7 +178,7 @@ def decisions_table(table: MakeTable) -> str:
 
 @pytest.fixture
 def decisions(dynamodb: "DynamoDBClient", decisions_table: str) -> DecisionsTable:
-    return DecisionsTable(dynamodb, decisions_table, TTL_DAYS)
+    return DecisionsTable(dynamodb, decisions_table, TTL_DAYS, NOOP_TTL_DAYS)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from botbalance.store.compression import compress, decompress
 from botbalance.store.decisions import LARGEST_DOCUMENT, DecisionsTable
 from botbalance.store.pagination import encode_cursor
 
-from tests.unit.store.conftest import TTL_DAYS
+from tests.unit.store.conftest import NOOP_TTL_DAYS, TTL_DAYS
 from tests.unit.store.faults import answers_lost
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def test_a_log_whose_answer_was_lost_is_written(
     repeating: "DynamoDBClient", decisions_table: str, decisions: DecisionsTable, lost: int
 ) -> None:
     with answers_lost(repeating, "PutItem", lost) as sent:
-        DecisionsTable(repeating, decisions_table, TTL_DAYS).log(a_decision(), granted(1))
+        DecisionsTable(repeating, decisions_table, TTL_DAYS, NOOP_TTL_DAYS).log(a_decision(), granted(1))
     assert len(sent) == lost + 1
     assert decisions.get("alice", TICK) == a_decision()
 
@@ -116,9 +116,14 @@ def test_a_log_expires_after_the_days_set_by_the_table_s_ttl(
     decisions: DecisionsTable, dynamodb: "DynamoDBClient", decisions_table: str
 ) -> None:
     decisions.log(a_decision(), None)
-    decisions.log(a_decision(TICK + 30), granted(1))
-    for item in dynamodb.scan(TableName=decisions_table)["Items"]:
-        assert int(item["expires_at"]["N"]) == int(item["ts_tick"]["N"]) + TTL_DAYS * 24 * 60 * 60
+    decisions.log(a_decision(TICK + 30, outcome="skipped", placed=[], reason="no prices"), granted(1))
+    decisions.log_noops([a_decision(TICK + 60, placed=[])])
+    kept = {
+        int(item["ts_tick"]["N"]): int(item["expires_at"]["N"]) - int(item["ts_tick"]["N"])
+        for item in dynamodb.scan(TableName=decisions_table)["Items"]
+    }
+    day = 24 * 60 * 60
+    assert kept == {TICK: TTL_DAYS * day, TICK + 30: TTL_DAYS * day, TICK + 60: NOOP_TTL_DAYS * day}
 
 
 # too large for an item

@@ -40,7 +40,7 @@ from tests.unit.store.concurrent_writers import (
     taken_over,
     write_until_lost,
 )
-from tests.unit.store.conftest import TTL_DAYS
+from tests.unit.store.conftest import NOOP_TTL_DAYS, TTL_DAYS
 from tests.unit.store.test_decisions import TICK, a_decision
 from tests.unit.store.test_strategies import STRATEGY
 
@@ -154,7 +154,7 @@ def test_of_threads_that_read_the_same_revision_exactly_one_writes(
 
 
 def test_of_many_logs_of_a_tick_the_latest_lease_s_stays(repeating: "DynamoDBClient", decisions_table: str) -> None:
-    decisions = DecisionsTable(repeating, decisions_table, TTL_DAYS)
+    decisions = DecisionsTable(repeating, decisions_table, TTL_DAYS, NOOP_TTL_DAYS)
 
     def log(racer: int, number: int) -> bool:
         decision: Decision = a_decision(TICK + 30 * number, reason=f"lease {racer}")

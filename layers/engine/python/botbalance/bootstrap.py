@@ -174,7 +174,12 @@ class Services:
         return TradingContext(
             strategies=self.strategies,
             orders=OrdersTable(self.dynamodb, self.settings.orders_table),
-            decisions=DecisionsTable(self.dynamodb, self.settings.decisions_table, self.settings.decision_ttl_days),
+            decisions=DecisionsTable(
+                self.dynamodb,
+                self.settings.decisions_table,
+                self.settings.decision_ttl_days,
+                self.settings.noop_decision_ttl_days,
+            ),
             accounts=AccountsTable(self.dynamodb, self.settings.accounts_table),
             operator=OperatorTable(self.dynamodb, self.settings.operator_table),
             activity=ActivityTable(self.dynamodb, self.settings.activity_table),

@@ -88,7 +88,9 @@ class Settings(BaseModel):
     decision_log: Literal["every", "changes"] = "every"
     """Whether ticks that changed nothing are logged, too."""
     decision_ttl_days: int = Field(default=90, ge=1, le=3650)
-    """Days for which a decision stays in the log."""
+    """Days for which a decision stays in the log that placed, cancelled or left out something."""
+    noop_decision_ttl_days: int = Field(default=14, ge=1, le=3650)
+    """Days for which another one does: nearly all are such, and take most of what is stored."""
 
     dispatch_chunk: int = Field(default=20, ge=1, le=500)
     """Users in one message to the workers."""

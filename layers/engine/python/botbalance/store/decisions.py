@@ -52,12 +52,16 @@ EVERY_DECISION = DecisionFilter()
 
 
 class DecisionsTable:
-    """Decisions by user id and tick (epoch seconds, on the 30-second grid)."""
+    """Decisions by user id and tick (epoch seconds, on the 30-second grid), for ``ttl_days``.
 
-    def __init__(self, client: "DynamoDBClient", table: str, ttl_days: int) -> None:
+    Those that changed nothing for ``noop_ttl_days``.
+    """
+
+    def __init__(self, client: "DynamoDBClient", table: str, ttl_days: int, noop_ttl_days: int) -> None:
         self._client = client
         self._table = table
         self._ttl_s = ttl_days * 86_400
+        self._noop_ttl_s = noop_ttl_days * 86_400
 
     def log(self, decision: Decision, lease: Lease | None) -> bool:
         """Write the decision; ``lease`` is the run's that made it, None where a tick was skipped without one.
@@ -93,7 +97,8 @@ class DecisionsTable:
                 raise TransientError(STORAGE_UNAVAILABLE, "the database had no capacity left to log every tick")
 
     def _item(self, decision: Decision) -> dict[str, Any]:
-        expires_at = {"N": str(decision.ts_tick + self._ttl_s)}
+        kept_s = self._noop_ttl_s if decision.is_noop else self._ttl_s
+        expires_at = {"N": str(decision.ts_tick + kept_s)}
         document = _document(decision)
         size = len(document)
         if size > LARGEST_DOCUMENT:
