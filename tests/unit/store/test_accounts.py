@@ -8,9 +8,17 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from botbalance.engine import AssetBounds, NoTradeRegion
+from botbalance.engine import AssetBounds, BudgetRule, NoTradeRegion, Tally, finding_id
 from botbalance.errors import ConflictError, TransientError
-from botbalance.models.account_state import AccountState, FillTotals, LastObservation, NoTradeNote, RefusedPair
+from botbalance.models.account_state import (
+    AccountState,
+    BudgetPause,
+    BudgetState,
+    FillTotals,
+    LastObservation,
+    NoTradeNote,
+    RefusedPair,
+)
 from botbalance.models.order import OrderStatus
 from botbalance.store.accounts import LEASE_S, AccountsTable, Lease, account_key
 from botbalance.store.compression import compress
@@ -243,6 +251,24 @@ def test_what_a_run_leaves_the_next_one_finds_to_the_last_digit(accounts: Accoun
     assert accounts.find_state("alice") == STATE
     assert accounts.acquire("alice", NOW)[1] == STATE
     assert accounts.find_state("bob") == AccountState(fill_totals={})
+
+
+def test_what_was_traded_and_paused_is_found_to_the_last_digit(accounts: AccountsTable) -> None:
+    tally = Tally(bought=Decimal("1e-18"), paid=Decimal("12345678901234567890.123456789"), buys=1, placed=2)
+    pause = BudgetPause(rule=BudgetRule.CHURN, symbol="BTCUSDT", since=NOW, evidence="it lost 3.6 %")
+    budgets = BudgetState(
+        tallies={"binance": {"BTCUSDT": {NOW // 3600: tally}}},
+        pauses={finding_id(pause.rule, pause.symbol): pause},
+        warned={"turnover": NOW},
+        resumed={"fall-ETHUSDT": NOW - 1},
+    )
+    lease, _ = accounts.acquire("alice", NOW)
+    accounts.release(lease, AccountState(budgets=budgets))
+    assert accounts.find_state("alice").budgets == budgets
+    lease, found = accounts.acquire("alice", NOW)
+    assert found.budgets == budgets
+    _, after_a_death = accounts.acquire("alice", lease.ends_at)
+    assert after_a_death.budgets == budgets
 
 
 def test_what_a_run_that_died_may_have_changed_is_unknown_to_the_next_one(accounts: AccountsTable) -> None:
