@@ -100,8 +100,18 @@ class Episode:
             self._acts_until(first + number * TICK_SECONDS)
             if self._over():
                 return
+            self._switch_on_at_the_last_moment()
             self._tick(first + number * TICK_SECONDS)
         self._acts_until(first + self._busy_ticks * TICK_SECONDS)
+
+    def _switch_on_at_the_last_moment(self) -> None:
+        """Somebody may switch the autopilot on right before a tick, which may read what was before."""
+        world = self.world
+        off = [user for user in world.users if not user.busy and not world.autopilot_is_on(user.user_id)]
+        if off and world.choices.happens(0.3):
+            user = world.choices.choose_one(off)
+            self.owners.do(Act.AUTOPILOT_ON, user)
+            self._until_idle(user)
 
     def _over(self) -> bool:
         return bool(self.world.findings.found) or self.world.choices.calm
@@ -115,8 +125,10 @@ class Episode:
                 self.owners.act_at_random()
             if world.choices.happens(0.06):
                 self.weather.change_at_random()
-            if world.choices.happens(0.03):
+            if world.choices.happens(0.05):
                 self.weather.strike_seldom()
+            if world.choices.happens(0.02):
+                self.weather.strike_with_lag()
             for asset in ASSETS:
                 if world.choices.happens(0.5):
                     self._move_price(asset + QUOTE)
@@ -153,6 +165,9 @@ class Episode:
         if world.witness.halted:
             world.end_halt()
         world.note("the calm begins")
+        if Manner.UNKNOWN_STATUS in world.exchange.manners:
+            for user in world.users:
+                self.owners.leave_in_app(user)
         first = world.clock.seconds() // 60 * 60 + 60
         world.run_until(first * 1000)
         for number in range(CALM_TICKS):
@@ -168,7 +183,16 @@ class Episode:
     def _tick_in_the_calm(self, ts_tick: int, *, moving: bool) -> None:
         if moving and ts_tick % 60 == 0:
             self.world.market.advance()
+            self._shift_prices()
         self.world.dispatch(ts_tick)
+
+    def _shift_prices(self) -> None:
+        """By as much as leaves the region in which nothing is to be done."""
+        market, choices = self.world.market, self.world.choices
+        for symbol in choices.choose_some([asset + QUOTE for asset in ASSETS], 3):
+            if market.is_trading(symbol) and symbol not in self.world.exchange.delisted:
+                price = market.last_price(symbol)
+                market.set_price(symbol, price + price * choices.choose_one([-3, 3]) / 100)
 
     def _put_right(self, number: int) -> None:
         """Whoever has no key, or whose autopilot is off, mends that in the first ticks of the calm."""

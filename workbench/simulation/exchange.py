@@ -23,6 +23,7 @@ from workbench.simulated_exchange.matching_engine import Account, MatchingEngine
 from workbench.simulation.choices import Choices
 
 FEE_COIN = "BNB"
+NOT_PERMITTED = "This symbol is not permitted for this account."
 STRANGE_COIN = "SHIB2"
 """Of which accounts have a negative dust where the exchange has that manner."""
 
@@ -98,7 +99,7 @@ class MannerlyExchange(FaultyExchange):
         path = f"{request.method} {request.path}"
         if path == "POST /api/v3/order" and (request.api_key or "", asked.get("symbol", "")) in self.not_permitted:
             self._choices.count(f"manner:{Manner.REFUSES_FOR_GOOD}")
-            return refused(ExchangeError(-2010, "This symbol is not permitted for this account."))
+            return refused(ExchangeError(-2010, NOT_PERMITTED))
         reply = super().answer(request)
         manners: Mapping[str, Callable[[Request, Reply], Reply]] = {
             "POST /api/v3/order": self._after_placing,

@@ -55,6 +55,18 @@ class Invariant(StrEnum):
     """No exception that nobody expected: not in an answer, not in a tick."""
     STOP_CANCELS = "stop_cancels"
     """What rested when an owner stopped everything rests no more, or is named."""
+    FILLED_ONLY_GROWS = "filled_only_grows"
+    """What of an order is booked as filled never becomes less."""
+    CHANGED_PAIR_WAITS = "changed_pair_waits"
+    """A run that has seen an order change decides on no other one for its pair: balances may be a step behind."""
+    PRICES_ARE_FRESH = "prices_are_fresh"
+    """The prices that size an order are not older than they may be."""
+    REFUSALS_WAIT = "refusals_wait"
+    """What an exchange refuses for good is not sent again and again."""
+    EXECUTE_TELLS_ALL = "execute_tells_all"
+    """An execution by hand tells of each action: an order, or why none was sent."""
+    KEY_STAYS_WITH_ORDERS = "key_stays_with_orders"
+    """A key is not deleted while an order rests that only it can reach."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +98,13 @@ class Barrier:
     what: str
 
 
+REFUSED_WITHIN_S = 300
+MOST_REFUSED = 4
+"""Within that time: once, and once more for each run that died before it could remember it."""
+PRICES_LAST_S = 12
+"""What the product lets them last, and for how long an answer may be on its way while others go on."""
+
+
 class Witness:
     """Sees every request with its effect, and every answer; knows nothing of how the code works."""
 
@@ -96,15 +115,20 @@ class Witness:
         strategies_table: str,
         operator_table: str,
         fencing_token_of: Callable[[str], int],
+        seconds: Callable[[], int],
     ) -> None:
-        """``fencing_token_of`` tells which token a user's account has now."""
+        """``fencing_token_of`` tells which token a user's account has now, ``seconds`` the time."""
         self._findings = findings
         self._fencing_token_of = fencing_token_of
+        self._seconds = seconds
         self._orders = orders_table
         self._strategies = strategies_table
         self._operator = operator_table
         self._sent: dict[tuple[str, str], int] = {}
         self._barriers: defaultdict[str, list[Barrier]] = defaultdict(list)
+        self._booked: dict[tuple[str, str], tuple[str, Decimal]] = {}
+        self._refused: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
+        self._priced_at = 0
         self.autopilot_off: set[str] = set()
         self.halted = False
         self.intents = 0
@@ -120,6 +144,8 @@ class Witness:
             if key in self._sent:
                 self._add(Invariant.SENT_ONCE, step, user_of_key(key[0]), f"{client_id} was sent at {self._sent[key]}")
             self._sent[key] = step
+        if said is not None and said.status == 200 and request.path == "/api/v3/ticker/24hr":
+            self._priced_at = self._seconds()
         if run is not None and said is not None and request.path == "/api/v3/account" and said.status == 200:
             try:
                 balances = json.loads(said.text)["balances"]
@@ -141,14 +167,36 @@ class Witness:
         if operation == "TransactWriteItems":
             for part in request["TransactItems"]:
                 put = part.get("Put", {})
-                if put.get("TableName") == self._orders and "not_exists" in put.get("ConditionExpression", ""):
+                if put.get("TableName") != self._orders:
+                    continue
+                if "not_exists" in put.get("ConditionExpression", ""):
                     self._intent_written(run, step, Order.model_validate_json(put["Item"]["document"]["S"]))
+                else:
+                    self._order_written(run, step, put["Item"])
+
+    def _order_written(self, run: Run, step: int, item: Mapping[str, Any]) -> None:
+        """An order is written over: what is booked of it only grows."""
+        user_id, client_order_id = item["user_id"]["S"], item["client_order_id"]["S"]
+        now = item["status"]["S"], Decimal(json.loads(item["document"]["S"])["filled_qty"])
+        before = self._booked.get((user_id, client_order_id), ("PENDING", ZERO))
+        self._booked[user_id, client_order_id] = now
+        if now[1] < before[1]:
+            what = f"{client_order_id} was filled by {before[1]}, and now by {now[1]}"
+            self._add(Invariant.FILLED_ONLY_GROWS, step, user_id, what)
+        if now != before:
+            run.facts.setdefault("changed", set()).add((user_id, item["symbol"]["S"]))
 
     def _intent_written(self, run: Run, step: int, order: Order) -> None:
         self.intents += 1
         if order.fencing_token != self._fencing_token_of(order.user_id):
             what = f"{order.client_order_id} is meant to be sent by a run that has lost the account"
             self._add(Invariant.ONE_RUN_AT_A_TIME, step, order.user_id, what)
+        if (order.user_id, order.symbol) in run.facts.get("changed", ()):
+            what = f"{order.client_order_id} on {order.symbol}, of which an order changed in the same run"
+            self._add(Invariant.CHANGED_PAIR_WAITS, step, order.user_id, what)
+        if order.placed_at - self._priced_at > PRICES_LAST_S:
+            what = f"{order.client_order_id} is sized by prices of {order.placed_at - self._priced_at} s before"
+            self._add(Invariant.PRICES_ARE_FRESH, step, order.user_id, what)
         read_at = run.facts.get(self._strategies, run.began_at_step)
         for barrier in self._barriers[order.user_id]:
             if barrier.step > read_at:
@@ -174,6 +222,15 @@ class Witness:
     def told(self, user_id: str, step: int, what: str) -> None:
         """An owner was answered that ``what`` is done: nothing decided before may be sent after."""
         self._barriers[user_id].append(Barrier(step, what))
+
+    def refused_for_good(self, user_id: str, symbol: str, step: int) -> None:
+        """The exchange has told that the user may never trade that market."""
+        now = self._seconds()
+        lately = [at for at in self._refused[user_id, symbol] if now - at < REFUSED_WITHIN_S]
+        self._refused[user_id, symbol] = [*lately, now]
+        if len(lately) >= MOST_REFUSED:
+            what = f"{symbol} was refused {len(lately) + 1} times in {REFUSED_WITHIN_S} s"
+            self._add(Invariant.REFUSALS_WAIT, step, user_id, what)
 
     def halt_set(self, runs: Iterable[Run]) -> None:
         """The operator has halted trading."""

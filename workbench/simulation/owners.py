@@ -6,9 +6,11 @@ from enum import StrEnum
 from typing import Any
 
 from botbalance.exchange.profiles import DEFAULT_EXCHANGE, PROFILES
+from botbalance.models.decision import TICK_SECONDS
 from botbalance.models.order import Order
 
-from workbench.faults.kinds import KINDS, FaultKind
+from workbench.faults.kinds import KINDS, FaultKind, Where
+from workbench.simulated_exchange.matching_engine import Order as BookedOrder
 from workbench.simulation.dynamodb import read_items
 from workbench.simulation.exchange import Manner
 from workbench.simulation.invariants import Invariant
@@ -65,11 +67,11 @@ _WEIGHTS: Mapping[Act, int] = {
     Act.CHANGE_EXCHANGE: 1,
     Act.DELETE_KEY: 2,
     Act.STORE_KEY: 2,
-    Act.EXECUTE: 5,
+    Act.EXECUTE: 10,
     Act.STOP: 3,
-    Act.CANCEL_ONE: 4,
-    Act.CANCEL_ALL: 3,
-    Act.HALT: 1,
+    Act.CANCEL_ONE: 6,
+    Act.CANCEL_ALL: 5,
+    Act.HALT: 2,
     Act.DEPOSIT: 3,
     Act.WITHDRAW: 3,
     Act.PLACE_IN_APP: 2,
@@ -152,6 +154,10 @@ class Owners:
         def then(status: int, _: Any) -> None:
             self._key_is(user, status, there=False)
             if status == 200:
+                resting = [order.client_order_id for order in self._our_open_orders(user)]
+                if resting:
+                    what = f"{resting} rest, and the key is deleted"
+                    self._world.witness.failed(Invariant.KEY_STAYS_WITH_ORDERS, self._step, user.user_id, what)
                 self._world.witness.told(user.user_id, self._step, "the key is deleted")
 
         self._world.call(user, "DELETE", CREDENTIALS, query={"exchange": DEFAULT_EXCHANGE}, then=then)
@@ -216,7 +222,17 @@ class Owners:
 
     def execute(self, user: User) -> None:
         """Trade once, by hand."""
-        self._world.call(user, "POST", "/api/me/strategies/rebalance/execute")
+
+        def then(status: int, body: Any) -> None:
+            if status != 200:
+                return
+            actions = sum(one["action"] is not None for one in body["assets"])
+            told = len(body["orders"]) + len(body["not_placed"])
+            if told != actions:
+                what = f"{actions} actions, and what became of {told} of them is told"
+                self._world.witness.failed(Invariant.EXECUTE_TELLS_ALL, self._step, user.user_id, what)
+
+        self._world.call(user, "POST", "/api/me/strategies/rebalance/execute", then=then)
 
     def stop(self, user: User) -> None:
         """Stop everything."""
@@ -234,11 +250,7 @@ class Owners:
 
     def _require_canceled(self, user: User, named: set[str]) -> None:
         """Nothing of ours rests after a stop, save what was named as not cancelled yet."""
-        resting = {
-            order.client_order_id
-            for order in self._world.books.open_orders(user.key.api_key)
-            if not order.client_order_id.startswith("app-")
-        }
+        resting = {order.client_order_id for order in self._our_open_orders(user)}
         if resting - named:
             self._world.witness.failed(
                 Invariant.STOP_CANCELS, self._step, user.user_id, f"{sorted(resting - named)} rest after a stop"
@@ -246,15 +258,19 @@ class Owners:
 
     def cancel_one(self, user: User) -> None:
         """Cancel one of the orders that rest."""
-        open_orders = [
-            order
-            for order in self._world.books.open_orders(user.key.api_key)
-            if not order.client_order_id.startswith("app-")
-        ]
+        open_orders = self._our_open_orders(user)
         if open_orders:
             client_order_id = self._choices.choose_one(open_orders).client_order_id
             path = {"client_order_id": client_order_id}
             self._world.call(user, "DELETE", "/api/me/orders/{client_order_id}", path=path)
+
+    def _our_open_orders(self, user: User) -> list[BookedOrder]:
+        """What rests on the exchange, save what its owner placed in the exchange's own app."""
+        return [
+            order
+            for order in self._world.books.open_orders(user.key.api_key)
+            if not order.client_order_id.startswith("app-")
+        ]
 
     def cancel_all(self, user: User) -> None:
         """Cancel whatever rests."""
@@ -288,8 +304,17 @@ class Owners:
     # beside it
 
     def halt_for_a_while(self, _: User) -> None:
-        """The operator halts trading, and ends that after a while."""
+        """The operator halts trading, and ends that after a while: at once, or in the middle of the next tick."""
         if self._world.witness.halted:
+            return
+        if self._choices.happens(0.5):
+            next_tick_ms = TICK_SECONDS * 1000 - self._world.clock.now_ms % (TICK_SECONDS * 1000)
+            self._world.at(next_tick_ms + self._choices.between(500, 6_000), self._halt)
+        else:
+            self._halt()
+
+    def _halt(self) -> None:
+        if self._world.witness.halted or self._choices.calm:
             return
         self._world.halt()
 
@@ -330,6 +355,12 @@ class Owners:
 
         self._world.at(self._choices.between(20_000, 120_000), cancel)
 
+    def leave_in_app(self, user: User) -> None:
+        """Rest an order in the exchange's own app, and leave it there."""
+        symbol = self._choices.choose_one(ASSETS) + QUOTE
+        if symbol not in self._world.exchange.delisted:
+            self._world.exchange.place_by_hand(user.key.api_key, symbol, Decimal(20))
+
     def cancel_in_app(self, user: User) -> None:
         """Cancel one of our orders in the exchange's own app."""
         open_orders = self._world.books.open_orders(user.key.api_key)
@@ -367,6 +398,12 @@ class Weather:
         """Let the next request that fits meet one of the faults which chance alone brings too seldom."""
         kind = self._choices.choose_one(SELDOM)
         self._world.injector.script(kind, self._choices.choose_one(sorted(KINDS[kind].where)))
+
+    def strike_with_lag(self) -> None:
+        """Somebody's next order gets no answer, and is not there yet when it is looked up."""
+        key = self._choices.choose_one(self._world.users).key.api_key
+        self._world.injector.script(FaultKind.RESET_AFTER, Where.PLACE_ORDER, of=key)
+        self._world.injector.script(FaultKind.NOT_YET_SHOWN, Where.FIND_ORDER, of=key, times=2)
 
     def clear(self) -> None:
         """Markets trade again, and coins come back out of Earn."""

@@ -16,6 +16,7 @@ from importlib import import_module
 from itertools import count
 from sys import modules
 from typing import Any
+from urllib.parse import parse_qsl
 
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from botbalance.exchange.ccxt_client import find_profile, new_client
@@ -37,7 +38,7 @@ from workbench.simulated_exchange.market import Market
 from workbench.simulated_exchange.random_walk import RandomWalk
 from workbench.simulation.choices import Choices
 from workbench.simulation.database import Database
-from workbench.simulation.exchange import FEE_COIN, MannerlyBooks, MannerlyExchange
+from workbench.simulation.exchange import FEE_COIN, NOT_PERMITTED, MannerlyBooks, MannerlyExchange
 from workbench.simulation.invariants import Findings, Invariant, Witness, user_of_key
 from workbench.simulation.processes import FunctionProcess, ProcessGlobals, captured_log, without_threads
 from workbench.simulation.scheduler import Run, RunDiedError, Scheduler, VirtualClock, virtual_world
@@ -161,7 +162,7 @@ class World:
         self.environment = self._create_tables()
         self.settings = read_settings(self.environment)
         names = (self.settings.orders_table, self.settings.strategies_table, self.settings.operator_table)
-        self.witness = Witness(self.findings, *names, self._fencing_token)
+        self.witness = Witness(self.findings, *names, self._fencing_token, self.clock.seconds)
         self.users = [User(f"user-{number}") for number in range(users)]
         self.workers: list[FunctionProcess] = []
         self.apis: list[FunctionProcess] = []
@@ -514,6 +515,9 @@ class World:
     def _observe(self, request: Request, said: Reply | None, fault: Fault | None) -> None:
         self.witness.exchange_answered(self.scheduler.current, self.scheduler.steps, request, said)
         account = self.books.account(request.api_key or "")
+        if said is not None and request.method == "POST" and NOT_PERMITTED in said.text:
+            symbol = dict(parse_qsl(f"{request.query}&{request.body}")).get("symbol", "")
+            self.witness.refused_for_good(user_of_key(request.api_key or ""), symbol, self.scheduler.steps)
         if request.method == "POST" and account is not None:
             for symbol in account.open_ids:
                 ours = [

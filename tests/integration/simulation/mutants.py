@@ -9,24 +9,29 @@ PYTHONHASHSEED=0 python -m tests.integration.simulation.mutants resend     one o
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 from unittest.mock import patch
 
 from botbalance.engine import Balance
 from botbalance.errors import ConflictError, TransientError
-from botbalance.exchange import ccxt_adapter
+from botbalance.exchange import ccxt_adapter, ccxt_parsing
 from botbalance.exchange.adapter import ExchangeOrder, ExchangeOrderStatus, OrderUnknown, SubmitResult
 from botbalance.exchange.ccxt_adapter import CcxtAdapter
 from botbalance.exchange.ccxt_errors import SubmitStatus
+from botbalance.market_data.market_rules import MarketRulesService
 from botbalance.models.order import Order, OrderStatus
 from botbalance.models.strategy import Strategy
 from botbalance.store.accounts import LEASE_S, AccountsTable, Lease, account_key
 from botbalance.store.orders import OrdersTable
 from botbalance.store.strategies import StrategiesTable
-from botbalance.trading import no_trade_ticks, order_updates, placement, reconcile
+from botbalance.trading import credentials, no_trade_ticks, order_updates, placement, rebalance, reconcile
 from botbalance.trading import orders as trading_orders
+from botbalance.trading import tick as trading_tick
 from botbalance.trading.context import TradingContext
-from botbalance.trading.placement import CancelResult
+from botbalance.trading.placement import CancelResult, PlacementResult
+from botbalance.trading.reconcile import Reconciliation
 from botbalance.trading.session import AccountSession
 
 from workbench.simulation.campaign import rare_garbage_collection
@@ -35,8 +40,10 @@ from workbench.simulation.invariants import Finding
 
 SEEDS = range(1, 11)
 MOST_STEPS = 20_000
+USERS = 3
 BUSY_TICKS = 16
-"""Of an episode: few, so that what only the books tell at the end of one is told in these steps."""
+"""Of an episode: few, so that what only the books tell at the end of one is told in these steps, and several exchanges
+with their manners are met."""
 
 type Mutant = Callable[[], Sequence[Any]]
 
@@ -177,15 +184,73 @@ def quiet_for_ever() -> Sequence[Any]:
 
 def stranger_s_dust_stops_all() -> Sequence[Any]:
     """A negative dust of a coin that nobody manages keeps the account from being read."""
-    balances = CcxtAdapter.balances
+    parse_balances = ccxt_parsing.parse_balances
 
-    def strict(self: CcxtAdapter, *managed: Collection[str]) -> dict[str, Balance]:
-        read = balances(self, *managed)
-        if any(balance.free < 0 for balance in read.values()):
+    def strict(profile: Any, account: Mapping[str, Any], managed: Collection[str]) -> dict[str, Balance]:
+        if any(Decimal(str(amount or 0)) < 0 for amount in account["free"].values()):
             raise TransientError("doubtful_reply", "a balance is negative")
-        return read
+        return parse_balances(profile, account, managed)
 
-    return [patch.object(CcxtAdapter, "balances", strict)]
+    return [patch.object(ccxt_adapter, "parse_balances", strict)]
+
+
+def stranger_s_order_stops_all() -> Sequence[Any]:
+    """A stranger's order with a status that nobody knows keeps the open orders from being read."""
+    return [patch.object(ccxt_adapter, "parse_open_order", ccxt_parsing.parse_order)]
+
+
+def gone_market_stays_listed() -> Sequence[Any]:
+    """Nobody looks again which markets there are when the exchange knows one of them no more."""
+    return [patch.object(MarketRulesService, "recheck", lambda *_: None)]
+
+
+def key_deleted_beside_orders() -> Sequence[Any]:
+    """A key is deleted although orders rest that only it can reach."""
+    return [patch.object(credentials, "require_no_active_orders", lambda *_: None)]
+
+
+def execute_says_nothing() -> Sequence[Any]:
+    """An execution answers that all is well, whatever it did not send."""
+    place_actions = placement.place_actions
+
+    def placed_or_not(*some: Any, **more: Any) -> PlacementResult:
+        return replace(place_actions(*some, **more), not_placed=[], stopped_by=None)
+
+    return [patch.object(rebalance, "place_actions", placed_or_not)]
+
+
+def lost_order_is_not_named() -> Sequence[Any]:
+    """An order that rested and that the exchange no longer knows is only counted; its owner is never told."""
+    apply = order_updates.apply_order_not_found
+
+    def counted(session: AccountSession, order: Order) -> Order:
+        return order if order.status is not OrderStatus.PENDING and order.is_active else apply(session, order)
+
+    return [patch.object(module, "apply_order_not_found", counted) for module in (placement, reconcile)]
+
+
+def order_in_the_look_that_saw_a_fill() -> Sequence[Any]:
+    """A pair gets an order in the look that has just booked a fill there."""
+
+    def blocked_symbols(self: Reconciliation) -> set[str]:
+        return {order.symbol for order in self.unsettled if order.is_active}
+
+    return [patch.object(Reconciliation, "blocked_symbols", blocked_symbols)]
+
+
+def old_prices_size_orders() -> Sequence[Any]:
+    """However long a look took, its prices size orders."""
+    return [patch.object(placement, "_require_fresh_prices", lambda *_: None)]
+
+
+def refusals_are_repeated() -> Sequence[Any]:
+    """What an exchange refuses for good is sent again in every tick."""
+    return [patch.object(rebalance, "waiting_pairs", lambda *_: {})]
+
+
+def left_out_without_a_trace() -> Sequence[Any]:
+    """Whoever's tick could not be decided is left out, and nothing is written of it."""
+    return [patch.object(trading_tick, "log_tick", lambda *_: None)]
 
 
 def fees_left_out_of_the_bonus() -> Sequence[Any]:
@@ -235,6 +300,15 @@ MUTANTS: Mapping[str, Mutant] = {
         stale_strategy_passes_silently,
         quiet_for_ever,
         stranger_s_dust_stops_all,
+        stranger_s_order_stops_all,
+        gone_market_stays_listed,
+        key_deleted_beside_orders,
+        execute_says_nothing,
+        lost_order_is_not_named,
+        order_in_the_look_that_saw_a_fill,
+        old_prices_size_orders,
+        refusals_are_repeated,
+        left_out_without_a_trace,
         fees_left_out_of_the_bonus,
         filled_is_what_is_told_last,
         one_trouble_is_everybody_s,
@@ -255,7 +329,7 @@ def found_by(seed: int, most_steps: int = MOST_STEPS) -> tuple[Finding, int] | N
     """What the episodes of ``seed`` find within so many steps, and after how many."""
     steps = number = 0
     while steps < most_steps:
-        episode = Episode(f"{seed}:{number}", busy_ticks=BUSY_TICKS)
+        episode = Episode(f"{seed}:{number}", users=USERS, busy_ticks=BUSY_TICKS)
         findings = episode.run()
         if findings and steps + findings[0].step <= most_steps:
             return findings[0], steps + findings[0].step
