@@ -13,6 +13,7 @@ from botbalance.models.decision import Decision
 from botbalance.models.order import OrderStatus
 from botbalance.trading.anomaly_guard import CHANGE_BELIEVED_S
 from botbalance.trading.execute import execute_once
+from botbalance.trading.orders import cancel_one
 from botbalance.trading.plan import preview
 
 from tests.integration.trading.harness import TradingHarness, new_harness
@@ -268,6 +269,20 @@ def test_holdings_that_own_orders_have_sold_are_no_doubt(
     harness.market.set_price(BTC, D(41_000))
     assert harness.books.balances(harness.key)["BTC"].free == D("0.001")
     assert [harness.tick().outcome, harness.tick().outcome] == ["decided", "decided"]
+    assert alarms() == []
+
+
+def test_holdings_that_an_order_has_sold_whose_end_somebody_else_has_booked_are_no_doubt(
+    newcomer: TradingHarness, alarms: Callable[[], list[Any]]
+) -> None:
+    harness = newcomer
+    harness.open_account(harness.user, {"BTC": D("0.25")})
+    harness.set_strategy({"BTC": "0", "USDT": "100"}, order_size_pct=D(100))
+    harness.tick()
+    harness.market.set_price(BTC, D(41_000))
+    order = cancel_one(harness.context, harness.user, harness.order_on(BTC).client_order_id)
+    assert order.status is OrderStatus.FILLED
+    assert harness.tick().outcome == "decided"
     assert alarms() == []
 
 

@@ -13,6 +13,7 @@ import pytest
 from botbalance import bootstrap
 from botbalance.bootstrap import Services
 from botbalance.errors import InvalidRequestError, TransientError
+from botbalance.log import logger
 from botbalance.settings import read_settings
 from botbalance.store.dynamodb import shard_name
 from botbalance.store.operator import HALT_SETTING
@@ -368,3 +369,13 @@ def test_while_trading_is_halted_whose_orders_rest_are_due_whatever_their_autopi
     bootstrap.use(None)
     assert (halted.count(harness.user), halted.count(quiet)) == (1, 1)
     assert everybody(chunks(harness.services)).count(harness.user) == int(autopilot)
+
+
+# the log
+
+
+def test_every_line_of_a_dispatch_names_its_request(wire: Wire) -> None:
+    wire([])
+    context: Any = InvocationContext("dispatch")
+    dispatch.lambda_handler({"tick_at": TICK_AT}, context)
+    assert logger.get_current_keys()["function_request_id"] == context.aws_request_id

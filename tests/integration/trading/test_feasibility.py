@@ -36,6 +36,13 @@ def test_a_strategy_that_fits_is_saved_without_a_word(owner: TradingHarness) -> 
     assert (saved(owner).warnings, saved(owner).check_error) == ((), None)
 
 
+def test_another_base_than_the_one_that_is_named_is_refused_before_there_is_any_key(newcomer: TradingHarness) -> None:
+    """BTCUSD in T would have the symbol of BTC in USDT."""
+    with pytest.raises(InvalidStrategyError, match="BTCUSD"):
+        saved(newcomer, target_allocations={"BTCUSD": Decimal(50), "T": Decimal(50)}, quote_asset="T")
+    assert newcomer.context.strategies.find(newcomer.user) is None
+
+
 def test_a_market_that_is_halted_is_said_and_no_reason_to_refuse(owner: TradingHarness) -> None:
     owner.market.halt("XRPUSDT")
     [warning] = saved(owner).warnings

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 from botbalance.engine import Action
-from botbalance.errors import ConflictError, InvalidRequestError, NotFoundError
+from botbalance.errors import ConflictError, InvalidRequestError, NotFoundError, RateLimitedError
 from botbalance.models.account_state import FillTotals
 from botbalance.models.exchange_key import ExchangeKey
 from botbalance.models.order import Order, OrderStatus
@@ -22,6 +22,7 @@ from tests.integration.exchange.fake_exchanges import CLIENT_ID, OPEN, _bybit, _
 from tests.integration.exchange.life_cycle_replies import LIVES
 from tests.integration.exchange.simulated import running_exchange
 from tests.integration.trading.harness import TradingHarness
+from workbench.faults.kinds import FaultKind, Where
 
 D = Decimal
 
@@ -220,3 +221,16 @@ def test_a_look_at_orders_of_whoever_has_the_autopilot_off_alarms_for_the_lost_o
     assert len(harness.asked("POST")) == before
     assert harness.asked("DELETE") == []
     assert harness.context.decisions.page(harness.user, limit=5).decisions == []
+
+
+def test_a_limit_of_an_exchange_that_is_not_traded_on_now_ends_no_look_at_orders(harness: TradingHarness) -> None:
+    harness.set_strategy({"ETH": "50", "USDT": "50"}, autopilot=False)
+    execute_once(harness.context, harness.user)
+    harness.injector.script(FaultKind.LIMITED, Where.FIND_ORDER)
+    with open_session(harness.context, harness.user) as session:
+        looked = reconcile(session, {})
+    assert (looked.orders, looked.unsettled, looked.changed) == (looked.found, looked.found, True)
+    harness.now += 60
+    harness.injector.script(FaultKind.LIMITED, Where.FIND_ORDER)
+    with open_session(harness.context, harness.user) as session, pytest.raises(RateLimitedError):
+        reconcile(session, {"binance": []})

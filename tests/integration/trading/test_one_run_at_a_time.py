@@ -1,11 +1,13 @@
 """Two runs on one account never work at once, and a run that was killed does not block for ever."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
+from botbalance.deadline import RESERVE_S, Deadline
 from botbalance.engine import InvalidStrategyError
-from botbalance.errors import ConflictError
+from botbalance.errors import ConflictError, TransientError
 from botbalance.models.decision import Decision, tick_start
 from botbalance.models.order import OrderStatus
 from botbalance.store.accounts import LEASE_S
@@ -13,6 +15,7 @@ from botbalance.trading.autopilot import emergency_stop
 from botbalance.trading.execute import execute_once
 from botbalance.trading.order_updates import NEVER_PLACED_AFTER_S
 from botbalance.trading.orders import cancel_by_hand
+from botbalance.trading.session import open_session
 from botbalance.trading.strategy import save_strategy
 from botbalance.trading.tick import strategy_tick
 
@@ -137,3 +140,12 @@ def test_a_second_process_waits_while_the_first_one_looks(harness: TradingHarnes
     assert [decision.reason_code for decision in beside if decision is not None] == ["account_busy"]
     assert len(harness.asked("POST")) == 3
     assert harness.differences() == []
+
+
+def test_a_run_waits_for_nothing_that_comes_after_its_end(harness: TradingHarness) -> None:
+    context = replace(harness.context, deadline=Deadline(harness.now + RESERVE_S + 2, harness.context.clock))
+    with open_session(context, harness.user) as session:
+        session.wait(2)
+        with pytest.raises(TransientError, match="less than 3 s"):
+            session.wait(3)
+    assert harness.slept == [2]

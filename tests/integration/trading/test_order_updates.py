@@ -39,6 +39,22 @@ def test_a_fill_of_another_order_is_not_booked(harness: TradingHarness) -> None:
     assert harness.differences() == []
 
 
+def test_an_order_that_has_filled_stays_so_whatever_a_late_answer_says(
+    harness: TradingHarness, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its fills are not all booked yet, so it is looked up again, and shown as it was before."""
+    harness.set_strategy({"BTC": "50", "USDT": "50"})
+    harness.tick()
+    order = harness.order_on("BTCUSDT")
+    with harness.session() as session:
+        filled = {"status": OrderStatus.FILLED, "filled_qty": order.base_qty}
+        session.update_order(order, order.model_copy(update=filled))
+    harness.tick()
+    assert len(harness.asked("GET", "BTCUSDT")) + len(harness.requests_to("/openOrders")) > 0
+    assert harness.context.orders.get(harness.user, order.client_order_id).status is OrderStatus.FILLED
+    assert "order_transition" not in {record.__dict__.get("alarm") for record in caplog.records}
+
+
 def test_a_refused_order_is_over_and_looked_up_no_more(harness: TradingHarness) -> None:
     harness.injector.script(FaultKind.INSUFFICIENT_BALANCE, Where.PLACE_ORDER, about="BTCUSDT")
     harness.tick()

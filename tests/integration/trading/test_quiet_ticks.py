@@ -18,6 +18,7 @@ from botbalance.trading.tick import strategy_tick
 from tests.integration.trading.harness import FIRST_PRICES, new_harness
 from tests.integration.trading.no_trade_harness import MinuteByMinute, NoTradeHarness
 from workbench.candles.recording import read_recording
+from workbench.faults.kinds import FaultKind, Where
 from workbench.simulated_exchange.market import Market
 
 D = Decimal
@@ -159,6 +160,32 @@ def test_where_ranges_cannot_be_had_accounts_with_orders_are_looked_at(resting: 
     asked = len(resting.harness.signed())
     assert resting.harness.work(resting.harness.message(resting.harness.user)) == []
     assert len(resting.harness.signed()) > asked
+
+
+def test_after_an_order_that_does_not_rest_as_it_was_placed_the_next_tick_looks(
+    no_trade_harness: NoTradeHarness,
+) -> None:
+    no_trade_harness.harness.injector.script(FaultKind.PRICE_BAND, Where.PLACE_ORDER)
+    (refused,) = no_trade_harness.tick(BTC="39000").placed
+    assert refused["status"] == "REJECTED"
+    assert not no_trade_harness.is_quiet()
+
+
+def test_after_an_order_that_could_not_be_brought_up_to_date_the_next_tick_looks(
+    no_trade_harness: NoTradeHarness,
+) -> None:
+    injector = no_trade_harness.harness.injector
+    injector.script(FaultKind.RESET_AFTER, Where.PLACE_ORDER)
+    injector.script(FaultKind.NOT_YET_SHOWN, Where.FIND_ORDER, times=3)
+    (unknown,) = no_trade_harness.tick(BTC="39000").placed
+    assert unknown["status"] == "PENDING"
+    injector.script(FaultKind.THROTTLED, Where.TRANSACTION, attempts=10)
+    assert no_trade_harness.tick().outcome == "decided"
+    (order,) = no_trade_harness.harness.orders()
+    assert order.status == "PENDING"
+    assert not no_trade_harness.is_quiet()
+    (order,) = no_trade_harness.harness.orders()
+    assert order.status == "OPEN"
 
 
 def test_a_halt_reaches_everybody(resting: NoTradeHarness) -> None:

@@ -5,10 +5,15 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from botbalance.deadline import OUT_OF_TIME
+from botbalance.errors import CredentialsRejectedError, RateLimitedError, TransientError
+from botbalance.exchange.adapter import KEY_REFUSED, RATE_LIMITED, WOULD_TAKE, OrderRejected, OrderUnknown, SubmitResult
 from botbalance.models.order import OrderStatus
 from botbalance.models.strategy import Strategy
-from botbalance.trading.autopilot import switch_autopilot
+from botbalance.trading.autopilot import switch_autopilot, switch_off
+from botbalance.trading.placement import reason_to_stop
 from botbalance.trading.plan import Plan, preview
+from botbalance.trading.strategy import patch_strategy
 
 from tests.integration.trading.harness import TEN_THOUSAND_USDT, TradingHarness
 
@@ -36,6 +41,42 @@ def test_a_revoked_key_switches_the_autopilot_off_with_the_reason_and_affects_no
     assert harness.user not in dict(harness.context.strategies.users_on_autopilot())
     assert harness.context.strategies.get(neighbour).autopilot_enabled
     assert len(harness.orders(neighbour)) == len(harness.booked(neighbour)) == 3
+
+
+def test_why_the_autopilot_is_off_outlives_a_change_of_the_strategy(harness: TradingHarness) -> None:
+    harness.books.revoke_key(harness.key)
+    harness.tick()
+    stored = harness.context.strategies.get(harness.user)
+    assert "API key" in (stored.disabled_reason or "")
+    saved = patch_strategy(harness.context, harness.user, {"post_only": False}, stored).strategy
+    assert (saved.post_only, saved.disabled_reason) == (False, stored.disabled_reason)
+
+
+def test_an_autopilot_that_two_runs_switch_off_for_the_same_reason_is_switched_off_once(
+    harness: TradingHarness,
+) -> None:
+    refused = CredentialsRejectedError(KEY_REFUSED, "the exchange refuses the API key")
+    versions = []
+    for _ in range(2):
+        switch_off(harness.context, harness.user, refused)
+        versions.append(harness.context.strategies.get(harness.user).version)
+    assert versions[0] == versions[1]
+
+
+def test_an_autopilot_is_switched_off_although_its_owner_changes_the_strategy_at_that_moment(
+    harness: TradingHarness,
+) -> None:
+    overtaken: list[Strategy] = []
+
+    def change_before_it_is_written(boundary: str) -> None:
+        if boundary == "before dynamodb.TransactWriteItems" and not overtaken:
+            overtaken.append(harness.context.strategies.get(harness.user))
+            harness.context.strategies.save(overtaken[0].model_copy(update={"post_only": False}))
+
+    harness.services.on_boundary = change_before_it_is_written
+    switch_off(harness.context, harness.user, CredentialsRejectedError(KEY_REFUSED, "no such key"))
+    stored = harness.context.strategies.get(harness.user)
+    assert (len(overtaken), stored.autopilot_enabled, stored.post_only) == (1, False, False)
 
 
 def test_switching_on_again_after_a_refused_key_takes_a_key_that_works(harness: TradingHarness) -> None:
@@ -140,3 +181,21 @@ def test_a_market_that_was_halted_meanwhile_refuses_for_good(harness: TradingHar
     harness.market.halt("BTCUSDT")
     orders = place(harness, plan)
     assert [order.status for order in orders] == [OrderStatus.REJECTED, OrderStatus.OPEN, OrderStatus.OPEN]
+
+
+@pytest.mark.parametrize(
+    ("submitted", "raised"),
+    [
+        (OrderRejected(KEY_REFUSED, "no such key"), CredentialsRejectedError),
+        (OrderRejected(RATE_LIMITED, "nothing for 60 s"), TransientError),
+        (OrderRejected(OUT_OF_TIME, "3 s are left"), TransientError),
+        (OrderUnknown("429", 60), RateLimitedError),
+        (OrderUnknown("no answer"), None),
+        (OrderRejected(WOULD_TAKE, "it would trade at once"), None),
+    ],
+    ids=str,
+)
+def test_nothing_more_is_sent_where_nothing_more_would_be_taken(
+    submitted: SubmitResult, raised: type[Exception] | None
+) -> None:
+    assert type(reason_to_stop(submitted)) is (raised or type(None))

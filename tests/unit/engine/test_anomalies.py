@@ -414,6 +414,18 @@ def test_a_first_look_has_nothing_to_be_doubted_by() -> None:
     }
 
 
+def test_what_orders_may_have_spent_and_brought_is_kept_while_holdings_are_doubted_and_forgotten_after() -> None:
+    orders = {"committed": {"BTC": D("0.5")}, "receivable": {"ETH": D(4)}}
+    account = Account()
+    account.look(0)
+    assert account.memory is not None
+    account.memory = account.memory.model_copy(update=orders)
+    assert not account.look(30, holdings={"USDT": "0"})
+    assert account.memory.model_dump(include={"committed", "receivable"}) == orders
+    assert account.look(60)
+    assert account.memory.model_dump(include={"committed", "receivable"}) == {"committed": {}, "receivable": {}}
+
+
 def test_a_price_that_jumped_and_stays_is_believed_at_the_second_look() -> None:
     assert btc_looks("40000", "50000", "50000", "50000") == [True, False, True, True]
     assert btc_looks("40000", "30000", "30000", "30000") == [True, False, True, True]

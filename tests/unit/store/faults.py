@@ -99,6 +99,40 @@ def capacity_for(client: Any, items: int) -> Iterator[list[Any]]:
 
 
 @contextmanager
+def room_for(client: Any, items: int) -> Iterator[list[int]]:
+    """A BatchWriteItem writes ``items`` items at most and leaves the others unprocessed; yields how many each asked."""
+    asked: list[int] = []
+    left: list[Any] = []
+
+    def take(params: Any, **_: Any) -> None:
+        [(table, writes)] = params["RequestItems"].items()
+        asked.append(len(writes))
+        left[:] = [{table: writes[items:]}] if writes[items:] else []
+        params["RequestItems"] = {table: writes[:items]}
+
+    def leave(parsed: Any, **_: Any) -> None:
+        parsed["UnprocessedItems"] = left[0] if left else {}
+
+    with (
+        _hooked(client, "before-parameter-build", "BatchWriteItem", take),
+        _hooked(client, "after-call", "BatchWriteItem", leave),
+    ):
+        yield asked
+
+
+@contextmanager
+def reads_watched(client: Any, operation: str) -> Iterator[list[bool]]:
+    """Yields of each request of ``operation`` whether it reads what was written last."""
+    consistent: list[bool] = []
+
+    def watch(params: Any, **_: Any) -> None:
+        consistent.append(params.get("ConsistentRead", False))
+
+    with _hooked(client, "before-parameter-build", operation, watch):
+        yield consistent
+
+
+@contextmanager
 def _hooked(client: Any, moment: str, operation: str, handler: Any) -> Iterator[None]:
     event = f"{moment}.{client.meta.service_model.service_id.hyphenize()}.{operation}"
     client.meta.events.register(event, handler)

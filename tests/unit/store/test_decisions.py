@@ -10,11 +10,11 @@ from botbalance.errors import InvalidRequestError, NotFoundError, TransientError
 from botbalance.models.decision import Decision
 from botbalance.store.accounts import Lease
 from botbalance.store.compression import compress, decompress
-from botbalance.store.decisions import LARGEST_DOCUMENT, DecisionsTable
+from botbalance.store.decisions import LARGEST_DOCUMENT, DecisionFilter, DecisionsTable
 from botbalance.store.pagination import encode_cursor
 
 from tests.unit.store.conftest import NOOP_TTL_DAYS, TTL_DAYS
-from tests.unit.store.faults import answers_lost
+from tests.unit.store.faults import answers_lost, room_for
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -97,6 +97,38 @@ def test_a_log_whose_answer_was_lost_is_written(
         DecisionsTable(repeating, decisions_table, TTL_DAYS, NOOP_TTL_DAYS).log(a_decision(), granted(1))
     assert len(sent) == lost + 1
     assert decisions.get("alice", TICK) == a_decision()
+
+
+def test_what_the_database_left_unprocessed_is_written_again(
+    decisions: DecisionsTable, dynamodb: "DynamoDBClient"
+) -> None:
+    logged = [a_decision(TICK + 30 * number, placed=[]) for number in range(5)]
+    with room_for(dynamodb, 2) as asked:
+        decisions.log_noops(logged)
+    assert asked == [5, 3, 1]
+    assert decisions.page("alice", limit=9).decisions == logged[::-1]
+
+
+def test_what_the_database_has_no_room_for_is_said_to_be_missing(
+    decisions: DecisionsTable, dynamodb: "DynamoDBClient"
+) -> None:
+    with room_for(dynamodb, 1), pytest.raises(TransientError, match="capacity"):
+        decisions.log_noops([a_decision(TICK + 30 * number, placed=[]) for number in range(5)])
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_noop"),
+    [
+        ({}, True),
+        ({"reason": "an order could not be cancelled"}, False),
+        ({"outcome": "skipped"}, False),
+        ({"canceled": {"1": "too_old"}}, False),
+        ({"placed": [{"client_order_id": "1"}]}, False),
+    ],
+    ids=str,
+)
+def test_a_decision_that_met_trouble_did_not_change_nothing(changes: dict[str, Any], *, is_noop: bool) -> None:
+    assert a_decision(**{"placed": [], **changes}).is_noop is is_noop
 
 
 def test_a_log_of_another_tick_or_user_is_another_log(decisions: DecisionsTable) -> None:
@@ -289,6 +321,14 @@ def test_a_forged_cursor_is_the_request_s_fault(decisions: DecisionsTable, curso
     with pytest.raises(InvalidRequestError) as raised:
         decisions.page("alice", limit=10, cursor=cursor)
     assert raised.value.code == "invalid_cursor"
+
+
+def test_a_page_of_one_outcome_is_put_together_of_several_queries(decisions: DecisionsTable) -> None:
+    for number in range(6):
+        outcome = ("decided", "skipped")[number % 2]
+        decisions.log(a_decision(TICK + 30 * number, outcome=outcome, reason="busy"), granted(1))
+    page = decisions.page("alice", limit=3, wanted=DecisionFilter(outcome="decided"))
+    assert [decision.ts_tick for decision in page.decisions] == [TICK + 120, TICK + 60, TICK]
 
 
 def test_a_cursor_of_another_user_shows_only_one_s_own_decisions(decisions: DecisionsTable) -> None:

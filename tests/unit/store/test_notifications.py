@@ -89,7 +89,7 @@ def test_a_channel_that_is_left_out_is_forgotten_and_one_with_a_new_secret_start
     notifications.save(settings(Channel.SLACK), {}, NOW)
     found = notifications.find("alice")
     assert found is not None
-    assert (found.secrets, found.health.keys()) == ({Channel.SLACK: b"1"}, {Channel.SLACK})
+    assert (found.secrets, set(found.health)) == ({Channel.SLACK: b"1"}, {Channel.SLACK})
     notifications.save(both, {Channel.SLACK: b"3", Channel.DISCORD: b"4"}, None)
     found = notifications.find("alice")
     assert found is not None

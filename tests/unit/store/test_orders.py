@@ -16,7 +16,7 @@ from botbalance.store.pagination import encode_cursor
 
 from tests.unit.store.concurrent_writers import decided, held
 from tests.unit.store.conftest import NOW, Grant
-from tests.unit.store.faults import answers_lost, meanwhile, refused
+from tests.unit.store.faults import answers_lost, meanwhile, reads_watched, refused
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -358,6 +358,26 @@ def test_an_intent_just_written_is_among_the_watched_oldest_first(orders: Orders
     for number in (3, 1, 2):
         orders.create(an_order(number), lease, decided(lease))
     assert orders.unreconciled("alice") == [an_order(1), an_order(2), an_order(3)]
+
+
+def test_what_decides_over_an_order_is_read_as_it_was_written_last(
+    orders: OrdersTable, accounts: AccountsTable, lease: Lease, dynamodb: "DynamoDBClient"
+) -> None:
+    orders.create(an_order(), lease, decided(lease))
+    with reads_watched(dynamodb, "GetItem") as gets, reads_watched(dynamodb, "Query") as queries:
+        orders.find("alice", an_order().client_order_id)
+        accounts.find_state("alice")
+        orders.unreconciled("alice")
+        list(orders.iter_all("alice"))
+    assert (gets, queries) == ([True, True], [True, True])
+
+
+def test_whoever_has_several_unreconciled_orders_is_named_once(orders: OrdersTable, lease: Lease, grant: Grant) -> None:
+    bob_s = grant("bob")
+    for number in range(3):
+        orders.create(an_order(number), lease, decided(lease))
+        orders.create(an_order(number, "bob"), bob_s, decided(bob_s))
+    assert sorted(orders.users_with_unreconciled_orders()) == ["alice", "bob"]
 
 
 def test_only_the_user_s_own_orders_are_watched(orders: OrdersTable, lease: Lease, grant: Grant) -> None:

@@ -164,7 +164,7 @@ def _new_fills(exchange: ExchangeAdapter, order: Order, seen: ExchangeOrder) -> 
             traded_at_ms=trade.traded_at_ms,
         )
         for trade in exchange.trades(order.symbol, seen.exchange_order_id)
-        if trade.trade_id not in booked and trade.exchange_order_id == seen.exchange_order_id
+        if trade.trade_id not in booked
     )
 
 

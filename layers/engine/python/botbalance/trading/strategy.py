@@ -142,8 +142,6 @@ def preview_warnings(context: TradingContext, strategy: Strategy) -> tuple[tuple
     """How the strategy fits the account and its markets now; raises InvalidStrategyError where it never can."""
     try:
         evaluation = preview_plan(context, strategy).evaluation
-    except InvalidStrategyError:
-        raise
     except (BotBalanceError, InvalidInputError) as error:
         return (), str(error)
     _require_some_order(strategy, evaluation)
