@@ -33,7 +33,7 @@ from botbalance.api.tax_exports import NOT_INCLUDED, TaxTool, export_csv
 from botbalance.bootstrap import services
 from botbalance.errors import InvalidRequestError, TransientError
 from botbalance.exchange.profiles import DEFAULT_EXCHANGE, DEFAULT_PAPER_EXCHANGE
-from botbalance.models.activity import Action
+from botbalance.models.activity import ActivityKind
 from botbalance.models.exchange_key import ExchangeKey
 from botbalance.models.order import OrderStatus
 from botbalance.models.strategy import Strategy
@@ -234,7 +234,7 @@ def _export(tool: TaxTool, year: int | None, cursor: str | None) -> Response[str
 
 @app.get("/api/me/portfolio/performance", responses=answers(PerformanceView, 404, 409))
 def get_performance() -> PerformanceView:
-    """What the portfolio is worth against just holding, and what every fill, asset and day added to that, exactly."""
+    """What the portfolio is worth against just holding, and what each asset and each of the newest fills added."""
     context, user_id = _context(), current_user_id(app)
     quote_asset = context.strategies.get(user_id).quote_asset
     try:
@@ -354,7 +354,7 @@ def get_markets(exchange: OneExchange = None, quote: Quote = "USDT") -> MarketsV
 def get_activity(
     limit: PageLimit = 50,
     cursor: Cursor = None,
-    action: Annotated[Action | None, Query(description="Of this kind only.")] = None,
+    action: Annotated[ActivityKind | None, Query(description="Of this kind only.")] = None,
     since: Since = 0,
     until: Until = MAX_EPOCH_S,
 ) -> ActivityPageView:

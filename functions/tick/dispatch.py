@@ -48,7 +48,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, i
     users = messages = 0
     sending: set[Future[None]] = set()
     # Where sending fails, reading ends here too, and not whenever what was read so far is thrown away.
-    with ThreadPoolExecutor(threads) as pool, closing(wired.strategies.users_on_autopilot(threads)) as enabled:
+    with ThreadPoolExecutor(threads) as pool, closing(wired.strategies.users_to_tick(threads)) as enabled:
         due: Iterable[tuple[str, int]] = enabled
         if wired.context.operator.halt_reason() is not None:  # then what rests is cancelled, whoever placed it
             due = (

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from botbalance import bootstrap
-from botbalance.models.activity import Action, Activity
+from botbalance.models.activity import Activity, ActivityKind
 
 from tests.integration.http_api.client import (
     AUTOPILOT,
@@ -191,7 +191,7 @@ def test_the_trail_is_shown_newest_first_and_to_its_owner_only(stack: Stack) -> 
     for at, size in ((1_700_000_000, "1"), (1_700_000_060, "2")):
         changed = {"order_size_pct": size}
         table.append(
-            Activity.at(at, user.token or "", Action.STRATEGY_CHANGED, before={}, after=changed, request_id="r")
+            Activity.at(at, user.token or "", ActivityKind.STRATEGY_CHANGED, before={}, after=changed, request_id="r")
         )
     first = user.get(f"{ACTIVITY}?limit=1").json()
     [newest] = first["activity"]

@@ -14,7 +14,7 @@ from typing import Any
 import boto3
 import pytest
 from botbalance import bootstrap
-from botbalance.models.activity import Action, Activity
+from botbalance.models.activity import Activity, ActivityKind
 from botbalance.models.notification import Channel, Delivery, DeliveryState
 from botbalance.notifications.context import NotificationContext
 from botbalance.notifications.preferences import save_preferences
@@ -111,7 +111,7 @@ class World:
         )
         return saved.signing_secret
 
-    def happens(self, action: Action, user_id: str = USER, **more: Any) -> Activity:
+    def happens(self, action: ActivityKind, user_id: str = USER, **more: Any) -> Activity:
         """Something is written; nobody was told of it yet."""
         activity = Activity.at(self.now, user_id, action, actor=more.pop("actor", "system"), **more)
         self.services.context.activity.append(activity)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from botbalance.models.activity import Action
+from botbalance.models.activity import ActivityKind
 from botbalance.models.notification import Channel, DeliveryState
 from standardwebhooks.webhooks import Webhook
 
@@ -19,7 +19,9 @@ CHATS = [channel for channel in Channel if channel is not Channel.WEBHOOK]
 
 
 def lost_order(world: World) -> Any:
-    return world.happens(Action.INCIDENT_OPENED, subject="order_lost:1", reason="order 1 <@everyone> is lost & gone")
+    return world.happens(
+        ActivityKind.INCIDENT_OPENED, subject="order_lost:1", reason="order 1 <@everyone> is lost & gone"
+    )
 
 
 @pytest.mark.parametrize("channel", CHANNELS)
@@ -69,7 +71,7 @@ def test_what_each_channel_is_sent(world: World) -> None:
 
 def test_what_is_silent_makes_no_sound_where_a_channel_can_do_without(world: World) -> None:
     world.set_up(Channel.TELEGRAM, Channel.DISCORD)
-    world.tell(world.happens(Action.STRATEGY_CHANGED, actor="user", before={"a": "1"}, after={"a": "2"}))
+    world.tell(world.happens(ActivityKind.STRATEGY_CHANGED, actor="user", before={"a": "1"}, after={"a": "2"}))
     telegram, discord = sorted(world.stand_in.bodies(), key=lambda body: "content" in body)
     assert telegram["disable_notification"] is True
     assert discord["flags"] == 4096
@@ -129,7 +131,7 @@ def test_after_three_days_of_errors_it_is_named_as_failed_and_the_channel_goes_o
     assert stored is not None
     assert "three days" in str(stored.channel_health(channel).off_reason)
     assert not stored.tells_trouble
-    world.tell(world.happens(Action.INCIDENT_OPENED, subject="no_decision:", reason="nothing"))
+    world.tell(world.happens(ActivityKind.INCIDENT_OPENED, subject="no_decision:", reason="nothing"))
     assert len(world.stand_in.received) == asked
     assert [one.state for one in world.deliveries()] == [DeliveryState.FAILED] * 2
     assert "the channel is off" in str(world.deliveries()[-1].error)
@@ -226,7 +228,7 @@ def test_nothing_that_is_logged_or_stored_in_the_clear_shows_an_address(
         world.set_up(*CHANNELS)
         for answer in ((500, {}, ""), (429, {}, ""), (302, {"Location": "http://10.0.0.1"}, ""), (403, {}, "no")):
             world.stand_in.then = answer
-            world.tell(world.happens(Action.INCIDENT_OPENED, subject=f"doubt:{answer[0]}", reason="x"))
+            world.tell(world.happens(ActivityKind.INCIDENT_OPENED, subject=f"doubt:{answer[0]}", reason="x"))
     tables = world.services.dynamodb
     items = "".join(
         str(tables.scan(TableName=name)["Items"]) for field, name in world.services.settings if field.endswith("_table")

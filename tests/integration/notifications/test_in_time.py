@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from botbalance.api.overview_schemas import OverviewView
 from botbalance.errors import ConflictError
-from botbalance.models.activity import Action
+from botbalance.models.activity import ActivityKind
 from botbalance.models.notification import Channel, DeliveryState
 from botbalance.models.strategy import Strategy
 from botbalance.notifications.preferences import delete_preferences, send_test
@@ -27,7 +27,7 @@ def at(text: str) -> int:
 def fill(world: World, side: str = "buy") -> Any:
     after = {"symbol": "BTCUSDT", "base": "BTC", "quote": "USDT", "side": side, "price": "40000"}
     return world.happens(
-        Action.ORDER_FILLED, subject="abc", after=after | {"base_qty": "0.01", "fee": "0.4", "fee_asset": "USDT"}
+        ActivityKind.ORDER_FILLED, subject="abc", after=after | {"base_qty": "0.01", "fee": "0.4", "fee_asset": "USDT"}
     )
 
 
@@ -37,7 +37,7 @@ def test_out_of_order_and_twice_each_message_arrives_once(world: World, order: t
     written = []
     for number in range(4):
         world.now = START + 60 * number
-        action = Action.INCIDENT_RESOLVED if number % 2 else Action.INCIDENT_OPENED
+        action = ActivityKind.INCIDENT_RESOLVED if number % 2 else ActivityKind.INCIDENT_OPENED
         written.append(world.happens(action, subject="no_decision:", reason=f"{number}"))
     for number in order:
         world.stream(written[number])
@@ -54,16 +54,16 @@ def test_an_incident_that_goes_on_is_told_once(world: World) -> None:
     world.set_up(Channel.SLACK)
     for minute in range(10):
         world.now = START + 60 * minute
-        world.tell(world.happens(Action.INCIDENT_OPENED, subject="order_lost:1", reason="lost"))
+        world.tell(world.happens(ActivityKind.INCIDENT_OPENED, subject="order_lost:1", reason="lost"))
     assert len(world.stand_in.received) == 1
 
 
 def test_what_is_not_loud_waits_for_the_end_of_quiet_hours(world: World) -> None:
     world.now = at("2026-01-15T22:30")
     world.set_up(Channel.TELEGRAM, quiet_from=22, quiet_until=7)
-    world.tell(world.happens(Action.STRATEGY_CHANGED, actor="user", after={"a": "1"}))
+    world.tell(world.happens(ActivityKind.STRATEGY_CHANGED, actor="user", after={"a": "1"}))
     assert world.stand_in.received == []
-    world.tell(world.happens(Action.INCIDENT_OPENED, subject="order_lost:1", reason="lost"))
+    world.tell(world.happens(ActivityKind.INCIDENT_OPENED, subject="order_lost:1", reason="lost"))
     assert len(world.stand_in.received) == 1, "trouble wakes its owner"
     world.go_on(8 * HOUR_S)
     assert len(world.stand_in.received) == 1
@@ -148,7 +148,7 @@ def test_a_digest_is_not_made_twice_by_two_schedules_at_once(world: World) -> No
 
 def test_a_job_that_the_queue_lost_is_queued_again(world: World) -> None:
     world.set_up(Channel.WEBHOOK)
-    world.stream(world.happens(Action.INCIDENT_OPENED, subject="order_lost:1", reason="lost"))
+    world.stream(world.happens(ActivityKind.INCIDENT_OPENED, subject="order_lost:1", reason="lost"))
     world.services.sqs.purge_queue(QueueUrl=world.services.settings.delivery_queue_url)
     world.go_on(119)
     assert world.stand_in.received == []
@@ -158,14 +158,14 @@ def test_a_job_that_the_queue_lost_is_queued_again(world: World) -> None:
 
 def test_nobody_is_told_who_has_not_asked_and_nobody_of_somebody_else(world: World) -> None:
     world.set_up(Channel.WEBHOOK)
-    world.tell(world.happens(Action.INCIDENT_OPENED, "bob", subject="order_lost:1", reason="bob's"))
+    world.tell(world.happens(ActivityKind.INCIDENT_OPENED, "bob", subject="order_lost:1", reason="bob's"))
     assert world.stand_in.received == []
     assert world.deliveries("bob") == []
 
 
 def test_what_waits_when_settings_are_deleted_is_named_as_failed(world: World) -> None:
     world.set_up(Channel.WEBHOOK)
-    world.stream(world.happens(Action.INCIDENT_OPENED, subject="order_lost:1", reason="lost"))
+    world.stream(world.happens(ActivityKind.INCIDENT_OPENED, subject="order_lost:1", reason="lost"))
     delete_preferences(world.context, "alice")
     world.deliver()
     assert world.stand_in.received == []
@@ -178,7 +178,7 @@ def test_a_test_reaches_a_channel_that_is_off_and_switches_it_on(world: World) -
         send_test(world.context, "alice")
     world.set_up(Channel.WEBHOOK)
     world.stand_in.answers = [(410, {}, "")]
-    world.tell(world.happens(Action.INCIDENT_OPENED, subject="order_lost:1", reason="lost"))
+    world.tell(world.happens(ActivityKind.INCIDENT_OPENED, subject="order_lost:1", reason="lost"))
     stored = world.context.table.find("alice")
     assert stored is not None
     assert not stored.tells_trouble
@@ -191,7 +191,7 @@ def test_a_test_reaches_a_channel_that_is_off_and_switches_it_on(world: World) -
 
 def test_what_this_version_does_not_understand_holds_up_nothing_else(world: World) -> None:
     world.set_up(Channel.WEBHOOK)
-    written = world.happens(Action.INCIDENT_OPENED, subject="order_lost:1", reason="lost")
+    written = world.happens(ActivityKind.INCIDENT_OPENED, subject="order_lost:1", reason="lost")
     image = {"user_id": {"S": "alice"}, "document": {"S": '{"schema_version": 9}'}}
     good = {"user_id": {"S": "alice"}, "document": {"S": written.model_dump_json()}}
     records = [{"eventName": "INSERT", "dynamodb": {"NewImage": one}} for one in (image, good)]
@@ -241,5 +241,5 @@ def test_where_real_money_runs_and_nobody_would_hear_of_trouble_the_overview_say
     assert says()
     world.set_up(Channel.WEBHOOK)
     world.stand_in.answers = [(410, {}, "")]
-    world.tell(world.happens(Action.INCIDENT_OPENED, subject="order_lost:1", reason="lost"))
+    world.tell(world.happens(ActivityKind.INCIDENT_OPENED, subject="order_lost:1", reason="lost"))
     assert says(), "its only channel is off"

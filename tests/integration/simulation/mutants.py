@@ -93,7 +93,7 @@ def strategy_checked_before_the_loop() -> Sequence[Any]:
             "ConditionExpression": "attribute_exists(user_id)",
         }
 
-    return [patch.object(StrategiesTable, "is_unchanged", any_strategy)]
+    return [patch.object(StrategiesTable, "unchanged_condition", any_strategy)]
 
 
 def halt_not_read_before_each_order() -> Sequence[Any]:
@@ -151,7 +151,7 @@ def lease_is_no_lock() -> Sequence[Any]:
             "ExpressionAttributeValues": {},
         }
 
-    return [patch.object(AccountsTable, "acquire", take), patch.object(Lease, "is_mine", anybody)]
+    return [patch.object(AccountsTable, "acquire", take), patch.object(Lease, "held_condition", anybody)]
 
 
 def stop_cancels_nothing() -> Sequence[Any]:

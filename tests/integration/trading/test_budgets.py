@@ -8,7 +8,7 @@ import pytest
 from botbalance.engine import BudgetLimits, Tally
 from botbalance.errors import ConflictError, NotFoundError
 from botbalance.models.account_state import BudgetState
-from botbalance.models.activity import Action, Activity
+from botbalance.models.activity import Activity, ActivityKind
 from botbalance.models.order import OrderStatus
 from botbalance.trading.autopilot import switch_autopilot
 from botbalance.trading.execute import execute_once
@@ -34,7 +34,7 @@ def remember_trades(harness: TradingHarness, symbol: str, tally: Tally) -> None:
         session.remember(budgets=BudgetState(tallies=tallies))
 
 
-def told(harness: TradingHarness, action: Action) -> list[Activity]:
+def told(harness: TradingHarness, action: ActivityKind) -> list[Activity]:
     page = harness.context.activity.page(harness.user, limit=50)
     return [activity for activity in page.activities if activity.action is action]
 
@@ -73,10 +73,10 @@ def test_a_losing_pair_is_paused_until_its_owner_resumes_it(harness: TradingHarn
 
     for _ in range(2):  # it stays so, and is told once
         assert [order["symbol"] for order in harness.tick().placed] == []
-    assert {activity.reason for activity in told(harness, Action.TRADING_PAUSED)} == {
+    assert {activity.reason for activity in told(harness, ActivityKind.TRADING_PAUSED)} == {
         pause.evidence for pause in pauses.values()
     }
-    assert len(told(harness, Action.TRADING_PAUSED)) == 2
+    assert len(told(harness, ActivityKind.TRADING_PAUSED)) == 2
 
     for pause in pauses.values():
         assert resume(harness.context, harness.user, pause.pause_id) == pause
@@ -84,7 +84,7 @@ def test_a_losing_pair_is_paused_until_its_owner_resumes_it(harness: TradingHarn
         resume(harness.context, harness.user, pauses["churn"].pause_id)
     assert [order["symbol"] for order in harness.tick().placed] == ["BTCUSDT"]
     assert list_pauses(harness.context, harness.user) == []
-    assert {activity.reason for activity in told(harness, Action.TRADING_RESUMED)} == {
+    assert {activity.reason for activity in told(harness, ActivityKind.TRADING_RESUMED)} == {
         pause.evidence for pause in pauses.values()
     }
 
@@ -120,8 +120,8 @@ def test_an_account_over_its_limit_has_its_autopilot_off_and_its_orders_cancelle
     assert evidence in str(strategy.disabled_reason)
     [pause] = list_pauses(harness.context, harness.user)
     assert (pause.scope, pause.subject, pause.evidence) == ("account", "account", evidence)
-    assert [activity.subject for activity in told(harness, Action.TRADING_PAUSED)] == [None]
-    [disabled] = told(harness, Action.AUTOPILOT_DISABLED)
+    assert [activity.subject for activity in told(harness, ActivityKind.TRADING_PAUSED)] == [None]
+    [disabled] = told(harness, ActivityKind.AUTOPILOT_DISABLED)
     assert evidence in str(disabled.reason)
 
     with pytest.raises(ConflictError, match=pause.pause_id) as refused:
@@ -136,12 +136,12 @@ def test_a_warning_is_told_once_until_it_is_over(harness: TradingHarness) -> Non
     remember_trades(harness, "ETHUSDT", Tally(bought=D(1), paid=D(2_000), buys=1))
     harness.tick()
     harness.tick()
-    [warned] = told(harness, Action.BUDGET_WARNED)
+    [warned] = told(harness, ActivityKind.BUDGET_WARNED)
     assert (warned.after, warned.subject) == ({"rule": "turnover"}, None)
     harness.tick(86_400)
     remember_trades(harness, "ETHUSDT", Tally(bought=D(1), paid=D(2_000), buys=1))
     harness.tick()
-    assert len(told(harness, Action.BUDGET_WARNED)) == 2
+    assert len(told(harness, ActivityKind.BUDGET_WARNED)) == 2
 
 
 def test_orders_that_do_not_fill_pause_their_pair_for_an_hour(harness: TradingHarness) -> None:
@@ -152,7 +152,7 @@ def test_orders_that_do_not_fill_pause_their_pair_for_an_hour(harness: TradingHa
     assert (pause.kind, pause.scope, pause.until) == ("unfilled_orders", "pair", harness.now + 3_600)
     decision = harness.tick(3_600)
     assert list_pauses(harness.context, harness.user) == []
-    assert [activity.actor for activity in told(harness, Action.TRADING_RESUMED)] == ["system"]
+    assert [activity.actor for activity in told(harness, ActivityKind.TRADING_RESUMED)] == ["system"]
     assert "ETHUSDT" in {order["symbol"] for order in decision.placed}
 
 
@@ -183,7 +183,7 @@ def test_what_has_collapsed_is_bought_no_more_until_its_owner_says_so(falling: N
     [pause] = list_pauses(harness.context, harness.user)
     assert (pause.kind, pause.scope, pause.subject) == ("fall", "buys", "BTCUSDT")
     assert pause.evidence.startswith("BTCUSDT at 19000 is 52.5 % below its high of 7 days, 40000;")
-    assert len(told(harness, Action.TRADING_PAUSED)) == 1
+    assert len(told(harness, ActivityKind.TRADING_PAUSED)) == 1
     klines = [request for request in harness.requests_to("/klines") if "interval=1h" in request.query]
     assert len(klines) <= 3  # an hour's highs are asked for once a pair
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 from botbalance.engine import format_decimal
 from botbalance.errors import ConflictError
-from botbalance.models.activity import Action, Activity
+from botbalance.models.activity import Activity, ActivityKind
 from botbalance.models.order import OrderFill, OrderStatus
 from botbalance.trading.incidents import report_orders
 from botbalance.trading.orders import list_orders, resolve_order
@@ -17,7 +17,7 @@ from tests.integration.trading.harness import TradingHarness
 D = Decimal
 
 
-def told(harness: TradingHarness, *actions: Action) -> list[Activity]:
+def told(harness: TradingHarness, *actions: ActivityKind) -> list[Activity]:
     """The user's activities of ``actions``, oldest first."""
     page = harness.context.activity.page(harness.user, limit=100)
     return [one for one in reversed(page.activities) if one.action in actions]
@@ -25,7 +25,7 @@ def told(harness: TradingHarness, *actions: Action) -> list[Activity]:
 
 def incidents(harness: TradingHarness) -> list[tuple[str, str]]:
     """What began and what is over, oldest first: ``("opened", "doubt:BTC")``."""
-    found = told(harness, Action.INCIDENT_OPENED, Action.INCIDENT_RESOLVED)
+    found = told(harness, ActivityKind.INCIDENT_OPENED, ActivityKind.INCIDENT_RESOLVED)
     return [(str(one.action).partition(".")[2], str(one.subject)) for one in found]
 
 
@@ -42,7 +42,7 @@ def test_an_order_that_the_exchange_knows_no_more_is_told_once_and_when_it_is_ov
         look(harness)
     name = f"order_lost:{intent.client_order_id}"
     assert incidents(harness) == [("opened", name)]
-    (opened,) = told(harness, Action.INCIDENT_OPENED)
+    (opened,) = told(harness, ActivityKind.INCIDENT_OPENED)
     assert "POST orders/" in str(opened.reason)
     assert opened.actor == "system"
     harness.now += 1
@@ -66,12 +66,12 @@ def test_an_intent_whose_fate_is_unknown_for_minutes_is_told_once(harness: Tradi
 def test_every_fill_is_told_with_the_order_that_has_it(harness: TradingHarness) -> None:
     harness.set_strategy({"BTC": "50", "USDT": "50"})
     harness.tick()
-    assert told(harness, Action.ORDER_FILLED) == []
+    assert told(harness, ActivityKind.ORDER_FILLED) == []
     harness.market.set_price("BTCUSDT", D(39_000))
     harness.tick()
     order = harness.orders()[-1]
     assert order.status is OrderStatus.FILLED
-    fills = [one for one in told(harness, Action.ORDER_FILLED) if one.subject == order.client_order_id]
+    fills = [one for one in told(harness, ActivityKind.ORDER_FILLED) if one.subject == order.client_order_id]
     assert [one.after for one in fills] == [
         {
             "symbol": "BTCUSDT",
@@ -95,7 +95,7 @@ def test_a_fill_that_could_not_be_written_is_not_told(harness: TradingHarness) -
     stale = order.model_copy(update={"revision": 7})
     with pytest.raises(ConflictError, match="changed meanwhile"), harness.session() as session:
         session.update_order(stale, stale.model_copy(update={"fills": (fill,), "filled_qty": fill.base_qty}))
-    assert told(harness, Action.ORDER_FILLED) == []
+    assert told(harness, ActivityKind.ORDER_FILLED) == []
 
 
 def test_a_halt_is_told_once_and_its_end_too(harness: TradingHarness) -> None:
@@ -117,7 +117,7 @@ def test_twenty_ticks_without_a_decision_are_told_once_and_the_first_decision_en
     for _ in range(3):
         harness.tick()
     assert incidents(harness) == [("opened", "no_decision:")]
-    (opened,) = told(harness, Action.INCIDENT_OPENED)
+    (opened,) = told(harness, ActivityKind.INCIDENT_OPENED)
     assert "NOSUCH" in str(opened.reason)
     harness.set_strategy()
     assert harness.tick().outcome == "decided"

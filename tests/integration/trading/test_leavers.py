@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import boto3
 import pytest
-from botbalance.models.activity import Action
+from botbalance.models.activity import ActivityKind
 from botbalance.store.user_pool import UserPool
 from botbalance.trading.leavers import FEW, KEY_KEPT_S, LEFT, Leavers, look_after_leavers
 from moto import mock_aws
@@ -16,7 +16,7 @@ DAY_S = 86_400
 
 def everybody(harness: TradingHarness) -> set[str]:
     """All who trade or have a key in these tables, which other tests use, too."""
-    trading = {user.user_id for user in harness.context.strategies.users_on_autopilot()}
+    trading = {user.user_id for user in harness.context.strategies.users_to_tick()}
     return trading | {key.user_id for key in harness.context.clients.key_owners()}
 
 
@@ -25,7 +25,7 @@ def look(harness: TradingHarness, *, left: bool) -> Leavers:
     return look_after_leavers(harness.context, users - {harness.user} if left else users | {harness.user})
 
 
-def trail(harness: TradingHarness) -> list[tuple[str, Action, str | None]]:
+def trail(harness: TradingHarness) -> list[tuple[str, ActivityKind, str | None]]:
     """What was told, newest first."""
     page = harness.context.activity.page(harness.user, limit=50, cursor=None)
     return [(activity.actor, activity.action, activity.reason) for activity in page.activities]
@@ -40,12 +40,12 @@ def test_the_autopilot_goes_off_what_rests_is_cancelled_and_the_key_deleted_afte
     assert look(harness, left=True) == Leavers(switched_off=1, keys_deleted=0)
     strategy = harness.context.strategies.get(harness.user)
     assert (strategy.autopilot_enabled, strategy.disabled_reason) == (False, LEFT)
-    assert trail(harness)[0] == ("system", Action.AUTOPILOT_DISABLED, LEFT)
-    assert harness.user in {user.user_id for user in harness.context.strategies.users_on_autopilot()}
+    assert trail(harness)[0] == ("system", ActivityKind.AUTOPILOT_DISABLED, LEFT)
+    assert harness.user in {user.user_id for user in harness.context.strategies.users_to_tick()}
     harness.now += 30
     assert harness.work(harness.message(harness.user)) == []
     assert not [order for order in harness.booked() if order.status.is_open]
-    assert harness.user not in {user.user_id for user in harness.context.strategies.users_on_autopilot()}
+    assert harness.user not in {user.user_id for user in harness.context.strategies.users_to_tick()}
 
     harness.now += KEY_KEPT_S - 31
     assert look(harness, left=True) == Leavers(switched_off=0, keys_deleted=0)
@@ -53,7 +53,7 @@ def test_the_autopilot_goes_off_what_rests_is_cancelled_and_the_key_deleted_afte
     harness.now += 1
     assert look(harness, left=True) == Leavers(switched_off=0, keys_deleted=1)
     assert not harness.context.clients.stored_keys(harness.user)
-    assert trail(harness)[0] == ("system", Action.CREDENTIALS_DELETED, None)
+    assert trail(harness)[0] == ("system", ActivityKind.CREDENTIALS_DELETED, None)
     assert look(harness, left=True) == Leavers(switched_off=0, keys_deleted=0)
 
 
@@ -83,7 +83,7 @@ def test_a_key_that_orders_need_stays_and_somebody_is_told(
 def test_who_traded_by_hand_is_stopped_too(harness: TradingHarness) -> None:
     harness.set_strategy(autopilot=False)
     look(harness, left=True)
-    assert trail(harness)[0] == ("system", Action.TRADING_STOPPED, LEFT)
+    assert trail(harness)[0] == ("system", ActivityKind.TRADING_STOPPED, LEFT)
 
 
 def test_a_pool_in_which_too_many_are_missing_is_not_believed(

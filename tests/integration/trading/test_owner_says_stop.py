@@ -220,11 +220,11 @@ def test_what_a_stop_cannot_cancel_is_named_and_cancelled_by_the_next_tick_altho
 
     strategy = harness.context.strategies.get(harness.user)
     assert (strategy.autopilot_enabled, strategy.stopping) == (False, True)
-    assert harness.user in dict(harness.context.strategies.users_on_autopilot())
+    assert harness.user in dict(harness.context.strategies.users_to_tick())
     decision = harness.tick(seconds=90)
     assert (decision.outcome, set(decision.canceled.values())) == ("skipped", {"stopping"})
     assert harness.books.open_orders(harness.key) == []
-    assert harness.user not in dict(harness.context.strategies.users_on_autopilot())
+    assert harness.user not in dict(harness.context.strategies.users_to_tick())
 
 
 def tick_on_halt(harness: TradingHarness) -> object:

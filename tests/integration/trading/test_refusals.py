@@ -38,7 +38,7 @@ def test_a_revoked_key_switches_the_autopilot_off_with_the_reason_and_affects_no
     assert not strategy.autopilot_enabled
     assert "API key" in (strategy.disabled_reason or "")
     assert "switched off" in (harness.context.decisions.get(harness.user, harness.now).reason or "")
-    assert harness.user not in dict(harness.context.strategies.users_on_autopilot())
+    assert harness.user not in dict(harness.context.strategies.users_to_tick())
     assert harness.context.strategies.get(neighbour).autopilot_enabled
     assert len(harness.orders(neighbour)) == len(harness.booked(neighbour)) == 3
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from botbalance.models.activity import Action
+from botbalance.models.activity import ActivityKind
 from botbalance.notifications import rules
 from botbalance.notifications.deliver import SENDING_FOR_S
 from botbalance.notifications.https import CONNECT_S, TOTAL_S
@@ -235,9 +235,13 @@ def test_what_is_written_is_told_in_order_and_what_cannot_be_is_kept(template: T
     assert stream["DestinationConfig"]["OnFailure"]["Destination"] == {"Fn::GetAtt": "DeliveryDeadLetters.Arn"}
     [pattern] = stream["FilterCriteria"]["Filters"]
     [left_out] = json.loads(pattern["Pattern"])["dynamodb"]["NewImage"]["action"]["S"]
-    assert set(left_out["anything-but"]) <= set(Action)
-    told = {action for action in Action if action not in left_out["anything-but"]}
-    assert told >= set(rules._CHANGES) | {Action.ORDER_FILLED, Action.INCIDENT_OPENED, Action.INCIDENT_RESOLVED}
+    assert set(left_out["anything-but"]) <= set(ActivityKind)
+    told = {action for action in ActivityKind if action not in left_out["anything-but"]}
+    assert told >= set(rules._CHANGES) | {
+        ActivityKind.ORDER_FILLED,
+        ActivityKind.INCIDENT_OPENED,
+        ActivityKind.INCIDENT_RESOLVED,
+    }
 
 
 def test_a_slow_address_holds_up_no_other_message(template: Template) -> None:

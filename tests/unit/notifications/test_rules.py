@@ -3,7 +3,7 @@
 from itertools import permutations
 
 import pytest
-from botbalance.models.activity import Action, Activity
+from botbalance.models.activity import Activity, ActivityKind
 from botbalance.models.notification import NotificationSettings, Volume
 from botbalance.notifications.rules import (
     Category,
@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 
 NOW = 1_700_000_000
 NAME = "no_decision:"
-BEGINS, ENDS = Action.INCIDENT_OPENED, Action.INCIDENT_RESOLVED
+BEGINS, ENDS = ActivityKind.INCIDENT_OPENED, ActivityKind.INCIDENT_RESOLVED
 
 
-def activity(second: int, action: Action, *, subject: str | None = NAME, **more: object) -> Activity:
+def activity(second: int, action: ActivityKind, *, subject: str | None = NAME, **more: object) -> Activity:
     return Activity.model_validate(
         {
             "user_id": "alice",
@@ -73,7 +73,7 @@ def test_the_messages_are_the_same_in_whatever_order_they_are_heard(order: tuple
     actions=st.lists(st.sampled_from([BEGINS, ENDS]), max_size=8),
     chance=st.randoms(use_true_random=False),
 )
-def test_beginnings_and_ends_alternate_and_repeats_add_nothing(actions: list[Action], chance: object) -> None:
+def test_beginnings_and_ends_alternate_and_repeats_add_nothing(actions: list[ActivityKind], chance: object) -> None:
     written = [activity(n, action) for n, action in enumerate(actions)]
     in_any_order = written * 2
     chance.shuffle(in_any_order)  # type: ignore[attr-defined]
@@ -89,9 +89,9 @@ def test_beginnings_and_ends_alternate_and_repeats_add_nothing(actions: list[Act
 
 
 def test_the_autopilot_that_the_system_switched_off_is_an_incident_and_its_owner_s_switch_is_none() -> None:
-    off = activity(1, Action.AUTOPILOT_DISABLED, subject=None, reason="the exchange refuses the key")
-    by_hand = activity(2, Action.AUTOPILOT_DISABLED, subject=None, actor="user")
-    on = activity(3, Action.AUTOPILOT_ENABLED, subject=None, actor="user")
+    off = activity(1, ActivityKind.AUTOPILOT_DISABLED, subject=None, reason="the exchange refuses the key")
+    by_hand = activity(2, ActivityKind.AUTOPILOT_DISABLED, subject=None, actor="user")
+    on = activity(3, ActivityKind.AUTOPILOT_ENABLED, subject=None, actor="user")
     assert incident_key(off) == incident_key(on) == "autopilot"
     assert incident_key(by_hand) is None
     opened, resolved = incident_messages("autopilot", [off, on])
@@ -105,12 +105,12 @@ def test_the_autopilot_that_the_system_switched_off_is_an_incident_and_its_owner
 
 
 def test_a_pause_of_a_pair_is_an_incident_and_that_of_everything_is_the_autopilot_s() -> None:
-    assert incident_key(activity(1, Action.TRADING_PAUSED, subject="BTCUSDT")) == "pause:BTCUSDT"
-    assert incident_key(activity(1, Action.TRADING_RESUMED, subject="BTCUSDT")) == "pause:BTCUSDT"
-    churn = activity(1, Action.TRADING_PAUSED, subject="BTCUSDT", after={"pause_id": "churn-BTCUSDT"})
-    over = activity(2, Action.TRADING_RESUMED, subject="BTCUSDT", before={"pause_id": "churn-BTCUSDT"})
+    assert incident_key(activity(1, ActivityKind.TRADING_PAUSED, subject="BTCUSDT")) == "pause:BTCUSDT"
+    assert incident_key(activity(1, ActivityKind.TRADING_RESUMED, subject="BTCUSDT")) == "pause:BTCUSDT"
+    churn = activity(1, ActivityKind.TRADING_PAUSED, subject="BTCUSDT", after={"pause_id": "churn-BTCUSDT"})
+    over = activity(2, ActivityKind.TRADING_RESUMED, subject="BTCUSDT", before={"pause_id": "churn-BTCUSDT"})
     assert incident_key(churn) == incident_key(over) == "pause:churn-BTCUSDT", "another budget may hold the pair, too"
-    whole = activity(1, Action.TRADING_PAUSED, subject=None)
+    whole = activity(1, ActivityKind.TRADING_PAUSED, subject=None)
     assert incident_key(whole) is None
     assert change_message(whole) is None
 
@@ -129,7 +129,12 @@ def test_trouble_is_loud_what_is_over_wakes_nobody_and_a_doubt_is_a_change() -> 
 
 
 def test_what_a_person_sees_at_once_is_not_told() -> None:
-    for action in (Action.ORDERS_PLACED, Action.ORDERS_CANCELED, Action.ORDER_RESOLVED, Action.CREDENTIALS_REFUSED):
+    for action in (
+        ActivityKind.ORDERS_PLACED,
+        ActivityKind.ORDERS_CANCELED,
+        ActivityKind.ORDER_RESOLVED,
+        ActivityKind.CREDENTIALS_REFUSED,
+    ):
         assert change_message(activity(1, action)) is None
         assert incident_key(activity(1, action)) is None
 
@@ -137,7 +142,7 @@ def test_what_a_person_sees_at_once_is_not_told() -> None:
 def test_a_changed_strategy_is_told_with_what_changed() -> None:
     changed = activity(
         1,
-        Action.STRATEGY_CHANGED,
+        ActivityKind.STRATEGY_CHANGED,
         subject=None,
         actor="user",
         before={"order_size_pct": "2"},

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from botbalance.errors import InvalidRequestError
-from botbalance.models.activity import Action, Activity
+from botbalance.models.activity import Activity, ActivityKind
 from botbalance.store.activity import ActivityTable
 from botbalance.store.pagination import TimeRange
 from botocore.exceptions import ClientError
@@ -16,13 +16,13 @@ NOW = 1_700_000_000
 
 
 def activity(now: int = NOW, user_id: str = "alice", **more: Any) -> Activity:
-    return Activity.at(now, user_id, more.pop("action", Action.STRATEGY_CHANGED), **more)
+    return Activity.at(now, user_id, more.pop("action", ActivityKind.STRATEGY_CHANGED), **more)
 
 
 def test_what_is_appended_is_read_as_it_was(activities: ActivityTable) -> None:
     told = activity(
         actor="system",
-        action=Action.AUTOPILOT_DISABLED,
+        action=ActivityKind.AUTOPILOT_DISABLED,
         before={"autopilot_enabled": True},
         after={"autopilot_enabled": False},
         reason="the exchange refuses the API key",
@@ -77,17 +77,17 @@ def test_only_what_changed_is_told() -> None:
 
 
 def test_one_kind_can_be_asked_for_alone(activities: ActivityTable) -> None:
-    kinds = [Action.STRATEGY_CHANGED, Action.ORDERS_PLACED] * 3
+    kinds = [ActivityKind.STRATEGY_CHANGED, ActivityKind.ORDERS_PLACED] * 3
     for second, kind in enumerate(kinds):
         activities.append(activity(NOW + second, action=kind))
     found, cursor = [], None
     for _ in range(4):
-        page = activities.page("alice", limit=2, cursor=cursor, action=Action.ORDERS_PLACED)
+        page = activities.page("alice", limit=2, cursor=cursor, action=ActivityKind.ORDERS_PLACED)
         found += page.activities
         cursor = page.cursor
         if cursor is None:
             break
     assert [(one.action, one.occurred_at) for one in found] == [
-        (Action.ORDERS_PLACED, NOW + second) for second in (5, 3, 1)
+        (ActivityKind.ORDERS_PLACED, NOW + second) for second in (5, 3, 1)
     ]
     assert cursor is None

@@ -105,16 +105,16 @@ def test_users_do_not_see_each_other(strategies: StrategiesTable) -> None:
 def test_only_users_on_autopilot_are_in_the_index(strategies: StrategiesTable) -> None:
     strategies.save(STRATEGY)
     bob = strategies.save(STRATEGY.model_copy(update={"user_id": "bob", "autopilot_enabled": True}))
-    assert list(strategies.users_on_autopilot()) == [("bob", bob.version)]
+    assert list(strategies.users_to_tick()) == [("bob", bob.version)]
     strategies.save(bob.model_copy(update={"autopilot_enabled": False}))
-    assert list(strategies.users_on_autopilot()) == []
+    assert list(strategies.users_to_tick()) == []
 
 
 def test_all_users_on_autopilot_are_found_once_over_all_shards(strategies: StrategiesTable) -> None:
     users = [f"user-{number}" for number in range(60)]
     for user in users:
         strategies.save(STRATEGY.model_copy(update={"user_id": user, "autopilot_enabled": True}))
-    assert sorted(strategies.users_on_autopilot()) == [(user, 1) for user in sorted(users)]
+    assert sorted(strategies.users_to_tick()) == [(user, 1) for user in sorted(users)]
 
 
 def test_users_are_spread_over_the_shards(
@@ -130,7 +130,7 @@ def test_an_odd_user_id_is_a_user_id(strategies: StrategiesTable) -> None:
     odd = "пользователь#1/\u2028'\""
     strategies.save(STRATEGY.model_copy(update={"user_id": odd, "autopilot_enabled": True}))
     assert strategies.get(odd).user_id == odd
-    assert list(strategies.users_on_autopilot()) == [(odd, 1)]
+    assert list(strategies.users_to_tick()) == [(odd, 1)]
 
 
 # page by page
@@ -198,7 +198,7 @@ def test_every_user_is_found_once_over_many_pages(
     strategies: StrategiesTable, dynamodb: "DynamoDBClient", many: list[str], threads: int, page: int
 ) -> None:
     with limit_pages(dynamodb, page) as asked:
-        assert sorted(strategies.users_on_autopilot(threads)) == with_versions(many)
+        assert sorted(strategies.users_to_tick(threads)) == with_versions(many)
     assert {shard_asked(query) for query in asked} == {str(shard) for shard in range(SHARDS)}
     assert len(asked) >= len(many) / page
 
@@ -208,7 +208,7 @@ def test_it_reads_no_further_ahead_than_a_page_a_thread(
     strategies: StrategiesTable, dynamodb: "DynamoDBClient", many: list[str], threads: int
 ) -> None:
     with limit_pages(dynamodb, 1) as asked:
-        found = strategies.users_on_autopilot(threads)
+        found = strategies.users_to_tick(threads)
         for users in range(1, 6):  # fewer than any shard has
             assert next(found).user_id in many
             assert len(asked) <= users + threads
@@ -226,7 +226,7 @@ def test_shards_are_read_side_by_side(strategies: StrategiesTable, dynamodb: "Dy
 
     sent = count()
     with hooked(dynamodb, "before-send.dynamodb.Query", meet):
-        assert sorted(strategies.users_on_autopilot(4)) == with_versions(many)
+        assert sorted(strategies.users_to_tick(4)) == with_versions(many)
 
 
 @pytest.mark.parametrize("of", ["a first page", "a later page"])
@@ -243,14 +243,14 @@ def test_a_shard_that_cannot_be_read_is_told(
         hooked(dynamodb, "before-call.dynamodb.Query", lose),
         pytest.raises(TransientError) as raised,
     ):
-        list(strategies.users_on_autopilot(4))
+        list(strategies.users_to_tick(4))
     assert raised.value.code == "storage_unavailable"
 
 
 def test_a_throttled_index_is_told(strategies: StrategiesTable, dynamodb: "DynamoDBClient") -> None:
     throttled = refused(dynamodb, "Query", "ProvisionedThroughputExceededException")
     with throttled, pytest.raises(TransientError, match="ProvisionedThroughputExceededException"):
-        list(strategies.users_on_autopilot())
+        list(strategies.users_to_tick())
 
 
 def test_whoever_is_on_throughout_is_found_once_while_others_switch(
@@ -267,7 +267,7 @@ def test_whoever_is_on_throughout_is_found_once_while_others_switch(
     changes = iter(zip(leaving, coming, strict=True))
     found = []
     with limit_pages(dynamodb, 2):
-        for user, _ in strategies.users_on_autopilot(4):
+        for user, _ in strategies.users_to_tick(4):
             found.append(user)
             for off, on in islice(changes, 1):
                 dynamodb.delete_item(TableName=strategies_table, Key={"user_id": {"S": off}})
@@ -284,7 +284,7 @@ def test_users_who_were_written_under_fewer_shards_are_found(
 ) -> None:
     users = [f"user-{number:02d}" for number in range(50)]
     switch_on(dynamodb, strategies_table, users, shards)
-    assert sorted(strategies.users_on_autopilot()) == with_versions(users)
+    assert sorted(strategies.users_to_tick()) == with_versions(users)
 
 
 def test_shards_never_become_fewer() -> None:
@@ -297,7 +297,7 @@ def test_what_other_queries_find_is_taken_as_botocore_takes_it(
 ) -> None:
     item: Any = {"user_id": {"S": "alice"}, "seal": {"B": b"\x00\xff"}}
     dynamodb.put_item(TableName=strategies_table, Item=item)
-    assert list(strategies.users_on_autopilot()) == []
+    assert list(strategies.users_to_tick()) == []
     answer = dynamodb.query(
         TableName=strategies_table,
         KeyConditionExpression="user_id = :user",

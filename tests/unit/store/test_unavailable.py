@@ -66,7 +66,7 @@ DATABASE: dict[str, tuple[str, Call]] = {
     "strategies.get": ("GetItem", lambda on: on.strategies.get("alice")),
     "strategies.find_many": ("BatchGetItem", lambda on: on.strategies.find_many(["alice"])),
     "strategies.save": ("PutItem", lambda on: on.strategies.save(STRATEGY.model_copy(update={"version": 1}))),
-    "strategies.users_on_autopilot": ("Query", lambda on: list(on.strategies.users_on_autopilot())),
+    "strategies.users_to_tick": ("Query", lambda on: list(on.strategies.users_to_tick())),
     "orders.create": ("TransactWriteItems", lambda on: on.orders.create(an_order(1), on.lease, decided(on.lease))),
     "orders.update": ("TransactWriteItems", lambda on: on.orders.update(an_order(), on.lease)),
     "orders.find": ("GetItem", lambda on: on.orders.find("alice", an_order().client_order_id)),

@@ -491,13 +491,13 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** What the portfolio is worth against just holding, and what every fill, asset and day added to that, exactly */
+        /** What the portfolio is worth against just holding, and what each asset and each of the newest fills added */
         get: operations["get_performance"];
         put?: never;
         post?: never;
         delete?: never;
         options?: never;
-        /** What the portfolio is worth against just holding, and what every fill, asset and day added to that, exactly: status and headers alone */
+        /** What the portfolio is worth against just holding, and what each asset and each of the newest fills added: status and headers alone */
         head: operations["head_performance"];
         patch?: never;
         trace?: never;
@@ -656,12 +656,6 @@ export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
         /**
-         * Action
-         * @description What was done, as ``subject.verb``. A name, once written, keeps its meaning for good.
-         * @enum {string}
-         */
-        Action: "credentials.stored" | "credentials.replaced" | "credentials.deleted" | "credentials.refused" | "strategy.created" | "strategy.changed" | "autopilot.enabled" | "autopilot.disabled" | "trading.stopped" | "orders.placed" | "orders.canceled" | "order.resolved" | "order.filled" | "incident.opened" | "incident.resolved" | "trading.paused" | "trading.resumed" | "budget.warned" | "notifications.changed" | "notifications.deleted" | "paper.opened" | "paper.reset" | "paper.transferred";
-        /**
          * ActionView
          * @description One order, final.
          * @example {
@@ -713,6 +707,12 @@ export interface components {
             capped: boolean;
         };
         /**
+         * ActivityKind
+         * @description What was done, as ``subject.verb``. A name, once written, keeps its meaning for good.
+         * @enum {string}
+         */
+        ActivityKind: "credentials.stored" | "credentials.replaced" | "credentials.deleted" | "credentials.refused" | "strategy.created" | "strategy.changed" | "autopilot.enabled" | "autopilot.disabled" | "trading.stopped" | "orders.placed" | "orders.canceled" | "order.resolved" | "order.filled" | "incident.opened" | "incident.resolved" | "trading.paused" | "trading.resumed" | "budget.warned" | "notifications.changed" | "notifications.deleted" | "paper.opened" | "paper.reset" | "paper.transferred";
+        /**
          * ActivityPageView
          * @description A page of the trail, newest first.
          */
@@ -751,7 +751,7 @@ export interface components {
              * @enum {string}
              */
             actor: "user" | "system" | "operator";
-            action: components["schemas"]["Action"];
+            action: components["schemas"]["ActivityKind"];
             /** Subject */
             subject: string | null;
             /** Before */
@@ -2864,7 +2864,7 @@ export interface operations {
                 /** @description From the page before. */
                 cursor?: string | null;
                 /** @description Of this kind only. */
-                action?: components["schemas"]["Action"] | null;
+                action?: components["schemas"]["ActivityKind"] | null;
                 /** @description Not before this time, in epoch seconds. */
                 since?: number;
                 /** @description Not after this time, in epoch seconds. */
@@ -2956,7 +2956,7 @@ export interface operations {
                 /** @description From the page before. */
                 cursor?: string | null;
                 /** @description Of this kind only. */
-                action?: components["schemas"]["Action"] | null;
+                action?: components["schemas"]["ActivityKind"] | null;
                 /** @description Not before this time, in epoch seconds. */
                 since?: number;
                 /** @description Not after this time, in epoch seconds. */

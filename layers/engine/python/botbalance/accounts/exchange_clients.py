@@ -62,13 +62,17 @@ class ExchangeClients:
 
         Who trades on paper needs none, and no limit is on that account's own: nothing is read for them.
         """
+        self.refresh_limits(owners)
         owners = [owner for owner in owners if not is_paper(owner[1])]
-        for exchange in {exchange for _, exchange in owners}:
-            self._limits.refresh(exchange, [user_id for user_id, of in owners if of == exchange])
         found = self._credentials.find_many(owners) if owners else {}
         asked = set(owners)
         self._drop(lambda kept: (owner := (kept.user_id, kept.exchange)) in asked and found.get(owner) != kept)
         return found
+
+    def refresh_limits(self, owners: Collection[tuple[str, str]]) -> None:
+        """Learn what other processes have met of limits of ``owners`` (user id, exchange) and of these exchanges."""
+        for exchange in {exchange for _, exchange in owners if not is_paper(exchange)}:
+            self._limits.refresh(exchange, [user_id for user_id, of in owners if of == exchange])
 
     def stored_keys(self, user_id: str) -> list[StoredKey]:
         """What is known of every key that the user has stored."""
@@ -85,7 +89,7 @@ class ExchangeClients:
     @contextmanager
     def temporary(self, user_id: str, exchange: str, key: ExchangeKey) -> Iterator[ExchangeAdapter]:
         """A connection with a key that is not stored yet, to find out whether it may be."""
-        self.find_keys([(user_id, exchange)])  # for the limits
+        self.refresh_limits([(user_id, exchange)])
         client = self._connect(exchange, user_id, key)
         try:
             with with_purpose(Purpose.TRIAL):

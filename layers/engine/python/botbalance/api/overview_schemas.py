@@ -10,7 +10,7 @@ from botbalance.api.order_schemas import OrderView
 from botbalance.api.pause_schemas import PauseView, pause_views
 from botbalance.api.portfolio_schemas import AssetView, UnmanagedView, WarningView, asset_views, unmanaged_views
 from botbalance.exchange.profiles import DEFAULT_EXCHANGE, PROFILES, exchanges_at, is_paper
-from botbalance.models.activity import Action, Activity, Actor
+from botbalance.models.activity import Activity, ActivityKind, Actor
 from botbalance.trading.overview import Overview
 
 Mode = Literal["live", "test", "paper", "simulated"]
@@ -140,7 +140,7 @@ class ActivityView(ResponseModel):
     activity_id: str
     at: int
     actor: Actor
-    action: Action
+    action: ActivityKind
     subject: str | None
     before: dict[str, Any] | None
     after: dict[str, Any] | None

@@ -1,4 +1,6 @@
-"""Errors as ``application/problem+json`` (RFC 9457), mapped here and nowhere else.
+"""Errors as ``application/problem+json`` (RFC 9457): every exception of ours is mapped here.
+
+What API Gateway refuses by itself has the same form, from the template.
 
 ``code`` is stable and meant for programs; ``detail`` is meant for people and names the field, the value and
 what would be right. Nothing of the inside (traces, class names, tables) ever leaves.

@@ -1,4 +1,4 @@
-"""When a resting limit order fills, and what a fill brings: for the simulated exchange and the backtest."""
+"""When a resting limit order fills, and what a fill brings: on paper, on the simulated exchange and in the backtest."""
 
 from dataclasses import dataclass
 from decimal import Decimal

@@ -1,4 +1,5 @@
-"""The decision: what to buy and sell now. The one place where a limit price and a quantity come from.
+"""The decision: what to buy and sell now. Every limit price and quantity comes from here, on the grid of
+:mod:`~botbalance.engine.market_rules`.
 
 Pure: no network, no clock, no randomness, no state; the same inputs give the same bytes out. The rules are
 docs/engine.md, step by step. Plan, execute, the autopilot and the backtest all come through here.

@@ -163,7 +163,10 @@ class RateLimiter(Protocol):
     """Whether requests may be sent to an exchange with one key."""
 
     def require(self) -> None:
-        """Raise RateLimitedError while the exchange wants no requests at all from this key or this host."""
+        """Raise RateLimitedError while nothing may be read.
+
+        The exchange wants no requests from this key or this host, or this minute's weight is used up.
+        """
 
     def request(self, *, sends: bool, weight: int) -> AbstractContextManager[None]:
         """Around each request; raises RateLimitedError, before it, where it may not be sent now.

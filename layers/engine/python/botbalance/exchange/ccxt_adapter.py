@@ -79,8 +79,9 @@ KRAKEN_TRADES = 19
 """So many are asked for at once: ccxt cuts them into twenties, and after a whole one asks for none: an error."""
 _PAGE = 100
 """Orders on a page of a list: what every exchange with pages gives."""
-_MOST_PAGES = 10
-_MAX_PAGES = 50
+_MOST_PAGES_OF_ORDERS = 10
+"""Pages of a list of orders in which one is looked for."""
+_MOST_PAGES = 50
 """Pages of open orders, or of one order's fills; more than any exchange lets an account have."""
 _MOST_MINUTES = 120
 """Candles of a minute that are asked for at once: no exchange gives fewer."""
@@ -276,7 +277,7 @@ class CcxtAdapter:
         """
         entries: dict[str, T] = {}
         params: dict[str, Any] = {}
-        for number in range(1, _MAX_PAGES + 1):
+        for number in range(1, _MOST_PAGES + 1):
 
             def request(params: dict[str, Any] = params) -> dict[str, T]:
                 found = page(paging.size if paging else None, dict(params))
@@ -291,7 +292,7 @@ class CcxtAdapter:
             if len(entries) == known:
                 raise malformed_reply(what, f"page {number} tells nothing that was not there, and is not the last")
             params = {**paging.more, paging.parameter: following}
-        raise malformed_reply(what, f"they do not end after {_MAX_PAGES} pages")
+        raise malformed_reply(what, f"they do not end after {_MOST_PAGES} pages")
 
     def place_order(
         self,
@@ -312,10 +313,10 @@ class CcxtAdapter:
         self._client.order_was_sent = False
         self._client.failure = None
         try:
-            unified, amount, price = self._unified(symbol), format_decimal(base_qty), format_decimal(limit_price)
-            reply = self._client.create_order(unified, "limit", side, amount, price, params)
+            unified, qty, price = self._unified(symbol), format_decimal(base_qty), format_decimal(limit_price)
+            reply = self._client.create_order(unified, "limit", side, qty, price, params)
             # Some exchanges acknowledge with an id and say no more: the rest is then as it was asked for.
-            asked = {"symbol": unified, "side": side, "price": price, "amount": amount, "filled": "0", "status": "open"}
+            asked = {"symbol": unified, "side": side, "price": price, "amount": qty, "filled": "0", "status": "open"}
             order = self._read_order(symbol, asked | {name: told for name, told in reply.items() if told is not None})
         except Exception as error:  # noqa: BLE001 - whatever it is, the table says what it means for the order
             if classify_submit_error(error, self._profile, sent=self._client.order_was_sent) is SubmitStatus.UNKNOWN:
@@ -438,7 +439,7 @@ class CcxtAdapter:
                 return None, None
             return None, min(ended_at_ms(order) for order in orders) + 1000  # Gate counts in whole seconds
 
-        for _ in range(_MOST_PAGES):
+        for _ in range(_MOST_PAGES_OF_ORDERS):
             found, older_than = self._read("orders", page)
             if older_than is None:
                 return found

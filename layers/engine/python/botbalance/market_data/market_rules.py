@@ -69,7 +69,7 @@ class MarketRulesService:
                 exist = {base + quote for base, quote in pairs}
                 missing = [symbol for symbol in missing if symbol in exist]
             if missing:
-                found |= self._listed(exchange, missing)
+                found |= self._download(exchange, missing)
                 if pairs is None and any(symbol not in found for symbol in missing):
                     self._download_pairs(exchange)
         return found
@@ -85,7 +85,7 @@ class MarketRulesService:
                 return
             self._rechecked[exchange] = now
             kept = self._kept(exchange, symbols)
-            gone = kept.keys() - self._listed(exchange, symbols).keys()
+            gone = kept.keys() - self._download(exchange, symbols).keys()
             for symbol in gone:
                 del self._here[_cache_key(exchange, symbol)]
             expired = {_cache_key(exchange, symbol): _LISTINGS.dump_json(kept[symbol]).decode() for symbol in gone}
@@ -137,7 +137,8 @@ class MarketRulesService:
             here |= shared
         return {keys[key]: listing for key, (_, listing) in here.items()}
 
-    def _listed(self, exchange: str, symbols: Collection[str]) -> dict[str, MarketListing]:
+    def _download(self, exchange: str, symbols: Collection[str]) -> dict[str, MarketListing]:
+        """Ask the exchange, and keep what it lists for everybody."""
         with self._adapters.borrow(exchange) as adapter:
             listed = adapter.market_listings(symbols)
         expires_at = self._clock() + self._settings.market_rules_ttl

@@ -94,7 +94,7 @@ class TradedRanges:
                 self._requests.fetch(
                     f"range#{exchange}",
                     symbols,
-                    read=lambda wanted: self._load(exchange, wanted, now),
+                    read=lambda wanted: self._missing_after_load(exchange, wanted, now),
                     ask=lambda wanted: self._fetch(exchange, wanted, now),
                 )
             except BotBalanceError as error:
@@ -158,7 +158,7 @@ class TradedRanges:
         entry = self._entries.get(_cache_key(exchange, symbol))
         return None if entry is None or entry.expires_at <= self._clock() else entry
 
-    def _load(self, exchange: str, symbols: Collection[str], now: int) -> set[str]:
+    def _missing_after_load(self, exchange: str, symbols: Collection[str], now: int) -> set[str]:
         """Take from the cache what this process has not; returns the symbols that are not there either."""
         keys = {_cache_key(exchange, symbol): symbol for symbol in symbols}
         missing = {key for key in keys if key not in self._entries or self._entries[key].expires_at <= now}

@@ -129,7 +129,7 @@ class BudgetState(BaseModel):
     """What an account has traded lately, and what came of it. Times in epoch seconds.
 
     ``tallies`` are by exchange, symbol and hour (since the epoch). ``pauses``, ``warned`` (since when) and ``resumed``
-    (when its owner ended the last pause) are by what the engine calls a finding.
+    (when the last pause ended) are by what the engine calls a finding.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -144,8 +144,8 @@ class AccountState(BaseModel):
     """One account's memory, written as one JSON document. A new account starts with the defaults.
 
     ``fill_totals`` are of all fills ever booked, by the account that an order names (an exchange, or an epoch of a
-    paper account) and base asset. None means that they have to be summed up from the orders: for a new account, or
-    after a run died while it counted a fill.
+    paper account) and base asset. None means that they have to be summed up from the orders: after a run died, or where
+    the state was another version's.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -155,12 +155,12 @@ class AccountState(BaseModel):
     last_look: LastLook | None = None
     no_trade_note: NoTradeNote | None = None
     no_unreconciled_orders: bool = False
-    """Whether every order that the last run knew had ended."""
+    """Whether the last run found no order whose end was not known, and wanted none."""
     refused_pairs: dict[str, RefusedPair] = {}
     incidents: dict[str, Incident] = {}
     """What is open, by kind and subject: ``order_unknown:0123456789abcdef0123``."""
     skipped_in_a_row: int = 0
-    """Ticks of the autopilot, up to the last one, in which no decision could be made."""
+    """Ticks of the autopilot, up to the last one, in which no decision could be made; a halt begins anew."""
     fill_totals: dict[str, dict[str, FillTotals]] | None = None
     history_hour: int = 0
     """When the hour began that the history has its last point of, in epoch seconds."""

@@ -11,7 +11,7 @@ Actor = Literal["user", "system", "operator"]
 """The account's owner, BotBalance by itself, or whoever runs it."""
 
 
-class Action(StrEnum):
+class ActivityKind(StrEnum):
     """What was done, as ``subject.verb``. A name, once written, keeps its meaning for good."""
 
     CREDENTIALS_STORED = "credentials.stored"
@@ -66,7 +66,7 @@ class Activity(BaseModel):
     user_id: str
     activity_id: str = Field(pattern=r"^[0-9]{13}#[0-9a-f]{12}$")
     actor: Actor
-    action: Action
+    action: ActivityKind
     subject: str | None = None
     """Which one: an exchange, an order's client id; None where there is only one."""
     before: dict[str, Any] | None = None
@@ -84,7 +84,7 @@ class Activity(BaseModel):
         cls,
         now: int,
         user_id: str,
-        action: Action,
+        action: ActivityKind,
         *,
         actor: Actor = "user",
         subject: str | None = None,

@@ -57,7 +57,7 @@ class Decision(BaseModel):
     """:class:`DecisionInputs` in JSON's form: what another version of the engine was given may have had another."""
     evaluation: dict[str, Any] | None = None
     canceled: dict[str, str] = {}
-    """Client order id → why its order was given up."""
+    """Client order id → why its order was to be cancelled; in a tick that was skipped, of those that did end."""
     placed: list[dict[str, Any]] = []
     """The orders of this decision, as they stood when it was logged."""
 

@@ -32,7 +32,7 @@ class Strategy(BaseModel):
     disabled_reason: str | None = None
     """Why the system switched the autopilot off by itself."""
     stopping: bool = False
-    """Whether orders are left that a stop could not cancel; ticks go on cancelling until none is."""
+    """Whether orders may be left that a stop has to cancel; ticks go on cancelling until none is."""
     version: int = 0
     """Rises with every change, so that an order can be bound to the strategy that it was decided by."""
     updated_at: int = 0

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from botbalance.models.activity import Action, Activity
+from botbalance.models.activity import Activity, ActivityKind
 from botbalance.models.notification import Delivery, StoredNotifications, Volume
 from botbalance.notifications.context import NotificationContext, deliveries_to_all
 from botbalance.notifications.rules import (
@@ -39,7 +39,7 @@ def collect(context: NotificationContext, activities: Sequence[Activity]) -> int
 def _deliver_activity(
     context: NotificationContext, stored: StoredNotifications, activity: Activity
 ) -> list[DeliveryJob]:
-    if activity.action is Action.ORDER_FILLED:
+    if activity.action is ActivityKind.ORDER_FILLED:
         return context.create(stored, _fills(stored, activity))
     name = incident_key(activity)
     if name is not None:

@@ -6,7 +6,7 @@ from itertools import batched
 
 from botbalance.errors import BotBalanceError
 from botbalance.log import alarm
-from botbalance.models.activity import Action, Activity
+from botbalance.models.activity import Activity, ActivityKind
 from botbalance.models.notification import Channel, Delivery, DeliveryState, StoredNotifications
 from botbalance.notifications.context import QUEUED_FOR_S, NotificationContext, deliveries_to_all, delivery_job
 from botbalance.notifications.digest import Position, digest_text, fills_text, fills_title
@@ -135,7 +135,7 @@ def _read_fills(trading: TradingContext, user_id: str, period: TimeRange) -> Seq
     cursor = None
     while len(found) < _MOST_FILLS:
         page = trading.activity.page(user_id, limit=200, cursor=cursor, occurred=period)
-        found += [one for one in page.activities if one.action is Action.ORDER_FILLED]
+        found += [one for one in page.activities if one.action is ActivityKind.ORDER_FILLED]
         cursor = page.cursor
         if cursor is None:
             break

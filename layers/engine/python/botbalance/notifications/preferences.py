@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 from botbalance.errors import ConflictError, InvalidRequestError
-from botbalance.models.activity import Action
+from botbalance.models.activity import ActivityKind
 from botbalance.models.notification import Channel, Delivery, NotificationSettings, StoredNotifications, Volume
 from botbalance.notifications.context import TEST, NotificationContext, deliveries_to_all
 from botbalance.notifications.schedule import next_digest_at
@@ -67,7 +67,7 @@ def save_preferences(
     told = new_activity(
         context.trading,
         user_id,
-        Action.NOTIFICATIONS_CHANGED,
+        ActivityKind.NOTIFICATIONS_CHANGED,
         before=None if before is None else _told(before.settings),
         after=_told(settings),
     )
@@ -84,7 +84,7 @@ def delete_preferences(context: NotificationContext, user_id: str) -> None:
     before = context.table.find(user_id)
     if before is not None:
         told = new_activity(
-            context.trading, user_id, Action.NOTIFICATIONS_DELETED, before=_told(before.settings), after={}
+            context.trading, user_id, ActivityKind.NOTIFICATIONS_DELETED, before=_told(before.settings), after={}
         )
         context.table.delete(user_id, context.trading.activity.transact_put(told))
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from botbalance.models.activity import Action, Activity
+from botbalance.models.activity import Activity, ActivityKind
 from botbalance.models.notification import NotificationSettings, Volume
 
 
@@ -48,16 +48,16 @@ _TITLES = {
     _AUTOPILOT: "The autopilot was switched off",
 }
 _CHANGES = {
-    Action.CREDENTIALS_STORED: "An exchange key was stored",
-    Action.CREDENTIALS_REPLACED: "An exchange key was replaced",
-    Action.CREDENTIALS_DELETED: "An exchange key was deleted",
-    Action.STRATEGY_CREATED: "A strategy was stored",
-    Action.STRATEGY_CHANGED: "The strategy was changed",
-    Action.AUTOPILOT_ENABLED: "The autopilot was switched on",
-    Action.AUTOPILOT_DISABLED: "The autopilot was switched off by hand",
-    Action.TRADING_STOPPED: "Everything was stopped",
-    Action.BUDGET_WARNED: "A budget is nearly used up",
-    Action.NOTIFICATIONS_CHANGED: "Where and what you are told was changed",
+    ActivityKind.CREDENTIALS_STORED: "An exchange key was stored",
+    ActivityKind.CREDENTIALS_REPLACED: "An exchange key was replaced",
+    ActivityKind.CREDENTIALS_DELETED: "An exchange key was deleted",
+    ActivityKind.STRATEGY_CREATED: "A strategy was stored",
+    ActivityKind.STRATEGY_CHANGED: "The strategy was changed",
+    ActivityKind.AUTOPILOT_ENABLED: "The autopilot was switched on",
+    ActivityKind.AUTOPILOT_DISABLED: "The autopilot was switched off by hand",
+    ActivityKind.TRADING_STOPPED: "Everything was stopped",
+    ActivityKind.BUDGET_WARNED: "A budget is nearly used up",
+    ActivityKind.NOTIFICATIONS_CHANGED: "Where and what you are told was changed",
 }
 """What is told of by itself, at the volume of changes."""
 
@@ -65,14 +65,14 @@ _CHANGES = {
 def incident_key(activity: Activity) -> str | None:
     """The name of the incident that the activity begins or ends; None where it does neither."""
     match activity.action:
-        case Action.INCIDENT_OPENED | Action.INCIDENT_RESOLVED:
+        case ActivityKind.INCIDENT_OPENED | ActivityKind.INCIDENT_RESOLVED:
             return activity.subject
-        case Action.TRADING_PAUSED | Action.TRADING_RESUMED if activity.subject is not None:
+        case ActivityKind.TRADING_PAUSED | ActivityKind.TRADING_RESUMED if activity.subject is not None:
             # A pair may be held by several budgets. A pause of everything is the autopilot's end, and told as that.
             return f"pause:{(activity.after or activity.before or {}).get('pause_id', activity.subject)}"
-        case Action.AUTOPILOT_ENABLED:
+        case ActivityKind.AUTOPILOT_ENABLED:
             return _AUTOPILOT
-        case Action.AUTOPILOT_DISABLED if activity.actor == "system":
+        case ActivityKind.AUTOPILOT_DISABLED if activity.actor == "system":
             return _AUTOPILOT
     return None
 
@@ -86,11 +86,15 @@ def incident_messages(name: str, history: Sequence[Activity]) -> list[Message]:
     """The messages of an incident whose beginnings and ends, by time, are ``history``."""
     messages, is_open = [], False
     for activity in history:
-        begins = activity.action in {Action.INCIDENT_OPENED, Action.TRADING_PAUSED, Action.AUTOPILOT_DISABLED}
+        begins = activity.action in {
+            ActivityKind.INCIDENT_OPENED,
+            ActivityKind.TRADING_PAUSED,
+            ActivityKind.AUTOPILOT_DISABLED,
+        }
         if begins != is_open:
             messages.append(_incident_message(name, activity, begins=begins))
             is_open = begins
-        elif activity.action is Action.AUTOPILOT_ENABLED:
+        elif activity.action is ActivityKind.AUTOPILOT_ENABLED:
             messages.append(_change(activity))
     return messages
 
@@ -141,7 +145,7 @@ def _change(activity: Activity) -> Message:
         lines.append(f"for {activity.subject}")
     if activity.reason is not None:
         lines.append(activity.reason)
-    if activity.action in {Action.STRATEGY_CREATED, Action.STRATEGY_CHANGED}:
+    if activity.action in {ActivityKind.STRATEGY_CREATED, ActivityKind.STRATEGY_CHANGED}:
         lines += [_difference(name, activity) for name in activity.after or {}]
     return Message(
         message_id=activity.activity_id,

@@ -32,10 +32,10 @@ from botbalance.store.compression import compress, decompress
 from botbalance.store.dynamodb import (
     enable_raw_items,
     parse_document,
-    put_if,
     read_raw_pages,
     shard_name,
     translate_aws_errors,
+    try_write,
 )
 
 if TYPE_CHECKING:
@@ -58,8 +58,8 @@ class Lease:
     fencing_token: int
     ends_at: int
 
-    def is_mine(self) -> Any:
-        """The condition that nobody else has taken it, in DynamoDB's form."""
+    def held_condition(self) -> Any:
+        """Return the condition that nobody else has taken it, in DynamoDB's form."""
         return {
             "TableName": self.table,
             "Key": account_key(self.user_id),
@@ -125,15 +125,15 @@ class AccountsTable:
         Where that fails, the lease ends by itself.
         """
         values = {
-            ":now": {"N": "0"},
+            ":ended": {"N": "0"},
             ":state": {"B": compress(_document(state))},
             ":mine": {"N": str(lease.fencing_token)},
         }
-        update = "SET ends_at = :now, account_state = :state, state_token = :mine"
-        release = lease.is_mine() | {"UpdateExpression": update, "ExpressionAttributeValues": values}
+        update = "SET ends_at = :ended, account_state = :state, state_token = :mine"
+        release = lease.held_condition() | {"UpdateExpression": update, "ExpressionAttributeValues": values}
         transaction: Any = [{"Update": release}, *also]
         try:
-            if not put_if(
+            if not try_write(
                 lambda: (
                     self._client.transact_write_items(TransactItems=transaction)
                     if also

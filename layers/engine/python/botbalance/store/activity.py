@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
-from botbalance.models.activity import Action, Activity
+from botbalance.models.activity import Activity, ActivityKind
 from botbalance.store.dynamodb import parse_document, translate_aws_errors
 from botbalance.store.pagination import ALWAYS, TimeRange, decode_cursor, encode_cursor
 
@@ -64,7 +64,7 @@ class ActivityTable:
         limit: int,
         cursor: str | None = None,
         occurred: TimeRange = ALWAYS,
-        action: Action | None = None,
+        action: ActivityKind | None = None,
     ) -> ActivityPage:
         """The user's activities of a period, newest first; raises InvalidRequestError for a cursor that is not ours.
 

@@ -22,12 +22,12 @@ from botbalance.store.data_keys import DataKeys
 from botbalance.store.dynamodb import (
     failed_conditions,
     parse_document,
-    put_if,
     read_batches,
     read_pages,
     read_scan,
     shard_name,
     translate_aws_errors,
+    try_write,
 )
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ class CredentialsTable:
                 "ExpressionAttributeValues": {":left_at": {"N": str(left_at)}},
             }
         )
-        put_if(
+        try_write(
             lambda: self._client.update_item(
                 TableName=self._table,
                 Key=_key(user_id, exchange),
@@ -169,7 +169,7 @@ class CredentialsTable:
             "ConditionExpression": "attribute_exists(user_id)",
         }
         claim: Any = {"TableName": self._table, "Key": _claim_key(item["fingerprint"]["S"])}
-        return put_if(
+        return try_write(
             lambda: self._client.transact_write_items(TransactItems=[{"Delete": delete}, {"Delete": claim}, *also])
         )
 

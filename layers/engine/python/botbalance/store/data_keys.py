@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from botbalance.store.dynamodb import put_if, translate_aws_errors
+from botbalance.store.dynamodb import translate_aws_errors, try_write
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -50,7 +50,7 @@ class DataKeys:
         if wrapped is None:
             made = self._generate(shard)
             item: Any = {**_key(shard), "data_key": {"B": made.wrapped}}
-            if put_if(
+            if try_write(
                 lambda: self._client.put_item(
                     TableName=self._table, Item=item, ConditionExpression="attribute_not_exists(user_id)"
                 )

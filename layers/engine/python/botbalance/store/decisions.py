@@ -19,7 +19,7 @@ from botbalance.log import alarm
 from botbalance.models.decision import Decision
 from botbalance.store.accounts import Lease
 from botbalance.store.compression import compress, decompress
-from botbalance.store.dynamodb import STORAGE_UNAVAILABLE, parse_document, put_if, translate_aws_errors
+from botbalance.store.dynamodb import STORAGE_UNAVAILABLE, parse_document, translate_aws_errors, try_write
 from botbalance.store.pagination import ALWAYS, TimeRange, decode_cursor, encode_cursor
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class DecisionsTable:
         """
         token = str(0 if lease is None else lease.fencing_token)
         item = self._item(decision) | {"fencing_token": {"N": token}}
-        return put_if(
+        return try_write(
             lambda: self._client.put_item(
                 TableName=self._table,
                 Item=item,

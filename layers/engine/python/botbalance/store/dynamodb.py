@@ -88,7 +88,7 @@ def _error_codes(write: Callable[[], Any]) -> list[str]:
     return []
 
 
-def put_if(write: Callable[[], Any]) -> bool:
+def try_write(write: Callable[[], Any]) -> bool:
     """Run ``write``; False where its condition did not hold. Raises TransientError for every other failure."""
     return not failed_conditions(write)
 

@@ -22,7 +22,7 @@ from botbalance.models.notification import (
     NotificationSettings,
     StoredNotifications,
 )
-from botbalance.store.dynamodb import parse_document, put_if, read_batches, read_pages, translate_aws_errors
+from botbalance.store.dynamodb import parse_document, read_batches, read_pages, translate_aws_errors, try_write
 from botbalance.store.pagination import decode_cursor, encode_cursor
 
 if TYPE_CHECKING:
@@ -146,11 +146,11 @@ class NotificationsTable:
             "Key": _key(user_id, SETTINGS),
             "ConditionExpression": "attribute_exists(user_id)",
         }
-        return put_if(lambda: self._client.transact_write_items(TransactItems=[{"Delete": delete}, *also]))
+        return try_write(lambda: self._client.transact_write_items(TransactItems=[{"Delete": delete}, *also]))
 
     def save_health(self, user_id: str, channel: Channel, health: ChannelHealth) -> None:
         """Store how a channel does, if it is still there."""
-        put_if(
+        try_write(
             lambda: self._client.update_item(
                 TableName=self._table,
                 Key=_key(user_id, SETTINGS),
@@ -162,7 +162,7 @@ class NotificationsTable:
 
     def postpone_digest(self, user_id: str, due_at: int, next_at: int) -> bool:
         """Let the digest that is due at ``due_at`` be due next at ``next_at``; False where it is not any more."""
-        return put_if(
+        return try_write(
             lambda: self._client.update_item(
                 TableName=self._table,
                 Key=_key(user_id, SETTINGS),
@@ -250,7 +250,7 @@ class NotificationsTable:
                 "ConditionExpression": "revision = :read",
                 "ExpressionAttributeValues": {":read": {"N": str(revision)}},
             }
-        return put_if(lambda: self._client.put_item(TableName=self._table, Item=item, **condition))
+        return try_write(lambda: self._client.put_item(TableName=self._table, Item=item, **condition))
 
     def _item(self, user_id: str, name: str) -> Any:
         with translate_aws_errors():

@@ -93,7 +93,7 @@ class OrdersTable:
     def _write(self, order: Order, lease: Lease, put: Any, *also: Any) -> bool:
         """Write ``put`` and ``also`` in one transaction while ``lease`` is this run's; False where ``put``'s condition
         fails."""
-        transaction: Any = [{"ConditionCheck": lease.is_mine()}, put, *also]
+        transaction: Any = [{"ConditionCheck": lease.held_condition()}, put, *also]
         failed = failed_conditions(lambda: self._client.transact_write_items(TransactItems=transaction))
         if not failed:
             return True

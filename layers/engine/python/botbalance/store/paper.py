@@ -77,7 +77,7 @@ class PaperTable:
             "ConditionExpression": "attribute_not_exists(user_id) OR revision = :read",
             "ExpressionAttributeValues": {":read": {"N": str(account.revision)}},
         }
-        parts: list[Any] = [{"ConditionCheck": lease.is_mine()}, put]
+        parts: list[Any] = [{"ConditionCheck": lease.held_condition()}, put]
         for order in ended:
             kind = _order_kind(saved.exchange, order.client_order_id)
             parts.append(self._put(saved.user_id, kind, order.model_dump_json()))

@@ -11,11 +11,11 @@ from botbalance.store.dynamodb import (
     SHARDS,
     enable_raw_items,
     parse_document,
-    put_if,
     raw_items,
     read_batches,
     shard_name,
     translate_aws_errors,
+    try_write,
 )
 
 if TYPE_CHECKING:
@@ -64,8 +64,8 @@ class StrategiesTable:
                 alarm(error.code, str(error), user_id=user_id)
         return strategies
 
-    def is_unchanged(self, strategy: Strategy) -> Any:
-        """The condition that ``strategy`` is still the stored one, its autopilot as it was, in DynamoDB's form."""
+    def unchanged_condition(self, strategy: Strategy) -> Any:
+        """Return the condition, in DynamoDB's form, that ``strategy`` is still the stored one."""
         return {
             "TableName": self._table,
             "Key": {"user_id": {"S": strategy.user_id}},
@@ -102,7 +102,7 @@ class StrategiesTable:
             "ConditionExpression": "attribute_not_exists(user_id) OR version = :read",
             "ExpressionAttributeValues": {":read": {"N": str(strategy.version)}},
         }
-        if not put_if(
+        if not try_write(
             lambda: (
                 self._client.transact_write_items(TransactItems=[{"Put": put}, *also])
                 if also
@@ -112,9 +112,10 @@ class StrategiesTable:
             raise ConflictError("strategy_changed", "the strategy was changed meanwhile; read it again and repeat")
         return saved
 
-    def users_on_autopilot(self, threads: int = 8) -> Generator[AutopilotUser]:
-        """All users whose autopilot is on, a page of up to 1 MB at a time, as they come: neighbours in the order of the
-        accounts' keys, but for where a page begins.
+    def users_to_tick(self, threads: int = 8) -> Generator[AutopilotUser]:
+        """All users whose autopilot is on or who are being stopped, a page of up to 1 MB at a time, as they come.
+
+        They are neighbours in the order of the accounts' keys, but for where a page begins.
 
         ``threads`` shards are read at once. At most as many pages are held, and the one that is being handed out.
         Whoever may stop before the end closes it: its threads end with it.

@@ -5,7 +5,7 @@ from typing import Any
 
 from botbalance.errors import BotBalanceError, ConflictError, CredentialsRejectedError, TransientError
 from botbalance.log import alarm, logger
-from botbalance.models.activity import Action
+from botbalance.models.activity import ActivityKind
 from botbalance.models.order import Order
 from botbalance.models.strategy import Strategy
 from botbalance.trading.anomaly_guard import observe_account
@@ -128,10 +128,10 @@ def _save(context: TradingContext, strategy: Strategy, **changes: Any) -> Strate
     return context.strategies.save(changed, *told)
 
 
-def _action(before: Strategy, after: Strategy) -> Action | None:
+def _action(before: Strategy, after: Strategy) -> ActivityKind | None:
     """What is told of the change; None for what only ends a stop that was told."""
     if after.stopping and not before.stopping and after.disabled_reason == before.disabled_reason:
-        return Action.TRADING_STOPPED
+        return ActivityKind.TRADING_STOPPED
     if after.autopilot_enabled != before.autopilot_enabled:
-        return Action.AUTOPILOT_ENABLED if after.autopilot_enabled else Action.AUTOPILOT_DISABLED
-    return Action.TRADING_STOPPED if after.stopping and not before.stopping else None
+        return ActivityKind.AUTOPILOT_ENABLED if after.autopilot_enabled else ActivityKind.AUTOPILOT_DISABLED
+    return ActivityKind.TRADING_STOPPED if after.stopping and not before.stopping else None

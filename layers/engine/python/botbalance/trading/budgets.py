@@ -21,7 +21,7 @@ from botbalance.engine.budgets import HOUR_S, MONTH_HOURS
 from botbalance.errors import ConflictError
 from botbalance.log import logger
 from botbalance.models.account_state import BudgetPause, BudgetState
-from botbalance.models.activity import Action
+from botbalance.models.activity import ActivityKind
 from botbalance.models.strategy import Strategy
 from botbalance.trading.session import MOST_TOLD_AT_ONCE, AccountSession
 from botbalance.trading.trail import new_activity
@@ -120,7 +120,7 @@ def _drop_the_old(session: AccountSession, now: int) -> None:
             new_activity(
                 session.context,
                 session.user_id,
-                Action.TRADING_RESUMED,
+                ActivityKind.TRADING_RESUMED,
                 subject=pause.symbol,
                 before={"pause_id": pause.pause_id},
                 reason="its time is over",
@@ -144,7 +144,7 @@ def _warn(session: AccountSession, findings: Iterable[BudgetFinding], now: int) 
             warned[key] = before[key]
         elif len(session.told) < MOST_TOLD_AT_ONCE:
             warned[key] = now
-            _tell(session, Action.BUDGET_WARNED, finding, {"rule": str(finding.rule)})
+            _tell(session, ActivityKind.BUDGET_WARNED, finding, {"rule": str(finding.rule)})
     _remember(session, warned=warned)
 
 
@@ -158,12 +158,12 @@ def _pause(session: AccountSession, findings: Iterable[BudgetFinding], now: int)
         pause = BudgetPause(rule=finding.rule, symbol=finding.symbol, since=now, until=until, evidence=finding.evidence)
         pauses[key] = pause
         after = {"pause_id": pause.pause_id, "rule": str(pause.rule), "until": until}
-        _tell(session, Action.TRADING_PAUSED, finding, after)
+        _tell(session, ActivityKind.TRADING_PAUSED, finding, after)
         logger.warning("paused by a budget", user_id=session.user_id, pause_id=pause.pause_id, reason=pause.evidence)
     _remember(session, pauses=pauses)
 
 
-def _tell(session: AccountSession, action: Action, finding: BudgetFinding, after: Mapping[str, object]) -> None:
+def _tell(session: AccountSession, action: ActivityKind, finding: BudgetFinding, after: Mapping[str, object]) -> None:
     session.tell(
         new_activity(
             session.context,

@@ -9,7 +9,7 @@ from botbalance.errors import (
 )
 from botbalance.exchange.adapter import ExchangeAdapter
 from botbalance.exchange.profiles import is_paper
-from botbalance.models.activity import Action
+from botbalance.models.activity import ActivityKind
 from botbalance.models.exchange_key import ExchangeKey, StoredKey
 from botbalance.models.order import OrderStatus
 from botbalance.trading.context import TradingContext
@@ -37,7 +37,7 @@ def store_key(context: TradingContext, user_id: str, exchange: str, key: Exchang
             _tell_refused(context, user_id, exchange, error)
             raise
         existing = context.clients.find_keys([(user_id, exchange)]).get((user_id, exchange))
-        action = Action.CREDENTIALS_STORED if existing is None else Action.CREDENTIALS_REPLACED
+        action = ActivityKind.CREDENTIALS_STORED if existing is None else ActivityKind.CREDENTIALS_REPLACED
         told = new_activity(
             context,
             user_id,
@@ -55,7 +55,7 @@ def store_key(context: TradingContext, user_id: str, exchange: str, key: Exchang
 
 def _tell_refused(context: TradingContext, user_id: str, exchange: str, error: BotBalanceError) -> None:
     reason = f"{error.code}: {error}"
-    tell(context, new_activity(context, user_id, Action.CREDENTIALS_REFUSED, subject=exchange, reason=reason))
+    tell(context, new_activity(context, user_id, ActivityKind.CREDENTIALS_REFUSED, subject=exchange, reason=reason))
 
 
 def _require_usable(context: TradingContext, user_id: str, exchange: str, key: ExchangeKey) -> None:
@@ -87,7 +87,7 @@ def delete_key(context: TradingContext, user_id: str, exchange: str) -> StoredKe
             raise ConflictError("autopilot_enabled", "the autopilot trades with this key; switch it off first")
         require_no_active_orders(context, user_id, exchange)
         told = new_activity(
-            context, user_id, Action.CREDENTIALS_DELETED, subject=exchange, before={"hint": stored.hint}
+            context, user_id, ActivityKind.CREDENTIALS_DELETED, subject=exchange, before={"hint": stored.hint}
         )
         context.clients.forget(user_id, exchange, context.activity.transact_put(told))
         return stored

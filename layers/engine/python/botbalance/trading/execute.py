@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from botbalance.engine import Evaluation
 from botbalance.errors import BotBalanceError, ConflictError
-from botbalance.models.activity import Action
+from botbalance.models.activity import ActivityKind
 from botbalance.models.decision import tick_start
 from botbalance.models.order import Order, OrderStatus
 from botbalance.trading.context import TradingContext
@@ -50,7 +50,7 @@ def execute_once(context: TradingContext, user_id: str) -> Execution:
         )
         if result.placed.orders:
             after = {order.client_order_id: str(order.status) for order in result.placed.orders}
-            tell(context, new_activity(context, user_id, Action.ORDERS_PLACED, after=after))
+            tell(context, new_activity(context, user_id, ActivityKind.ORDERS_PLACED, after=after))
     return _execution(result)
 
 

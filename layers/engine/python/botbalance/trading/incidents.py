@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
 from botbalance.models.account_state import Anomaly, Incident, RefusedPair
-from botbalance.models.activity import Action, Activity
+from botbalance.models.activity import Activity, ActivityKind
 from botbalance.models.decision import Decision
 from botbalance.models.order import Order, OrderStatus
 from botbalance.trading.context import TRADING_HALTED
@@ -105,12 +105,12 @@ def _note(session: AccountSession, kind: IncidentKind, found: Mapping[str, str],
             break
         if name in named:
             incidents[name] = Incident(since=now, evidence=named[name])
-            session.tell(_activity(session, Action.INCIDENT_OPENED, name, named[name], now))
+            session.tell(_activity(session, ActivityKind.INCIDENT_OPENED, name, named[name], now))
         else:
             del incidents[name]
-            session.tell(_activity(session, Action.INCIDENT_RESOLVED, name, before[name].evidence, now))
+            session.tell(_activity(session, ActivityKind.INCIDENT_RESOLVED, name, before[name].evidence, now))
     session.remember(incidents=incidents)
 
 
-def _activity(session: AccountSession, action: Action, name: str, evidence: str, now: int) -> Activity:
+def _activity(session: AccountSession, action: ActivityKind, name: str, evidence: str, now: int) -> Activity:
     return Activity.at(now, session.user_id, action, actor="system", subject=name, reason=evidence)

@@ -36,7 +36,7 @@ def look_after_leavers(context: TradingContext, enabled_users: AbstractSet[str])
     """
     now = context.clock()
     keys = list(context.clients.key_owners())
-    trading = {user.user_id for user in context.strategies.users_on_autopilot()}
+    trading = {user.user_id for user in context.strategies.users_to_tick()}
     new = (trading | {key.user_id for key in keys if key.left_at is None}) - enabled_users
     everybody = trading | {key.user_id for key in keys}
     if len(new) > max(FEW, len(everybody) * MOST_AT_ONCE_PCT // 100):

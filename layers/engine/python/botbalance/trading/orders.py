@@ -8,7 +8,7 @@ from botbalance.engine.arithmetic import ExactArithmetic
 from botbalance.errors import BotBalanceError, ConflictError, InvalidRequestError
 from botbalance.exchange.profiles import is_paper
 from botbalance.log import logger
-from botbalance.models.activity import Action
+from botbalance.models.activity import ActivityKind
 from botbalance.models.order import Order, OrderFill, OrderStatus
 from botbalance.store.orders import EVERY_ORDER, OrderFilter, OrderPage
 from botbalance.store.pagination import MAX_EPOCH_S, TimeRange
@@ -101,7 +101,7 @@ def cancel_by_hand(context: TradingContext, user_id: str) -> list[Order]:
 def _tell_of_cancels(context: TradingContext, user_id: str, result: CancelResult) -> None:
     if result.orders:
         after = {order.client_order_id: str(order.status) for order in result.orders}
-        tell(context, new_activity(context, user_id, Action.ORDERS_CANCELED, after=after))
+        tell(context, new_activity(context, user_id, ActivityKind.ORDERS_CANCELED, after=after))
 
 
 def cancel_all(session: AccountSession, reason: str) -> CancelResult:
@@ -132,7 +132,7 @@ def resolve_order(
         told = new_activity(
             context,
             user_id,
-            Action.ORDER_RESOLVED,
+            ActivityKind.ORDER_RESOLVED,
             subject=client_order_id,
             before={"status": str(order.status), "filled_qty": format_decimal(order.filled_qty)},
             after={"status": str(resolved.status), "filled_qty": format_decimal(resolved.fills_qty)},

@@ -8,7 +8,7 @@ from botbalance.engine import InvalidInputError
 from botbalance.errors import ConflictError, InvalidRequestError
 from botbalance.exchange.paper_books import end_of_epoch, open_account, transfer_asset
 from botbalance.exchange.profiles import is_paper
-from botbalance.models.activity import Action
+from botbalance.models.activity import ActivityKind
 from botbalance.models.order import Order
 from botbalance.models.paper import PaperAccount, PaperEpoch, account_name
 from botbalance.trading.context import TradingContext
@@ -58,7 +58,7 @@ def open_paper(context: TradingContext, user_id: str, exchange: str, balances: M
         told = new_activity(
             context,
             user_id,
-            Action.PAPER_OPENED if before is None else Action.PAPER_RESET,
+            ActivityKind.PAPER_OPENED if before is None else ActivityKind.PAPER_RESET,
             subject=exchange,
             after={asset: f"{quantity:f}" for asset, quantity in balances.items()},
         )
@@ -83,7 +83,7 @@ def transfer_on_paper(
         except InvalidInputError as error:
             raise InvalidRequestError("insufficient_balance", str(error)) from None
         told = new_activity(
-            context, user_id, Action.PAPER_TRANSFERRED, subject=exchange, after={asset: f"{quantity:f}"}
+            context, user_id, ActivityKind.PAPER_TRANSFERRED, subject=exchange, after={asset: f"{quantity:f}"}
         )
         context.paper.save(after, session.lease, context.activity.transact_put(told))
         _forget_look_at(session, exchange)

@@ -6,7 +6,7 @@ from typing import Literal
 from botbalance.engine import BudgetRule
 from botbalance.errors import ConflictError, NotFoundError
 from botbalance.models.account_state import AccountState, BudgetPause
-from botbalance.models.activity import Action
+from botbalance.models.activity import ActivityKind
 from botbalance.trading.context import TradingContext
 from botbalance.trading.session import AccountSession, open_session
 from botbalance.trading.trail import new_activity
@@ -58,7 +58,7 @@ def resume(context: TradingContext, user_id: str, pause_id: str) -> Pause:
         told = new_activity(
             context,
             user_id,
-            Action.TRADING_RESUMED,
+            ActivityKind.TRADING_RESUMED,
             subject=subject,
             before={"pause_id": pause_id},
             reason=pause.evidence,

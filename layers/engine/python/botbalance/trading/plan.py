@@ -1,4 +1,7 @@
-"""Plan: the preview of what execute would do now. Writes nothing and places nothing."""
+"""Plan: the preview of what execute, or with the autopilot on the next tick, would do now. Writes and places nothing.
+
+It goes by shared prices, which may be seconds old, and does not ask whether the picture is to be believed; both do.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

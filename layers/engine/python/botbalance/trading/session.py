@@ -1,4 +1,5 @@
-"""AccountSession: one run on one account, be it a tick, an execution, a stop, a cancel or a change of its keys."""
+"""AccountSession: one run on one account: a tick, an execution, a stop, or whatever else reads or changes its orders,
+keys, pauses or paper books."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -24,9 +25,9 @@ from botbalance.trading.tallies import counted_anew, with_fills, with_order_plac
 from botbalance.trading.trail import fills_of_order
 
 LONGEST_WAIT_S = 30
-"""How often a run that may wait tries again for the lease, a second apart."""
+"""For how long a run that may wait tries to take the lease, once a second."""
 MOST_TOLD_AT_ONCE = 50
-"""Of what a run makes true: all that it tells is a part of one transaction. The next run finds the others."""
+"""So many activities fit into the transaction that ends the lease. The next run finds the others."""
 SEND_AND_SETTLE_S = 15
 """What one request to an exchange and the writes around it may take: nothing is sent with less time than that left."""
 
@@ -34,7 +35,9 @@ SEND_AND_SETTLE_S = 15
 class AccountSession:
     """One run's exclusive hold on an account, and what this run knows of it.
 
-    ``state`` is what the account remembers. It is saved, even after an error, in the write that ends the lease.
+    ``state`` is what the account remembers. It is saved, even after an error, in the write that ends the lease. Where
+    that write fails, or the lease was lost, the run leaves a warning, and the next one begins as after a run that died.
+    ``context`` is the process's, with this run's own deadline.
     """
 
     def __init__(
@@ -45,7 +48,7 @@ class AccountSession:
         self.lease = lease
         self.quiet_since = None if state.no_trade_note is None else state.no_trade_note.looked_at
         """When the look began (epoch seconds) whose bounds have held until this run; None where there were none."""
-        self.state = state.model_copy(update={"no_trade_note": None})  # whatever this run does, it is over with it
+        self.state = state.model_copy(update={"no_trade_note": None})  # any run ends the quiet ticks
         self._keys = keys
         self._paper: dict[str, ExchangeAdapter] = {}
         self._loaded: dict[str, set[str]] = {}
@@ -116,7 +119,7 @@ class AccountSession:
         """
         self.context.require_no_halt()
         self.remember(no_unreconciled_orders=False)
-        is_new = self.context.orders.create(intent, self.lease, self.context.strategies.is_unchanged(strategy))
+        is_new = self.context.orders.create(intent, self.lease, self.context.strategies.unchanged_condition(strategy))
         if is_new:
             self.remember(budgets=with_order_placed(self.state.budgets, intent))
         return is_new

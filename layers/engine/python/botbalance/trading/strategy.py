@@ -17,7 +17,7 @@ from botbalance.engine import (
     validate_targets,
 )
 from botbalance.errors import BotBalanceError
-from botbalance.models.activity import Action
+from botbalance.models.activity import ActivityKind
 from botbalance.models.strategy import Strategy
 from botbalance.trading.context import TradingContext
 from botbalance.trading.orders import require_no_active_orders
@@ -121,8 +121,8 @@ def _errors(check: Callable[[], object]) -> tuple[InvalidStrategyError, ...]:
 
 def _require_markets(context: TradingContext, strategy: Strategy) -> None:
     """Raise InvalidRequestError or InvalidStrategyError where the exchange does not list a pair of the strategy."""
-    # For the limits: its markets may have to be asked for.
-    context.clients.find_keys([(strategy.user_id, strategy.exchange)])
+    # Its markets may have to be asked for.
+    context.clients.refresh_limits([(strategy.user_id, strategy.exchange)])
     rules = context.portfolio.market_rules(strategy.exchange, strategy.symbols())
     for asset in strategy.target_allocations:
         if asset != strategy.quote_asset and rules[asset + strategy.quote_asset].base != asset:
@@ -133,7 +133,7 @@ def _save(context: TradingContext, strategy: Strategy, stored: Strategy | None) 
     """Store ``strategy`` where its exchange lists its pairs, with what does not fit about it."""
     _require_markets(context, strategy)
     warnings, check_error = preview_warnings(context, strategy)
-    action = Action.STRATEGY_CREATED if stored is None else Action.STRATEGY_CHANGED
+    action = ActivityKind.STRATEGY_CREATED if stored is None else ActivityKind.STRATEGY_CHANGED
     told = context.activity.transact_put(strategy_change(context, action, stored, strategy))
     return SavedStrategy(context.strategies.save(strategy, told), warnings, check_error)
 

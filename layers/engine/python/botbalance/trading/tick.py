@@ -17,7 +17,8 @@ from botbalance.trading.autopilot import STOPPING, finish_stop, switch_off, swit
 from botbalance.trading.budgets import AccountPausedError
 from botbalance.trading.context import TRADING_HALTED, TradingContext
 from botbalance.trading.incidents import report_decision
-from botbalance.trading.placement import cancel_orders
+from botbalance.trading.orders import cancel_all
+from botbalance.trading.placement import CancelResult
 from botbalance.trading.rebalance import RebalanceResult, rebalance
 from botbalance.trading.reconcile import reconcile
 from botbalance.trading.session import SEND_AND_SETTLE_S, AccountSession, open_session
@@ -50,7 +51,7 @@ def strategy_tick(context: TradingContext, job: TickJob, ts_tick: int) -> Decisi
                 return None
             decision = _after_quiet_ticks(decision, session.quiet_since)
             report_decision(session, decision)
-    except (ConflictError, TransientError) as error:  # the lease never was this run's, so nothing was done
+    except (ConflictError, TransientError) as error:  # begun too late, or the account could not be read
         if error.code == TICK_CLAIMED:
             return None
         decision = skipped(context, user_id, ts_tick, error)
@@ -101,18 +102,20 @@ def _require_time(context: TradingContext, ts_tick: int) -> None:
 
 
 def _decide(session: AccountSession, job: TickJob, ts_tick: int) -> Decision | None:
+    """Bring the account's orders up to date, and trade where that is wanted; returns what there is to log."""
     context, strategy = session.context, job.strategy
     try:
         if job.halt is not None:
-            return _canceled(session, ts_tick, ConflictError(TRADING_HALTED, f"{TRADING_HALTED}: {job.halt}"))
+            halted = ConflictError(TRADING_HALTED, f"{TRADING_HALTED}: {job.halt}")
+            return _skipped_canceling(session, ts_tick, halted, cancel_all(session, TRADING_HALTED))
         if strategy.stopping:
-            return _stopped(session, strategy, ts_tick)
+            return _finish_stop(session, strategy, ts_tick)
         if not strategy.autopilot_enabled:
             reconcile(session, {})
             return None
         result = rebalance(session, strategy, ts_tick=ts_tick, source="autopilot", fresh_prices=False)
     except (AccountPausedError, CredentialsRejectedError) as error:
-        return _switched_off(session, ts_tick, error)
+        return _switch_off(session, ts_tick, error)
     except (BotBalanceError, InvalidInputError) as error:
         return skipped(context, strategy.user_id, ts_tick, error)
     return _decided(context, strategy, ts_tick, result)
@@ -126,32 +129,26 @@ def _after_quiet_ticks(decision: Decision, quiet_since: int | None) -> Decision:
     return decision.model_copy(update={"quiet_since": quiet_since, "quiet_ticks": ticks})
 
 
-def _stopped(session: AccountSession, strategy: Strategy, ts_tick: int) -> Decision:
+def _finish_stop(session: AccountSession, strategy: Strategy, ts_tick: int) -> Decision:
     """Cancel what a stop could not; the ticks of this user end with it."""
-    decision = _canceled(
-        session, ts_tick, ConflictError(STOPPING, "the autopilot is off; what a stop left is cancelled")
-    )
-    finish_stop(session.context, strategy.user_id, session.context.orders.unreconciled(strategy.user_id))
-    return decision
+    result = cancel_all(session, STOPPING)
+    finish_stop(session.context, strategy.user_id, result.orders)
+    why = ConflictError(STOPPING, "the autopilot is off; what a stop left is cancelled")
+    return _skipped_canceling(session, ts_tick, why, result)
 
 
-def _switched_off(
-    session: AccountSession, ts_tick: int, why: AccountPausedError | CredentialsRejectedError
-) -> Decision:
+def _switch_off(session: AccountSession, ts_tick: int, why: AccountPausedError | CredentialsRejectedError) -> Decision:
     """Switch the autopilot off; where a budget has paused the account, what rests is cancelled as well."""
     if isinstance(why, CredentialsRejectedError):
         told = ConflictError(why.code, switch_off(session.context, session.user_id, why))
         return skipped(session.context, session.user_id, ts_tick, told)
-    decision = _canceled(session, ts_tick, why)
-    orders = session.context.orders.unreconciled(session.user_id)
-    switch_off_paused(session.context, session.user_id, str(why), stopping=any(order.is_active for order in orders))
-    return decision
+    result = cancel_all(session, why.code)
+    switch_off_paused(session.context, session.user_id, str(why), stopping=bool(result.not_canceled()))
+    return _skipped_canceling(session, ts_tick, why, result)
 
 
-def _canceled(session: AccountSession, ts_tick: int, why: BotBalanceError) -> Decision:
-    """Cancel what rests, on whatever exchange, and decide nothing."""
-    active = [order for order in session.context.orders.unreconciled(session.user_id) if order.is_active]
-    result = cancel_orders(session, active, dict.fromkeys((order.client_order_id for order in active), why.code))
+def _skipped_canceling(session: AccountSession, ts_tick: int, why: BotBalanceError, result: CancelResult) -> Decision:
+    """The decision of a tick that decided nothing and cancelled what rested."""
     canceled = {order.client_order_id: why.code for order in result.orders if not order.is_active}
     return skipped(session.context, session.user_id, ts_tick, why, *result.errors.values(), canceled=canceled)
 

@@ -7,7 +7,7 @@ from botbalance.accounts.weight_budgets import caller
 from botbalance.engine import format_decimal
 from botbalance.errors import TransientError
 from botbalance.log import logger
-from botbalance.models.activity import Action, Activity
+from botbalance.models.activity import Activity, ActivityKind
 from botbalance.models.order import Order
 from botbalance.models.strategy import Strategy
 from botbalance.trading.context import TradingContext
@@ -20,7 +20,7 @@ _NOT_TOLD = {"schema_version", "user_id", "version", "updated_at"}
 def new_activity(
     context: TradingContext,
     user_id: str,
-    action: Action,
+    action: ActivityKind,
     *,
     subject: str | None = None,
     before: Mapping[str, Any] | None = None,
@@ -42,7 +42,9 @@ def new_activity(
     )
 
 
-def strategy_change(context: TradingContext, action: Action, before: Strategy | None, after: Strategy) -> Activity:
+def strategy_change(
+    context: TradingContext, action: ActivityKind, before: Strategy | None, after: Strategy
+) -> Activity:
     """What changes of a strategy; ``before`` is None for the first one."""
     return new_activity(
         context,
@@ -60,7 +62,7 @@ def fills_of_order(context: TradingContext, before: Order, after: Order) -> list
         Activity.at(
             context.clock(),
             after.user_id,
-            Action.ORDER_FILLED,
+            ActivityKind.ORDER_FILLED,
             actor="system",
             subject=after.client_order_id,
             after={
