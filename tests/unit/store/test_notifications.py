@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from botbalance.errors import InvalidRequestError, TransientError
-from botbalance.models.activity import Action, Activity
+from botbalance.models.activity import Activity, ActivityKind
 from botbalance.models.notification import (
     Channel,
     ChannelHealth,
@@ -114,7 +114,7 @@ def test_how_a_channel_does_is_kept_only_while_it_is_there(notifications: Notifi
 def test_settings_and_what_is_told_of_them_are_written_together(
     notifications: NotificationsTable, activities: ActivityTable
 ) -> None:
-    told = Activity.at(NOW, "alice", Action.NOTIFICATIONS_CHANGED)
+    told = Activity.at(NOW, "alice", ActivityKind.NOTIFICATIONS_CHANGED)
     notifications.save(settings(), {}, None, activities.transact_put(told))
     assert notifications.delete("alice", activities.transact_put(Activity.at(NOW + 1, "alice", told.action)))
     assert notifications.find("alice") is None
@@ -127,7 +127,7 @@ def test_settings_and_what_is_told_of_them_are_written_together(
 
 def test_an_incident_is_written_over_what_was_read_and_its_latest_is_kept(notifications: NotificationsTable) -> None:
     assert notifications.incident("alice", "order_unknown#1") == IncidentHistory()
-    heard = [Activity.at(NOW + number, "alice", Action.TRADING_PAUSED) for number in range(MOST_REMEMBERED + 1)]
+    heard = [Activity.at(NOW + number, "alice", ActivityKind.TRADING_PAUSED) for number in range(MOST_REMEMBERED + 1)]
     history = IncidentHistory(activities=heard)
     assert notifications.save_incident("alice", "order_unknown#1", history, NOW)
     assert not notifications.save_incident("alice", "order_unknown#1", history, NOW)
