@@ -19,6 +19,7 @@ from tests.integration.trading.harness import FIRST_PRICES, new_harness
 from tests.integration.trading.no_trade_harness import MinuteByMinute, NoTradeHarness
 from workbench.candles.recording import read_recording
 from workbench.faults.kinds import FaultKind, Where
+from workbench.simulated_exchange.binance_api import Request
 from workbench.simulated_exchange.market import Market
 
 D = Decimal
@@ -186,6 +187,28 @@ def test_after_an_order_that_could_not_be_brought_up_to_date_the_next_tick_looks
     assert not no_trade_harness.is_quiet()
     (order,) = no_trade_harness.harness.orders()
     assert order.status == "OPEN"
+
+
+def test_what_trades_during_a_look_in_the_minute_before_its_end_is_looked_at(resting: NoTradeHarness) -> None:
+    harness = resting.harness
+    resting.fencing_token()  # a lease, which ends what is quiet
+    resting.go_on(60)
+    message = harness.message(harness.user)
+    harness.now += 25
+
+    def trade_and_let_a_minute_begin(request: Request) -> None:
+        if request.path.endswith("/openOrders"):
+            harness.on_request = lambda _: None
+            resting.move(BTC="38843.99")
+            resting.move(BTC="39500")
+            resting.go_on(30)
+
+    harness.on_request = trade_and_let_a_minute_begin
+    assert harness.work(message) == []
+    assert [order.status for order in harness.orders()] == ["OPEN"]
+    harness.now = harness.now // 30 * 30
+    assert not resting.is_quiet()
+    assert harness.orders()[-1].status == "FILLED"
 
 
 def test_a_halt_reaches_everybody(resting: NoTradeHarness) -> None:

@@ -62,3 +62,13 @@ def test_orders_are_listed_although_the_exchange_refuses_the_key(harness: Tradin
     harness.books.revoke_key(harness.key)
     page = list_orders(harness.context, harness.user, limit=10, cursor=None)
     assert len(page.orders) == len(TARGETS) - 1
+
+
+@pytest.mark.parametrize("kind", [FaultKind.LIMITED, FaultKind.REVOKED])
+def test_what_a_cancel_meets_keeps_every_order_from_being_meant(harness: TradingHarness, kind: FaultKind) -> None:
+    harness.set_strategy({"BTC": "50", "USDT": "50"})
+    harness.tick()
+    harness.set_strategy({"ETH": "50", "USDT": "50"})
+    harness.injector.script(kind, Where.CANCEL_ORDER)
+    harness.tick()
+    assert [order.symbol for order in harness.orders()] == ["BTCUSDT"]
