@@ -35,6 +35,7 @@ from botbalance.log import logger
 from botbalance.models.exchange_key import ExchangeKey
 from botbalance.models.strategy import Strategy
 from botbalance.settings import read_settings
+from botbalance.store.dynamodb import shard_name
 from tick.work import lambda_handler
 
 from benchmarks.backtest import trial
@@ -165,7 +166,7 @@ def _record(number: int, users: Sequence[str], ts_tick: int) -> dict[str, Any]:
     }
 
 
-def naive(url: str, numbers: range, threads: int, *, places: bool) -> float:
+def naive(url: str, numbers: Sequence[int], threads: int, *, places: bool) -> float:
     """Users a second, of those with ``numbers``, where everybody gets a ccxt object of their own at each tick."""
     client_class, rules = exchange_class(DEFAULT_EXCHANGE), trial().market_rules
 
@@ -212,7 +213,9 @@ def running(users: int, dynamodb: str | None) -> Iterator[Bench]:
     os.environ.update(CREDENTIALS)
     try:
         environment = aws.start() | {"EXCHANGE_BASE_URL": ours.recv(), "LOG_LEVEL": "CRITICAL"}
-        bench = Bench(environment, [f"user-{number:06}" for number in range(users)], ours)
+        names = [f"user-{number:06}" for number in range(users)]
+        # As dispatch hands them out: neighbours in the accounts table in one message.
+        bench = Bench(environment, sorted(names, key=lambda name: (shard_name(name), name)), ours)
         services = bench.services()
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(lambda number: _enrol(services, number), range(users)))
@@ -251,7 +254,8 @@ def main(
         settings = {"WORK_THREADS": str(threads)}
         every, calm = bench.services(PORTFOLIO_MAX_AGE="0", **settings), bench.services(**settings)
         some = bench.users[: users // 4]
-        others = range(len(some), len(some) + NAIVE_USERS)
+        taken = set(some)
+        others = [number for number in range(users) if f"user-{number:06}" not in taken][:NAIVE_USERS]
         figures: dict[str, float] = {}
         bench.go_on()
         print(f"{users:,} users, {threads} threads, an exchange {LATENCY_S * 1000:.0f} ms away")
