@@ -13,7 +13,6 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
-from urllib.parse import parse_qsl
 
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
@@ -240,7 +239,7 @@ class FaultyExchange(BinanceApi):
                 said = corrupted_replies.not_yet_shown(content, now_ms)
             case FaultKind.STALE_ORDER:
                 account = self.books.account(request.api_key or "")
-                symbol = _parameters(request).get("symbol")
+                symbol = request.parameters.get("symbol")
                 said = account and corrupted_replies.stale_order(fault, content, account, symbol, now_ms)
             case _:
                 said = corrupted_replies.CONTENTS[fault.kind](fault, content)
@@ -250,7 +249,7 @@ class FaultyExchange(BinanceApi):
 
     def _to_cancel(self, request: Request) -> list[int]:
         """The ids of the orders that a cancel is about."""
-        asked, account = _parameters(request), self.books.account(request.api_key or "")
+        asked, account = request.parameters, self.books.account(request.api_key or "")
         return [
             order.order_id
             for order in (() if account is None else account.find_open_orders(asked.get("symbol", "")))
@@ -318,10 +317,6 @@ def _broken_down(status: str) -> Reply:
     )
 
 
-def _parameters(request: Request) -> dict[str, str]:
-    return dict(parse_qsl(f"{request.query}&{request.body}"))
-
-
 def _find_symbols(request: Request) -> frozenset[str]:
-    asked = _parameters(request)
+    asked = request.parameters
     return frozenset(re.findall("[A-Z0-9]+", asked.get("symbol", "") + asked.get("symbols", "")))

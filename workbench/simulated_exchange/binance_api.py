@@ -11,7 +11,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import cached_property
 from typing import cast
+from urllib.parse import parse_qsl
 
 from aiohttp import web
 
@@ -35,7 +37,7 @@ ALLOWED_AHEAD_MS = 1_000
 NOT_FOUND = "<html><head><title>404 Not Found</title></head><body><center><h1>404 Not Found</h1></center></body></html>"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Request:
     """An HTTP request as it came: ``query`` and ``body`` still encoded, header names in lower case."""
 
@@ -49,6 +51,11 @@ class Request:
     def api_key(self) -> str | None:
         """The key it was sent with; None on a public connection."""
         return self.headers.get("x-mbx-apikey")
+
+    @cached_property
+    def parameters(self) -> dict[str, str]:
+        """Those of query and body, decoded, whether they are as the API wants them or not."""
+        return dict(parse_qsl(f"{self.query}&{self.body}"))
 
 
 @dataclass(frozen=True, slots=True)

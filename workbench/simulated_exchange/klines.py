@@ -63,12 +63,13 @@ def build_klines(
         needed = _needed(candles, candle_ms, limit * parts // candle_ms + 2, start, end)
         candles = [part for candle in needed for part in _taken_apart(candle, candle_ms, parts)]
     grouped = groupby(candles, key=lambda candle: opens_at(interval, candle.open_time, offset_ms))
-    wanted = (
-        _put_together(opened, closes_at(interval, opened, offset_ms), list(group))
+    groups = (
+        (opened, list(group))
         for opened, group in grouped
         if (start is None or opened >= start) and (end is None or opened <= end)
     )
-    return list(wanted)[-limit:] if start is None else list(islice(wanted, limit))
+    wanted = list(groups)[-limit:] if start is None else islice(groups, limit)
+    return [_put_together(opened, closes_at(interval, opened, offset_ms), group) for opened, group in wanted]
 
 
 def opens_at(interval: str, time_ms: int, offset_ms: int = 0) -> int:

@@ -6,8 +6,8 @@ whoever must react to a candle, as the books must, registers with :meth:`Market.
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from decimal import Decimal
 from threading import RLock
@@ -173,11 +173,9 @@ class Market:
         specs = [market_spec_for(symbol, price) for symbol, price in first_prices.items()]
         return cls(specs, first_prices, source)
 
-    @contextmanager
-    def exclusive(self) -> Iterator[None]:
+    def exclusive(self) -> AbstractContextManager[None]:
         """Hold the one lock of market and books, in exact arithmetic."""
-        with self._lock, ExactArithmetic():
-            yield
+        return _Exclusive(self._lock)
 
     def on_candle(self, listener: Callable[[str, Candle], None]) -> None:
         """Call ``listener(symbol, candle)`` under the lock for every candle in which the symbol traded."""
@@ -269,6 +267,23 @@ class Market:
         self._days.pop(symbol, None)
         for listener in self._listeners:
             listener(symbol, candle)
+
+
+class _Exclusive(ExactArithmetic):
+    """Exact arithmetic under a lock."""
+
+    __slots__ = ("_lock",)
+
+    def __init__(self, lock: RLock) -> None:
+        self._lock = lock
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+        super().__enter__()
+
+    def __exit__(self, *failure: object) -> None:
+        super().__exit__(*failure)
+        self._lock.release()
 
 
 def _on_grid(price: Decimal, spec: MarketSpec) -> Decimal:

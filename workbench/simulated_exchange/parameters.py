@@ -122,8 +122,8 @@ class Parameters:
 def _decoded(encoded: str) -> dict[str, str]:
     values: dict[str, str] = {}
     for pair in filter(None, encoded.split("&")):
-        name, _, value = pair.partition("=")
-        if unquote_plus(name) in values:
+        name, _, value = map(unquote_plus, pair.partition("="))
+        if name in values:
             raise ExchangeError(-1101, "Duplicate values for a parameter detected.")
-        values[unquote_plus(name)] = unquote_plus(value)
+        values[name] = value
     return values

@@ -119,13 +119,15 @@ class Campaign:
 
 @contextmanager
 def rare_garbage_collection() -> Iterator[None]:
-    """Look for cycles seldom: an episode makes few that are garbage, and many objects to look through."""
+    """Look for cycles once in some episodes: they make few that are garbage, and many objects to look through."""
     before = gc.get_threshold()
-    gc.set_threshold(100_000, 50, 100)
+    gc.freeze()
+    gc.set_threshold(1_000_000, 10, 10)
     try:
         yield
     finally:
         gc.set_threshold(*before)
+        gc.unfreeze()
 
 
 def shortest(finding: Finding, seed: str, users: int, busy_ticks: int, drawn: int) -> Failure:

@@ -53,9 +53,10 @@ class _Index:
 
     def place(self, item: Item) -> tuple[Any, Any] | None:
         """The item's partition and its place in it; None where it has not all of the index's keys."""
-        if any(name not in item for name in self.keys):
-            return None
-        partition, *rest = (comparable(item[name]) for name in self.keys)
+        for name in self.keys:
+            if name not in item:
+                return None
+        partition, *rest = [comparable(item[name]) for name in self.keys]
         return partition, tuple(rest)
 
     def add(self, item: Item, key: PrimaryKey) -> None:
@@ -95,18 +96,21 @@ class Table:
     def primary_key(self, item: Mapping[str, Any]) -> PrimaryKey:
         """The primary key in ``item``; raises ValidationException for one that DynamoDB refuses."""
         for name in self.main.keys:
-            value = item.get(name)
-            if value is None or set(value) != {self._types[name]}:
+            value, kind = item.get(name), self._types[name]
+            if value is None or len(value) != 1 or kind not in value:
                 raise _invalid(f"The provided key element does not match the schema: {name}")
-            if value in ({"S": ""}, {"B": b""}):
+            if not value[kind] and kind != "N":
                 raise _invalid(f"One or more parameter values are not valid: the key {name} is empty")
-        return tuple(comparable(item[name]) for name in self.main.keys)
+        return tuple([comparable(item[name]) for name in self.main.keys])
 
     def put(self, key: PrimaryKey, item: Item | None) -> None:
         """Write ``item`` in place of what is there; None deletes that."""
         existing = self.items.pop(key, None)
         self.before[key] = existing, self._now_ms()
-        for index in (self.main, *self.indexes.values()):
+        indexes: Iterable[_Index] = self.indexes.values()
+        if existing is None or item is None:  # one key has one place among all items
+            indexes = (self.main, *indexes)
+        for index in indexes:
             if existing is not None:
                 index.remove(existing, key)
             if item is not None:
@@ -430,7 +434,7 @@ def _projected(projection: Mapping[str, Any]) -> set[str] | None:
 
 def _size(item: Item) -> int:
     """What the item counts for, in bytes, as DynamoDB does: names and values."""
-    return sum(len(name) + len(content) for name, value in item.items() for content in value.values() if content)
+    return sum([len(name) + len(content) for name, value in item.items() for content in value.values() if content])
 
 
 def _require_size(item: Item) -> None:

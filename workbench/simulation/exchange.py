@@ -9,7 +9,6 @@ from dataclasses import replace
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
-from urllib.parse import parse_qsl
 
 from botbalance.engine import transfer
 from botbalance.engine.arithmetic import ExactArithmetic
@@ -92,12 +91,11 @@ class MannerlyExchange(FaultyExchange):
 
     def answer(self, request: Request) -> Reply:
         """What the exchange says when nothing fails."""
-        asked = dict(parse_qsl(f"{request.query}&{request.body}"))
-        gone = self._gone(asked)
+        gone = self._gone(request)
         if gone is not None:
             return gone
         path = f"{request.method} {request.path}"
-        if path == "POST /api/v3/order" and (request.api_key or "", asked.get("symbol", "")) in self.not_permitted:
+        if path == "POST /api/v3/order" and (request.api_key, request.parameters.get("symbol")) in self.not_permitted:
             self._choices.count(f"manner:{Manner.REFUSES_FOR_GOOD}")
             return refused(ExchangeError(-2010, NOT_PERMITTED))
         reply = super().answer(request)
@@ -181,9 +179,10 @@ class MannerlyExchange(FaultyExchange):
             self._choices.count(f"manner:{manner}")
         return shows
 
-    def _gone(self, asked: Mapping[str, str]) -> Reply | None:
+    def _gone(self, request: Request) -> Reply | None:
         if not self.delisted:
             return None
+        asked = request.parameters
         wanted = {asked.get("symbol", ""), *json.loads(asked.get("symbols", "[]"))}
         return refused(errors.invalid_symbol()) if wanted & self.delisted else None
 

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
-from urllib.parse import parse_qsl
 
 from botbalance.engine.arithmetic import ZERO, ExactArithmetic
 from botbalance.models.decision import Decision
@@ -139,7 +139,7 @@ class Witness:
     def exchange_answered(self, run: Run | None, step: int, request: Request, said: Reply | None) -> None:
         """A request has had its effect; ``said`` is the reply if it was sent whole."""
         if request.method == "POST" and request.path == "/api/v3/order":
-            client_id = dict(parse_qsl(f"{request.query}&{request.body}")).get("newClientOrderId", "")
+            client_id = request.parameters.get("newClientOrderId", "")
             key = (request.api_key or "", client_id)
             if key in self._sent:
                 self._add(Invariant.SENT_ONCE, step, user_of_key(key[0]), f"{client_id} was sent at {self._sent[key]}")
@@ -253,7 +253,12 @@ def user_of_key(api_key: str) -> str:
 
 def parse_decision(item: Mapping[str, Any]) -> Decision:
     """The decision in an item of its table."""
-    return Decision.model_validate_json(decompress(item["document"]["B"]))
+    return _parsed(item["document"]["B"])
+
+
+@lru_cache(1024)
+def _parsed(document: bytes) -> Decision:
+    return Decision.model_validate_json(decompress(document))
 
 
 def replay_differences(decision: Decision) -> list[str]:

@@ -57,9 +57,14 @@ class _InProcessSession(Session):
         return _response(url, outcome)
 
 
+_UNANSWERED = Response()
+"""What every response begins as; making one anew takes as long as half of what the exchange does."""
+
+
 def _response(url: str, outcome: Outcome) -> Response:
     reply = outcome.reply
-    response = Response()
+    response = Response.__new__(Response)
+    vars(response).update(vars(_UNANSWERED))
     response.status_code = reply.status
     response.headers = CaseInsensitiveDict({**reply.headers, "Content-Type": reply.content_type})
     response.encoding = "utf-8"

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache
 from hashlib import sha256
 from importlib import import_module
 from itertools import count
@@ -178,12 +179,12 @@ class World:
         self.apps = [import_module(f"{name}.app").app for name in ("plan", "execute", "account")]
         self.handlers = {
             f"{route.path.rstrip('/')} {route.method}": route.handler
-            for route in read_template().routes()
+            for route in _template().routes()
             if route.handler.split(".")[0] in {"plan", "execute", "account"}
         }
 
     def _create_tables(self) -> dict[str, str]:
-        template = read_template()
+        template = _template()
         for name, properties in template.resources("AWS::DynamoDB::Table").items():
             self.database.create_table(TableName=name, **properties)
         environment = template.environment({name: name for name in template.logical_ids()})
@@ -627,6 +628,10 @@ class World:
         self.database.delete_item(TableName=self.settings.operator_table, Key={"setting": {"S": HALT_SETTING}})
         self.witness.halted = False
         self.note("OPERATOR ends the halt")
+
+
+_template = cache(read_template)
+"""The project's template; no episode changes it."""
 
 
 def _about(parameters: dict[str, Any]) -> str:

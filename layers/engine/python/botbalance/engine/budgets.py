@@ -108,6 +108,7 @@ type Tallies = Mapping[str, Hours]
 _SHOWN = Context(prec=6)
 """Digits of a quotient in words."""
 _NO_HOURS: Hours = {}
+_NO_TALLY = Tally()
 _NONE: Mapping[str, int] = {}
 
 
@@ -259,6 +260,8 @@ class _Windows:
 
 def _sum(tallies: Sequence[Tally]) -> Tally:
     """All together, field by field: several times as fast as one after the other."""
+    if len(tallies) <= 1:
+        return tallies[0] if tallies else _NO_TALLY
     return Tally(
         sum([tally.bought for tally in tallies], ZERO),
         sum([tally.sold for tally in tallies], ZERO),

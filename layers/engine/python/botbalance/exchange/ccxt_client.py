@@ -4,13 +4,13 @@ Requests are never repeated by ccxt: a repeated POST could be a second order. Nu
 """
 
 import json
+import pickle
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from copy import copy, deepcopy
+from copy import copy
 from decimal import Decimal
 from functools import cache, lru_cache
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 from botbalance.deadline import seconds_for_exchange
 from botbalance.engine import format_decimal
@@ -89,12 +89,17 @@ class UnlimitedRateLimiter:
 
 def new_client(profile: ExchangeProfile) -> Any:
     """ccxt's client without a key and a session, for a tenth of what making one anew takes."""
-    original = _original_client(profile.name)
-    client = copy(original)
-    for name, value in vars(original).items():
-        if name not in _SHARED and isinstance(value, dict | list):
-            setattr(client, name, deepcopy(value))
+    client = copy(_original_client(profile.name))
+    vars(client).update(pickle.loads(_own_parts(profile.name)))  # noqa: S301 - pickled below
     return client
+
+
+@cache
+def _own_parts(exchange: str) -> bytes:
+    """What of a client is its own from the beginning, pickled: read anew in a tenth of the time of a deep copy."""
+    facts = vars(_original_client(exchange)).items()
+    own = {name: value for name, value in facts if name not in _SHARED and isinstance(value, dict | list)}
+    return pickle.dumps(own)
 
 
 @cache
@@ -187,8 +192,7 @@ def _client_class(of: ExchangeProfile) -> type[Any]:
                     if method != "GET":
                         self.order_was_sent = True
                     if self.rerouted_to is not None:
-                        host = urlsplit(self.rerouted_to)
-                        url = urlunsplit(urlsplit(url)._replace(scheme=host.scheme, netloc=host.netloc))
+                        url = "/".join((self.rerouted_to.rstrip("/"), *url.split("/", 3)[3:]))
                     return super().fetch(url, method, headers, body)
             except Exception as error:
                 if not is_answer(error, self):
