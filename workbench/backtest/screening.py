@@ -4,7 +4,8 @@ The bounds are the engine's, exact. Here they are compared with many candles at 
 a margin far larger than what floating point loses, so a candle too many is looked at now and then, and none too few.
 """
 
-from decimal import ROUND_CEILING, ROUND_FLOOR
+from collections.abc import Sequence
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from math import inf
 from typing import NamedTuple
 
@@ -56,14 +57,49 @@ class _Bounds(NamedTuple):
         return any_of_them
 
 
+class _Holdings:
+    """What is held of each asset and of the quote, with targets in percent of NAV: what the rows of bounds come from.
+
+    With targets f and holdings h, the deltas at closes c are f·(h·c + quote) − h∘c: linear in c.
+    """
+
+    def __init__(self, held: Sequence[Decimal], targets: Sequence[Decimal], quote_held: Decimal) -> None:
+        self._facts = held, targets, quote_held
+        self._quote = float(quote_held)
+        self._held = np.array([float(quantity) for quantity in held])
+        fractions = np.array([float(target) for target in targets]) * 0.01
+        of_closes = fractions[:, None] * self._held
+        of_closes.flat[:: len(held) + 1] -= self._held
+        of_quote = fractions * self._quote
+        self._limits = _MARGIN * self._quote - np.concatenate((of_quote, -of_quote))
+        self._rows = np.concatenate((of_closes, -of_closes))
+        self._rows -= _MARGIN * self._held
+
+    def are(self, held: Sequence[Decimal], targets: Sequence[Decimal], quote_held: Decimal) -> bool:
+        return self._facts == (held, targets, quote_held)
+
+    def bounds(self, region: NoTradeRegion) -> _Bounds:
+        over = [-inf if asset.delta_over is None else float(asset.delta_over) for asset in region.assets]
+        under = [-inf if asset.delta_under is None else -float(asset.delta_under) for asset in region.assets]
+        deltas = np.array(over + under)
+        limits = deltas + self._limits
+        if region.min_delta_pct is None:
+            return _Bounds(self._rows, limits[:, None])
+        shares = float(region.min_delta_pct) * 0.01 * np.sign(deltas)
+        share_limits = shares * self._quote + self._limits
+        of_share = _OfShare(self._rows - np.outer(shares, self._held), share_limits[:, None], (shares > 0)[:, None])
+        return _Bounds(self._rows, limits[:, None], of_share)
+
+
 class Screen:
     """Looks along a timeline."""
 
     def __init__(self, timeline: Timeline) -> None:
         self._timeline = timeline
-        self._closes = np.array(
-            [column * 10.0**-decimals for column, decimals in zip(timeline.close, timeline.decimals, strict=True)]
-        )
+        self._closes = np.empty((len(timeline.symbols), len(timeline)))
+        for row, column, decimals in zip(self._closes, timeline.close, timeline.decimals, strict=True):
+            np.multiply(column, 10.0**-decimals, out=row)
+        self._holdings = _Holdings((), (), Decimal(0))
         self._always_complete = bool(timeline.complete.all())
 
     def next_candle(self, region: NoTradeRegion, start: int, stop: int) -> int:
@@ -72,7 +108,7 @@ class Screen:
         ``region.assets`` are in the order of the timeline's symbols. When ``region.until`` is, the caller knows.
         """
         size = _FIRST_CHUNK
-        bounds = _region_bounds(region)
+        bounds = self._bounds(region)
         watched = [
             (row, float(asset.price_from) * (1 + _MARGIN), float(asset.price_to) * (1 - _MARGIN))
             for row, asset in enumerate(region.assets)
@@ -97,6 +133,13 @@ class Screen:
             start, size = end, min(size * 2, _LARGEST_CHUNK)
         return stop
 
+    def _bounds(self, region: NoTradeRegion) -> _Bounds:
+        held = tuple([asset.held for asset in region.assets])
+        targets = tuple([asset.target_pct for asset in region.assets])
+        if not self._holdings.are(held, targets, region.quote_held):  # what is held changes with fills alone
+            self._holdings = _Holdings(held, targets, region.quote_held)
+        return self._holdings.bounds(region)
+
     def _limits(self, region: NoTradeRegion) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
         """The limits of resting buys and sells with their rows, in the symbol's whole units.
 
@@ -111,30 +154,3 @@ class Screen:
             if asset.resting_sell is not None:
                 sells.append((row, int(asset.resting_sell.scaleb(decimals).to_integral_value(ROUND_FLOOR))))
         return buys, sells
-
-
-def _region_bounds(region: NoTradeRegion) -> _Bounds:
-    """With targets f and holdings h, the deltas at closes c are f·(h·c + quote) − h∘c: linear in c."""
-    quote, assets = float(region.quote_held), region.assets
-    held, targets, over, under = np.array(
-        [
-            [float(asset.held) for asset in assets],
-            [float(asset.target_pct) for asset in assets],
-            [-inf if asset.delta_over is None else float(asset.delta_over) for asset in assets],
-            [inf if asset.delta_under is None else float(asset.delta_under) for asset in assets],
-        ]
-    )
-    targets *= 0.01
-    of_closes = targets[:, None] * held
-    of_closes.flat[:: len(assets) + 1] -= held
-    of_quote = targets * quote
-    rows = np.concatenate((of_closes, -of_closes))
-    rows -= _MARGIN * held
-    limits = np.concatenate((over - of_quote, of_quote - under))
-    limits += _MARGIN * quote
-    if region.min_delta_pct is None:
-        return _Bounds(rows, limits[:, None])
-    shares = float(region.min_delta_pct) * 0.01 * np.concatenate((np.sign(over), -np.sign(under)))
-    share_limits = np.concatenate((-of_quote, of_quote)) + (_MARGIN + shares) * quote
-    of_share = _OfShare(rows - np.outer(shares, held), share_limits[:, None], (shares > 0)[:, None])
-    return _Bounds(rows, limits[:, None], of_share)

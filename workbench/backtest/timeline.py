@@ -40,7 +40,7 @@ class Timeline:
     def closes_at(self, index: int) -> dict[str, Decimal]:
         """The closes of a candle, symbol to quote per base."""
         return {
-            symbol: Decimal(int(column[index])).scaleb(-decimals)
+            symbol: Decimal(column.item(index)).scaleb(-decimals)
             for symbol, column, decimals in zip(self.symbols, self.close, self.decimals, strict=True)
         }
 
@@ -76,7 +76,7 @@ class Timeline:
 
     def first_ending_at(self, time_ms: int, start: int) -> int:
         """The first candle from ``start`` on that ends at ``time_ms`` or later."""
-        return start + int(np.searchsorted(self.times_ms[start:], time_ms - self.candle_ms))
+        return start + int(self.times_ms[start:].searchsorted(time_ms - self.candle_ms))
 
 
 def build_timeline(recordings: Sequence[Recording], start_ms: int | None = None, end_ms: int | None = None) -> Timeline:

@@ -13,6 +13,7 @@ from enum import StrEnum
 from botbalance.engine.arithmetic import HUNDRED, NEAREST, PERCENT, ZERO, ExactArithmetic, format_decimal
 from botbalance.engine.errors import InvalidStrategyError
 from botbalance.engine.fills import Fill
+from botbalance.engine.record import record
 
 HOUR_S = 3_600
 DAY_HOURS = 24
@@ -72,7 +73,7 @@ class BudgetLimits:
                 raise InvalidStrategyError(f"budgets.{name}", repr(value), "a whole number from 1 to 100000")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Tally:
     """What was traded and placed on one pair in a while.
 

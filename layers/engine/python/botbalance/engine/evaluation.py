@@ -19,11 +19,12 @@ from botbalance.engine.rebalance import (
     decide,
     validate_all_digits,
 )
+from botbalance.engine.record import record
 from botbalance.engine.strategy import StrategyConfig
 from botbalance.engine.valuation import Balance, Holding, drift_pct, share_pct, trigger_prices
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AssetRow:
     """One managed asset in a decision: where it stands, and its action or the reason for holding.
 

@@ -1,13 +1,13 @@
 """When a resting limit order fills, and what a fill brings: on paper, on the simulated exchange and in the backtest."""
 
-from dataclasses import dataclass
 from decimal import Decimal
 
 from botbalance.engine.arithmetic import PERCENT, ZERO, ExactArithmetic
 from botbalance.engine.market_rules import Side
+from botbalance.engine.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Fill:
     """A trade of ``base_qty`` of ``base`` at ``price`` (quote per base); ``fee`` in units of ``fee_asset``."""
 

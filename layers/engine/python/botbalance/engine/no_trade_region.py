@@ -6,17 +6,17 @@ compare prices in between.
 """
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 
 from botbalance.engine.arithmetic import DOWN, HUNDRED, ONE, PERCENT, UP, ZERO, ExactArithmetic
 from botbalance.engine.market_rules import MarketRules
+from botbalance.engine.record import record
 from botbalance.engine.stale_orders import RestingOrder, is_paused, reprice_tolerance_pct
 from botbalance.engine.strategy import StrategyConfig
 from botbalance.engine.valuation import NOTHING, Balance
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AssetBounds:
     """Conditions under which an asset needs no action. Bounds are exclusive unless said otherwise; None is no bound.
 
@@ -38,7 +38,7 @@ class AssetBounds:
     resting_sell: Decimal | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class NoTradeRegion:
     """The bounds of all assets but the quote, of which ``quote_held`` is held.
 

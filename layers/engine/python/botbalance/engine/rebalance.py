@@ -6,13 +6,14 @@ docs/engine.md, step by step. Plan, execute, the autopilot and the backtest all 
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from decimal import Decimal, Inexact, InvalidOperation
 from typing import NamedTuple
 
 from botbalance.engine.arithmetic import ONE, PERCENT, ZERO, ExactArithmetic
 from botbalance.engine.errors import InvalidInputError, InvalidStrategyError
 from botbalance.engine.market_rules import MarketRules, NormalizedOrder, Side, SkipReason
+from botbalance.engine.record import record
 from botbalance.engine.strategy import StrategyConfig, band_quote, validate_reserve
 from botbalance.engine.valuation import (
     NOTHING,
@@ -25,7 +26,7 @@ from botbalance.engine.valuation import (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Action:
     """One order to place, final: nothing downstream rounds or re-prices it.
 

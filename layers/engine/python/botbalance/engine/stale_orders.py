@@ -4,7 +4,6 @@ An order keeps its place in the exchange's queue for as long as it would be plac
 """
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
@@ -12,6 +11,7 @@ from botbalance.engine.arithmetic import HUNDRED, ExactArithmetic
 from botbalance.engine.evaluation import Evaluation
 from botbalance.engine.market_rules import Side
 from botbalance.engine.rebalance import RebalanceDecision, WantedOrder
+from botbalance.engine.record import record
 from botbalance.engine.strategy import StrategyConfig
 
 TOLERANCE_STEPS = Decimal(2)
@@ -33,7 +33,7 @@ class CancelReason(StrEnum):
     PAUSED = "paused"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RestingOrder:
     """An order of this system that rests on the exchange; ``placed_at`` in epoch seconds."""
 

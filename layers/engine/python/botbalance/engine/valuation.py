@@ -4,15 +4,15 @@ Percent is percent (12.5 means one eighth), amounts are in the quote asset, pric
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 
 from botbalance.engine.arithmetic import DOWN, HUNDRED, NEAREST, ONE, PERCENT, UP, ZERO, format_decimal
 from botbalance.engine.errors import InvalidInputError, InvalidStrategyError, PriceUnavailableError
 from botbalance.engine.market_rules import MarketRules
+from botbalance.engine.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Balance:
     """What an account has of one asset, in units of it: ``free`` can be spent, ``locked`` rests in orders."""
 
