@@ -5,6 +5,7 @@ Money is exact; what is only looked at (where the drawdown is, volatility, drift
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import groupby, pairwise
@@ -90,7 +91,7 @@ def measure(
     largest_asset, largest = _largest_alone(books)
     with ExactArithmetic():
         turnover = sum((fill.quote_qty for fill in fills), ZERO)
-        fees = sum((_fee_quote(fill) for _, fill in books.fills), ZERO)
+    fees = _fees_quote(books)
     return BacktestResult(
         engine_version=engine.VERSION,
         quote_asset=trial.config.quote_asset,
@@ -151,6 +152,25 @@ def measure(
         series=_series(books, arrays.nav),
         pauses=outcome.pauses,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Gains:
+    """Of a run, what a search compares: as in its result, without what takes a look at every candle."""
+
+    growth: Growth
+    bonus_quote: Decimal
+    fees_quote: Decimal
+    fills: int
+
+
+def measure_gains(trial: BacktestConfig, timeline: Timeline, outcome: Outcome) -> Gains:
+    """The part of :func:`measure` that takes a look at the first and the last candle alone."""
+    books, last = _Books(trial, timeline, outcome), len(timeline) - 1
+    growth = _growth(trial, timeline, books.nav(0), books.nav(last), books.buy_once_at(last))
+    months = [(_month(timeline, candle), fill) for candle, fill in books.fills]
+    bonus = compute_bonus(months, books.prices_at(last))
+    return Gains(growth, bonus.total, _fees_quote(books), len(books.fills))
 
 
 class _Arrays:
@@ -280,6 +300,11 @@ def buy_and_hold_targets(trial: BacktestConfig, prices: Quantities) -> dict[str,
             asset: NEAREST.divide(left * target * PERCENT, prices[asset])
             for asset, target in trial.target_allocations.items()
         }
+
+
+def _fees_quote(books: _Books) -> Decimal:
+    with ExactArithmetic():
+        return sum((_fee_quote(fill) for _, fill in books.fills), ZERO)
 
 
 def _fee_quote(fill: Fill | FilledOrder) -> Decimal:

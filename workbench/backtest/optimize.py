@@ -21,7 +21,7 @@ from botbalance.errors import InvalidRequestError
 
 from workbench.backtest import inputs
 from workbench.backtest.backtest import BacktestFiles, BacktestInputs, prepare
-from workbench.backtest.metrics import measure
+from workbench.backtest.metrics import measure_gains
 from workbench.backtest.simulation import BacktestConfig, simulate
 from workbench.portfolios import demo as demo_portfolio
 
@@ -236,8 +236,8 @@ def _score(combination: ParameterSet, begin: int, end: int) -> Score:
     timeline = _prepared.timeline.cut(begin, end)
     trial = _with(_prepared, combination)
     trial = replace(trial, start_balances=_prepared.on_targets(timeline.closes_at(0)))
-    result = measure(trial, timeline, simulate(trial, timeline), data={}, rules_source=_prepared.rules_source)
-    return Score(result.growth.rebalancing_return_pct, result.bonus_quote, len(result.fills), result.fees_quote)
+    gains = measure_gains(trial, timeline, simulate(trial, timeline))
+    return Score(gains.growth.rebalancing_return_pct, gains.bonus_quote, gains.fills, gains.fees_quote)
 
 
 def _with(prepared: BacktestInputs, combination: ParameterSet) -> BacktestConfig:
