@@ -111,7 +111,12 @@ test-web: .venv/.installed web/dist/index.html ## the dashboard: types, style, w
 	@cd web && $(NODE) npm run --silent check && $(NODE) npm run --silent test && $(NODE) npm run --silent size
 	@cd web && $(NODE) npm run --silent e2e
 
-lighthouse: .venv/.installed web/dist/index.html ## performance and accessibility of every page by Lighthouse (needs Chromium)
+LIGHTHOUSE := web/tools/lighthouse
+$(LIGHTHOUSE)/node_modules/.installed: $(LIGHTHOUSE)/package-lock.json $(TOOLS)/node/.installed
+	@cd $(LIGHTHOUSE) && $(NODE) npm ci --no-audit --no-fund --silent
+	@touch $@
+
+lighthouse: .venv/.installed web/dist/index.html $(LIGHTHOUSE)/node_modules/.installed ## what Lighthouse says of every page
 	@cd web && $(NODE) npm run --silent lighthouse
 
 WEB_SOURCES := $(shell find web/src web/public web/index.html web/vite.config.ts web/package.json -type f 2>/dev/null)

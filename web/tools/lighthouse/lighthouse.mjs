@@ -6,12 +6,13 @@
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { setTimeout as wait } from "node:timers/promises";
-import { PAGES } from "../src/lib/pages.ts";
+import { PAGES } from "../../src/lib/pages.ts";
 
 const FLOOR = 95;
 const PORT = 8796;
 const HOME = `http://127.0.0.1:${PORT}`;
-const BOTBALANCE = new URL("../../.venv/bin/botbalance", import.meta.url).pathname;
+const BOTBALANCE = new URL("../../../.venv/bin/botbalance", import.meta.url).pathname;
+const LIGHTHOUSE = new URL("node_modules/.bin/lighthouse", import.meta.url).pathname;
 const FORMS = ["mobile", "desktop"];
 const BROWSER_FLAGS = [
   "--headless=new",
@@ -40,7 +41,7 @@ function look(path, form) {
   if (form === "desktop") args.push("--preset=desktop");
   args.push(`--chrome-flags=${BROWSER_FLAGS.join(" ")}`);
   const env = { CHROME_PATH: process.env.CHROMIUM ?? "/usr/bin/chromium", ...process.env };
-  const output = execFileSync("lighthouse", args, { env, maxBuffer: 1 << 28, stdio: ["ignore", "pipe", "ignore"] });
+  const output = execFileSync(LIGHTHOUSE, args, { env, maxBuffer: 1 << 28, stdio: ["ignore", "pipe", "ignore"] });
   const { audits, categories } = JSON.parse(output);
   return {
     performance: Math.round(categories.performance.score * 100),
