@@ -23,7 +23,7 @@ STACK = "botbalance"
 MAIL, PASSWORD = "you@example.com", "A-long-Password-1"
 PAGE = "https://app.example.com"
 ENGINE = "layers/engine/python/botbalance/engine/__init__.py"
-FUNCTIONS = 9
+FUNCTIONS = 10
 TICK_S = 30
 LONGEST_WAIT_S = 150
 """For the first tick: a minute's event, somewhere in that minute, names ticks of the next one."""

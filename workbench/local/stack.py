@@ -51,6 +51,8 @@ DEMO_KEY = ExchangeKey(  # nosec B106  # of the simulated exchange, where nobody
 DISPATCH = "tick.dispatch.lambda_handler"
 WORK = "tick.work.lambda_handler"
 _MESSAGES_PER_RECEIVE = 10
+_FEW_THREADS = {"DISPATCH_THREADS": "1", "WORK_THREADS": "1"}
+"""Users are few here, and nothing is far away: starting a tick's threads takes longer than what they do."""
 _DOCKER_DESKTOP = "host.docker.internal"
 _LOOPBACK_URL = re.compile(r"^(https?://)(127\.0\.0\.1|localhost)(?=[:/]|$)")
 
@@ -230,7 +232,7 @@ class Stack:
         self.clock = ExchangeClock(self.exchange, about.now)
         aws = EmbeddedAws(self._template, run=about.id, dynamodb=self._options.dynamodb, host=self._options.listen)
         started.callback(aws.stop)
-        environment = aws.start() | LOCAL_SETTINGS | {"EXCHANGE_BASE_URL": exchange_url} | own_settings()
+        environment = aws.start() | LOCAL_SETTINGS | _FEW_THREADS | {"EXCHANGE_BASE_URL": exchange_url} | own_settings()
         # Beyond loopback the exchange is this machine's still, as it is for functions that SAM runs here.
         opened = {} if self._options.listen == LOOPBACK else {"AWS_SAM_LOCAL": "true"}
         services = bootstrap.Services(read_settings(environment | opened), clock=self.clock)
