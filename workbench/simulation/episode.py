@@ -208,7 +208,18 @@ class Episode:
             elif not self.world.autopilot_is_on(user.user_id):
                 self.owners.switch(user, enabled=True)
             elif number == CALM_TICKS // 2 and "owner's word" in self._last_reason(user):
-                self.owners.switch(user, enabled=False)  # and on again: what is seen then is believed
+                self._believe(user)
+
+    def _believe(self, user: User) -> None:
+        """Let the user say of everything that is doubted that it is so."""
+        told: list[Any] = []
+        self.world.call(user, "GET", "/api/me/pauses", then=lambda status, body: told.append((status, body)))
+        self._until_idle(user)
+        pauses = told[0][1]["pauses"] if told and told[0][0] == 200 else []
+        for pause in pauses:
+            path = {"pause_id": pause["pause_id"]}
+            self.world.call(user, "POST", "/api/me/pauses/{pause_id}/resume", path=path)
+            self._until_idle(user)
 
     def _lacks_a_price_for_good(self, user: User) -> bool:
         """Whether the user is told that what they hold of a market that is gone has no price: nobody ever saw one."""

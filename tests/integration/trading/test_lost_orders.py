@@ -10,7 +10,7 @@ from botbalance.models.account_state import FillTotals
 from botbalance.models.exchange_key import ExchangeKey
 from botbalance.models.order import Order, OrderStatus
 from botbalance.trading.autopilot import emergency_stop
-from botbalance.trading.credentials import delete_key
+from botbalance.trading.credentials import FATE_KNOWN_AFTER_S, delete_key, store_key
 from botbalance.trading.execute import execute_once
 from botbalance.trading.orders import cancel_by_hand, cancel_one, list_orders, resolve_order
 from botbalance.trading.placement import place_actions
@@ -126,6 +126,17 @@ def test_a_word_that_cannot_be_is_refused(harness: TradingHarness, lost: Order, 
     with pytest.raises(InvalidRequestError, match=r"from 0, which the exchange has told of, to 0\.00502"):
         resolve_order(harness.context, harness.user, lost.client_order_id, D(filled), D(39_840))
     assert harness.order_on("BTCUSDT") == lost
+
+
+def test_a_key_that_does_not_know_an_order_of_unknown_fate_waits_until_it_is_known(harness: TradingHarness) -> None:
+    harness.set_strategy(autopilot=False)
+    harness.create(harness.intent("BTCUSDT", limit_price="39840", base_qty="0.00502"))
+    harness.books.open_account("key-of-nobody", "secret", {"USDT": D(5)})
+    other = ExchangeKey("key-of-nobody", "secret")
+    with pytest.raises(ConflictError, match=r"fate is not known; try again in \d+ s"):
+        store_key(harness.context, harness.user, "binance", other)
+    harness.now += FATE_KNOWN_AFTER_S
+    store_key(harness.context, harness.user, "binance", other)
 
 
 @pytest.fixture

@@ -155,7 +155,8 @@ def test_insufficient_funds_are_final_with_the_exchanges_reason(harness: Trading
 def test_an_order_outside_the_price_band_is_refused_for_good_and_priced_anew_by_the_next_tick(
     harness: TradingHarness,
 ) -> None:
-    switch_autopilot(harness.context, harness.user, enabled=True)  # with a look at the prices as they are
+    for enabled in (False, True):  # with a look at the prices as they are
+        switch_autopilot(harness.context, harness.user, enabled=enabled)
     plan = preview(harness.context, harness.user)
     harness.market.set_price("BTCUSDT", Decimal(400_000))
 

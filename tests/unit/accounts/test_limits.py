@@ -205,8 +205,8 @@ NOT_FROM_HERE = "The Amazon CloudFront distribution is configured to block acces
 
 @pytest.mark.parametrize(
     ("status", "body", "ann_waits", "bob_waits"),
-    [(403, TOO_FREQUENT, 600, 600), (429, "{}", 60, 0), (403, NOT_FROM_HERE, 0, 0)],
-    ids=["a ban of the address", "a limit of the key", "a place that is not served"],
+    [(403, TOO_FREQUENT, 600, 600), (429, "{}", 60, 0), (403, "no reason", 60, 0), (403, NOT_FROM_HERE, 0, 0)],
+    ids=["a ban of the address", "a limit of the key", "a refusal of one request", "a place that is not served"],
 )
 def test_bybit_bans_an_address_with_the_status_by_which_it_refuses_places(
     exchange: Exchange, limits: RateLimits, status: int, body: str, ann_waits: int, bob_waits: int

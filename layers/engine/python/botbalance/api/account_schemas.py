@@ -303,7 +303,8 @@ class CredentialsRequest(RequestModel):
     """An exchange key; it is encrypted, and never shown again."""
 
     exchange: Exchange = DEFAULT_EXCHANGE
-    api_key: Annotated[str, StringConstraints(min_length=8, max_length=256, pattern=r"^[\x21-\x7e]+$")]
+    # It goes into a header: no exchange's key has more than these, and markup may be refused before the exchange.
+    api_key: Annotated[str, StringConstraints(min_length=8, max_length=256, pattern=r"^[A-Za-z0-9_+/=.:@-]+$")]
     secret: Annotated[str, StringConstraints(min_length=8, max_length=2048, pattern=r"^[\x20-\x7e\n]+$")]
     password: Annotated[str, StringConstraints(max_length=256)] = ""
 

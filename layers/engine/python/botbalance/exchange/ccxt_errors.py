@@ -216,9 +216,8 @@ def limits_requests(error: Exception, client: Any) -> bool:
     """Whether the exchange wants fewer requests: by the class of ``error``, or where its words have none by status."""
     if is_region_refused(error, client.profile, client.http_status):  # Bybit's bans have the status of its refusals
         return False
-    return client.http_status in {418, 429, client.profile.ban_status} or bool(
-        class_names(error) & {"DDoSProtection", "RateLimitExceeded"}
-    )
+    limited = class_names(error) & {"DDoSProtection", "RateLimitExceeded"}
+    return client.http_status in {418, 429} or is_ban(client) or bool(limited)
 
 
 def retry_after_s(client: Any) -> int:
@@ -234,8 +233,9 @@ def retry_after_s(client: Any) -> int:
 
 
 def is_ban(client: Any) -> bool:
-    """Whether the last reply, which limits requests, is about this address and not about one key."""
-    return bool(client.http_status == client.profile.ban_status)
+    """Whether the last reply refuses this address, and not one key or one request."""
+    said = re.search(client.profile.ban_words, str(client.last_http_response))
+    return client.http_status == client.profile.ban_status and said is not None
 
 
 def redacted_message(error: Exception) -> str:

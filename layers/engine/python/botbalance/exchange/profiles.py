@@ -104,7 +104,8 @@ class ExchangeProfile:
     ``envelope``: what every reply has, an object with the list in it where one was asked for; None where a list comes
     bare. ``weight_header`` tells in each reply how much request weight this address has used in the current clock
     minute of the ``weight_per_minute`` that it may use; None where that is not told. ``ban_status``: the HTTP status by
-    which it refuses this address whatever key is used, for ``ban_s`` seconds where the reply tells no time.
+    which it refuses this address whatever key is used, for ``ban_s`` seconds where the reply tells no time; with
+    ``ban_words``, a regular expression, only where the reply has them.
 
     ``limits_in_info``: where rules stand that ccxt leaves in ``info``, by the rule's name. ``band_in_info``: where it
     tells how far below and above the market an order's price may be, as fractions. ``market_states``: what says
@@ -146,6 +147,7 @@ class ExchangeProfile:
     weight_header: str | None = None
     weight_per_minute: int | None = None
     ban_status: int = 418
+    ban_words: str = ""
     ban_s: int = 60
     market_states: tuple[MarketState, ...] = ()
     limits_in_info: Mapping[str, str] = field(default_factory=dict)
@@ -209,8 +211,9 @@ _BYBIT = ExchangeProfile(
     order_states={"Triggered": "open", "Untriggered": "open", "Deactivated": "canceled"},
     never_for_pair=r'"retCode":\s*10029\b',
     region_refused=r'"retCode":\s*10024\b',
-    ban_status=403,  # "access too frequent", lifted after ten minutes without a request
-    ban_s=600,
+    ban_status=403,
+    ban_words=r"(?i)too frequent",
+    ban_s=600,  # without a request
     fee_fields=("feeCurrency",),
     lends=True,
     envelope=frozenset({"retCode"}),

@@ -61,7 +61,8 @@ def find_anomalies(
     if last is None:
         return seen
     looks = (
-        Observation(seen.prices, seen.held),
+        # What is managed only since then was not looked for before: it has not appeared.
+        Observation(seen.prices, {asset: quantity for asset, quantity in seen.held.items() if asset in last.held}),
         Observation(last.prices, {asset: quantity for asset, quantity in last.held.items() if asset in seen.held}),
     )
     redenominated = redenominations(*looks, quote_asset=strategy.quote_asset, bound_pct=price_jump_pct)

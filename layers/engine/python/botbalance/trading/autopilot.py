@@ -27,9 +27,12 @@ _ATTEMPTS = 3
 def switch_autopilot(context: TradingContext, user_id: str, *, enabled: bool) -> Strategy:
     """Switch the autopilot; on only where a decision can be made now and every check passes.
 
-    Otherwise raises what stands in its way. What is seen then is what the first tick compares its own look with.
+    Otherwise raises what stands in its way. What is seen then is what the first tick compares its own look with, unless
+    something of an earlier look is not believed yet: switching on is no word on that. What is on already stays on.
     """
     strategy = context.strategies.get(user_id)
+    if enabled and strategy.autopilot_enabled:
+        return strategy
     if enabled:
         context.require_no_halt()
         require_not_paused(context.accounts.find_state(user_id).budgets)
@@ -37,7 +40,9 @@ def switch_autopilot(context: TradingContext, user_id: str, *, enabled: bool) ->
         require_ready(context, plan)
         try:
             with open_session(context, user_id) as session:
-                session.remember(last_observation=observe_account(strategy, plan.snapshot, context.clock()))
+                last = session.state.last_observation
+                if last is None or not last.anomalies:
+                    session.remember(last_observation=observe_account(strategy, plan.snapshot, context.clock()))
         except ConflictError as error:  # the run that works on the account remembers its own look
             logger.info("look not remembered", user_id=user_id, reason=str(error))
         return _save(context, strategy, autopilot_enabled=True, disabled_reason=None, stopping=False)

@@ -17,6 +17,9 @@ from botbalance.trading.orders import require_no_active_orders
 from botbalance.trading.session import open_session
 from botbalance.trading.trail import new_activity, tell
 
+FATE_KNOWN_AFTER_S = 600
+"""After so long the fate of every order is known whose key still works; see ``NEVER_PLACED_AFTER_S``."""
+
 
 def store_key(context: TradingContext, user_id: str, exchange: str, key: ExchangeKey) -> StoredKey:
     """Store ``key`` after a signed read with it has worked; while no run works on the account, else raises
@@ -94,18 +97,31 @@ def delete_key(context: TradingContext, user_id: str, exchange: str) -> StoredKe
 
 
 def _require_same_account(context: TradingContext, user_id: str, client: ExchangeAdapter) -> None:
-    """Raise ConflictError where an order that rests is unknown to the account: with another's key it would be lost."""
-    resting = [
+    """Raise ConflictError where an order that may trade is unknown to the account: with another's key it would be lost.
+
+    One whose fate is unknown is known within minutes, unless the key that sent it serves no more: after
+    ``FATE_KNOWN_AFTER_S`` it stands in nobody's way.
+    """
+    settled_by = context.clock() - FATE_KNOWN_AFTER_S
+    active = [
         order
         for order in context.orders.unreconciled(user_id)
-        if order.is_active and order.exchange == client.exchange and order.status is not OrderStatus.PENDING
+        if order.is_active
+        and order.exchange == client.exchange
+        and (order.status is not OrderStatus.PENDING or order.placed_at > settled_by)
     ]
-    if not resting:
+    if not active:
         return
-    context.portfolio.load_markets(client, {order.symbol for order in resting})
-    for order in resting:
-        if client.find_order(order.symbol, order.client_order_id) is None:
+    context.portfolio.load_markets(client, {order.symbol for order in active})
+    for order in active:
+        if client.find_order(order.symbol, order.client_order_id) is not None:
+            continue
+        if order.status is OrderStatus.PENDING:
+            why = f"order {order.client_order_id} was sent with the key before and its fate is not known; try again in"
             raise ConflictError(
-                "orders_resting",
-                f"order {order.client_order_id} rests in another account than this key's; DELETE orders/ first",
+                "orders_resting", f"{why} {order.placed_at - settled_by} s, or with a key that knows it"
             )
+        raise ConflictError(
+            "orders_resting",
+            f"order {order.client_order_id} rests in another account than this key's; DELETE orders/ first",
+        )
