@@ -254,4 +254,4 @@ def test_the_settings_of_another_user_decrypt_nothing(world: World) -> None:
 
 def test_a_function_sees_no_more_of_aws_than_the_vendor_layer_has() -> None:
     makefile = (Path(__file__).parents[3] / "layers/vendor/Makefile").read_text()
-    assert "SERVICES := dynamodb kms sesv2 sqs sts" in makefile
+    assert "SERVICES := cognito-idp dynamodb kms sesv2 sqs sts" in makefile
