@@ -53,7 +53,7 @@ export function PortfolioPage({ overview, session }: { overview: UseQueryResult<
 
 function Figures({ overview }: { overview: Overview }) {
   const quote = overview.quote_asset ?? "";
-  const priced = overview.priced_at ? `, prices of ${ago(overview.priced_at, overview.now)}` : "";
+  const priced = overview.priced_at ? `; priced ${ago(overview.priced_at, overview.now)}` : "";
   const looked = overview.looked_at
     ? `Looked at ${ago(overview.looked_at, overview.now)}${priced}`
     : "Not looked at yet";
