@@ -24,9 +24,10 @@ from botbalance.models.decision import tick_start
 from botbalance.models.order import Order
 from botbalance.models.paper import PaperAccount
 from botbalance.settings import read_settings
+from botbalance.trading.account_names import find_account
 from botbalance.trading.autopilot import switch_autopilot
 from botbalance.trading.orders import list_orders
-from botbalance.trading.paper import find_account, open_paper
+from botbalance.trading.paper import open_paper
 from botbalance.trading.plan import preview
 from botbalance.trading.strategy import save_strategy
 

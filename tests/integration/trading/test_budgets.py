@@ -30,8 +30,7 @@ LOSING = Tally(D(1), D(1), D(4_000), D(3_990), D(4), D(4), 4, 4)
 def remember_trades(harness: TradingHarness, symbol: str, tally: Tally) -> None:
     """As if the account had traded so in this hour."""
     with harness.session() as session:
-        tallies = {"binance": {symbol: {harness.now // 3_600: tally}}}
-        session.remember(budgets=BudgetState(tallies=tallies))
+        session.remember_budgets("binance", BudgetState(tallies={symbol: {harness.now // 3_600: tally}}))
 
 
 def told(harness: TradingHarness, action: ActivityKind) -> list[Activity]:
@@ -40,7 +39,7 @@ def told(harness: TradingHarness, action: ActivityKind) -> list[Activity]:
 
 
 def read_budgets(harness: TradingHarness) -> BudgetState:
-    return harness.context.accounts.find_state(harness.user).budgets
+    return harness.context.accounts.find_state(harness.user).account_budgets("binance")
 
 
 def test_what_is_placed_and_filled_is_counted_as_the_orders_have_it(harness: TradingHarness) -> None:
@@ -49,11 +48,11 @@ def test_what_is_placed_and_filled_is_counted_as_the_orders_have_it(harness: Tra
     harness.tick()
     harness.tick()
     budgets = read_budgets(harness)
-    tally = budgets.tallies["binance"]["BTCUSDT"]
+    tally = budgets.tallies["BTCUSDT"]
     assert sum(hour.buys for hour in tally.values()) == 1
     assert sum(hour.paid for hour in tally.values()) == harness.books.trades(harness.key)[0].quote_qty
     assert sum(hour.buy_fees for hour in tally.values()) > 0
-    assert counted_anew(budgets, harness.orders(), FIRST_PRICES).tallies == budgets.tallies
+    assert counted_anew({}, harness.orders(), FIRST_PRICES, {})["binance"].tallies == budgets.tallies
 
 
 def test_a_losing_pair_is_paused_until_its_owner_resumes_it(harness: TradingHarness) -> None:

@@ -6,8 +6,9 @@ from uuid import uuid4
 
 import pytest
 from botbalance.api.tax_exports import export_csv
-from botbalance.engine import Balance
+from botbalance.engine import Balance, BudgetLimits
 from botbalance.errors import ConflictError, InvalidRequestError, NotFoundError
+from botbalance.models.activity import ActivityKind
 from botbalance.models.exchange_key import ExchangeKey
 from botbalance.models.order import Order
 from botbalance.store.accounts import LEASE_S
@@ -17,6 +18,7 @@ from botbalance.trading.execute import execute_once
 from botbalance.trading.orders import cancel_by_hand, list_fills, list_orders
 from botbalance.trading.overview import overview
 from botbalance.trading.paper import find_paper, open_paper, transfer_on_paper
+from botbalance.trading.pauses import list_pauses, resume
 from botbalance.trading.performance import performance
 from botbalance.trading.plan import preview
 from botbalance.trading.preflight import CheckStatus, check_account
@@ -178,6 +180,50 @@ def test_after_a_reset_old_results_stay_and_do_not_count(minutes: NoTradeHarness
     seen = overview(context, user).seen
     assert seen is not None
     assert seen.bonus_quote == 0
+
+
+def pause_by_budget(minutes: NoTradeHarness, harness: TradingHarness) -> None:
+    """Let the paper account place more orders than its budget has."""
+    harness.set_strategy(exchange=PAPER, budgets=BudgetLimits(orders_per_pair=1))
+    for _ in range(2):
+        assert len(minutes.tick().placed) == 3
+        cancel_by_hand(harness.context, harness.user)
+    assert minutes.tick().reason_code == "account_paused"
+    assert [pause.kind for pause in list_pauses(harness.context, harness.user)] == ["orders_placed"]
+
+
+def test_after_a_reset_no_budget_counts_what_was_before(minutes: NoTradeHarness, harness: TradingHarness) -> None:
+    context, user = harness.context, harness.user
+    pause_by_budget(minutes, harness)
+    open_paper(context, user, PAPER, TEN_THOUSAND_USDT)
+    assert list_pauses(context, user) == []
+    told = {activity.action: activity.reason for activity in context.activity.page(user, limit=50).activities}
+    assert told[ActivityKind.TRADING_RESUMED] == "the account starts anew"
+    harness.now += 60
+    assert switch_autopilot(context, user, enabled=True).autopilot_enabled
+    assert len(minutes.tick().placed) == 3
+    with harness.session() as session:
+        session.remember(fill_totals=None)  # all is counted anew
+    assert minutes.tick().outcome == "decided"
+
+
+def test_what_is_paused_on_paper_is_not_paused_live(minutes: NoTradeHarness, harness: TradingHarness) -> None:
+    context, user = harness.context, harness.user
+    pause_by_budget(minutes, harness)
+    harness.open_account(user, {"USDT": D(5_000)})
+    harness.set_strategy(exchange="binance", budgets=BudgetLimits(orders_per_pair=1))
+    assert list_pauses(context, user) == []
+    assert overview(context, user).pauses == []
+    assert len(minutes.tick().placed) == 3
+    cancel_by_hand(context, user)
+    minutes.tick()
+    assert minutes.tick().reason_code == "account_paused"  # by its own six
+    harness.set_strategy(exchange=PAPER)
+    [on_paper] = list_pauses(context, user)
+    resume(context, user, on_paper.pause_id)
+    harness.set_strategy(exchange="binance")
+    [live] = list_pauses(context, user)
+    assert live.kind == on_paper.kind
 
 
 def test_trap_7_mixing_live_and_paper_have_a_performance_each_and_only_live_is_exported(

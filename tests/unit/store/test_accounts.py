@@ -256,12 +256,13 @@ def test_what_a_run_leaves_the_next_one_finds_to_the_last_digit(accounts: Accoun
 def test_what_was_traded_and_paused_is_found_to_the_last_digit(accounts: AccountsTable) -> None:
     tally = Tally(bought=Decimal("1e-18"), paid=Decimal("12345678901234567890.123456789"), buys=1, placed=2)
     pause = BudgetPause(rule=BudgetRule.CHURN, symbol="BTCUSDT", since=NOW, evidence="it lost 3.6 %")
-    budgets = BudgetState(
-        tallies={"binance": {"BTCUSDT": {NOW // 3600: tally}}},
+    of_account = BudgetState(
+        tallies={"BTCUSDT": {NOW // 3600: tally}},
         pauses={finding_id(pause.rule, pause.symbol): pause},
         warned={"turnover": NOW},
         resumed={"fall-ETHUSDT": NOW - 1},
     )
+    budgets = {"binance-paper#2": of_account}
     lease, _ = accounts.acquire("alice", NOW)
     accounts.release(lease, AccountState(budgets=budgets))
     assert accounts.find_state("alice").budgets == budgets

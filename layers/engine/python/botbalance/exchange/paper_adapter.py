@@ -108,6 +108,7 @@ class PaperAdapter:
         self._margin_s = margin_s
         self._max_volume_fraction = max_volume_fraction
         self._known: dict[str, MarketListing] = {}
+        self._epoch: int | None = None
 
     def close(self) -> None:
         """Nothing is open."""
@@ -150,6 +151,11 @@ class PaperAdapter:
         return client_order_id
 
     # what is the account's
+
+    @property
+    def epoch(self) -> int:
+        """The account's epoch, as first read here; raises NotFoundError where its owner has not opened one."""
+        return self._load().epoch if self._epoch is None else self._epoch
 
     def account(self) -> PaperAccount:
         """The account, settled."""
@@ -229,6 +235,11 @@ class PaperAdapter:
         ended = (one for one in change.ended if one.client_order_id == client_order_id)
         return order or next(ended, None) or self._store.find_ended(client_order_id)
 
+    def _load(self) -> PaperAccount:
+        account = self._store.load()
+        self._epoch = account.epoch
+        return account
+
     def _settled(self) -> PaperAccount:
         return self._settlement().account
 
@@ -237,7 +248,7 @@ class PaperAdapter:
 
         Raises TransientError where too many minutes have to be asked for at once: the next look goes on.
         """
-        account = self._store.load()
+        account = self._load()
         over_until = (self._clock() - self._margin_s) // MINUTE_S * MINUTE_S
         due: dict[str, int] = {}
         for order in account.orders:

@@ -126,15 +126,15 @@ class BudgetPause(BaseModel):
 
 
 class BudgetState(BaseModel):
-    """What an account has traded lately, and what came of it. Times in epoch seconds.
+    """What one account, as orders name it, has traded lately, and what came of it. Times in epoch seconds.
 
-    ``tallies`` are by exchange, symbol and hour (since the epoch). ``pauses``, ``warned`` (since when) and ``resumed``
-    (when the last pause ended) are by what the engine calls a finding.
+    ``tallies`` are by symbol and hour (since the epoch). ``pauses``, ``warned`` (since when) and ``resumed`` (when the
+    last pause ended) are by what the engine calls a finding.
     """
 
     model_config = ConfigDict(frozen=True)
 
-    tallies: dict[str, dict[str, dict[int, Tally]]] = {}
+    tallies: dict[str, dict[int, Tally]] = {}
     pauses: dict[str, BudgetPause] = {}
     warned: dict[str, int] = {}
     resumed: dict[str, int] = {}
@@ -145,12 +145,12 @@ class AccountState(BaseModel):
 
     ``fill_totals`` are of all fills ever booked, by the account that an order names (an exchange, or an epoch of a
     paper account) and base asset. None means that they have to be summed up from the orders: after a run died, or where
-    the state was another version's.
+    the state was another version's. ``budgets`` are by that name, too: no account's trading counts for another's.
     """
 
     model_config = ConfigDict(frozen=True)
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     last_observation: LastObservation | None = None
     last_look: LastLook | None = None
     no_trade_note: NoTradeNote | None = None
@@ -164,4 +164,8 @@ class AccountState(BaseModel):
     fill_totals: dict[str, dict[str, FillTotals]] | None = None
     history_hour: int = 0
     """When the hour began that the history has its last point of, in epoch seconds."""
-    budgets: BudgetState = BudgetState()
+    budgets: dict[str, BudgetState] = {}
+
+    def account_budgets(self, account: str) -> BudgetState:
+        """What ``account`` has traded lately; nothing where it has not."""
+        return self.budgets.get(account, BudgetState())

@@ -8,6 +8,7 @@ from botbalance.log import alarm, logger
 from botbalance.models.activity import ActivityKind
 from botbalance.models.order import Order
 from botbalance.models.strategy import Strategy
+from botbalance.trading.account_names import find_account
 from botbalance.trading.anomaly_guard import observe_account
 from botbalance.trading.budgets import require_not_paused
 from botbalance.trading.context import TradingContext
@@ -35,7 +36,8 @@ def switch_autopilot(context: TradingContext, user_id: str, *, enabled: bool) ->
         return strategy
     if enabled:
         context.require_no_halt()
-        require_not_paused(context.accounts.find_state(user_id).budgets)
+        account = find_account(context, user_id, strategy.exchange)
+        require_not_paused(context.accounts.find_state(user_id).account_budgets(account))
         plan = preview(context, user_id)
         require_ready(context, plan)
         try:

@@ -70,19 +70,20 @@ def review(session: AccountSession, strategy: Strategy, snapshot: Snapshot, now:
     Raises AccountPausedError where that is all of it.
     """
     _drop_the_old(session, now)
-    budgets = session.state.budgets
+    account = session.account(strategy.exchange)
+    budgets = session.state.account_budgets(account)
     held = observe(snapshot.balances, snapshot.prices, {strategy.quote_asset, *strategy.target_allocations})
     findings = review_budgets(
-        budgets.tallies.get(strategy.exchange, {}),
+        budgets.tallies,
         strategy.budgets,
         now,
         nav=observed_nav(held, strategy.quote_asset),
         symbols=strategy.symbols(),
         resumed=budgets.resumed,
     )
-    _warn(session, [finding for finding in findings if not finding.exceeded], now)
-    _pause(session, [finding for finding in findings if finding.exceeded], now)
-    require_not_paused(session.state.budgets)
+    _warn(session, account, [finding for finding in findings if not finding.exceeded], now)
+    _pause(session, account, [finding for finding in findings if finding.exceeded], now)
+    require_not_paused(session.state.account_budgets(account))
 
 
 def review_prices(
@@ -92,7 +93,8 @@ def review_prices(
 
     Their highs are asked for, once an hour at most. Where an exchange does not tell them, buying goes on.
     """
-    budgets = session.state.budgets
+    account = session.account(strategy.exchange)
+    budgets = session.state.account_budgets(account)
     asked = {
         symbol: _next_hour(budgets.resumed.get(finding_id(BudgetRule.FALL, symbol), 0))
         for symbol in bought
@@ -102,20 +104,35 @@ def review_prices(
         return False
     highs = session.context.highs.of_week(strategy.exchange, asked)
     findings = review_falls(prices, highs, strategy.budgets)
-    _pause(session, findings, now)
+    _pause(session, account, findings, now)
     return bool(findings)
 
 
+def end_account(session: AccountSession, account: str) -> None:
+    """Forget what ``account``, which is over, has traded, and end its pauses."""
+    budgets = session.state.account_budgets(account)
+    _tell_ends(session, budgets.pauses.values(), "the account starts anew")
+    session.remember(budgets={name: other for name, other in session.state.budgets.items() if name != account})
+
+
 def _drop_the_old(session: AccountSession, now: int) -> None:
-    """Forget what no limit asks for any more, and end the pauses whose time is over."""
-    budgets = session.state.budgets
-    tallies = {
-        exchange: {symbol: kept for symbol, hours in pairs.items() if (kept := kept_hours(hours, now))}
-        for exchange, pairs in budgets.tallies.items()
-    }
-    over = {key: pause for key, pause in budgets.pauses.items() if _is_over(pause, now)}
-    resumed = {key: at for key, at in budgets.resumed.items() if now - at < MONTH_HOURS * HOUR_S}
-    for pause in over.values():
+    """Forget, of all accounts, what no limit asks for any more, and end the pauses whose time is over."""
+    kept: dict[str, BudgetState] = {}
+    for account, budgets in session.state.budgets.items():
+        over = {key: pause for key, pause in budgets.pauses.items() if _is_over(pause, now)}
+        resumed = {key: at for key, at in budgets.resumed.items() if now - at < MONTH_HOURS * HOUR_S}
+        _tell_ends(session, over.values(), "its time is over")
+        kept[account] = BudgetState(
+            tallies={symbol: left for symbol, hours in budgets.tallies.items() if (left := kept_hours(hours, now))},
+            pauses={key: pause for key, pause in budgets.pauses.items() if key not in over},
+            warned=budgets.warned,
+            resumed=resumed | dict.fromkeys(over, now),
+        )
+    session.remember(budgets={account: budgets for account, budgets in kept.items() if budgets != BudgetState()})
+
+
+def _tell_ends(session: AccountSession, pauses: Iterable[BudgetPause], reason: str) -> None:
+    for pause in pauses:
         session.tell(
             new_activity(
                 session.context,
@@ -123,20 +140,15 @@ def _drop_the_old(session: AccountSession, now: int) -> None:
                 ActivityKind.TRADING_RESUMED,
                 subject=pause.symbol,
                 before={"pause_id": pause.pause_id},
-                reason="its time is over",
+                reason=reason,
             )
         )
-    _remember(
-        session,
-        tallies={exchange: pairs for exchange, pairs in tallies.items() if pairs},
-        pauses={key: pause for key, pause in budgets.pauses.items() if key not in over},
-        resumed=resumed | dict.fromkeys(over, now),
-    )
 
 
-def _warn(session: AccountSession, findings: Iterable[BudgetFinding], now: int) -> None:
+def _warn(session: AccountSession, account: str, findings: Iterable[BudgetFinding], now: int) -> None:
     """Tell of what is new among ``findings``; what is no longer found is forgotten, and told anew when it is again."""
-    before = session.state.budgets.warned
+    budgets = session.state.account_budgets(account)
+    before = budgets.warned
     warned: dict[str, int] = {}
     for finding in findings:
         key = finding.finding_id
@@ -145,11 +157,12 @@ def _warn(session: AccountSession, findings: Iterable[BudgetFinding], now: int) 
         elif len(session.told) < MOST_TOLD_AT_ONCE:
             warned[key] = now
             _tell(session, ActivityKind.BUDGET_WARNED, finding, {"rule": str(finding.rule)})
-    _remember(session, warned=warned)
+    session.remember_budgets(account, budgets.model_copy(update={"warned": warned}))
 
 
-def _pause(session: AccountSession, findings: Iterable[BudgetFinding], now: int) -> None:
-    pauses = dict(session.state.budgets.pauses)
+def _pause(session: AccountSession, account: str, findings: Iterable[BudgetFinding], now: int) -> None:
+    budgets = session.state.account_budgets(account)
+    pauses = dict(budgets.pauses)
     for finding in findings:
         key = finding.finding_id
         if key in pauses or len(session.told) >= MOST_TOLD_AT_ONCE:
@@ -160,7 +173,7 @@ def _pause(session: AccountSession, findings: Iterable[BudgetFinding], now: int)
         after = {"pause_id": pause.pause_id, "rule": str(pause.rule), "until": until}
         _tell(session, ActivityKind.TRADING_PAUSED, finding, after)
         logger.warning("paused by a budget", user_id=session.user_id, pause_id=pause.pause_id, reason=pause.evidence)
-    _remember(session, pauses=pauses)
+    session.remember_budgets(account, budgets.model_copy(update={"pauses": pauses}))
 
 
 def _tell(session: AccountSession, action: ActivityKind, finding: BudgetFinding, after: Mapping[str, object]) -> None:
@@ -174,10 +187,6 @@ def _tell(session: AccountSession, action: ActivityKind, finding: BudgetFinding,
             reason=finding.evidence,
         )
     )
-
-
-def _remember(session: AccountSession, **parts: object) -> None:
-    session.remember(budgets=session.state.budgets.model_copy(update=parts))
 
 
 def _is_over(pause: BudgetPause, now: int) -> bool:

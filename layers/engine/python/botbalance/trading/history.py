@@ -16,9 +16,9 @@ from botbalance.models.history import HistoryPoint, hour_start
 from botbalance.models.order import Order
 from botbalance.models.strategy import Strategy
 from botbalance.store.pagination import TimeRange
+from botbalance.trading.account_names import find_account
 from botbalance.trading.bonus import bonus_of_totals, first_unbooked, prices_in_quote, traded_assets
 from botbalance.trading.context import TradingContext
-from botbalance.trading.paper import find_account
 from botbalance.trading.session import AccountSession
 
 Step = Literal["hour", "day", "month"]

@@ -9,7 +9,7 @@ from botbalance.engine.arithmetic import ExactArithmetic
 from botbalance.errors import InvalidRequestError
 from botbalance.exchange.profiles import is_paper
 from botbalance.log import logger
-from botbalance.models.account_state import AccountState, FillTotals
+from botbalance.models.account_state import AccountState, BudgetState, FillTotals
 from botbalance.models.decision import Decision
 from botbalance.models.order import Order
 from botbalance.models.paper import PaperAccount, account_name
@@ -84,7 +84,7 @@ def overview(context: TradingContext, user_id: str) -> Overview:
         last_decision=decisions[0] if decisions else None,
         halt=context.operator.halt_reason(),
         nobody_told=strategy is not None and strategy.autopilot_enabled and not _tells_trouble(context, user_id),
-        pauses=build_pauses(state),
+        pauses=build_pauses(state, BudgetState() if strategy is None else _account_budgets(strategy, state, paper)),
     )
 
 
@@ -96,6 +96,14 @@ def read_paper_account(context: TradingContext, strategy: Strategy) -> PaperAcco
 def _tells_trouble(context: TradingContext, user_id: str) -> bool:
     stored = context.notifications.find(user_id)
     return stored is not None and stored.tells_trouble
+
+
+def _account(strategy: Strategy, paper: PaperAccount | None) -> str:
+    return account_name(strategy.exchange, None if paper is None else paper.epoch)
+
+
+def _account_budgets(strategy: Strategy, state: AccountState, paper: PaperAccount | None) -> BudgetState:
+    return state.account_budgets(_account(strategy, paper))
 
 
 def seen_account(
@@ -111,7 +119,7 @@ def seen_account(
     if look is None or look.exchange != strategy.exchange or any(symbol not in look.prices for symbol in symbols):
         return None
     now = context.clock()
-    account = account_name(strategy.exchange, None if paper is None else paper.epoch)
+    account = _account(strategy, paper)
     totals = None if state.fill_totals is None else state.fill_totals.get(account, {})
     further = {
         f"{asset}{strategy.quote_asset}": asset for asset in traded_assets(totals or {}) - {strategy.quote_asset}
@@ -123,7 +131,7 @@ def seen_account(
         return None
     prices = {symbol: markets.prices.get(symbol, look.prices[symbol]) for symbol in symbols}
     priced_at = min((markets.priced_at.get(symbol, look.at) for symbol in symbols), default=look.at)
-    paused = Pauses.of({}, state.budgets if strategy.autopilot_enabled else None, now)
+    paused = Pauses.of({}, _account_budgets(strategy, state, paper) if strategy.autopilot_enabled else None, now)
     try:
         evaluation = evaluate(
             look.balances,

@@ -11,6 +11,7 @@ from botbalance.exchange.profiles import is_paper
 from botbalance.models.activity import ActivityKind
 from botbalance.models.order import Order
 from botbalance.models.paper import PaperAccount, PaperEpoch, account_name
+from botbalance.trading.budgets import end_account
 from botbalance.trading.context import TradingContext
 from botbalance.trading.placement import cancel_orders
 from botbalance.trading.session import AccountSession, open_session
@@ -65,6 +66,8 @@ def open_paper(context: TradingContext, user_id: str, exchange: str, balances: M
         epoch = None if before is None else end_of_epoch(before, now)
         context.paper.save(opened, session.lease, context.activity.transact_put(told), epoch=epoch)
         _forget_look_at(session, exchange)
+        if before is not None:
+            end_account(session, account_name(exchange, before.epoch))
     return find_paper(context, user_id, exchange)
 
 
@@ -88,12 +91,6 @@ def transfer_on_paper(
         context.paper.save(after, session.lease, context.activity.transact_put(told))
         _forget_look_at(session, exchange)
     return find_paper(context, user_id, exchange)
-
-
-def find_account(context: TradingContext, user_id: str, exchange: str) -> str:
-    """The account that fills on ``exchange`` count for now, as orders name it."""
-    opened = context.paper.find(user_id, exchange) if is_paper(exchange) else None
-    return account_name(exchange, None if opened is None else opened.epoch)
 
 
 def forget_look(session: AccountSession) -> None:

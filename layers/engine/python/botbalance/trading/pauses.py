@@ -5,8 +5,9 @@ from typing import Literal
 
 from botbalance.engine import BudgetRule
 from botbalance.errors import ConflictError, NotFoundError
-from botbalance.models.account_state import AccountState, BudgetPause
+from botbalance.models.account_state import AccountState, BudgetPause, BudgetState
 from botbalance.models.activity import ActivityKind
+from botbalance.trading.account_names import find_account
 from botbalance.trading.context import TradingContext
 from botbalance.trading.session import AccountSession, open_session
 from botbalance.trading.trail import new_activity
@@ -36,7 +37,8 @@ class Pause:
 
 def list_pauses(context: TradingContext, user_id: str) -> list[Pause]:
     """What holds the user's account now, oldest first; asks no exchange."""
-    return build_pauses(context.accounts.find_state(user_id))
+    state = context.accounts.find_state(user_id)
+    return build_pauses(state, state.account_budgets(_traded_account(context, user_id)))
 
 
 def resume(context: TradingContext, user_id: str, pause_id: str) -> Pause:
@@ -47,13 +49,15 @@ def resume(context: TradingContext, user_id: str, pause_id: str) -> Pause:
     Raises NotFoundError where nothing is held by that id (any more), ConflictError while a run works on the account.
     """
     with open_session(context, user_id) as session:
-        pause = next((pause for pause in build_pauses(session.state) if pause.pause_id == pause_id), None)
+        account = _traded_account(context, user_id)
+        held = build_pauses(session.state, session.state.account_budgets(account))
+        pause = next((pause for pause in held if pause.pause_id == pause_id), None)
         if pause is None:
             raise NotFoundError("pause_not_found", f"nothing is held by {pause_id}; GET pauses/ lists what is")
         if pause.kind == DOUBT:
             _believe(session, pause)
         else:
-            _end(session, pause_id)
+            _end(session, account, pause_id)
         subject = None if pause.subject == ACCOUNT else pause.subject
         told = new_activity(
             context,
@@ -67,6 +71,12 @@ def resume(context: TradingContext, user_id: str, pause_id: str) -> Pause:
     return pause
 
 
+def _traded_account(context: TradingContext, user_id: str) -> str:
+    """The account that the user's strategy trades; nobody's without one."""
+    strategy = context.strategies.find(user_id)
+    return "" if strategy is None else find_account(context, user_id, strategy.exchange)
+
+
 def _believe(session: AccountSession, pause: Pause) -> None:
     last = session.state.last_observation
     if last is None:
@@ -77,16 +87,16 @@ def _believe(session: AccountSession, pause: Pause) -> None:
     session.remember(last_observation=last.model_copy(update={"accepted": accepted}))
 
 
-def _end(session: AccountSession, pause_id: str) -> None:
-    budgets = session.state.budgets
+def _end(session: AccountSession, account: str, pause_id: str) -> None:
+    budgets = session.state.account_budgets(account)
     [key] = [key for key, pause in budgets.pauses.items() if pause.pause_id == pause_id]
     pauses = {other: pause for other, pause in budgets.pauses.items() if other != key}
     resumed = budgets.resumed | {key: session.context.clock()}
-    session.remember(budgets=budgets.model_copy(update={"pauses": pauses, "resumed": resumed}))
+    session.remember_budgets(account, budgets.model_copy(update={"pauses": pauses, "resumed": resumed}))
 
 
-def build_pauses(state: AccountState) -> list[Pause]:
-    """What holds an account with that state, oldest first."""
+def build_pauses(state: AccountState, budgets: BudgetState) -> list[Pause]:
+    """What holds an account with that state and those budgets, oldest first."""
     last = state.last_observation
     doubts = [
         Pause(f"{DOUBT}-{subject}", DOUBT, "account", subject, anomaly.since, None, anomaly.evidence)
@@ -102,7 +112,7 @@ def build_pauses(state: AccountState) -> list[Pause]:
             pause.until,
             pause.evidence,
         )
-        for pause in state.budgets.pauses.values()
+        for pause in budgets.pauses.values()
     ]
     return sorted([*doubts, *by_budgets], key=lambda pause: (pause.since, pause.subject, pause.kind))
 

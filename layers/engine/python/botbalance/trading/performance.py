@@ -16,10 +16,10 @@ from botbalance.errors import InvalidRequestError, TransientError
 from botbalance.exchange.adapter import ExchangeAdapter
 from botbalance.models.account_state import FillTotals
 from botbalance.models.order import Order, OrderFill
+from botbalance.trading.account_names import find_account
 from botbalance.trading.bonus import bonus_of_totals, first_unbooked, prices_in_quote, traded_assets
 from botbalance.trading.context import TradingContext
 from botbalance.trading.orders import refresh_orders
-from botbalance.trading.paper import find_account
 from botbalance.trading.plan import Plan, preview
 from botbalance.trading.session import sum_fills
 

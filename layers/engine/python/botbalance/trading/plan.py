@@ -12,6 +12,7 @@ from botbalance.engine import Convergence, Evaluation, estimate_convergence, far
 from botbalance.models.account_state import RefusedPair
 from botbalance.models.order import OrderStatus
 from botbalance.models.strategy import Strategy
+from botbalance.trading.account_names import find_account
 from botbalance.trading.context import TradingContext
 from botbalance.trading.no_trade_ticks import Pauses
 from botbalance.trading.pauses import Pause, build_pauses
@@ -68,9 +69,11 @@ def preview_plan(context: TradingContext, strategy: Strategy) -> Plan:
         orders = context.orders.unreconciled(user_id)
         unknown = {order.symbol for order in orders if order.status is OrderStatus.PENDING}
         blocked = snapshot.active_symbols() | unknown
-        budgets = state.budgets if strategy.autopilot_enabled else None
-        paused = Pauses.of(waiting, budgets, context.clock())
+        budgets = state.account_budgets(find_account(context, user_id, strategy.exchange))
+        paused = Pauses.of(waiting, budgets if strategy.autopilot_enabled else None, context.clock())
         evaluation = evaluate_snapshot(
             snapshot, strategy.target_allocations, strategy.config(), blocked, paused.symbols, paused.buys
         )
-        return Plan(strategy, snapshot, evaluation, context.operator.halt_reason(), waiting, build_pauses(state))
+        return Plan(
+            strategy, snapshot, evaluation, context.operator.halt_reason(), waiting, build_pauses(state, budgets)
+        )

@@ -151,12 +151,13 @@ def _evaluate(
     if source == "manual":
         return evaluate_snapshot(snapshot, targets, config, blocked, waiting), Pauses.of(waiting, None, now)
     budgets.review(session, strategy, snapshot, now)
-    pauses = Pauses.of(waiting, session.state.budgets, now)
+    account = session.account(strategy.exchange)
+    pauses = Pauses.of(waiting, session.state.account_budgets(account), now)
     evaluation = evaluate_snapshot(snapshot, targets, config, blocked, pauses.symbols, pauses.buys)
     bought = {action.symbol for action in evaluation.actions if action.side == "buy"}
     bought |= {order.symbol for order in resting if order.side == "buy"}
     if budgets.review_prices(session, strategy, snapshot.prices, bought, now):
-        pauses = Pauses.of(waiting, session.state.budgets, now)
+        pauses = Pauses.of(waiting, session.state.account_budgets(account), now)
         evaluation = evaluate_snapshot(snapshot, targets, config, blocked, pauses.symbols, pauses.buys)
     return evaluation, pauses
 

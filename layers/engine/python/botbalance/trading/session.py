@@ -12,12 +12,14 @@ from botbalance.deadline import OUT_OF_TIME, Deadline, bounded_by, seconds_for_e
 from botbalance.engine import net_quantities
 from botbalance.errors import ConflictError, InvalidRequestError, TransientError
 from botbalance.exchange.adapter import ExchangeAdapter
+from botbalance.exchange.paper_adapter import PaperAdapter
 from botbalance.exchange.profiles import is_paper
 from botbalance.log import logger
-from botbalance.models.account_state import AccountState, FillTotals
+from botbalance.models.account_state import AccountState, BudgetState, FillTotals
 from botbalance.models.activity import Activity
 from botbalance.models.exchange_key import StoredKey
 from botbalance.models.order import Order
+from botbalance.models.paper import account_name
 from botbalance.models.strategy import Strategy
 from botbalance.store.accounts import Lease
 from botbalance.trading.context import TradingContext
@@ -50,7 +52,7 @@ class AccountSession:
         """When the look began (epoch seconds) whose bounds have held until this run; None where there were none."""
         self.state = state.model_copy(update={"no_trade_note": None})  # any run ends the quiet ticks
         self._keys = keys
-        self._paper: dict[str, ExchangeAdapter] = {}
+        self._paper: dict[str, PaperAdapter] = {}
         self._loaded: dict[str, set[str]] = {}
         self.told: list[Activity] = []
         """What is appended to the account's activity in the write that ends the lease."""
@@ -77,12 +79,19 @@ class AccountSession:
         return client
 
     def _client(self, name: str) -> ExchangeAdapter:
-        clients, key = self.context.clients, self._keys.get(name)
         if is_paper(name):
-            if name not in self._paper:
-                self._paper[name] = clients.paper(self.user_id, name, self.lease)
-            return self._paper[name]
+            return self._paper_adapter(name)
+        clients, key = self.context.clients, self._keys.get(name)
         return clients.get(self.user_id, name) if key is None else clients.get_with_key(self.user_id, name, key)
+
+    def _paper_adapter(self, name: str) -> PaperAdapter:
+        if name not in self._paper:
+            self._paper[name] = self.context.clients.paper(self.user_id, name, self.lease)
+        return self._paper[name]
+
+    def account(self, exchange: str) -> str:
+        """The account that what is placed on ``exchange`` counts for, as orders name it."""
+        return account_name(exchange, self._paper_adapter(exchange).epoch if is_paper(exchange) else None)
 
     def _load_listed(self, client: ExchangeAdapter, loaded: set[str], symbols: Collection[str]) -> None:
         for symbol in symbols:
@@ -101,6 +110,10 @@ class AccountSession:
     def remember(self, **parts: Any) -> None:
         """Let the account remember ``parts`` of its state, by their names."""
         self.state = self.state.model_copy(update=parts)
+
+    def remember_budgets(self, account: str, budgets: BudgetState) -> None:
+        """Let the user's account of that name remember ``budgets``."""
+        self.remember(budgets=self.state.budgets | {account: budgets})
 
     def tell(self, activity: Activity) -> None:
         """Append ``activity`` in the write that ends the lease: what it tells of is in the state that is written."""
@@ -121,7 +134,8 @@ class AccountSession:
         self.remember(no_unreconciled_orders=False)
         is_new = self.context.orders.create(intent, self.lease, self.context.strategies.unchanged_condition(strategy))
         if is_new:
-            self.remember(budgets=with_order_placed(self.state.budgets, intent))
+            account = self.account(intent.exchange)
+            self.remember_budgets(account, with_order_placed(self.state.account_budgets(account), intent))
         return is_new
 
     def update_order(self, before: Order, order: Order, *told: Activity) -> Order:
@@ -136,8 +150,9 @@ class AccountSession:
         news = [*told, *fills_of_order(self.context, before, order)]
         updated = self.context.orders.update(order, self.lease, *map(self.context.activity.transact_put, news))
         if new.fills and totals is not None:
-            budgets = with_fills(self.state.budgets, order, new.fills, self._last_prices())
-            self.remember(fill_totals=add_fills(totals, new), budgets=budgets)
+            of_account = self.state.account_budgets(order.account)
+            self.remember_budgets(order.account, with_fills(of_account, order, new.fills, self._last_prices()))
+            self.remember(fill_totals=add_fills(totals, new))
         return updated
 
     def count_fills(self) -> None:
@@ -146,14 +161,20 @@ class AccountSession:
             return
         try:
             orders = list(self.context.orders.iter_all(self.user_id))
+            found = {name: self.context.paper.find(self.user_id, name) for name in _paper_exchanges(orders)}
         except TransientError as error:  # the next run tries again
             logger.warning("fills not counted", user_id=self.user_id, reason=str(error))
             return
-        budgets = counted_anew(self.state.budgets, orders, self._last_prices())
+        paper = {name: account for name, account in found.items() if account is not None}
+        budgets = counted_anew(self.state.budgets, orders, self._last_prices(), paper)
         self.remember(fill_totals=sum_fills(orders), budgets=budgets)
 
     def _last_prices(self) -> Mapping[str, Decimal]:
         return {} if self.state.last_look is None else self.state.last_look.prices
+
+
+def _paper_exchanges(orders: Iterable[Order]) -> set[str]:
+    return {order.exchange for order in orders if is_paper(order.exchange)}
 
 
 type TotalsByAccount = dict[str, dict[str, FillTotals]]
