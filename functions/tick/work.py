@@ -1,7 +1,8 @@
 """Ticks the users of a message, several at a time. One user's trouble stops nobody else."""
 
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import batched, chain
 from typing import Any
 
@@ -67,9 +68,15 @@ def _tick_users(context: TradingContext, message: TickMessage) -> None:
     ts_tick, halt = message.ts_tick, context.operator.halt_reason()
     reasons: Counter[str] = Counter()
     with ThreadPoolExecutor(services().settings.work_threads) as pool:
-        groups = batched(message.users.items(), READ_TOGETHER, strict=False)
-        jobs = pool.map(lambda users: due_jobs(context, dict(users), ts_tick, halt), groups)
-        decisions = pool.map(lambda job: _tick_user(context, job, ts_tick), chain.from_iterable(jobs))
+
+        def begin(users: Iterable[tuple[str, int]]) -> list[Future[Decision | None]]:
+            """Have each user ticked as soon as it is known who is due, whoever else of them has to wait yet."""
+            return [
+                pool.submit(_tick_user, context, job, ts_tick) for job in due_jobs(context, dict(users), ts_tick, halt)
+            ]
+
+        begun = pool.map(begin, batched(message.users.items(), READ_TOGETHER, strict=False))
+        decisions = (future.result() for future in chain.from_iterable(begun))
         for several in batched(decisions, LOGGED_TOGETHER, strict=False):
             made = [decision for decision in several if decision is not None]
             reasons.update(decision.reason_code for decision in made if decision.reason_code is not None)

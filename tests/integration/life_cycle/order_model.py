@@ -320,7 +320,7 @@ class Life:
 
     def _tick(self, worker: Worker, ts_tick: int) -> Decision | None:
         context = worker.with_deadline(TICK_MS)
-        jobs = due_jobs(context, {self.user: 1}, ts_tick)
+        jobs = list(due_jobs(context, {self.user: 1}, ts_tick))
         if not jobs:
             return None
         decision = strategy_tick(context, jobs[0], ts_tick)

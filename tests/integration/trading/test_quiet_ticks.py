@@ -10,7 +10,7 @@ import pytest
 from botbalance.accounts.portfolio import evaluate_snapshot
 from botbalance.engine import RestingOrder, review_resting_orders
 from botbalance.exchange.adapter import SubmitResult
-from botbalance.trading.no_trade_ticks import users_inside_region
+from botbalance.trading.no_trade_ticks import users_inside_region, valid_notes
 from botbalance.trading.orders import cancel_by_hand
 from botbalance.trading.plan import expected_convergence, preview
 from botbalance.trading.tick import strategy_tick
@@ -320,9 +320,8 @@ def test_a_quiet_tick_misses_nothing_that_the_whole_tick_would_have_done(
         for asset, prices in next(path).items():
             for price in prices:
                 no_trade_harness.move(**{asset: price})
-        if users_inside_region(
-            harness.context, harness.versions(harness.user), harness.context.accounts.last_runs([harness.user])
-        ):
+        runs = harness.context.accounts.last_runs([harness.user])
+        if users_inside_region(harness.context, valid_notes(harness.context, harness.versions(harness.user), runs)):
             assert whole_tick_would(no_trade_harness) == []
             quiet_ticks += 1
         else:

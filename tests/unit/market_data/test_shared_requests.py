@@ -11,10 +11,10 @@ from urllib.parse import parse_qs
 
 import pytest
 from botbalance.accounts.weight_budgets import Caller, Purpose, on_behalf_of
-from botbalance.errors import InvalidRequestError, TransientError
+from botbalance.errors import InvalidRequestError, RateLimitedError, TransientError
 from botbalance.market_data.public_adapters import PublicAdapters
-from botbalance.market_data.shared_requests import CLAIM_S, MOST_WATCHED, SharedRequests
-from botbalance.store.cache import CacheTable
+from botbalance.market_data.shared_requests import CLAIM_S, FAILED_S, MOST_WATCHED, SharedRequests
+from botbalance.store.cache import CacheTable, Claim
 
 from tests.integration.exchange.simulated import Exchange, Fault
 from tests.unit.market_data.conftest import Clock, Process, StartProcess
@@ -23,6 +23,8 @@ SYMBOLS = ["BTCUSDT", "ETHUSDT", "XRPUSDT"]
 KLINES = ("GET", "/api/v3/klines")
 TICKERS = ("GET", "/api/v3/ticker/24hr")
 WORKERS = 6
+ATTEMPTS = 3
+"""Of a read that fails."""
 
 
 def asked(exchange: Exchange) -> Counter[str]:
@@ -133,7 +135,7 @@ def test_a_tick_does_not_wait_for_what_a_person_asks_for(cache: CacheTable, cloc
 
     with pytest.raises(TransientError):
         SharedRequests(cache, clock, lambda _: None, lambda: False).fetch("x", ["A"], set, ask)
-    assert not cache.is_claimed("requests#x", clock())
+    assert cache.read_claim("requests#x", clock()) == Claim()
 
 
 def test_of_what_others_needed_the_newest_are_asked_for(cache: CacheTable, clock: Clock) -> None:
@@ -203,14 +205,105 @@ def test_what_another_asked_for_meanwhile_is_not_asked_for_again(cache: CacheTab
     )
 
 
-def test_a_failure_is_told_and_leaves_the_claim_until_it_is_void(cache: CacheTable, clock: Clock) -> None:
+def test_a_failure_is_the_answer_to_all_for_a_moment(cache: CacheTable, clock: Clock) -> None:
+    asked: list[object] = []
+
+    def ask(wanted: object) -> set[str]:
+        asked.append(wanted)
+        raise TransientError("exchange_unreachable", "nobody answers")
+
+    def wait(_: float) -> None:
+        raise AssertionError("the answer was there already")
+
+    requests = SharedRequests(cache, clock, wait, in_a_tick)
+    for _ in range(3):
+        with pytest.raises(TransientError, match="nobody answers") as raised:
+            requests.fetch("x", ["A"], set, ask)
+        assert raised.value.code == "exchange_unreachable"
+    assert len(asked) == 1
+    clock.now += FAILED_S
+    requests.fetch("x", ["A"], set, set)
+    assert cache.read_claim("requests#x", clock()) == Claim()
+
+
+def test_who_waits_for_one_that_fails_is_told_so(cache: CacheTable, clock: Clock) -> None:
+    cache.claim("requests#x", clock(), CLAIM_S)
+
+    def the_other_fails(_: float) -> None:
+        failure = json.dumps(["exchange_unreachable", "nobody answers"])
+        cache.fail("requests#x", failure, clock() + FAILED_S, clock() + 60)
+
     def ask(_: object) -> set[str]:
+        raise AssertionError("it was told already")
+
+    with pytest.raises(TransientError, match="nobody answers"):
+        SharedRequests(cache, clock, the_other_fails, in_a_tick).fetch("x", ["A"], set, ask)
+
+
+def test_what_was_needed_lately_outlasts_a_failure(cache: CacheTable, clock: Clock) -> None:
+    requests = SharedRequests(cache, clock, lambda _: None, in_a_tick)
+    requests.fetch("x", ["A"], set, set)
+
+    def fail(_: object) -> set[str]:
         raise TransientError("exchange_unreachable", "nobody answers")
 
     with pytest.raises(TransientError):
-        SharedRequests(cache, clock, lambda _: None, in_a_tick).fetch("x", ["A"], set, ask)
-    assert cache.is_claimed("requests#x", clock())
-    assert not cache.is_claimed("requests#x", clock() + CLAIM_S)
+        requests.fetch("x", ["B"], set, fail)
+    clock.now += FAILED_S
+    asked_for: list[set[str]] = []
+
+    def ask(wanted: Collection[str]) -> Collection[str]:
+        asked_for.append(set(wanted))
+        return wanted
+
+    requests.fetch("x", ["B"], set, ask)
+    assert asked_for == [{"A", "B"}]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RateLimitedError("exchange_rate_limit", "no more for now", 1),
+        TransientError("out_of_time", "this run has no time left"),
+        TransientError("market_gone", "one is listed no more"),
+    ],
+    ids=lambda error: str(error.code),
+)
+def test_what_is_the_asker_s_own_trouble_is_nobody_else_s(
+    cache: CacheTable, clock: Clock, error: TransientError
+) -> None:
+    def fail(_: object) -> set[str]:
+        raise error
+
+    requests = SharedRequests(cache, clock, lambda _: None, in_a_tick)
+    with pytest.raises(TransientError):
+        requests.fetch("x", ["A"], set, fail)
+    asked_for: list[set[str]] = []
+
+    def ask(wanted: Collection[str]) -> Collection[str]:
+        asked_for.append(set(wanted))
+        return wanted
+
+    requests.fetch("x", ["A"], set, ask)
+    assert asked_for == [{"A"}]
+
+
+def test_one_worker_asks_an_exchange_that_fails_and_the_others_are_told(
+    start_process: StartProcess, exchange: Exchange, clock: Clock
+) -> None:
+    start_process().rules.listed("binance", SYMBOLS)
+    exchange.api.faults[TICKERS] = Fault.error(503)
+    workers = [start_process(pause=time.sleep) for _ in range(WORKERS)]
+    all_at_once(workers, lambda worker: worker.prices.prefetch("binance", SYMBOLS))
+    one_worker_s = exchange.api.count(*TICKERS)
+    assert one_worker_s == ATTEMPTS
+    for worker in workers:  # nor does any user of theirs ask at that tick
+        assert worker.prices.prices_or_empty("binance", SYMBOLS) == {}
+    assert exchange.api.count(*TICKERS) == one_worker_s
+    del exchange.api.faults[TICKERS]
+    clock.now += FAILED_S
+    workers[0].prices.prefetch("binance", SYMBOLS)
+    assert len(workers[1].prices.prices_or_empty("binance", SYMBOLS)) == len(SYMBOLS)
 
 
 def test_what_nobody_lists_is_no_reason_to_ask_for_the_others_symbols(cache: CacheTable, clock: Clock) -> None:

@@ -15,7 +15,7 @@ from botbalance.exchange.adapter import Quote
 from botbalance.log import logger
 from botbalance.market_data.market_rules import MarketRulesService
 from botbalance.market_data.public_adapters import PublicAdapters
-from botbalance.market_data.shared_requests import SharedRequests
+from botbalance.market_data.shared_requests import MARKET_GONE, SharedRequests
 from botbalance.settings import Settings
 from botbalance.store.cache import CacheTable
 
@@ -131,6 +131,8 @@ class PriceService:
                 )
         except (BotBalanceError, InvalidInputError) as error:
             logger.warning("prices not prefetched", exchange=exchange, reason=str(error))
+            if isinstance(error, TransientError):
+                self._note_failure(exchange, error)
 
     def _valid(
         self, exchange: str, symbols: Collection[str], *, fresh: bool, hold_for_s: int
@@ -160,15 +162,14 @@ class PriceService:
         return {keys[key]: quote for key, quote in shared.items()}
 
     def _fetch(self, exchange: str, symbols: Collection[str], *, fresh: bool) -> dict[str, Quote]:
-        failed_until, failure = self._failures.get(exchange, (0, None))
-        if failure is not None and self._clock() < failed_until and not fresh:
+        failure = self._failure(exchange)
+        if failure is not None and not fresh:
             raise failure
         try:
             quotes = self._ask(exchange, symbols)
-        except RateLimitedError:  # the asker's own trouble it may be, and no request was sent
-            raise
         except TransientError as error:
-            self._failures[exchange] = self._clock() + FAILURE_SHARED_S, error
+            self._failures.pop(exchange, None)
+            self._note_failure(exchange, error)
             raise
         self._failures.pop(exchange, None)
         usable = {
@@ -180,6 +181,18 @@ class PriceService:
             self._cache.put_many({key: _QUOTES.dump_json(quote).decode() for key, quote in usable.items()}, expires_at)
         return quotes
 
+    def _failure(self, exchange: str) -> TransientError | None:
+        """What kept the exchange from telling prices a moment ago, here or in another process."""
+        failed_until, failure = self._failures.get(exchange, (0, None))
+        return failure if self._clock() < failed_until else None
+
+    def _note_failure(self, exchange: str, error: TransientError) -> None:
+        """Let it be the answer to all for a moment. One that is noted is not made to last by being met again."""
+        if isinstance(error, RateLimitedError):  # the asker's own trouble it may be, and no request was sent
+            return
+        if self._failure(exchange) is None:
+            self._failures[exchange] = self._clock() + FAILURE_SHARED_S, error
+
     def _ask(self, exchange: str, symbols: Collection[str]) -> dict[str, Quote]:
         listings = list(self._market_rules.listings(exchange, symbols).values())
         try:
@@ -188,7 +201,7 @@ class PriceService:
                 return adapter.quotes(symbols)
         except InvalidRequestError as error:  # one that was listed a while ago is no more, and fails the others
             self._market_rules.recheck(exchange, symbols)
-            raise TransientError("market_gone", f"{exchange} lists one of {', '.join(symbols)} no more") from error
+            raise TransientError(MARKET_GONE, f"{exchange} lists one of {', '.join(symbols)} no more") from error
 
     def _price(self, quote: Quote) -> Decimal | None:
         """The price that the settings ask for; None where the quote cannot be one."""

@@ -2,7 +2,8 @@
 
 A tick's workers begin at the same moment and need the same prices and ranges. Whoever is first claims the request in
 the cache table, asks for its own symbols and for those that the others asked for lately, and puts what it got into the
-cache, from where the others take it.
+cache, from where the others take it. Where it fails, the others take that as their answer for a few seconds: who is
+ticked on other exchanges must not wait while one worker after another finds it out.
 
 What a person asks for between two ticks is that person's alone: no worker waits for it, and nobody asks for it again.
 Otherwise whoever looks at one market after another would have every tick ask for all of them.
@@ -14,13 +15,18 @@ symbols are asked for, and for how long yet: ``{"BTCUSDT": 1700003600}`` (epoch 
 import json
 from collections.abc import Callable, Collection
 
-from botbalance.errors import InvalidRequestError
+from botbalance.deadline import OUT_OF_TIME
+from botbalance.errors import InvalidRequestError, RateLimitedError, TransientError
 from botbalance.store.cache import CacheTable
 
-CLAIM_S = 10
-"""Seconds after which a claim is void: whoever had it has died, or was not answered."""
-LONGEST_WAIT_S = 10
+CLAIM_S = 12
+"""Seconds after which a claim is void, longer than a request's timeout: whoever had it has died."""
+LONGEST_WAIT_S = 12
 """For so many seconds a worker waits for others; then it asks for itself."""
+FAILED_S = 3
+"""For so many seconds one worker's failure is the answer to all."""
+MARKET_GONE = "market_gone"
+"""The code of a failure because of what this process alone believes to be listed."""
 WATCHED_S = 3600
 """For so many seconds a symbol that somebody needed is asked for by whoever asks."""
 MOST_WATCHED = 400
@@ -54,7 +60,7 @@ class SharedRequests:
     def fetch(self, name: str, symbols: Collection[str], read: Read, ask: Ask) -> None:
         """Have ``symbols`` read, or asked for once by one of all processes; ``name`` is the data's and the exchange's.
 
-        Raises what ``ask`` raises.
+        Raises what ``ask`` raises, or has just raised in another process.
         """
         missing = read(symbols)
         waited = 0.0
@@ -63,27 +69,47 @@ class SharedRequests:
             if watched is not None:
                 self._ask_for_all(name, missing, json.loads(watched or "{}"), read, ask)
                 return
-            while waited < LONGEST_WAIT_S and self._cache.is_claimed(_key(name), self._clock()):
+            while (claim := self._cache.read_claim(_key(name), self._clock())).is_held and waited < LONGEST_WAIT_S:
                 self._sleep(PAUSE_S)
                 waited += PAUSE_S
             missing = read(missing)
+            if missing and claim.failure is not None:
+                raise TransientError(*json.loads(claim.failure))
         if missing:
             ask(missing)
 
     def _ask_for_all(self, name: str, missing: Collection[str], watched: dict[str, int], read: Read, ask: Ask) -> None:
-        """Ask for what is missing here, and for what is watched; where that fails, the claim lasts until it is void."""
+        """Ask for what is missing here, and for what is watched; a failure is told to the others, too."""
         now = self._clock()
         watched = {symbol: until for symbol, until in watched.items() if until > now}
-        wanted = read({*missing, *watched})  # another may have asked for it just before the claim
-        if wanted:
-            try:
-                told = ask(wanted)
-            except InvalidRequestError:  # one that is listed no more: whoever needs it finds out alone
-                watched = {}
-                told = ask(missing)
-            watched |= dict.fromkeys(set(told) & set(missing), now + WATCHED_S)
+        try:
+            wanted = read({*missing, *watched})  # another may have asked for it just before the claim
+            if wanted:
+                try:
+                    told = ask(wanted)
+                except InvalidRequestError:  # one that is listed no more: whoever needs it finds out alone
+                    watched = {}
+                    told = ask(missing)
+                watched |= dict.fromkeys(set(told) & set(missing), now + WATCHED_S)
+        except TransientError as error:
+            if not _is_asker_s_own(error):
+                failed_at = self._clock()
+                failure = json.dumps([error.code, str(error)])
+                self._cache.fail(_key(name), failure, failed_at + FAILED_S, failed_at + WATCHED_S)
+                raise
+            self._release(name, watched)
+            raise
+        self._release(name, watched)
+
+    def _release(self, name: str, watched: dict[str, int]) -> None:
         newest = sorted(watched.items(), key=lambda needed: needed[1], reverse=True)[:MOST_WATCHED]
-        self._cache.release(_key(name), json.dumps(dict(newest), separators=(",", ":")), now + WATCHED_S)
+        document = json.dumps(dict(newest), separators=(",", ":"))
+        self._cache.release(_key(name), document, self._clock() + WATCHED_S)
+
+
+def _is_asker_s_own(error: TransientError) -> bool:
+    """Whether others may be answered where this one was not."""
+    return isinstance(error, RateLimitedError) or error.code in {OUT_OF_TIME, MARKET_GONE}
 
 
 def _key(name: str) -> str:

@@ -21,6 +21,13 @@ class Cached(NamedTuple):
     expires_at: int
 
 
+class Claim(NamedTuple):
+    """Whether somebody has a key, and with what words whoever had it last has failed, as long as that counts."""
+
+    is_held: bool = False
+    failure: str | None = None
+
+
 class CacheTable:
     """JSON documents by key, each with the second at which it expires."""
 
@@ -79,7 +86,8 @@ class CacheTable:
         return None
 
     def claim(self, key: str, now: int, seconds: int) -> str | None:
-        """Claim ``key`` for so many ``seconds``; None where another has it, else the document beside the claim.
+        """Claim ``key`` for so many ``seconds``; None where another has it or has just failed, else the document
+        beside the claim.
 
         A table that cannot be reached leaves it to everybody.
         """
@@ -89,7 +97,10 @@ class CacheTable:
                     TableName=self._table,
                     Key={"key": {"S": key}},
                     UpdateExpression="SET claimed_until = :until, expires_at = :until",
-                    ConditionExpression="attribute_not_exists(claimed_until) OR claimed_until <= :now",
+                    ConditionExpression=(
+                        "(attribute_not_exists(claimed_until) OR claimed_until <= :now)"
+                        " AND (attribute_not_exists(failed_until) OR failed_until <= :now)"
+                    ),
                     ExpressionAttributeValues={":until": {"N": str(now + seconds)}, ":now": {"N": str(now)}},
                     ReturnValues="ALL_NEW",
                 )
@@ -100,12 +111,37 @@ class CacheTable:
             return answer["Attributes"].get("document", {"S": ""})["S"]
         return ""
 
-    def is_claimed(self, key: str, now: int) -> bool:
-        """Whether somebody has ``key`` at ``now`` (epoch seconds)."""
+    def read_claim(self, key: str, now: int) -> Claim:
+        """How it stands with ``key`` at ``now`` (epoch seconds)."""
         with ignore_cache_errors():
             answer = self._client.get_item(TableName=self._table, Key={"key": {"S": key}}, ConsistentRead=True)
-            return int(answer.get("Item", {}).get("claimed_until", {"N": "0"})["N"]) > now
-        return False
+            item = answer.get("Item", {})
+            failed = int(item.get("failed_until", {"N": "0"})["N"]) > now
+            return Claim(
+                is_held=int(item.get("claimed_until", {"N": "0"})["N"]) > now,
+                failure=item["failure"]["S"] if failed else None,
+            )
+        return Claim()
+
+    def fail(self, key: str, failure: str, until: int, expires_at: int) -> None:
+        """Give ``key`` back with the words of a ``failure``: until then (epoch seconds) nobody can claim it.
+
+        The document beside the claim stays as it is.
+        """
+        with ignore_cache_errors():
+            self._client.update_item(
+                TableName=self._table,
+                Key={"key": {"S": key}},
+                UpdateExpression=(
+                    "SET claimed_until = :never, failed_until = :until, failure = :failure, expires_at = :expires"
+                ),
+                ExpressionAttributeValues={
+                    ":never": {"N": "0"},
+                    ":until": {"N": str(until)},
+                    ":failure": {"S": failure},
+                    ":expires": {"N": str(expires_at)},
+                },
+            )
 
     def release(self, key: str, document: str, expires_at: int) -> None:
         """Give ``key`` back, with a document for whoever claims it next."""

@@ -100,24 +100,36 @@ def resting_order(order: Order) -> RestingOrder:
     return RestingOrder(order.client_order_id, order.symbol, order.side, order.limit_price, order.placed_at)
 
 
-def users_inside_region(context: TradingContext, users: Mapping[str, int], runs: Mapping[str, LastRun]) -> set[str]:
-    """The ids of those ``users``, with the versions of their strategies, for whom a tick now is quiet.
-
-    ``runs`` are what is known of their last runs. Prices and ranges are had once for everybody. Where one cannot be
-    had, those who need it are looked at.
-    """
+def valid_notes(
+    context: TradingContext, users: Mapping[str, int], runs: Mapping[str, LastRun]
+) -> dict[str, NoTradeNote]:
+    """What still counts of that which the last ``runs`` of ``users``, with the versions of their strategies, noted."""
     now = context.clock()
-    noted = {
+    return {
         user_id: note
         for user_id, version in users.items()
         for note in [_valid_note(runs.get(user_id), version)]
         if note is not None and now < note.look_again_at
     }
+
+
+def noted_symbols(note: NoTradeNote) -> set[str]:
+    """The pairs whose prices tell whether a tick is quiet."""
+    return {asset.symbol for asset in note.bounds.assets}
+
+
+def users_inside_region(context: TradingContext, noted: Mapping[str, NoTradeNote]) -> set[str]:
+    """The ids of those users, of whom valid notes are given, for whom a tick now is quiet.
+
+    Prices and ranges are had once for everybody. Where one cannot be had, those who need it are looked at.
+    """
+    now = context.clock()
     prices = _prices(context, noted.values())
     calm = {
         user_id: note
         for user_id, note in noted.items()
-        if not jumped_symbols(
+        if prices[note.exchange]
+        and not jumped_symbols(
             prices[note.exchange], note.prices, bound_after(context.price_jump_pct, now - note.looked_at)
         )
     }
@@ -142,7 +154,7 @@ def _prices(context: TradingContext, notes: Iterable[NoTradeNote]) -> dict[str, 
     """The prices of everything that is traded, by exchange; those that cannot be had are missing."""
     symbols: dict[str, set[str]] = {}
     for note in notes:
-        symbols.setdefault(note.exchange, set()).update(asset.symbol for asset in note.bounds.assets)
+        symbols.setdefault(note.exchange, set()).update(noted_symbols(note))
     return {exchange: context.portfolio.known_prices(exchange, wanted) for exchange, wanted in symbols.items()}
 
 

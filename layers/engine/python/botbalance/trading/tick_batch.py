@@ -1,6 +1,9 @@
 """The users of one message at a tick: for whom it is quiet, who has to be looked at, and what is logged together."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextvars import copy_context
 from dataclasses import dataclass
 
 from botbalance.deadline import bounded_by
@@ -11,7 +14,7 @@ from botbalance.models.exchange_key import StoredKey
 from botbalance.models.strategy import Strategy
 from botbalance.store.accounts import LastRun
 from botbalance.trading.context import TradingContext
-from botbalance.trading.no_trade_ticks import users_inside_region
+from botbalance.trading.no_trade_ticks import noted_symbols, users_inside_region, valid_notes
 
 UNKNOWN_VERSION = 0
 """Of the strategy of a user who is due whatever the autopilot's switch says: no strategy has it."""
@@ -31,39 +34,72 @@ class TickJob:
     halt: str | None = None
 
 
-def due_jobs(context: TradingContext, users: Mapping[str, int], ts_tick: int, halt: str | None = None) -> list[TickJob]:
+def due_jobs(
+    context: TradingContext, users: Mapping[str, int], ts_tick: int, halt: str | None = None
+) -> Iterator[TickJob]:
     """Whose account of those ``users`` has to be looked at, read in few requests; for the others the tick is quiet.
 
     ``users`` are user ids with the version of the strategy, as dispatch found it; ``halt`` is why the operator has
     halted trading for everybody, None where it goes on. Whoever had the tick already, or has switched the autopilot
     off since, is left out. Also read are the limits that exchanges have set for those who are ticked, and the prices of
-    what they trade, which their ticks then have.
+    what they trade, which their ticks then have. They come exchange by exchange, as prices do: nobody waits for an
+    exchange on which others trade.
     """
     with bounded_by(context.deadline):
         # While it is halted nothing is quiet, and users come in any order: whoever had the tick finds it claimed.
         runs = context.accounts.last_runs(users) if halt is None else {}
         left = {user_id: version for user_id, version in users.items() if not already_ran(runs.get(user_id), ts_tick)}
-        quiet = users_inside_region(context, left, runs) if halt is None and context.portfolio_max_age else set()
-        if quiet:
-            logger.info("quiet", ts_tick=ts_tick, users=len(quiet))
-            left = {user_id: version for user_id, version in left.items() if user_id not in quiet}
-        found = context.strategies.find_many(left)
-        # What was read may be a moment old, and older than what dispatch has seen.
-        stale = [
-            user_id
-            for user_id, strategy in found.items()
-            if strategy.version < left[user_id] or (left[user_id] == UNKNOWN_VERSION and not strategy.is_ticked)
-        ]
-        strategies = [
-            strategy
-            for strategy in (found | {user_id: context.strategies.get(user_id) for user_id in stale}).values()
-            if strategy.is_ticked or halt is not None or left[strategy.user_id] == UNKNOWN_VERSION
-        ]
-        keys = context.clients.find_keys([(strategy.user_id, strategy.exchange) for strategy in strategies])
-        for exchange in {strategy.exchange for strategy in strategies}:
-            symbols = {symbol for one in strategies if one.exchange == exchange for symbol in one.symbols()}
-            context.portfolio.prepare_prices(exchange, symbols)
-        return [TickJob(one, keys.get((one.user_id, one.exchange)), halt) for one in strategies]
+        noted = valid_notes(context, left, runs) if halt is None and context.portfolio_max_age else {}
+        unnoted = _jobs(context, {user_id: version for user_id, version in left.items() if user_id not in noted}, halt)
+    symbols: defaultdict[str, set[str]] = defaultdict(set)
+    for note in noted.values():
+        symbols[note.exchange] |= noted_symbols(note)
+    for job in unnoted:
+        symbols[job.strategy.exchange].update(job.strategy.symbols())
+    for exchange in _as_prices_come(context, symbols):
+        yield from (job for job in unnoted if job.strategy.exchange == exchange)
+        with bounded_by(context.deadline):
+            here = {user_id: note for user_id, note in noted.items() if note.exchange == exchange}
+            quiet = users_inside_region(context, here)
+            if quiet:
+                logger.info("quiet", ts_tick=ts_tick, users=len(quiet))
+            jobs = _jobs(context, {user_id: left[user_id] for user_id in here if user_id not in quiet}, halt)
+        yield from jobs
+
+
+def _as_prices_come(context: TradingContext, symbols: Mapping[str, Collection[str]]) -> Iterator[str]:
+    """The exchanges of ``symbols``, each as soon as their prices are at hand there, or are known not to be had."""
+    if not symbols:
+        return
+    with ThreadPoolExecutor(len(symbols)) as pool:
+        with bounded_by(context.deadline):
+            asked = {
+                exchange: pool.submit(copy_context().run, context.portfolio.prepare_prices, exchange, wanted)
+                for exchange, wanted in symbols.items()
+            }
+        while asked:
+            wait(asked.values(), return_when=FIRST_COMPLETED)
+            for exchange in [exchange for exchange, future in asked.items() if future.done()]:
+                asked.pop(exchange).result()
+                yield exchange
+
+
+def _jobs(context: TradingContext, users: Mapping[str, int], halt: str | None) -> list[TickJob]:
+    """Of those ``users`` who are still to be ticked."""
+    found = context.strategies.find_many(users)
+    # What was read may be a moment old, and older than what dispatch has seen.
+    stale = [
+        user_id
+        for user_id, strategy in found.items()
+        if strategy.version < users[user_id] or (users[user_id] == UNKNOWN_VERSION and not strategy.is_ticked)
+    ]
+    strategies = [
+        strategy
+        for strategy in (found | {user_id: context.strategies.get(user_id) for user_id in stale}).values()
+        if strategy.is_ticked or halt is not None or users[strategy.user_id] == UNKNOWN_VERSION
+    ]
+    keys = context.clients.find_keys([(strategy.user_id, strategy.exchange) for strategy in strategies])
+    return [TickJob(one, keys.get((one.user_id, one.exchange)), halt) for one in strategies]
 
 
 def already_ran(last: LastRun | None, ts_tick: int) -> bool:
