@@ -5,6 +5,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from decimal import Decimal
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,6 +18,7 @@ from botbalance.models.account_state import (
     FillTotals,
     LastObservation,
     NoTradeNote,
+    Recount,
     RefusedPair,
 )
 from botbalance.models.order import OrderStatus
@@ -24,6 +26,7 @@ from botbalance.store.accounts import LEASE_S, AccountsTable, Lease, account_key
 from botbalance.store.compression import compress
 from botbalance.store.dynamodb import shard_name
 from botbalance.store.orders import OrdersTable
+from botbalance.trading.tallies import kept_budgets
 
 from tests.unit.store.concurrent_writers import decided, held
 from tests.unit.store.conftest import NOW
@@ -347,6 +350,36 @@ def test_a_state_of_ten_assets_is_written_in_one_kilobyte(
     assert item_size(read_item(dynamodb, accounts_table)) <= 1024
 
 
+def test_what_is_counted_of_fifty_pairs_fits_into_an_item(
+    accounts: AccountsTable, dynamodb: "DynamoDBClient", accounts_table: str
+) -> None:
+    """Every pair trades in every hour, and all of it is counted anew: there is no more to remember."""
+    digits = Random(1)
+
+    def number() -> Decimal:
+        return Decimal(digits.randrange(10**12)).scaleb(-8)
+
+    hours = {
+        hour: Tally(number(), number(), number(), number(), number(), number(), buys=3, sells=4, placed=9)
+        for hour in range(NOW // 3600 - 720, NOW // 3600)
+    }
+    every_hour = {"binance": BudgetState(tallies={f"ASSET{pair}USDT": hours for pair in range(50)})}
+    budgets = kept_budgets(every_hour, NOW)
+    day = (NOW // 3600 - 144) // 24 * 24
+    assert total_paid(budgets, day) == total_paid(every_hour, day)
+    state = AccountState(budgets=budgets, recount=Recount(budgets=budgets))
+    lease, _ = accounts.acquire("alice", NOW)
+    accounts.release(lease, state)
+    assert accounts.find_state("alice") == state
+    assert item_size(read_item(dynamodb, accounts_table)) < 300 * 1024
+
+
+def total_paid(budgets: dict[str, BudgetState], since_hour: int) -> Decimal:
+    """In one pair, since an hour with which a day begins."""
+    hours = budgets["binance"].tallies["ASSET7USDT"]
+    return sum((tally.paid for hour, tally in hours.items() if hour >= since_hour), Decimal(0))
+
+
 def test_a_state_of_another_version_is_none_and_somebody_is_told(
     accounts: AccountsTable, dynamodb: "DynamoDBClient", accounts_table: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -433,7 +466,7 @@ def test_a_lease_that_cannot_be_released_ends_by_itself(
     with not_reached(dynamodb, "UpdateItem"):
         accounts.release(lease, STATE)
     [record] = caplog.records
-    assert (record.levelno, record.getMessage()) == (logging.WARNING, "lease not released")
+    assert (record.levelno, record.__dict__["alarm"]) == (logging.ERROR, "lease_not_released")
     assert record.__dict__["user_id"] == "alice"
     assert "ReadTimeoutError" in record.__dict__["reason"]
     with refuses("account_busy"):

@@ -171,17 +171,21 @@ def fee_in_quote(fill: Fill, prices: Mapping[str, Decimal]) -> Decimal:
         return fill.quote_qty * USUAL_FEE_PCT * PERCENT if price is None else fill.fee * price
 
 
-def kept_hours(hours: Hours, now: int) -> dict[int, Tally]:
+def kept_hours(hours: Hours, now: int, *, by_day: bool = False) -> dict[int, Tally]:
     """What of ``hours`` any limit still asks for at ``now`` (epoch seconds).
 
     What is older than 7 days is added up by five days, in their first hour (UTC), so that an account remembers little;
-    after 30 days it is dropped.
+    after 30 days it is dropped. ``by_day``: what is older than a day is added up by days, in their first hour. Windows
+    of 7 days then begin up to a day late.
     """
     this_hour = now // HOUR_S
     kept: dict[int, Tally] = {}
     with ExactArithmetic():
         for hour, tally in hours.items():
-            place = hour if hour > this_hour - WEEK_HOURS else hour - hour % _FOLDED_HOURS
+            if hour > this_hour - (DAY_HOURS if by_day else WEEK_HOURS):
+                place = hour
+            else:
+                place = hour - hour % (DAY_HOURS if hour > this_hour - WEEK_HOURS else _FOLDED_HOURS)
             if place > this_hour - MONTH_HOURS:
                 kept[place] = _sum([kept[place], tally]) if place in kept else tally
     return kept

@@ -140,6 +140,19 @@ class BudgetState(BaseModel):
     resumed: dict[str, int] = {}
 
 
+class Recount(BaseModel):
+    """Fills that are being summed up anew, from the oldest order on: what was counted of those placed ``before``.
+
+    ``before`` in epoch seconds, ``fill_totals`` and ``budgets`` as in the state, of which only tallies are counted.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    before: int = 0
+    fill_totals: dict[str, dict[str, FillTotals]] = {}
+    budgets: dict[str, BudgetState] = {}
+
+
 class AccountState(BaseModel):
     """One account's memory, written as one JSON document. A new account starts with the defaults.
 
@@ -162,6 +175,8 @@ class AccountState(BaseModel):
     skipped_in_a_row: int = 0
     """Ticks of the autopilot, up to the last one, in which no decision could be made; a halt begins anew."""
     fill_totals: dict[str, dict[str, FillTotals]] | None = None
+    recount: Recount | None = None
+    """How far that has come, where there are too many orders for one run."""
     history_hour: int = 0
     """When the hour began that the history has its last point of, in epoch seconds."""
     budgets: dict[str, BudgetState] = {}

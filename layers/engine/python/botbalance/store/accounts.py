@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 LEASE_LOST = "lease_lost"
 ACCOUNT_BUSY = "account_busy"
 TICK_CLAIMED = "tick_claimed"
+LEASE_NOT_RELEASED = "lease_not_released"
 LEASE_S = 90
 """Longer than any function may run, and a request of its last moment may take to arrive."""
 
@@ -142,7 +143,7 @@ class AccountsTable:
             ):
                 logger.warning("lease lost before its end", user_id=lease.user_id)
         except TransientError as error:  # what the run did is not undone by that
-            logger.warning("lease not released", user_id=lease.user_id, reason=str(error))
+            alarm(LEASE_NOT_RELEASED, "what a run leaves is not written", user_id=lease.user_id, reason=str(error))
 
     def find_state(self, user_id: str) -> AccountState:
         """What the account remembers, as last written; for whoever only shows it."""
@@ -258,4 +259,5 @@ def _state(item: Any, fencing_token: int) -> AccountState:
         return AccountState()
     if int(item["state_token"]["N"]) == fencing_token - 1:
         return state
-    return state.model_copy(update={"no_trade_note": None, "no_unreconciled_orders": False, "fill_totals": None})
+    unknown = {"no_trade_note": None, "no_unreconciled_orders": False, "fill_totals": None, "recount": None}
+    return state.model_copy(update=unknown)

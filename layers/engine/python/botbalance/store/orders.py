@@ -191,9 +191,16 @@ class OrdersTable:
 
     def iter_all(self, user_id: str) -> Iterator[Order]:
         """All orders of the user, newest first, page by page; read consistently, so none just written is missed."""
+        return self._iter(user_id, EVERY_ORDER)
+
+    def iter_since(self, user_id: str, placed_since: int) -> Iterator[Order]:
+        """The orders that were placed at ``placed_since`` (epoch seconds) or later, oldest first; read as all are."""
+        return self._iter(user_id, OrderFilter(placed=TimeRange(since=placed_since), oldest_first=True))
+
+    def _iter(self, user_id: str, wanted: OrderFilter) -> Iterator[Order]:
         cursor = None
         while True:
-            page = self.page(user_id, limit=500, cursor=cursor, consistent=True)
+            page = self.page(user_id, limit=500, cursor=cursor, wanted=wanted, consistent=True)
             yield from page.orders
             cursor = page.cursor
             if cursor is None:

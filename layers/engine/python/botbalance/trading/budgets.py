@@ -11,7 +11,6 @@ from botbalance.engine import (
     BudgetFinding,
     BudgetRule,
     finding_id,
-    kept_hours,
     observe,
     observed_nav,
     review_budgets,
@@ -116,19 +115,16 @@ def end_account(session: AccountSession, account: str) -> None:
 
 
 def _drop_the_old(session: AccountSession, now: int) -> None:
-    """Forget, of all accounts, what no limit asks for any more, and end the pauses whose time is over."""
+    """Of all accounts, end the pauses whose time is over, and forget ends that no limit asks for any more."""
     kept: dict[str, BudgetState] = {}
     for account, budgets in session.state.budgets.items():
         over = {key: pause for key, pause in budgets.pauses.items() if _is_over(pause, now)}
         resumed = {key: at for key, at in budgets.resumed.items() if now - at < MONTH_HOURS * HOUR_S}
         _tell_ends(session, over.values(), "its time is over")
-        kept[account] = BudgetState(
-            tallies={symbol: left for symbol, hours in budgets.tallies.items() if (left := kept_hours(hours, now))},
-            pauses={key: pause for key, pause in budgets.pauses.items() if key not in over},
-            warned=budgets.warned,
-            resumed=resumed | dict.fromkeys(over, now),
-        )
-    session.remember(budgets={account: budgets for account, budgets in kept.items() if budgets != BudgetState()})
+        pauses = {key: pause for key, pause in budgets.pauses.items() if key not in over}
+        ends = {"pauses": pauses, "resumed": resumed | dict.fromkeys(over, now)}
+        kept[account] = budgets.model_copy(update=ends)
+    session.remember(budgets=kept)
 
 
 def _tell_ends(session: AccountSession, pauses: Iterable[BudgetPause], reason: str) -> None:

@@ -15,15 +15,15 @@ from botbalance.exchange.adapter import ExchangeAdapter
 from botbalance.exchange.paper_adapter import PaperAdapter
 from botbalance.exchange.profiles import is_paper
 from botbalance.log import logger
-from botbalance.models.account_state import AccountState, BudgetState, FillTotals
+from botbalance.models.account_state import AccountState, BudgetState, FillTotals, Recount
 from botbalance.models.activity import Activity
 from botbalance.models.exchange_key import StoredKey
 from botbalance.models.order import Order
-from botbalance.models.paper import account_name
+from botbalance.models.paper import PaperAccount, account_name
 from botbalance.models.strategy import Strategy
 from botbalance.store.accounts import Lease
 from botbalance.trading.context import TradingContext
-from botbalance.trading.tallies import counted_anew, with_fills, with_order_placed
+from botbalance.trading.tallies import kept_budgets, with_fills, with_order, with_order_placed
 from botbalance.trading.trail import fills_of_order
 
 LONGEST_WAIT_S = 30
@@ -33,13 +33,16 @@ MOST_TOLD_AT_ONCE = 50
 SEND_AND_SETTLE_S = 15
 """What one request to an exchange and the writes around it may take: nothing is sent with less time than that left."""
 
+COUNTED_AT_ONCE = 5_000
+"""So many orders a run reads to sum up fills anew: some seconds. The next run goes on."""
+
 
 class AccountSession:
     """One run's exclusive hold on an account, and what this run knows of it.
 
     ``state`` is what the account remembers. It is saved, even after an error, in the write that ends the lease. Where
-    that write fails, or the lease was lost, the run leaves a warning, and the next one begins as after a run that died.
-    ``context`` is the process's, with this run's own deadline.
+    that write fails there is an alarm, where the lease was lost a warning, and the next run begins as after one that
+    died. ``context`` is the process's, with this run's own deadline.
     """
 
     def __init__(
@@ -144,37 +147,76 @@ class AccountSession:
         Its new fills go into the totals, and are told.
         """
         new = order.model_copy(update={"fills": order.fills[len(before.fills) :]})
-        totals = self.state.fill_totals
+        known = {"fill_totals": self.state.fill_totals, "recount": self.state.recount}
         if new.fills:
-            self.remember(fill_totals=None)  # should the write fail, all fills are summed up anew
+            self.remember(fill_totals=None, recount=None)  # should the write fail, all fills are summed up anew
         news = [*told, *fills_of_order(self.context, before, order)]
         updated = self.context.orders.update(order, self.lease, *map(self.context.activity.transact_put, news))
-        if new.fills and totals is not None:
-            of_account = self.state.account_budgets(order.account)
-            self.remember_budgets(order.account, with_fills(of_account, order, new.fills, self._last_prices()))
-            self.remember(fill_totals=add_fills(totals, new))
+        if new.fills:
+            self.remember(**known)
+            self._count_fills(order, new)
         return updated
 
-    def count_fills(self) -> None:
-        """Sum up all fills anew where a run died without counting them, if there is time for that now."""
+    def _count_fills(self, order: Order, new: Order) -> None:
+        """Count the fills of ``new``, which are the last ones of ``order``."""
+        prices, totals, recount = self._last_prices(), self.state.fill_totals, self.state.recount
+        of_account = self.state.account_budgets(order.account)
+        self.remember_budgets(order.account, with_fills(of_account, order, new.fills, prices))
+        if totals is not None:
+            self.remember(fill_totals=add_fills(totals, new))
+        elif recount is not None and order.placed_at < recount.before:  # it is not read again
+            counted = with_fills(recount.budgets.get(order.account, BudgetState()), order, new.fills, prices)
+            more = {
+                "fill_totals": add_fills(recount.fill_totals, new),
+                "budgets": recount.budgets | {order.account: counted},
+            }
+            self.remember(recount=recount.model_copy(update=more))
+
+    def drop_old_tallies(self) -> None:
+        """Forget what no budget asks for any more."""
+        self.remember(budgets=kept_budgets(self.state.budgets, self.context.clock()))
+
+    def recount_fills(self) -> None:
+        """Sum up all fills anew where a run died without counting them, or as many as there is time for now."""
         if self.state.fill_totals is not None or self.context.deadline.seconds_left() < SEND_AND_SETTLE_S:
             return
         try:
-            orders = list(self.context.orders.iter_all(self.user_id))
-            found = {name: self.context.paper.find(self.user_id, name) for name in _paper_exchanges(orders)}
+            recount, complete = self._recount(self.state.recount or Recount())
         except TransientError as error:  # the next run tries again
             logger.warning("fills not counted", user_id=self.user_id, reason=str(error))
             return
-        paper = {name: account for name, account in found.items() if account is not None}
-        budgets = counted_anew(self.state.budgets, orders, self._last_prices(), paper)
-        self.remember(fill_totals=sum_fills(orders), budgets=budgets)
+        if not complete:  # the next tick goes on with it, whatever prices do
+            self.remember(recount=recount, no_trade_note=None)
+            logger.warning("fills not counted yet", user_id=self.user_id, placed_before=recount.before)
+            return
+        self.remember(fill_totals=recount.fill_totals, recount=None)
+        for account in self.state.budgets.keys() | recount.budgets.keys():
+            tallies = recount.budgets.get(account, BudgetState()).tallies
+            self.remember_budgets(account, self.state.account_budgets(account).model_copy(update={"tallies": tallies}))
+
+    def _recount(self, recount: Recount) -> tuple[Recount, bool]:
+        """``recount`` with more orders, oldest first, and whether that is all of them.
+
+        It ends between two seconds, so that ``before`` says which orders are in it.
+        """
+        now, prices = self.context.clock(), self._last_prices()
+        before, totals, complete = recount.before, recount.fill_totals, True
+        budgets: Mapping[str, BudgetState] = recount.budgets
+        paper: dict[str, PaperAccount | None] = {}
+        for counted, order in enumerate(self.context.orders.iter_since(self.user_id, before)):
+            if order.placed_at > before:
+                before = order.placed_at
+                if counted >= COUNTED_AT_ONCE or self.context.deadline.seconds_left() < SEND_AND_SETTLE_S:
+                    complete = False
+                    break
+            if is_paper(order.exchange) and order.exchange not in paper:
+                paper[order.exchange] = self.context.paper.find(self.user_id, order.exchange)
+            totals = add_fills(totals, order) if order.fills else totals
+            budgets = with_order(budgets, order, prices, paper.get(order.exchange), now)
+        return Recount(before=before, fill_totals=totals, budgets=kept_budgets(budgets, now)), complete
 
     def _last_prices(self) -> Mapping[str, Decimal]:
         return {} if self.state.last_look is None else self.state.last_look.prices
-
-
-def _paper_exchanges(orders: Iterable[Order]) -> set[str]:
-    return {order.exchange for order in orders if is_paper(order.exchange)}
 
 
 type TotalsByAccount = dict[str, dict[str, FillTotals]]
@@ -219,7 +261,8 @@ def open_session(
     with bounded_by(deadline):
         try:
             yield session
-            session.count_fills()
+            session.recount_fills()
+            session.drop_old_tallies()
         finally:
             context.accounts.release(lease, session.state, *map(context.activity.transact_put, session.told))
 

@@ -1,14 +1,19 @@
 """Counting for the budgets what is placed and filled: once each, in the hour in which it was."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
-from botbalance.engine import Tally, count_fill, count_placed, fee_in_quote
+from botbalance.engine import Tally, count_fill, count_placed, fee_in_quote, kept_hours
+from botbalance.engine.budgets import HOUR_S, MONTH_HOURS
 from botbalance.models.account_state import BudgetState
 from botbalance.models.order import Order, OrderFill
 from botbalance.models.paper import PaperAccount, account_name
 
-_NO_PRICES: dict[str, Decimal] = {}
+MOST_TALLIES = 2_500
+"""So many hours of pairs are remembered before they are added up by days: with 50 pairs that leaves 1,850 at most.
+
+An item of DynamoDB has 400 kB; the most that is counted takes 142, and twice that while it is counted anew.
+"""
 
 
 def with_order_placed(budgets: BudgetState, order: Order) -> BudgetState:
@@ -30,23 +35,42 @@ def with_fills(
     return _with_hours(budgets, order, hours)
 
 
-def counted_anew(
+def with_order(
     budgets: Mapping[str, BudgetState],
-    orders: Iterable[Order],
+    order: Order,
     prices: Mapping[str, Decimal],
-    paper: Mapping[str, PaperAccount],
-) -> dict[str, BudgetState]:
-    """All accounts' ``budgets`` with everything counted from ``orders``, the user's whole book.
+    paper: PaperAccount | None,
+    now: int,
+) -> Mapping[str, BudgetState]:
+    """All accounts' ``budgets`` with a whole order, where any limit can still ask for it at ``now`` (epoch seconds).
 
-    ``paper`` are the paper accounts as they are now, by exchange: of an epoch that is over nothing counts.
+    ``paper`` is its paper account as it is now, if it is one's: of an epoch that is over nothing counts.
     """
-    counted = {account: of_account.model_copy(update={"tallies": {}}) for account, of_account in budgets.items()}
-    for order in orders:
-        account = _account(order, paper.get(order.exchange))
-        if account is not None:
-            placed = with_order_placed(counted.get(account, BudgetState()), order)
-            counted[account] = with_fills(placed, order, order.fills, prices)
-    return counted
+    account = _account(order, paper)
+    if account is None or max(order.placed_at, order.updated_at) <= now - (MONTH_HOURS + 1) * HOUR_S:
+        return budgets
+    placed = with_order_placed(budgets.get(account, BudgetState()), order)
+    return {**budgets, account: with_fills(placed, order, order.fills, prices)}
+
+
+def kept_budgets(budgets: Mapping[str, BudgetState], now: int) -> dict[str, BudgetState]:
+    """All accounts' ``budgets`` without the tallies that no limit asks for at ``now`` (epoch seconds) any more.
+
+    What would be too much is added up by days.
+    """
+    kept = _kept(budgets, now, by_day=False)
+    tallies = sum(len(hours) for one in kept.values() for hours in one.tallies.values())
+    return kept if tallies <= MOST_TALLIES else _kept(kept, now, by_day=True)
+
+
+def _kept(budgets: Mapping[str, BudgetState], now: int, *, by_day: bool) -> dict[str, BudgetState]:
+    kept = {}
+    for account, one in budgets.items():
+        pairs = {symbol: kept_hours(hours, now, by_day=by_day) for symbol, hours in one.tallies.items()}
+        left = one.model_copy(update={"tallies": {symbol: hours for symbol, hours in pairs.items() if hours}})
+        if left != BudgetState():
+            kept[account] = left
+    return kept
 
 
 def _account(order: Order, paper: PaperAccount | None) -> str | None:
