@@ -215,6 +215,8 @@ class Owners:
                 self._world.witness.autopilot_off.add(user.user_id)
                 self._world.witness.told(user.user_id, self._step, "the autopilot is off")
             user.refusal, user.switched_at_step = body if status >= 400 else None, self._step
+            if status == 404 and body["code"] == "exchange_key_not_found":  # it was deleted, and the answer lost
+                user.has_key = False
 
         if enabled:  # whatever is answered, or not: it may be on from now on
             self._world.witness.autopilot_off.discard(user.user_id)
