@@ -134,3 +134,25 @@ def test_more_incidents_than_one_write_takes_are_told_by_the_next_runs(
             report_orders(session, intents, harness.now + 400)
         assert len(incidents(harness)) == told_by_then
         assert len(harness.context.accounts.find_state(harness.user).incidents) == told_by_then
+
+
+def test_an_order_whose_fills_fit_into_no_item_is_told_and_keeps_no_other_from_being_traded(
+    harness: TradingHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    harness.tick()
+    order = harness.order_on("BTCUSDT")
+    monkeypatch.setattr("botbalance.store.orders.LARGEST_DOCUMENT", len(order.model_dump_json()) + 100)
+    harness.market.set_price("BTCUSDT", D(39_000))
+    for _ in range(2):
+        decision = harness.tick()
+        assert decision.outcome == "decided"
+        assert "BTCUSDT" in (decision.inputs or {})["active_symbols"]
+        totals = harness.context.accounts.find_state(harness.user).fill_totals
+        assert totals is not None
+        assert "BTC" not in totals.get("binance", {})
+    name = f"order_too_large:{order.client_order_id}"
+    assert incidents(harness) == [("opened", name)]
+    monkeypatch.undo()
+    harness.tick()
+    assert incidents(harness) == [("opened", name), ("resolved", name)]
+    assert harness.differences() == []

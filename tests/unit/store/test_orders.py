@@ -5,18 +5,20 @@ from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from decimal import Decimal
 from itertools import product
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from botbalance.errors import ConflictError, InvalidRequestError, NotFoundError, TransientError
 from botbalance.models.order import Order, OrderFill, OrderStatus
 from botbalance.store.accounts import AccountsTable, Lease
-from botbalance.store.orders import OrdersTable
+from botbalance.store.orders import OrdersTable, OrderTooLargeError
 from botbalance.store.pagination import encode_cursor
 
 from tests.unit.store.concurrent_writers import decided, held
 from tests.unit.store.conftest import NOW, Grant
 from tests.unit.store.faults import answers_lost, meanwhile, reads_watched, refused
+from workbench.aws.usage_meter import item_size
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -290,9 +292,9 @@ def test_a_lost_lease_stops_the_run_whatever_else_kept_the_write_from_happening(
 def test_an_order_too_large_for_the_table_is_not_written_in_part(orders: OrdersTable, lease: Lease) -> None:
     orders.create(an_order(1), lease, decided(lease))
     with pytest.raises(TransientError):
-        orders.create(an_order(2, reason="x" * 450_000), lease, decided(lease))
+        orders.create(an_order(2, reason=Random(1).randbytes(450_000).hex()), lease, decided(lease))
     with pytest.raises(TransientError):
-        orders.update(an_order(1, reason="x" * 450_000), lease)
+        orders.update(an_order(1, reason=Random(1).randbytes(450_000).hex()), lease)
     assert list(orders.iter_all("alice")) == [an_order(1)]
 
 
@@ -389,7 +391,8 @@ def test_only_the_user_s_own_orders_are_watched(orders: OrdersTable, lease: Leas
 
 def test_more_watched_orders_than_fit_on_a_page_are_all_read(orders: OrdersTable, lease: Lease) -> None:
     """DynamoDB ends a page after a megabyte: these are two."""
-    many = [an_order(number, reason="x" * 100_000) for number in range(20)]
+    digits = Random(1)
+    many = [an_order(number, reason=digits.randbytes(75_000).hex()) for number in range(20)]
     for order in many:
         orders.create(order, lease, decided(lease))
     assert orders.unreconciled("alice") == many
@@ -511,3 +514,50 @@ def test_a_cursor_to_nowhere_is_no_error(orders: OrdersTable, lease: Lease) -> N
     orders.create(an_order(5), lease, decided(lease))
     assert orders.page("alice", limit=10, cursor=encode_cursor("00000000000#0000", AN_ID)).orders == []
     assert orders.page("alice", limit=10, cursor=encode_cursor("99999999999#0000", AN_ID)).orders == [an_order(5)]
+
+
+# many fills
+
+
+def many_fills(count: int) -> tuple[OrderFill, ...]:
+    """As an exchange tells them: all of one price, and otherwise each different."""
+    digits = Random(1)
+    return tuple(
+        OrderFill(
+            trade_id=str(4_000_000_000 + 100 * number + digits.randrange(100)),
+            price=Decimal("39000.05"),
+            base_qty=Decimal(digits.randrange(1, 10**7)).scaleb(-5),
+            fee=Decimal(digits.randrange(1, 10**7)).scaleb(-8),
+            fee_asset="USDT",
+            traded_at_ms=1_700_000_000_000 + 2_000 * number + digits.randrange(2_000),
+        )
+        for number in range(count)
+    )
+
+
+def test_an_order_of_thousands_of_fills_is_booked_to_the_last_digit(
+    orders: OrdersTable, lease: Lease, dynamodb: "DynamoDBClient", orders_table: str
+) -> None:
+    """Its item counts three times: both indexes have all of it."""
+    orders.create(an_order(), lease, decided(lease))
+    fills = many_fills(5_000)
+    updated = orders.update(moved(an_order(), OrderStatus.OPEN, fills=fills), lease)
+    assert updated.fills == fills
+    assert orders.get("alice", an_order().client_order_id) == updated
+    assert orders.unreconciled("alice") == [updated]
+    [item] = dynamodb.scan(TableName=orders_table)["Items"]
+    assert 3 * item_size(item) < 400 * 1024
+
+
+def test_an_order_that_no_item_holds_is_not_written_and_somebody_is_told(
+    orders: OrdersTable, lease: Lease, caplog: pytest.LogCaptureFixture
+) -> None:
+    too_large = an_order(fills=many_fills(7_000))
+    with pytest.raises(OrderTooLargeError, match="7000 fills"):
+        orders.require_fits(too_large)
+    orders.require_fits(an_order(fills=many_fills(5_000)))
+    [record] = caplog.records
+    assert (record.__dict__["alarm"], record.__dict__["client_order_id"]) == (
+        "order_too_large",
+        too_large.client_order_id,
+    )

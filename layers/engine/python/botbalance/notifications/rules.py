@@ -40,6 +40,7 @@ _AUTOPILOT = "autopilot"
 _TITLES = {
     "order_unknown": "An order's fate is unknown",
     "order_lost": "The exchange no longer knows an order",
+    "order_too_large": "An order's fills cannot be booked",
     "orders_refused": "The exchange refuses orders",
     "doubt": "Nothing is traded on what is not believed",
     "trading_halted": "Trading is halted for everybody",

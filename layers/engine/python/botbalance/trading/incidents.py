@@ -30,6 +30,8 @@ class IncidentKind(StrEnum):
     """An order was sent, and nobody knows whether it arrived."""
     ORDER_LOST = "order_lost"
     """An order rested, and the exchange knows it no more: its owner has to say what became of it."""
+    ORDER_TOO_LARGE = "order_too_large"
+    """An order has more fills than can be stored."""
     ORDERS_REFUSED = "orders_refused"
     """The exchange refuses a pair's orders again and again."""
     DOUBT = "doubt"
@@ -58,6 +60,11 @@ def report_orders(session: AccountSession, orders: Iterable[Order], now: int) ->
             )
     _note(session, IncidentKind.ORDER_UNKNOWN, unknown, now)
     _note(session, IncidentKind.ORDER_LOST, lost, now)
+
+
+def report_too_large(session: AccountSession, orders: Mapping[str, str], now: int) -> None:
+    """Note which ``orders`` cannot be booked, as evidence by client order id, at ``now`` (epoch seconds)."""
+    _note(session, IncidentKind.ORDER_TOO_LARGE, orders, now)
 
 
 def report_refusals(session: AccountSession, pairs: Mapping[str, RefusedPair], now: int) -> None:

@@ -144,8 +144,9 @@ class AccountSession:
     def update_order(self, before: Order, order: Order, *told: Activity) -> Order:
         """Write ``order`` over ``before``, and ``told`` with it; returns it with its new revision.
 
-        Its new fills go into the totals, and are told.
+        Its new fills go into the totals, and are told. Raises OrderTooLargeError where there are too many of them.
         """
+        self.context.orders.require_fits(order)
         new = order.model_copy(update={"fills": order.fills[len(before.fills) :]})
         known = {"fill_totals": self.state.fill_totals, "recount": self.state.recount}
         if new.fills:
