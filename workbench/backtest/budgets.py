@@ -81,7 +81,9 @@ class BudgetWatch:
     def count_fill(self, symbol: str, fill: Fill, now: int) -> None:
         """Count an order that was filled whole."""
         hours = count_fill(self._tallies[symbol], fill, fee_in_quote(fill, {}), now, is_first=True)
-        self._tallies[symbol] = kept_hours(hours, now) if len(hours) > _PRUNED_EVERY else hours
+        self._tallies[symbol] = (
+            kept_hours(hours, now, list(self._resumed.values())) if len(hours) > _PRUNED_EVERY else hours
+        )
         self._is_reviewed = False
 
     def review(self, candle: int, balances: Mapping[str, Balance], prices: Mapping[str, Decimal], quote: str) -> None:

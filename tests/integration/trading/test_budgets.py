@@ -52,10 +52,12 @@ def test_what_is_placed_and_filled_is_counted_as_the_orders_have_it(harness: Tra
     assert sum(hour.buys for hour in tally.values()) == 1
     assert sum(hour.paid for hour in tally.values()) == harness.books.trades(harness.key)[0].quote_qty
     assert sum(hour.buy_fees for hour in tally.values()) > 0
+    assert {hour.nav for hour in tally.values() if hour.buys} == {D(10_000)}
     harness.context.accounts.acquire(harness.user, harness.now)  # by a run that dies: all is counted anew
     harness.now += LEASE_S
+    blank = {symbol: {hour: Tally(nav=one.nav) for hour, one in of.items()} for symbol, of in budgets.tallies.items()}
     with harness.session() as session:
-        session.remember_budgets("binance", BudgetState())
+        session.remember_budgets("binance", BudgetState(tallies=blank))
     assert read_budgets(harness).tallies == budgets.tallies
 
 

@@ -207,6 +207,21 @@ def test_after_a_reset_no_budget_counts_what_was_before(minutes: NoTradeHarness,
     assert minutes.tick().outcome == "decided"
 
 
+def test_after_a_withdrawal_what_was_traded_is_measured_by_what_there_was(
+    minutes: NoTradeHarness, harness: TradingHarness
+) -> None:
+    context, user = harness.context, harness.user
+    bought(minutes)
+    minutes.tick()  # 6 % of the NAV were traded; over 15 % are told
+    transfer_on_paper(context, user, PAPER, "USDT", D(-8_000))
+    with harness.session() as session:
+        session.remember(fill_totals=None)  # and counting anew keeps it so
+    assert minutes.tick().outcome == "decided"
+    actions = {activity.action for activity in context.activity.page(user, limit=50).activities}
+    assert ActivityKind.ORDER_FILLED in actions
+    assert ActivityKind.BUDGET_WARNED not in actions
+
+
 def test_what_is_paused_on_paper_is_not_paused_live(minutes: NoTradeHarness, harness: TradingHarness) -> None:
     context, user = harness.context, harness.user
     pause_by_budget(minutes, harness)

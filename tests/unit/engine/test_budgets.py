@@ -172,6 +172,60 @@ def test_what_was_resumed_counts_from_the_next_hour_on() -> None:
     assert BudgetRule.CHURN in reviewed(hours, resumed={"churn-ETHUSDT": NOW})
 
 
+def test_what_comes_after_a_resume_still_counts_when_it_is_added_up_by_days() -> None:
+    """Of trades on both sides of a resume, within the same five days, those after it, however old they have become."""
+    resumed_at = NOW - NOW % (5 * DAY) + 2 * DAY
+    limits = BudgetLimits(fees_pct=Decimal("0.02"))
+
+    def fees(traded_at: int) -> str | None:
+        hours: Hours = {}
+        for side, price in _sides("1001", "1000"):
+            hours = count_fill(hours, fill(side, price, "2"), Decimal(2), traded_at, is_first=True)
+        for day in range(1, 26):
+            hours = kept_hours(hours, resumed_at + day * DAY, [resumed_at])
+        found = review_budgets(
+            {"BTCUSDT": hours},
+            limits,
+            resumed_at + 25 * DAY,
+            nav=NAV,
+            symbols=["BTCUSDT"],
+            resumed={"fees-account": resumed_at},
+        )
+        return next((finding.evidence for finding in found if finding.rule is BudgetRule.FEES), None)
+
+    assert fees(resumed_at - HOUR) is None
+    assert "took 0.04 % of NAV" in str(fees(resumed_at + HOUR))
+    assert "took 0.04 % of NAV" in str(fees(resumed_at + 2 * DAY))
+
+
+@pytest.mark.parametrize(("days_ago", "churn", "turnover"), [(1, "6.28571", "44.022"), (9, "5.71429", "40.02")])
+def test_what_was_traded_before_a_withdrawal_is_a_share_of_what_there_was(
+    days_ago: int, churn: str, turnover: str
+) -> None:
+    limits = BudgetLimits(churn_pct=Decimal(1), fees_pct=Decimal("0.04"), turnover_pct=Decimal(5))
+
+    def traded(hours: Hours, at: int, nav: str) -> Hours:
+        """To and fro for 200 each, at a fee of 0.1 %; as an account remembers it."""
+        for side, price in _sides("1001", "1000"):
+            hours = count_fill(hours, fill(side, price, "0.2"), Decimal("0.2"), at, is_first=True, nav=Decimal(nav))
+        return kept_hours(hours, NOW)
+
+    before = traded({}, NOW - days_ago * DAY + HOUR, "10000")
+    assert reviewed(before, limits, nav=Decimal(1_000)) == {}  # 4 % of 10,000, and 40 % of what is left
+    after = traded(before, NOW, "1000")
+    found = reviewed(after, limits, nav=Decimal(1_000))
+    assert f"for {churn} % of NAV a day" in found[BudgetRule.CHURN].evidence
+    assert f"{turnover} % of NAV were traded within 24 hours" in found[BudgetRule.TURNOVER].evidence
+    assert "took 0.044 % of NAV in 30 days" in found[BudgetRule.FEES].evidence
+
+
+def test_an_hour_with_two_navs_has_the_mean_by_what_was_traded() -> None:
+    hours: Hours = {}
+    for nav, quantity in (("10000", "1"), ("10000", "2"), ("1000", "0.3")):
+        hours = count_fill(hours, fill("buy", "100", quantity), Decimal(0), NOW, is_first=True, nav=Decimal(nav))
+    assert hours[NOW // HOUR].nav == Decimal(330) / Decimal("0.06")  # 300 of 10,000 and 30 of 1,000
+
+
 @pytest.mark.parametrize(("price", "is_paused"), [("50.01", False), ("50", True), ("1", True)])
 def test_a_pair_far_below_its_high_is_bought_no_more(price: str, *, is_paused: bool) -> None:
     found = review_falls({"BTCUSDT": Decimal(price)}, {"BTCUSDT": Decimal(100)}, BudgetLimits())

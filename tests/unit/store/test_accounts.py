@@ -360,7 +360,7 @@ def test_what_is_counted_of_fifty_pairs_fits_into_an_item(
         return Decimal(digits.randrange(10**12)).scaleb(-8)
 
     hours = {
-        hour: Tally(number(), number(), number(), number(), number(), number(), buys=3, sells=4, placed=9)
+        hour: Tally(number(), number(), number(), number(), number(), number(), 3, 4, 9, nav=number())
         for hour in range(NOW // 3600 - 720, NOW // 3600)
     }
     every_hour = {"binance": BudgetState(tallies={f"ASSET{pair}USDT": hours for pair in range(50)})}

@@ -37,6 +37,7 @@ from botbalance.engine.budgets import (
     kept_hours,
     review_budgets,
     review_falls,
+    with_navs,
 )
 from botbalance.engine.convergence import (
     Convergence,
@@ -130,4 +131,5 @@ __all__ = [
     "transfer",
     "validate_strategy",
     "validate_targets",
+    "with_navs",
 ]

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Context, Decimal
 from enum import StrEnum
+from typing import NamedTuple
 
 from botbalance.engine.arithmetic import HUNDRED, NEAREST, PERCENT, ZERO, ExactArithmetic, format_decimal
 from botbalance.engine.errors import InvalidStrategyError
@@ -78,7 +79,8 @@ class Tally:
     """What was traded and placed on one pair in a while.
 
     ``bought`` and ``sold`` in base, ``paid`` and ``received`` in quote without fees, the fees of both sides in quote;
-    ``buys`` and ``sells`` count the orders that filled, in whole or in part, ``placed`` those that were sent.
+    ``buys`` and ``sells`` count the orders that filled, in whole or in part, ``placed`` those that were sent. ``nav``,
+    in quote and to twelve digits, is the NAV of that while, a mean by what was traded; 0 where it was not known.
     """
 
     bought: Decimal = ZERO
@@ -90,6 +92,12 @@ class Tally:
     buys: int = 0
     sells: int = 0
     placed: int = 0
+    nav: Decimal = ZERO
+
+    @property
+    def traded(self) -> Decimal:
+        """What was bought and sold, in quote."""
+        return self.paid + self.received
 
     @property
     def both_ways(self) -> Decimal:
@@ -108,6 +116,7 @@ type Tallies = Mapping[str, Hours]
 """By symbol."""
 _SHOWN = Context(prec=6)
 """Digits of a quotient in words."""
+_NAV_DIGITS = Context(prec=12)
 _NO_HOURS: Hours = {}
 _NO_TALLY = Tally()
 _NONE: Mapping[str, int] = {}
@@ -136,17 +145,20 @@ def finding_id(rule: BudgetRule, symbol: str | None) -> str:
     return f"{rule}-{symbol or 'account'}"
 
 
-def count_fill(hours: Hours, fill: Fill, fee_quote: Decimal, traded_at: int, *, is_first: bool) -> dict[int, Tally]:
+def count_fill(
+    hours: Hours, fill: Fill, fee_quote: Decimal, traded_at: int, *, is_first: bool, nav: Decimal = ZERO
+) -> dict[int, Tally]:
     """``hours`` of a pair with one fill more, in the hour in which it was traded (epoch seconds).
 
-    ``is_first``: whether it is the first one of its order. ``fee_quote`` is its fee in quote.
+    ``is_first``: whether it is the first one of its order. ``fee_quote`` is its fee in quote, ``nav`` the NAV that it
+    is measured by; 0: that of whenever it is reviewed.
     """
     hour = traded_at // HOUR_S
-    amount = fill.quote_qty
+    amount, nav = fill.quote_qty, _NAV_DIGITS.plus(nav)
     if fill.side == "buy":
-        added = Tally(bought=fill.base_qty, paid=amount, buy_fees=fee_quote, buys=int(is_first))
+        added = Tally(bought=fill.base_qty, paid=amount, buy_fees=fee_quote, buys=int(is_first), nav=nav)
     else:
-        added = Tally(sold=fill.base_qty, received=amount, sell_fees=fee_quote, sells=int(is_first))
+        added = Tally(sold=fill.base_qty, received=amount, sell_fees=fee_quote, sells=int(is_first), nav=nav)
     with ExactArithmetic():
         return {**hours, hour: _sum([hours.get(hour, Tally()), added])}
 
@@ -156,6 +168,12 @@ def count_placed(hours: Hours, placed_at: int) -> dict[int, Tally]:
     hour = placed_at // HOUR_S
     tally = hours.get(hour, Tally())
     return {**hours, hour: replace(tally, placed=tally.placed + 1)}
+
+
+def with_navs(hours: Hours, known: Hours) -> dict[int, Tally]:
+    """``hours`` of a pair that were counted anew, with the NAV that ``known`` has of the same hour."""
+    navs = {hour: tally.nav for hour, tally in known.items() if tally.nav}
+    return {hour: replace(tally, nav=navs[hour]) if hour in navs else tally for hour, tally in hours.items()}
 
 
 def fee_in_quote(fill: Fill, prices: Mapping[str, Decimal]) -> Decimal:
@@ -171,21 +189,23 @@ def fee_in_quote(fill: Fill, prices: Mapping[str, Decimal]) -> Decimal:
         return fill.quote_qty * USUAL_FEE_PCT * PERCENT if price is None else fill.fee * price
 
 
-def kept_hours(hours: Hours, now: int, *, by_day: bool = False) -> dict[int, Tally]:
+def kept_hours(hours: Hours, now: int, resumed: Collection[int] = (), *, by_day: bool = False) -> dict[int, Tally]:
     """What of ``hours`` any limit still asks for at ``now`` (epoch seconds).
 
-    What is older than 7 days is added up by five days, in their first hour (UTC), so that an account remembers little;
-    after 30 days it is dropped. ``by_day``: what is older than a day is added up by days, in their first hour. Windows
-    of 7 days then begin up to a day late.
+    What is older than 7 days is added up by five days, in their first hour (UTC), so that an account remembers little.
+    It is dropped once that is 30 days ago, so that of 30 days 25 to 30 are there. ``by_day``: what is older than a day
+    is added up by days, in their first hour. Windows of 7 days then begin up to a day late. At the hours that follow a
+    moment of ``resumed`` (epoch seconds) sums begin anew: what came after it still counts, and what was before not.
     """
     this_hour = now // HOUR_S
+    first_hours = [moment // HOUR_S + 1 for moment in resumed]
     kept: dict[int, Tally] = {}
     with ExactArithmetic():
         for hour, tally in hours.items():
-            if hour > this_hour - (DAY_HOURS if by_day else WEEK_HOURS):
-                place = hour
-            else:
-                place = hour - hour % (DAY_HOURS if hour > this_hour - WEEK_HOURS else _FOLDED_HOURS)
+            place = hour
+            if hour <= this_hour - (DAY_HOURS if by_day else WEEK_HOURS):
+                width = DAY_HOURS if hour > this_hour - WEEK_HOURS else _FOLDED_HOURS
+                place = max([hour - hour % width, *[first for first in first_hours if first <= hour]])
             if place > this_hour - MONTH_HOURS:
                 kept[place] = _sum([kept[place], tally]) if place in kept else tally
     return kept
@@ -202,19 +222,20 @@ def review_budgets(
 ) -> list[BudgetFinding]:
     """What the trading of ``symbols`` has come to at ``now`` (epoch seconds), where that is worth a word.
 
-    ``nav`` in quote. ``resumed``: when
-    (epoch seconds) the owner ended a pause, by its finding's id; that limit then counts from the next full hour on.
-    A window of n hours is the clock hour of ``now`` and the n − 1 before it.
+    ``nav`` in quote, of now: what an hour traded is in percent of the NAV that it was counted with, and of this one
+    where none was known. ``resumed``: when (epoch seconds) the owner ended a pause, by its finding's id; that limit
+    then counts from the next full hour on. A window of n hours is the clock hour of ``now`` and the n − 1 before it.
     """
     if nav <= ZERO:
         return []
-    window = _Windows(tallies, now, resumed)
+    window = _Windows(tallies, now, resumed, nav)
     found: list[BudgetFinding | None] = []
     with ExactArithmetic():
         for symbol in symbols:
             found.append(_churn(window.of(BudgetRule.CHURN, symbol, WEEK_HOURS), symbol, limits, nav))
-            found.append(_round_trips(window.of(BudgetRule.LOSING_ROUND_TRIPS, symbol, DAY_HOURS), symbol, limits))
-            found.append(_unfilled(window.of(BudgetRule.UNFILLED_ORDERS, symbol, 1), symbol, limits))
+            day = window.of(BudgetRule.LOSING_ROUND_TRIPS, symbol, DAY_HOURS).total
+            found.append(_round_trips(day, symbol, limits))
+            found.append(_unfilled(window.of(BudgetRule.UNFILLED_ORDERS, symbol, 1).total, symbol, limits))
         found.append(_fees(window.of_account(BudgetRule.FEES, symbols, MONTH_HOURS), limits, nav))
         found.append(_orders(window.of_account(BudgetRule.ORDERS_PLACED, symbols, DAY_HOURS), limits))
         found.append(_turnover(window.of_account(BudgetRule.TURNOVER, symbols, DAY_HOURS), limits, nav))
@@ -240,24 +261,49 @@ def review_falls(
     return found
 
 
-class _Windows:
-    """Sums over the last hours before a moment, each from where its owner last resumed it on."""
+class _Window(NamedTuple):
+    """What was traded of a pair in some hours, and what it ``paid`` and ``received`` at a NAV as now.
 
-    def __init__(self, tallies: Tallies, now: int, resumed: Mapping[str, int]) -> None:
+    An hour in which the NAV was twice as large counts there half as much: its share of the NAV is what is limited.
+    """
+
+    total: Tally
+    paid: Decimal
+    received: Decimal
+
+    @property
+    def both_ways(self) -> Decimal:
+        """As a tally's."""
+        return 2 * min(self.paid, self.received)
+
+
+class _Windows:
+    """Sums over the last hours before a moment, each from where its owner last resumed it on, at the NAV of then."""
+
+    def __init__(self, tallies: Tallies, now: int, resumed: Mapping[str, int], nav: Decimal) -> None:
         self._tallies = tallies
         self._this_hour = now // HOUR_S
         self._resumed = resumed
+        self._nav = nav
 
-    def of(self, rule: BudgetRule, symbol: str, hours: int, resumed_as: str | None = None) -> Tally:
+    def of(self, rule: BudgetRule, symbol: str, hours: int, resumed_as: str | None = None) -> _Window:
         """What was traded of a pair in so many hours."""
         resumed_at = self._resumed.get(resumed_as or finding_id(rule, symbol))
         after = self._this_hour - hours
         if resumed_at is not None:
             after = max(after, resumed_at // HOUR_S)
         kept = self._tallies.get(symbol, _NO_HOURS)
-        return _sum([tally for hour, tally in kept.items() if after < hour <= self._this_hour])
+        found = [tally for hour, tally in kept.items() if after < hour <= self._this_hour]
+        total = _sum(found)
+        if not total.nav or total.nav == self._nav:
+            return _Window(total, total.paid, total.received)
+        paid = sum([self._at_nav_of_now(tally.paid, tally.nav) for tally in found], ZERO)
+        return _Window(total, paid, sum([self._at_nav_of_now(tally.received, tally.nav) for tally in found], ZERO))
 
-    def of_account(self, rule: BudgetRule, symbols: Collection[str], hours: int) -> list[Tally]:
+    def _at_nav_of_now(self, amount: Decimal, nav: Decimal) -> Decimal:
+        return NEAREST.divide(amount * self._nav, nav) if amount and nav else amount
+
+    def of_account(self, rule: BudgetRule, symbols: Collection[str], hours: int) -> list[_Window]:
         """The same of each of ``symbols``, for a limit of the whole account."""
         account = finding_id(rule, None)
         return [self.of(rule, symbol, hours, account) for symbol in symbols]
@@ -277,17 +323,28 @@ def _sum(tallies: Sequence[Tally]) -> Tally:
         sum([tally.buys for tally in tallies]),
         sum([tally.sells for tally in tallies]),
         sum([tally.placed for tally in tallies]),
+        _mean_nav(tallies),
     )
 
 
-def _churn(week: Tally, symbol: str, limits: BudgetLimits, nav: Decimal) -> BudgetFinding | None:
+def _mean_nav(tallies: Sequence[Tally]) -> Decimal:
+    """The NAV of which what was traded together is as large a share as it was one by one."""
+    known = [tally for tally in tallies if tally.nav and tally.traded]
+    navs = {tally.nav for tally in known}
+    if len(navs) < 2:
+        return navs.pop() if navs else ZERO
+    shares = sum([NEAREST.divide(tally.traded, tally.nav) for tally in known], ZERO)
+    return _NAV_DIGITS.divide(sum([tally.traded for tally in known], ZERO), shares)
+
+
+def _churn(week: _Window, symbol: str, limits: BudgetLimits, nav: Decimal) -> BudgetFinding | None:
     days = WEEK_HOURS // DAY_HOURS
     level = _level(week.both_ways * HUNDRED, limits.churn_pct * days * nav)
-    if level is None or not week.lost:
+    if level is None or not week.total.lost:
         return None
     said = (
         f"{symbol} was traded to and fro for {_shown(NEAREST.divide(week.both_ways * HUNDRED, nav * days))} % of NAV "
-        f"a day, mean of 7 days (limit {format_decimal(limits.churn_pct)}), and lost by it: {_both_prices(week)}"
+        f"a day, mean of 7 days (limit {format_decimal(limits.churn_pct)}), and lost by it: {_both_prices(week.total)}"
     )
     return BudgetFinding(BudgetRule.CHURN, symbol, level, said)
 
@@ -315,14 +372,14 @@ def _unfilled(hour: Tally, symbol: str, limits: BudgetLimits) -> BudgetFinding |
     return BudgetFinding(BudgetRule.UNFILLED_ORDERS, symbol, level, said)
 
 
-def _fees(pairs: Iterable[Tally], limits: BudgetLimits, nav: Decimal) -> BudgetFinding | None:
+def _fees(pairs: Iterable[_Window], limits: BudgetLimits, nav: Decimal) -> BudgetFinding | None:
     """Both the fees and what they would be at the usual fee are over it: the turnover is at fault, not the fee."""
-    losing = [tally for tally in pairs if tally.both_ways and tally.lost]
+    losing = [pair for pair in pairs if pair.both_ways and pair.total.lost]
     limit = limits.fees_pct * nav
-    at_usual_fee = _level(sum((tally.both_ways for tally in losing), ZERO) * USUAL_FEE_PCT, limit)
+    at_usual_fee = _level(sum((pair.both_ways for pair in losing), ZERO) * USUAL_FEE_PCT, limit)
     if at_usual_fee is None:
         return None
-    fees = sum((_fees_both_ways(tally) for tally in losing), ZERO) * HUNDRED
+    fees = sum((_fees_both_ways(pair) for pair in losing), ZERO) * HUNDRED
     paid = _level(fees, limit)
     if paid is None:
         return None
@@ -334,15 +391,19 @@ def _fees(pairs: Iterable[Tally], limits: BudgetLimits, nav: Decimal) -> BudgetF
     return BudgetFinding(BudgetRule.FEES, None, at_usual_fee and paid, said)
 
 
-def _fees_both_ways(tally: Tally) -> Decimal:
-    """The part of a pair's fees that fell on what was both bought and sold."""
+def _fees_both_ways(pair: _Window) -> Decimal:
+    """The part of a pair's fees that fell on what was both bought and sold, at a NAV as now."""
+    tally = pair.total
     matched = min(tally.bought, tally.sold)
     of_buys = NEAREST.divide(matched * tally.buy_fees, tally.bought)
-    return of_buys + NEAREST.divide(matched * tally.sell_fees, tally.sold)
+    fees = of_buys + NEAREST.divide(matched * tally.sell_fees, tally.sold)
+    if pair.both_ways == tally.both_ways:
+        return fees
+    return NEAREST.divide(fees * pair.both_ways, tally.both_ways)
 
 
-def _orders(pairs: list[Tally], limits: BudgetLimits) -> BudgetFinding | None:
-    placed = sum(tally.placed for tally in pairs)
+def _orders(pairs: list[_Window], limits: BudgetLimits) -> BudgetFinding | None:
+    placed = sum(pair.total.placed for pair in pairs)
     limit = limits.orders_per_pair * len(pairs)
     level = _level(Decimal(placed), Decimal(limit))
     if level is None:
@@ -351,8 +412,8 @@ def _orders(pairs: list[Tally], limits: BudgetLimits) -> BudgetFinding | None:
     return BudgetFinding(BudgetRule.ORDERS_PLACED, None, level, said)
 
 
-def _turnover(pairs: list[Tally], limits: BudgetLimits, nav: Decimal) -> BudgetFinding | None:
-    traded = sum((tally.paid + tally.received for tally in pairs), ZERO) * HUNDRED
+def _turnover(pairs: list[_Window], limits: BudgetLimits, nav: Decimal) -> BudgetFinding | None:
+    traded = sum((pair.paid + pair.received for pair in pairs), ZERO) * HUNDRED
     if traded <= limits.turnover_pct * nav:
         return None
     shown, usual = _shown(NEAREST.divide(traded, nav)), format_decimal(limits.turnover_pct)

@@ -4,7 +4,6 @@ keys, pauses or paper books."""
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from decimal import Decimal
 from types import MappingProxyType
 from typing import Any
 
@@ -23,7 +22,7 @@ from botbalance.models.paper import PaperAccount, account_name
 from botbalance.models.strategy import Strategy
 from botbalance.store.accounts import Lease
 from botbalance.trading.context import TradingContext
-from botbalance.trading.tallies import kept_budgets, with_fills, with_order, with_order_placed
+from botbalance.trading.tallies import kept_budgets, with_counted, with_fills, with_order, with_order_placed
 from botbalance.trading.trail import fills_of_order
 
 LONGEST_WAIT_S = 30
@@ -160,13 +159,13 @@ class AccountSession:
 
     def _count_fills(self, order: Order, new: Order) -> None:
         """Count the fills of ``new``, which are the last ones of ``order``."""
-        prices, totals, recount = self._last_prices(), self.state.fill_totals, self.state.recount
+        look, totals, recount = self.state.last_look, self.state.fill_totals, self.state.recount
         of_account = self.state.account_budgets(order.account)
-        self.remember_budgets(order.account, with_fills(of_account, order, new.fills, prices))
+        self.remember_budgets(order.account, with_fills(of_account, order, new.fills, look))
         if totals is not None:
             self.remember(fill_totals=add_fills(totals, new))
         elif recount is not None and order.placed_at < recount.before:  # it is not read again
-            counted = with_fills(recount.budgets.get(order.account, BudgetState()), order, new.fills, prices)
+            counted = with_fills(recount.budgets.get(order.account, BudgetState()), order, new.fills, look)
             more = {
                 "fill_totals": add_fills(recount.fill_totals, new),
                 "budgets": recount.budgets | {order.account: counted},
@@ -192,17 +191,19 @@ class AccountSession:
             return
         self.remember(fill_totals=recount.fill_totals, recount=None)
         for account in self.state.budgets.keys() | recount.budgets.keys():
-            tallies = recount.budgets.get(account, BudgetState()).tallies
-            self.remember_budgets(account, self.state.account_budgets(account).model_copy(update={"tallies": tallies}))
+            counted = recount.budgets.get(account, BudgetState())
+            self.remember_budgets(account, with_counted(self.state.account_budgets(account), counted))
 
     def _recount(self, recount: Recount) -> tuple[Recount, bool]:
         """``recount`` with more orders, oldest first, and whether that is all of them.
 
         It ends between two seconds, so that ``before`` says which orders are in it.
         """
-        now, prices = self.context.clock(), self._last_prices()
+        now, look = self.context.clock(), self.state.last_look
         before, totals, complete = recount.before, recount.fill_totals, True
-        budgets: Mapping[str, BudgetState] = recount.budgets
+        budgets: Mapping[str, BudgetState] = recount.budgets or {
+            account: BudgetState(resumed=one.resumed) for account, one in self.state.budgets.items()
+        }
         paper: dict[str, PaperAccount | None] = {}
         for counted, order in enumerate(self.context.orders.iter_since(self.user_id, before)):
             if order.placed_at > before:
@@ -213,11 +214,8 @@ class AccountSession:
             if is_paper(order.exchange) and order.exchange not in paper:
                 paper[order.exchange] = self.context.paper.find(self.user_id, order.exchange)
             totals = add_fills(totals, order) if order.fills else totals
-            budgets = with_order(budgets, order, prices, paper.get(order.exchange), now)
+            budgets = with_order(budgets, order, look, paper.get(order.exchange), now)
         return Recount(before=before, fill_totals=totals, budgets=kept_budgets(budgets, now)), complete
-
-    def _last_prices(self) -> Mapping[str, Decimal]:
-        return {} if self.state.last_look is None else self.state.last_look.prices
 
 
 type TotalsByAccount = dict[str, dict[str, FillTotals]]

@@ -3,16 +3,26 @@
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
-from botbalance.engine import Tally, count_fill, count_placed, fee_in_quote, kept_hours
+from botbalance.engine import (
+    BudgetRule,
+    Tally,
+    count_fill,
+    count_placed,
+    fee_in_quote,
+    finding_id,
+    kept_hours,
+    with_navs,
+)
+from botbalance.engine.arithmetic import ZERO
 from botbalance.engine.budgets import HOUR_S, MONTH_HOURS
-from botbalance.models.account_state import BudgetState
+from botbalance.models.account_state import BudgetState, LastLook
 from botbalance.models.order import Order, OrderFill
 from botbalance.models.paper import PaperAccount, account_name
 
 MOST_TALLIES = 2_500
 """So many hours of pairs are remembered before they are added up by days: with 50 pairs that leaves 1,850 at most.
 
-An item of DynamoDB has 400 kB; the most that is counted takes 142, and twice that while it is counted anew.
+An item of DynamoDB has 400 kB; the most that is counted takes 168, and twice that while it is counted anew.
 """
 
 
@@ -21,16 +31,22 @@ def with_order_placed(budgets: BudgetState, order: Order) -> BudgetState:
     return _with_hours(budgets, order, count_placed(_hours(budgets, order), order.placed_at))
 
 
-def with_fills(
-    budgets: BudgetState, order: Order, fills: Sequence[OrderFill], prices: Mapping[str, Decimal]
-) -> BudgetState:
-    """An account's ``budgets`` with more ``fills`` of ``order``, its last ones; fees valued at ``prices``."""
+def with_fills(budgets: BudgetState, order: Order, fills: Sequence[OrderFill], look: LastLook | None) -> BudgetState:
+    """An account's ``budgets`` with more ``fills`` of ``order``, its last ones.
+
+    Fees are valued at the prices of the last ``look``, and what is traded is measured by its NAV, where it was one at
+    this account.
+    """
+    prices: Mapping[str, Decimal] = {} if look is None else look.prices
+    nav = ZERO
+    if look is not None and (look.exchange, look.quote_asset) == (order.exchange, order.quote):
+        nav = look.nav
     hours: Mapping[int, Tally] = _hours(budgets, order)
     is_first = len(fills) == len(order.fills)
     engine_fills = order.model_copy(update={"fills": tuple(fills)}).as_engine_fills()
     for booked, fill in zip(fills, engine_fills, strict=True):
         fee_quote = fee_in_quote(fill, prices)
-        hours = count_fill(hours, fill, fee_quote, booked.traded_at_ms // 1000, is_first=is_first)
+        hours = count_fill(hours, fill, fee_quote, booked.traded_at_ms // 1000, is_first=is_first, nav=nav)
         is_first = False
     return _with_hours(budgets, order, hours)
 
@@ -38,7 +54,7 @@ def with_fills(
 def with_order(
     budgets: Mapping[str, BudgetState],
     order: Order,
-    prices: Mapping[str, Decimal],
+    look: LastLook | None,
     paper: PaperAccount | None,
     now: int,
 ) -> Mapping[str, BudgetState]:
@@ -50,7 +66,13 @@ def with_order(
     if account is None or max(order.placed_at, order.updated_at) <= now - (MONTH_HOURS + 1) * HOUR_S:
         return budgets
     placed = with_order_placed(budgets.get(account, BudgetState()), order)
-    return {**budgets, account: with_fills(placed, order, order.fills, prices)}
+    return {**budgets, account: with_fills(placed, order, order.fills, look)}
+
+
+def with_counted(before: BudgetState, counted: BudgetState) -> BudgetState:
+    """An account's budgets as ``before``, with the tallies ``counted`` anew; an hour that was known keeps its NAV."""
+    tallies = {symbol: with_navs(hours, before.tallies.get(symbol, {})) for symbol, hours in counted.tallies.items()}
+    return before.model_copy(update={"tallies": tallies})
 
 
 def kept_budgets(budgets: Mapping[str, BudgetState], now: int) -> dict[str, BudgetState]:
@@ -66,11 +88,20 @@ def kept_budgets(budgets: Mapping[str, BudgetState], now: int) -> dict[str, Budg
 def _kept(budgets: Mapping[str, BudgetState], now: int, *, by_day: bool) -> dict[str, BudgetState]:
     kept = {}
     for account, one in budgets.items():
-        pairs = {symbol: kept_hours(hours, now, by_day=by_day) for symbol, hours in one.tallies.items()}
+        pairs = {
+            symbol: kept_hours(hours, now, _resumed(one, symbol), by_day=by_day)
+            for symbol, hours in one.tallies.items()
+        }
         left = one.model_copy(update={"tallies": {symbol: hours for symbol, hours in pairs.items() if hours}})
         if left != BudgetState():
             kept[account] = left
     return kept
+
+
+def _resumed(budgets: BudgetState, symbol: str) -> list[int]:
+    """When any limit on the pair, or on the account, began to count anew."""
+    ids = {finding_id(rule, subject) for rule in BudgetRule for subject in (symbol, None)}
+    return [at for key, at in budgets.resumed.items() if key in ids]
 
 
 def _account(order: Order, paper: PaperAccount | None) -> str | None:
