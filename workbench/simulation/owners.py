@@ -288,9 +288,9 @@ class Owners:
         lost = [one for one in ours if one.is_lost]
         there = {order.client_order_id: order for order in self._world.books.orders(user.key.api_key)}
         for order in lost[:1]:
-            booked = there[order.client_order_id]
+            booked = there.get(order.client_order_id)
             body = {"outcome": "canceled"}
-            if booked.executed_qty:
+            if booked is not None and booked.executed_qty:
                 body = {"outcome": "filled", "filled_qty": str(booked.executed_qty), "price": str(booked.price)}
             path = {"client_order_id": order.client_order_id}
             self._world.call(user, "POST", "/api/me/orders/{client_order_id}/resolve", body, path=path)

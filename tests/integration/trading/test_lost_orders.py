@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 from botbalance.engine import Action
-from botbalance.errors import ConflictError, InvalidRequestError, NotFoundError, RateLimitedError
+from botbalance.errors import BotBalanceError, ConflictError, InvalidRequestError, NotFoundError, RateLimitedError
 from botbalance.models.account_state import FillTotals
 from botbalance.models.exchange_key import ExchangeKey
 from botbalance.models.order import Order, OrderStatus
@@ -21,8 +21,9 @@ from botbalance.trading.session import open_session
 from tests.integration.exchange.fake_exchanges import CLIENT_ID, OPEN, _bybit, _bybit_order, run_stand_in
 from tests.integration.exchange.life_cycle_replies import LIVES
 from tests.integration.exchange.simulated import running_exchange
-from tests.integration.trading.harness import TradingHarness
+from tests.integration.trading.harness import DAY_S, ORDER_PATH, TradingHarness
 from workbench.faults.kinds import FaultKind, Where
+from workbench.simulated_exchange.binance_api import Reply, Request
 
 D = Decimal
 
@@ -190,6 +191,153 @@ def test_it_is_booked_as_ever_where_the_exchange_tells_of_it_again(harness: Trad
     harness.tick()
     told = harness.context.orders.get(harness.user, order.client_order_id)
     assert (told.reason, told.fills_complete, told.is_unreconciled) == (None, True, False)
+
+
+# an order that can be looked up no more
+
+
+def look(harness: TradingHarness, seconds: int) -> Order:
+    """Go on, have what rests looked after, and return the one order there is."""
+    harness.now += seconds
+    list_orders(harness.context, harness.user, limit=5, cursor=None)
+    return harness.order_on("BTCUSDT")
+
+
+@pytest.fixture
+def answers(harness: TradingHarness) -> dict[str, Reply]:
+    """What the exchange answers to GET, by path, instead of the truth."""
+    replies: dict[str, Reply] = {}
+    original = harness.exchange.answer
+
+    def answer(request: Request) -> Reply:
+        truth = original(request)
+        return replies.get(request.path, truth) if request.method == "GET" else truth
+
+    harness.exchange.answer = answer  # type: ignore[method-assign]
+    return replies
+
+
+@pytest.mark.parametrize("status", [OrderStatus.OPEN, OrderStatus.PENDING])
+def test_an_order_whose_look_ups_fail_for_a_day_is_its_owner_s_to_resolve(
+    harness: TradingHarness, answers: dict[str, Reply], caplog: pytest.LogCaptureFixture, status: OrderStatus
+) -> None:
+    harness.set_strategy(autopilot=False)
+    intent = harness.intent("BTCUSDT", limit_price="39840", base_qty="0.00502", ts_tick=harness.now - 30)
+    order = harness.create(intent, reason="it got no answer", status=status)
+    answers[ORDER_PATH] = Reply(503, "")
+    assert not look(harness, 30).is_lost
+    assert not look(harness, DAY_S - 30).is_lost
+    with pytest.raises(ConflictError, match="no longer tells of"):
+        resolve_order(harness.context, harness.user, order.client_order_id, None, None)
+    assert look(harness, 30).is_lost
+    alarms = [record.__dict__.get("alarm") for record in caplog.records]
+    assert alarms.count("look_ups_fail") == 1
+    (incident,) = harness.context.accounts.find_state(harness.user).incidents.values()
+    assert "could not be looked up on binance for a day" in incident.evidence
+    way_out = f"POST orders/{order.client_order_id}/resolve/"
+    assert way_out in incident.evidence
+    with pytest.raises(ConflictError, match=way_out):
+        cancel_by_hand(harness.context, harness.user)
+    with pytest.raises(ConflictError, match=way_out):
+        delete_key(harness.context, harness.user, "binance")
+    (item,) = [item for item in check_account(harness.context, harness.user) if item.name == "lost_orders"]
+    assert "could not be looked up on binance for a day" in item.found
+    resolved = resolve_order(harness.context, harness.user, order.client_order_id, None, None)
+    assert (resolved.status, resolved.is_unreconciled) == (OrderStatus.CANCELED, False)
+    delete_key(harness.context, harness.user, "binance")
+
+
+def test_it_is_asked_of_once_an_hour_then(harness: TradingHarness, answers: dict[str, Reply]) -> None:
+    harness.set_strategy(autopilot=False)
+    harness.create(harness.intent("BTCUSDT", limit_price="39840", base_qty="0.00502"), status=OrderStatus.OPEN)
+    answers[ORDER_PATH] = Reply(503, "")
+    look(harness, 30)
+    assert look(harness, DAY_S).is_lost
+    before = len(harness.asked("GET"))
+    for _ in range(10):
+        look(harness, 30)
+    assert len(harness.asked("GET")) == before
+    look(harness, 3600)
+    assert len(harness.asked("GET")) > before
+
+
+def test_one_look_up_that_is_answered_ends_the_row(harness: TradingHarness, answers: dict[str, Reply]) -> None:
+    harness.tick()
+    harness.set_strategy(autopilot=False)
+    reply = {ORDER_PATH: Reply(503, ""), "/api/v3/openOrders": Reply(200, "[]")}
+    answers |= reply
+    assert look(harness, 30).untold_since == harness.now
+    answers.clear()
+    assert look(harness, DAY_S).untold_since is None
+    answers |= reply
+    assert not look(harness, 30).is_lost
+    assert look(harness, DAY_S).is_lost
+    answers.clear()
+    found = look(harness, 3600)
+    assert (found.status, found.reason, found.is_lost, found.untold_since) == (OrderStatus.OPEN, None, False, None)
+
+
+def test_one_that_was_lost_so_and_is_not_found_then_was_never_placed(
+    harness: TradingHarness, answers: dict[str, Reply]
+) -> None:
+    harness.set_strategy(autopilot=False)
+    harness.create(harness.intent("BTCUSDT", limit_price="39840", base_qty="0.00502"))
+    answers[ORDER_PATH] = Reply(503, "")
+    look(harness, 30)
+    assert look(harness, DAY_S).is_lost
+    answers.clear()
+    assert (look(harness, 3600).reason, look(harness, 30).reason) == (None, "never_placed")
+
+
+def test_a_cancel_that_cannot_be_read_back_counts_as_a_look_up(
+    harness: TradingHarness, answers: dict[str, Reply]
+) -> None:
+    harness.set_strategy(autopilot=False)
+    harness.create(harness.intent("BTCUSDT", limit_price="39840", base_qty="0.00502"), status=OrderStatus.OPEN)
+    answers[ORDER_PATH] = Reply(503, "")
+    with pytest.raises(BotBalanceError):
+        cancel_by_hand(harness.context, harness.user)
+    assert harness.order_on("BTCUSDT").untold_since == harness.now
+
+
+# an order that filled, and whose trades are never told
+
+
+def test_an_order_whose_trades_are_not_told_is_asked_of_ever_more_rarely_and_named_after_an_hour(
+    harness: TradingHarness, answers: dict[str, Reply], caplog: pytest.LogCaptureFixture
+) -> None:
+    harness.tick()
+    order = harness.order_on("BTCUSDT")
+    harness.books.fill_now(harness.key, int(order.exchange_order_id or 0), whole=True)
+    harness.set_strategy(autopilot=False)
+    answers["/api/v3/myTrades"] = Reply(200, "[]")
+    began, asked = harness.now + 30, []
+    for moment in (0, 30, 570, 600, 630, 1170, 1200, 1800, 2400, 3000, 3570, 3600, 3630, 7170, 7200):
+        before = len(harness.requests_to("/myTrades"))
+        look_at = look(harness, began + moment - harness.now)
+        if len(harness.requests_to("/myTrades")) > before:
+            asked.append(moment)
+        assert look_at.is_lost == (moment >= 3600)
+    assert asked == [0, 30, 570, 600, 1200, 1800, 2400, 3000, 3600, 7200]
+    assert (look_at.status, look_at.reason, look_at.is_lost) == (OrderStatus.FILLED, "trades_not_told", True)
+    assert [record.__dict__.get("alarm") for record in caplog.records].count("trades_not_told") == 1
+    (incident,) = harness.context.accounts.find_state(harness.user).incidents.values()
+    assert "does not tell its trades" in incident.evidence
+    answers.clear()
+    told = look(harness, 3600)
+    assert (told.reason, told.fills_complete, told.untold_since, told.is_unreconciled) == (None, True, None, False)
+
+
+def test_its_owner_can_say_what_its_fills_were(harness: TradingHarness, answers: dict[str, Reply]) -> None:
+    harness.tick()
+    order = harness.order_on("BTCUSDT")
+    harness.books.fill_now(harness.key, int(order.exchange_order_id or 0), whole=True)
+    harness.set_strategy(autopilot=False)
+    answers["/api/v3/myTrades"] = Reply(200, "[]")
+    look(harness, 30)
+    look(harness, 3600)
+    resolved = resolve_order(harness.context, harness.user, order.client_order_id, order.base_qty, D(39_840))
+    assert (resolved.status, resolved.fills_complete, resolved.is_unreconciled) == (OrderStatus.FILLED, True, False)
 
 
 def test_an_order_that_the_exchange_still_tells_of_is_not_resolved(harness: TradingHarness) -> None:

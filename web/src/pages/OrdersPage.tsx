@@ -10,8 +10,8 @@ import { dateTime } from "../lib/time";
 import { RESTING } from "../lib/words";
 
 type Order = Schemas["OrderView"];
-/** The reason of an order that the exchange knew once and knows no more. */
-const LOST = "not_on_exchange";
+/** The reasons of an order that the exchange tells of no more. */
+const LOST = new Set(["not_on_exchange", "look_ups_fail", "trades_not_told"]);
 type Overview = Schemas["OverviewView"];
 
 export function OrdersPage({ overview }: { overview: Overview | null }) {
@@ -28,7 +28,7 @@ export function OrdersPage({ overview }: { overview: Overview | null }) {
   const resting = overview?.orders ?? orders.filter((order) => RESTING.has(order.status));
   const ended = orders.filter((order) => !RESTING.has(order.status));
   const resolve = (order: Order) =>
-    order.reason === LOST && (
+    LOST.has(order.reason ?? "") && (
       <button type="button" onClick={() => setResolving(order)} aria-label={`Say what became of ${order.symbol}`}>
         Resolve …
       </button>
@@ -45,7 +45,7 @@ export function OrdersPage({ overview }: { overview: Overview | null }) {
           <OrderList
             orders={ended}
             caption="Orders that ended, the newest first"
-            {...(ended.some((order) => order.reason === LOST) ? { action: resolve } : {})}
+            {...(ended.some((order) => LOST.has(order.reason ?? "")) ? { action: resolve } : {})}
           />
         )}
         {history.hasNextPage && (

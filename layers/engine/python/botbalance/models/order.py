@@ -29,6 +29,11 @@ ACTIVE = frozenset({OrderStatus.PENDING, OrderStatus.OPEN, OrderStatus.PARTIALLY
 
 NOT_ON_EXCHANGE = "not_on_exchange"
 """The reason of an order that the exchange knew once and knows no more."""
+LOOK_UPS_FAIL = "look_ups_fail"
+"""The reason of an order whose look-ups have failed for a day, one and all."""
+TRADES_NOT_TOLD = "trades_not_told"
+"""The reason of an order that was filled, and whose trades the exchange has not told for an hour."""
+_LOST = frozenset({NOT_ON_EXCHANGE, LOOK_UPS_FAIL, TRADES_NOT_TOLD})
 
 _ENDS = frozenset(OrderStatus) - ACTIVE
 _EXPECTED: dict[OrderStatus, frozenset[OrderStatus]] = {
@@ -86,7 +91,9 @@ class Order(BaseModel):
     check_until: int | None = None
     """Until when an order that has ended or was given up is still looked up."""
     next_check_at: int = 0
-    """When to look up next an order that has ended or was given up."""
+    """When to look up next an order that has ended, was given up or is lost."""
+    untold_since: int | None = None
+    """Since when the exchange, though asked, has told neither what became of it, nor of its fills if it has ended."""
     resolved_by: str | None = None
     """Who said what became of it, where the exchange no longer knew."""
     resolved_at: int | None = None
@@ -119,8 +126,8 @@ class Order(BaseModel):
 
     @property
     def is_lost(self) -> bool:
-        """Whether its exchange knows it no more, so that only its owner can say what became of it or of its fills."""
-        return self.reason == NOT_ON_EXCHANGE and (self.is_active or not self.fills_complete)
+        """Whether its exchange tells of it no more, so that only its owner can say what became of it or its fills."""
+        return self.reason in _LOST and (self.is_active or not self.fills_complete)
 
     @property
     def is_unreconciled(self) -> bool:

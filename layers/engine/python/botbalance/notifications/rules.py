@@ -39,7 +39,7 @@ class Message:
 _AUTOPILOT = "autopilot"
 _TITLES = {
     "order_unknown": "An order's fate is unknown",
-    "order_lost": "The exchange no longer knows an order",
+    "order_lost": "The exchange no longer tells of an order",
     "order_too_large": "An order's fills cannot be booked",
     "orders_refused": "The exchange refuses orders",
     "doubt": "Nothing is traded on what is not believed",

@@ -12,6 +12,7 @@ from botbalance.models.activity import Activity, ActivityKind
 from botbalance.models.decision import Decision
 from botbalance.models.order import Order, OrderStatus
 from botbalance.trading.context import TRADING_HALTED
+from botbalance.trading.order_updates import lost_because
 from botbalance.trading.refusals import REFUSALS_BEFORE_WAITING
 from botbalance.trading.session import MOST_TOLD_AT_ONCE, AccountSession
 
@@ -29,7 +30,7 @@ class IncidentKind(StrEnum):
     ORDER_UNKNOWN = "order_unknown"
     """An order was sent, and nobody knows whether it arrived."""
     ORDER_LOST = "order_lost"
-    """An order rested, and the exchange knows it no more: its owner has to say what became of it."""
+    """The exchange tells no more of an order, or of its trades: its owner has to say what became of it."""
     ORDER_TOO_LARGE = "order_too_large"
     """An order has more fills than can be stored."""
     ORDERS_REFUSED = "orders_refused"
@@ -48,9 +49,8 @@ def report_orders(session: AccountSession, orders: Iterable[Order], now: int) ->
     for order in orders:
         name = f"{order.side} {order.base_qty:f} {order.base} at {order.limit_price:f} {order.quote}"
         if order.is_lost:
-            known = "rested" if order.is_active else f"filled {order.filled_qty:f} {order.base}"
             lost[order.client_order_id] = (
-                f"order {order.client_order_id} ({name}) {known} and {order.exchange} knows it no more; "
+                f"order {order.client_order_id} ({name}) {lost_because(order)}; "
                 f"say what became of it: POST orders/{order.client_order_id}/resolve/"
             )
         elif order.status is OrderStatus.PENDING and now - order.placed_at > ORDER_UNKNOWN_AFTER_S:

@@ -8,10 +8,12 @@ surprising in it is an alarm.
 from decimal import Decimal
 from typing import Any
 
-from botbalance.errors import ConflictError, TransientError
+from botbalance.deadline import OUT_OF_TIME
+from botbalance.errors import BotBalanceError, ConflictError, RateLimitedError, TransientError
 from botbalance.exchange.adapter import ExchangeAdapter, ExchangeOrder, ExchangeOrderStatus
-from botbalance.log import alarm
-from botbalance.models.order import NOT_ON_EXCHANGE, Order, OrderFill, OrderStatus
+from botbalance.log import alarm, logger
+from botbalance.models.order import LOOK_UPS_FAIL, NOT_ON_EXCHANGE, TRADES_NOT_TOLD, Order, OrderFill, OrderStatus
+from botbalance.store.dynamodb import STORAGE_UNAVAILABLE
 from botbalance.trading.session import AccountSession
 
 NEVER_PLACED_AFTER_S = 120
@@ -28,7 +30,13 @@ CHECK_GIVEN_UP_S = 86_400
 CHECK_ENDED_S = 600
 """For how long an order that ended unfilled is still looked at, in case a fill is reported late."""
 CHECK_LOST_EVERY_S = 3600
-"""How often an order that ended, and whose fills the exchange tells no more, is still looked up."""
+"""How often an order is still looked up that its exchange no longer tells of."""
+CHECK_UNTOLD_AFTER_S = 600
+"""An order that ended, and whose fills are not told for so long, is looked up no more often than that."""
+TRADES_GIVEN_UP_S = 3600
+"""After so long without them its owner can say what the fills of an order were."""
+LOOK_UPS_GIVEN_UP_S = 86_400
+"""After so long in which every look-up failed its owner can say what became of an order."""
 FIRST_CHECK_AFTER_S = 30
 """After an order has ended or was given up; each further check takes twenty times as long to come as the one before."""
 
@@ -63,10 +71,13 @@ def apply_order_report(
         "fills": fills,
         "reason": _reason(order, seen, status, canceled_because),
         "times_not_found": 0,
+        "untold_since": None,
     }
     current = order.model_copy(update=report)
     now = session.context.clock()
     current = current.model_copy(update=_next_check(order, current, now))
+    if not current.is_active and not current.fills_complete:
+        current = _untold(order, current, now, TRADES_GIVEN_UP_S, TRADES_NOT_TOLD)
     if current == order:
         return order
     return session.update_order(order, current.model_copy(update={"updated_at": now}))
@@ -75,15 +86,18 @@ def apply_order_report(
 def apply_order_not_found(session: AccountSession, order: Order) -> Order:
     """Write that the exchange knows no such order. Only repeatedly, and after a while, is that believed."""
     now = session.context.clock()
-    if order.is_lost and order.is_active:
+    if order.reason == NOT_ON_EXCHANGE and order.is_active:
         return order
-    if order.is_lost:
+    if order.is_lost and not order.is_active:
         later = {"next_check_at": now + CHECK_LOST_EVERY_S, "updated_at": now}
         return session.update_order(order, order.model_copy(update=later))
     if not order.is_active and order.fills_complete:
         checked = _next_check(order, order, now) | {"updated_at": now}
         return session.update_order(order, order.model_copy(update=checked))
     counted = order.model_copy(update={"times_not_found": order.times_not_found + 1, "updated_at": now})
+    if order.is_active:  # the exchange does tell of it, be it this
+        reason = None if order.is_lost else order.reason
+        counted = counted.model_copy(update={"untold_since": None, "next_check_at": 0, "reason": reason})
     if counted.times_not_found >= NOT_FOUND_BELIEVED_AFTER:
         if order.status is not OrderStatus.PENDING:
             # It was there once, so nothing may be assumed: until its owner says what became of it, its pair stays
@@ -97,13 +111,61 @@ def apply_order_not_found(session: AccountSession, order: Order) -> Order:
     return session.update_order(order, counted)
 
 
-def not_on_exchange_error(order: Order) -> ConflictError:
-    """What is refused because of an order that the exchange no longer knows, and the way out."""
+def record_failed_look_up(session: AccountSession, order: Order, error: BotBalanceError) -> Order:
+    """Write that ``order`` could not be looked up, because of ``error``; returns it as it now stands.
+
+    Only what may last counts: no limit, no lack of time, no trouble of the database. Where it cannot be written, the
+    next failure is the first one.
+    """
+    passes = isinstance(error, RateLimitedError | ConflictError) or error.code in {OUT_OF_TIME, STORAGE_UNAVAILABLE}
+    if passes or (order.is_lost and order.reason != LOOK_UPS_FAIL) or not (order.is_active or not order.fills_complete):
+        return order
+    now = session.context.clock()
+    current = _untold(order, order, now, LOOK_UPS_GIVEN_UP_S, LOOK_UPS_FAIL)
+    if current == order:
+        return order
+    try:
+        return session.update_order(order, current.model_copy(update={"updated_at": now}))
+    except BotBalanceError as trouble:
+        logger.warning("failed look-up not written", client_order_id=order.client_order_id, reason=str(trouble))
+        return order
+
+
+def lost_because(order: Order) -> str:
+    """What is known of an order that is lost, in words that follow its name."""
+    if order.reason == LOOK_UPS_FAIL:
+        return f"could not be looked up on {order.exchange} for a day"
+    if order.reason == TRADES_NOT_TOLD:
+        return f"filled {order.filled_qty:f} {order.base} and {order.exchange} does not tell its trades"
+    known = "rested" if order.is_active else f"filled {order.filled_qty:f} {order.base}"
+    return f"{known} and {order.exchange} knows it no more"
+
+
+def order_lost_error(order: Order) -> ConflictError:
+    """What is refused because of an order that is lost, and the way out."""
     return ConflictError(
         NOT_ON_EXCHANGE,
-        f"order {order.client_order_id} in {order.symbol} rested and is not known to {order.exchange} any more; "
+        f"order {order.client_order_id} in {order.symbol} {lost_because(order)}; "
         f"say what became of it: POST orders/{order.client_order_id}/resolve/",
     )
+
+
+def _untold(order: Order, current: Order, now: int, lost_after_s: int, why: str) -> Order:
+    """``current``, of which, or of whose fills, the exchange has told nothing again; it was ``order`` before.
+
+    It is asked ever more rarely, and after a while it is lost, because of ``why``.
+    """
+    since = now if order.untold_since is None else order.untold_since
+    update: dict[str, Any] = {"untold_since": since}
+    if order.is_lost or now - since >= lost_after_s:
+        update |= {"reason": why, "next_check_at": now + CHECK_LOST_EVERY_S}
+    elif not current.is_active:
+        update["next_check_at"] = now + CHECK_UNTOLD_AFTER_S if now - since >= CHECK_UNTOLD_AFTER_S else 0
+    lost = current.model_copy(update=update)
+    if lost.is_lost and not order.is_lost:
+        facts = {"user_id": order.user_id, "client_order_id": order.client_order_id}
+        alarm(why, f"an order {lost_because(lost)}", **facts)
+    return lost
 
 
 def _filled_qty(order: Order, seen: ExchangeOrder) -> Decimal:

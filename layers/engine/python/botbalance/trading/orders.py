@@ -13,7 +13,7 @@ from botbalance.models.order import Order, OrderFill, OrderStatus
 from botbalance.store.orders import EVERY_ORDER, OrderFilter, OrderPage
 from botbalance.store.pagination import MAX_EPOCH_S, TimeRange
 from botbalance.trading.context import TradingContext
-from botbalance.trading.order_updates import not_on_exchange_error
+from botbalance.trading.order_updates import order_lost_error
 from botbalance.trading.placement import CancelResult, cancel_orders
 from botbalance.trading.reconcile import reconcile
 from botbalance.trading.session import AccountSession, open_session
@@ -113,7 +113,7 @@ def cancel_all(session: AccountSession, reason: str) -> CancelResult:
 def resolve_order(
     context: TradingContext, user_id: str, client_order_id: str, filled_qty: Decimal | None, price: Decimal | None
 ) -> Order:
-    """Book its owner's word on an order that the exchange no longer knows; returns it as it then stands.
+    """Book its owner's word on an order that is lost; returns it as it then stands.
 
     ``filled_qty`` is all that was filled of it, in base, at ``price`` (quote per base) as far as it is not booked yet;
     None: no more than what the exchange has told of, the rest was cancelled.
@@ -125,7 +125,7 @@ def resolve_order(
         if not order.is_lost:
             raise ConflictError(
                 "order_not_lost",
-                f"order {client_order_id} is {order.status}, expected one that rested and that look-ups no longer find",
+                f"order {client_order_id} is {order.status}, expected one that its exchange no longer tells of",
             )
         now = context.clock()
         resolved = _resolved(order, order.filled_qty if filled_qty is None else filled_qty, price, now)
@@ -181,7 +181,7 @@ def require_no_active_orders(context: TradingContext, user_id: str, exchange: st
     active = [order for order in context.orders.unreconciled(user_id) if order.is_active and order.exchange == exchange]
     for order in active:
         if order.is_lost:
-            raise not_on_exchange_error(order)
+            raise order_lost_error(order)
     if active:
         ids = ", ".join(order.client_order_id for order in active)
         raise ConflictError("orders_resting", f"orders rest on {exchange} ({ids}); DELETE orders/ first")

@@ -28,7 +28,8 @@ from botbalance.store.accounts import LEASE_LOST
 from botbalance.trading.order_updates import (
     apply_order_not_found,
     apply_order_report,
-    not_on_exchange_error,
+    order_lost_error,
+    record_failed_look_up,
 )
 from botbalance.trading.session import AccountSession
 
@@ -164,12 +165,11 @@ def cancel_orders(session: AccountSession, orders: Sequence[Order], reasons: Map
             current.append(_read_back(session, order, reasons[order.client_order_id]))
         except BotBalanceError as error:
             errors.setdefault(order.client_order_id, error)
-            current.append(order)
-            continue
+            current.append(record_failed_look_up(session, order, error))
         if not current[-1].is_active:
             errors.pop(order.client_order_id, None)
         elif current[-1].is_lost:
-            errors[order.client_order_id] = not_on_exchange_error(order)
+            errors[order.client_order_id] = order_lost_error(current[-1])
     return CancelResult(current, errors)
 
 

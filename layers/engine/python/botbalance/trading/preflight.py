@@ -9,6 +9,7 @@ from botbalance.errors import BotBalanceError, ConflictError
 from botbalance.exchange.adapter import ExchangeAdapter, KeyPermissions
 from botbalance.exchange.profiles import is_paper
 from botbalance.trading.context import TradingContext
+from botbalance.trading.order_updates import lost_because
 from botbalance.trading.paper import OPTIMISTIC
 from botbalance.trading.plan import Plan, preview
 
@@ -205,10 +206,9 @@ def _lost_orders(context: TradingContext, user_id: str) -> CheckResult:
     orders = context.orders.unreconciled(user_id)
     lost = [order for order in orders if order.is_lost]
     if lost:
-        found = ", ".join(f"{order.client_order_id} in {order.symbol}" for order in lost)
+        found = "; ".join(f"{order.client_order_id} in {order.symbol} {lost_because(order)}" for order in lost)
         calls = ", ".join(f"POST orders/{order.client_order_id}/resolve/" for order in lost)
-        said = f"the exchange no longer knows {found}"
-        return CheckResult("lost_orders", CheckStatus.WARN, said, f"say what became of each: {calls}")
+        return CheckResult("lost_orders", CheckStatus.WARN, found, f"say what became of each: {calls}")
     return CheckResult("lost_orders", CheckStatus.PASS, "the exchange knows every order that rests")
 
 

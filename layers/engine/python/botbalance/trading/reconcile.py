@@ -9,7 +9,7 @@ from botbalance.log import alarm, logger
 from botbalance.models.order import Order, OrderStatus
 from botbalance.store.orders import OrderTooLargeError
 from botbalance.trading.incidents import ORDER_UNKNOWN_AFTER_S, report_orders, report_too_large
-from botbalance.trading.order_updates import apply_order_not_found, apply_order_report
+from botbalance.trading.order_updates import apply_order_not_found, apply_order_report, record_failed_look_up
 from botbalance.trading.session import AccountSession
 
 
@@ -61,8 +61,9 @@ def reconcile(session: AccountSession, open_orders: Mapping[str, Sequence[Exchan
                 client_order_id=order.client_order_id,
                 reason=str(error),
             )
-            orders.append(order)
-            unsettled.append(order)
+            current = record_failed_look_up(session, order, error)
+            orders.append(current)
+            unsettled.append(current)
             changed = True
             continue
         orders.append(current)
@@ -81,8 +82,7 @@ def _up_to_date(session: AccountSession, order: Order, open_orders: Sequence[Exc
     reported_as = exchange.exchange_client_order_id(order.client_order_id)
     seen = next((resting for resting in open_orders if resting.client_order_id == reported_as), None)
     if seen is None:
-        ended = not order.is_active and (order.fills_complete or order.is_lost)
-        if ended and session.context.clock() < order.next_check_at:
+        if session.context.clock() < order.next_check_at:
             return order
         seen = exchange.find_order(order.symbol, order.client_order_id)
     return apply_order_not_found(session, order) if seen is None else apply_order_report(session, order, seen)
@@ -90,7 +90,8 @@ def _up_to_date(session: AccountSession, order: Order, open_orders: Sequence[Exc
 
 def _alarm_for_the_unknown(orders: Sequence[Order], now: int) -> None:
     for order in orders:
-        if order.status is OrderStatus.PENDING and now - order.placed_at > ORDER_UNKNOWN_AFTER_S:
+        is_unknown = order.status is OrderStatus.PENDING and not order.is_lost
+        if is_unknown and now - order.placed_at > ORDER_UNKNOWN_AFTER_S:
             alarm(
                 "order_unknown",
                 "the fate of an order has been unknown for minutes",
