@@ -198,6 +198,32 @@ def test_what_this_version_does_not_understand_holds_up_nothing_else(world: Worl
     assert world._runtime.invoke("notify.collect.lambda_handler", {"Records": records})["queued"] == 1
 
 
+@pytest.mark.parametrize("document", ["settings", "strategy", "incident"])
+def test_what_another_version_wrote_of_one_user_holds_up_nobody_else(
+    world: World, caplog: pytest.LogCaptureFixture, document: str
+) -> None:
+    settings, subject = world.services.settings, "order_lost:1"
+    for user in ("alice", "bob"):
+        world.set_up(Channel.WEBHOOK, user_id=user)
+    table, item = {
+        "settings": (settings.notifications_table, {"item": {"S": "settings"}}),
+        "strategy": (settings.strategies_table, {}),
+        "incident": (settings.notifications_table, {"item": {"S": f"incident#{subject}"}}),
+    }[document]
+    world.services.dynamodb.update_item(
+        TableName=table,
+        Key={"user_id": {"S": "bob"}} | item,
+        UpdateExpression="SET document = :document",
+        ExpressionAttributeValues={":document": {"S": '{"activities": 9, "schema_version": 9}'}},
+    )
+    happened = [world.happens(ActivityKind.INCIDENT_OPENED, user, subject=subject) for user in ("bob", "alice")]
+    world.tell(*happened)
+    assert (len(world.deliveries("bob")), len(world.deliveries("alice"))) == (0, 1)
+    assert len(world.stand_in.received) == 1
+    told = [record.__dict__ for record in caplog.records if "alarm" in record.__dict__]
+    assert [(alarm["alarm"], alarm["user_id"]) for alarm in told] == [("unknown_schema", "bob")]
+
+
 def test_a_message_that_cannot_be_made_stops_no_other(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.now = at("2026-01-15T12:00")
     for user in ("alice", "bob", "carol"):

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
+from botbalance.errors import TransientError
+from botbalance.log import alarm
 from botbalance.models.activity import Activity, ActivityKind
 from botbalance.models.notification import Delivery, StoredNotifications, Volume
 from botbalance.notifications.context import NotificationContext, deliveries_to_all
@@ -15,6 +17,7 @@ from botbalance.notifications.rules import (
 )
 from botbalance.notifications.schedule import fills_period, send_at
 from botbalance.store.delivery_queue import DeliveryJob
+from botbalance.store.dynamodb import UNKNOWN_SCHEMA
 
 WRITTEN_AFTER_S = 120
 """So long after a period all that was written in it is there: an activity has its time before it is written."""
@@ -24,14 +27,22 @@ _ATTEMPTS = 5
 def collect(context: NotificationContext, activities: Sequence[Activity]) -> int:
     """Make the deliveries of ``activities`` and queue those that may go now; returns how many were queued.
 
-    Raises TransientError where that is not known to be done; doing it again makes nothing twice.
+    A user of whom something is stored that this version of the code does not understand is told nothing, with an alarm:
+    that is nobody else's trouble. Raises TransientError where anything else is not known to be done; doing it again
+    makes nothing twice.
     """
     settings = context.table.find_many({activity.user_id for activity in activities})
     jobs: list[DeliveryJob] = []
     for activity in activities:
         stored = settings.get(activity.user_id)
-        if stored is not None and stored.settings.channels:
+        if stored is None or not stored.settings.channels:
+            continue
+        try:
             jobs += _deliver_activity(context, stored, activity)
+        except TransientError as error:
+            if error.code != UNKNOWN_SCHEMA:
+                raise
+            alarm(error.code, str(error), user_id=activity.user_id, action=activity.action)
     context.queue.send(jobs)
     return len(jobs)
 

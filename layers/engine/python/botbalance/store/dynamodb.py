@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 STORAGE_UNAVAILABLE = "storage_unavailable"
+UNKNOWN_SCHEMA = "unknown_schema"
+"""The code of what another version of the code has written."""
 SHARDS = 32
 """Into so many partitions users are divided. A deployment keeps the number that it began with: whoever was written
 under another would not be found any more.
@@ -103,7 +105,7 @@ def parse_document[M: BaseModel](model: type[M], document: str | bytes) -> M:
     except ValidationError as error:
         fields = ", ".join(".".join(map(str, found["loc"])) for found in error.errors())
         message = f"a stored {model.__name__} is not of a known form ({fields}): it was written by another version"
-        raise TransientError("unknown_schema", message) from None
+        raise TransientError(UNKNOWN_SCHEMA, message) from None
 
 
 def keep_deadlines(client: Any) -> None:

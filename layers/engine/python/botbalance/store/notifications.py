@@ -14,6 +14,8 @@ from zlib import crc32
 
 from pydantic import BaseModel
 
+from botbalance.errors import TransientError
+from botbalance.log import alarm
 from botbalance.models.activity import Activity
 from botbalance.models.notification import (
     Channel,
@@ -78,9 +80,20 @@ class NotificationsTable:
         return _stored(item) if item else None
 
     def find_many(self, user_ids: Collection[str]) -> dict[str, StoredNotifications]:
-        """The settings of those of ``user_ids`` who have any."""
+        """The settings of those of ``user_ids`` who have any.
+
+        Those that this version of the code does not understand are left out, with an alarm: they are no other user's
+        trouble.
+        """
         keys = [_key(user_id, SETTINGS) for user_id in sorted(set(user_ids))]
-        return {item["user_id"]["S"]: _stored(item) for item in read_batches(self._client, self._table, keys)}
+        found = {}
+        for item in read_batches(self._client, self._table, keys):
+            user_id = item["user_id"]["S"]
+            try:
+                found[user_id] = _stored(item)
+            except TransientError as error:
+                alarm(error.code, str(error), user_id=user_id)
+        return found
 
     def encrypt(self, user_id: str, channel: Channel, secret: Mapping[str, str]) -> bytes:
         """``secret`` as it is stored."""
