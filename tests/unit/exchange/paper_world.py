@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 from botbalance.engine import MarketRules, Side
+from botbalance.errors import TransientError
 from botbalance.exchange.adapter import HourlyHigh, MarketListing, MinuteRange, OrderAccepted, Quote, SubmitResult
 from botbalance.exchange.paper_adapter import PaperAdapter
 from botbalance.exchange.paper_books import ToldMinutes, open_account
@@ -34,25 +36,28 @@ RULES = MarketRules(
 
 
 class MadeUpMarket:
-    """The public market of one pair. ``minutes_told`` are what it traded; of what is before ``tells_from`` it tells
-    nothing any more, and ``page`` minutes at a time at most."""
+    """The public market of two pairs. ``minutes_told`` are what either traded; of what is before ``tells_from`` it
+    tells nothing any more, and ``page`` minutes at a time at most."""
 
     def __init__(self, clock: "PaperWorld") -> None:
         self._world = clock
         self.minutes_told: list[MinuteRange] = []
         self.tells_from = 0
         self.page: int | None = None
+        self.halted: set[str] = set()
+        """Of these pairs no minutes are told."""
+        self.delisted: set[str] = set()
         self.quote = Quote(last=D(40_000), bid=D("39999.99"), ask=D("40000.01"))
         self.asked = 0
 
     def market_listings(self, symbols: Collection[str]) -> dict[str, MarketListing]:
-        return {"BTCUSDT": self._world.listing} if "BTCUSDT" in symbols else {}
+        return {symbol: self._world.listings[symbol] for symbol in symbols if symbol in self._world.listings}
 
     def spot_pairs(self) -> list[tuple[str, str]]:
         return [("BTC", "USDT")]
 
     def quotes(self, symbols: Collection[str]) -> dict[str, Quote]:
-        return {"BTCUSDT": self.quote} if "BTCUSDT" in symbols else {}
+        return {symbol: self.quote for symbol in symbols if symbol in self._world.listings}
 
     def minute_ranges(self, symbol: str, since: int) -> list[MinuteRange]:
         return [minute for minute in self.minutes_told if minute.opens_at >= since]
@@ -63,6 +68,10 @@ class MadeUpMarket:
     def minutes(self, symbol: str, since: int, margin_s: int) -> ToldMinutes:
         self.asked += 1
         until = (self._world.now - margin_s) // 60 * 60
+        if symbol in self.delisted:
+            return ToldMinutes([], until, until)
+        if symbol in self.halted:
+            raise TransientError("minutes_unknown", symbol)
         since = max(since, self.tells_from)
         last = until if self.page is None else min(until, since + self.page * 60)
         found = [minute for minute in self.minute_ranges(symbol, since) if minute.opens_at < last]
@@ -92,8 +101,10 @@ class PaperWorld:
         self.table.save(open_account(USER, EXCHANGE, balances, self.now, None), self.lease)
 
     @property
-    def listing(self) -> MarketListing:
-        return MarketListing(self.rules, json.dumps({"maker": "0.001", "taker": "0.002"}))
+    def listings(self) -> dict[str, MarketListing]:
+        ether = replace(self.rules, symbol="ETHUSDT", base="ETH")
+        fees = json.dumps({"maker": "0.001", "taker": "0.002"})
+        return {rules.symbol: MarketListing(rules, fees) for rules in (self.rules, ether)}
 
     def take_lease(self) -> Lease:
         """As another process, after the last one's has ended."""
@@ -112,7 +123,7 @@ class PaperWorld:
             margin_s=margin_s,
             max_volume_fraction=self._max_volume_fraction,
         )
-        adapter.load_listings([self.listing])
+        adapter.load_listings(list(self.listings.values()))
         return adapter
 
     def stored(self) -> PaperAccount:
@@ -123,13 +134,20 @@ class PaperWorld:
         self.market.minutes_told.append(MinuteRange(opens_at, D(low), D(high), D(volume)))
 
     def place(
-        self, side: Side, price: str, base_qty: str, client_id: str = "a" * 20, *, post_only: bool = True
+        self,
+        side: Side,
+        price: str,
+        base_qty: str,
+        client_id: str = "a" * 20,
+        *,
+        post_only: bool = True,
+        symbol: str = "BTCUSDT",
     ) -> SubmitResult:
-        return self.adapter().place_order("BTCUSDT", side, D(price), D(base_qty), client_id, post_only=post_only)
+        return self.adapter().place_order(symbol, side, D(price), D(base_qty), client_id, post_only=post_only)
 
-    def rests(self, side: Side, price: str, base_qty: str, client_id: str = "a" * 20) -> None:
+    def rests(self, side: Side, price: str, base_qty: str, client_id: str = "a" * 20, symbol: str = "BTCUSDT") -> None:
         """Place an order that has to rest."""
-        placed = self.place(side, price, base_qty, client_id)
+        placed = self.place(side, price, base_qty, client_id, symbol=symbol)
         assert isinstance(placed, OrderAccepted), placed
         assert placed.order.status == "open"
 

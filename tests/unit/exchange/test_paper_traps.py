@@ -233,3 +233,45 @@ def test_nothing_is_asked_for_while_no_minute_is_over(world: PaperWorld) -> None
     world.now = START + MINUTE
     world.adapter().open_orders()
     assert world.market.asked == 1
+
+
+def test_a_pair_whose_minutes_are_not_told_rests_on_and_no_other_waits_for_it(world: PaperWorld) -> None:
+    world.rests("buy", "39800", "0.1")
+    world.rests("buy", "39800", "0.1", "b" * 20, symbol="ETHUSDT")
+    world.market.halted = {"BTCUSDT"}
+    world.trade(START, low="39700", high="40000")
+    world.now = START + MINUTE
+    assert world.adapter().balances() == {
+        "USDT": Balance(D(2040), D(3980)),
+        "BTC": Balance(D(1)),
+        "ETH": Balance(D("0.0999")),
+    }
+    assert [order.symbol for order in world.adapter().open_orders()] == ["BTCUSDT"]
+    world.market.halted = set()
+    world.now += MINUTE
+    assert world.filled() == D("0.1")  # seen late, and not lost
+    assert world.stored().gaps == ()
+
+
+def test_of_a_market_that_is_listed_no_more_one_gap_is_noted_and_grows(world: PaperWorld) -> None:
+    world.rests("buy", "39800", "0.1")
+    world.market.delisted = {"BTCUSDT"}
+    world.trade(START, low="39700", high="40000")
+    for _ in range(3):
+        world.now += 3_600
+        assert [order.filled_qty for order in world.adapter().open_orders()] == [0]
+    assert world.stored().gaps == (PaperGap(symbol="BTCUSDT", since=START, until=START + 3 * 3_600),)
+
+
+def test_an_order_is_cancelled_without_the_minutes_of_its_pair_or_of_others(world: PaperWorld) -> None:
+    world.rests("buy", "39800", "0.1")
+    world.rests("buy", "39800", "0.1", "b" * 20, symbol="ETHUSDT")
+    world.market.halted = {"BTCUSDT", "ETHUSDT"}
+    world.now = START + MINUTE
+    world.adapter().cancel_order("BTCUSDT", ORDER)
+    (left,) = world.stored().orders
+    assert (left.symbol, left.settled_until) == ("ETHUSDT", START)
+    assert world.stored().gaps == (PaperGap(symbol="BTCUSDT", since=START, until=START + MINUTE),)
+    found = world.adapter().find_order("BTCUSDT", ORDER)
+    assert found is not None
+    assert found.status == "canceled"

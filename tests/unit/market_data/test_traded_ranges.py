@@ -2,6 +2,9 @@
 
 from decimal import Decimal
 
+import pytest
+from botbalance.errors import BotBalanceError
+from botbalance.exchange.paper_books import ToldMinutes
 from botbalance.market_data.traded_ranges import MINUTE_S
 
 from tests.integration.exchange.simulated import Exchange, Fault
@@ -51,3 +54,15 @@ def test_one_market_that_is_not_told_leaves_the_others_known(
     process.ranges.prefetch("binance", [BTC, ETH])
     assert process.ranges.since("binance", BTC, clock.now) is None
     assert process.ranges.since("binance", ETH, clock.now) is not None
+
+
+def test_of_a_market_that_is_listed_no_more_no_minutes_are_told_and_in_an_outage_that_is_not_said(
+    process: Process, exchange: Exchange, clock: Clock
+) -> None:
+    since = clock.now - clock.now % MINUTE_S - 10 * MINUTE_S
+    exchange.api.faults["GET", "/api/v3/exchangeInfo"] = Fault.error(503)
+    with pytest.raises(BotBalanceError):
+        process.ranges.minutes("binance-paper", "GONEUSDT", since, 5)
+    exchange.api.faults.clear()
+    until = (clock.now - 5) // MINUTE_S * MINUTE_S
+    assert process.ranges.minutes("binance-paper", "GONEUSDT", since, 5) == ToldMinutes([], until, until)

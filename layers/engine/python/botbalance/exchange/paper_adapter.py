@@ -30,6 +30,7 @@ from botbalance.exchange.adapter import (
 )
 from botbalance.exchange.ccxt_parsing import listed_fees
 from botbalance.exchange.paper_books import MINUTE_S, Change, ToldMinutes, WantedOrder, cancel, place, settle
+from botbalance.log import logger
 from botbalance.models.paper import PaperAccount, PaperOrder
 
 MAX_VOLUME_FRACTION = Decimal("0.05")
@@ -60,7 +61,10 @@ class PublicMarket(Protocol):
         """See the port."""
 
     def minutes(self, symbol: str, since: int, margin_s: int) -> ToldMinutes:
-        """The minutes from ``since`` (epoch seconds, a full minute) on that were over ``margin_s`` seconds ago."""
+        """The minutes from ``since`` (epoch seconds, a full minute) on that were over ``margin_s`` seconds ago.
+
+        None of a market that is listed no more. Raises BotBalanceError where they are not told now.
+        """
 
     def clock_offset_ms(self) -> int:
         """See the port."""
@@ -190,16 +194,16 @@ class PaperAdapter:
             return OrderRejected(error.code if isinstance(error, BotBalanceError) else "invalid_order", str(error))
 
     def find_order(self, symbol: str, client_order_id: str) -> ExchangeOrder | None:
-        found = self._find(client_order_id)
+        found = self._find(symbol, client_order_id)
         return None if found is None else _as_reported(found)
 
     def cancel_order(self, symbol: str, client_order_id: str) -> None:
-        change = cancel(self._settled(), client_order_id)
+        change = cancel(self._settlement([symbol], gives_up=True).account, client_order_id)
         if change is not None:
             self._store.save(change.account, change.ended)
 
     def trades(self, symbol: str, exchange_order_id: str) -> Sequence[Trade]:
-        found = self._find(exchange_order_id.rpartition("-")[2])
+        found = self._find(symbol, exchange_order_id.rpartition("-")[2])
         if found is None or found.exchange_order_id != exchange_order_id:
             return []
         return [
@@ -229,8 +233,8 @@ class PaperAdapter:
         self._store.save(change.account, change.ended)
         return OrderAccepted(_as_reported(order))
 
-    def _find(self, client_order_id: str) -> PaperOrder | None:
-        change = self._settlement()
+    def _find(self, symbol: str, client_order_id: str) -> PaperOrder | None:
+        change = self._settlement([symbol])
         order = change.account.open_order(client_order_id)
         ended = (one for one in change.ended if one.client_order_id == client_order_id)
         return order or next(ended, None) or self._store.find_ended(client_order_id)
@@ -243,18 +247,27 @@ class PaperAdapter:
     def _settled(self) -> PaperAccount:
         return self._settlement().account
 
-    def _settlement(self) -> Change:
+    def _settlement(self, symbols: Collection[str] | None = None, *, gives_up: bool = False) -> Change:
         """The account as the minutes that are over leave it; written, where this run may write and it matters.
 
-        Raises TransientError where too many minutes have to be asked for at once: the next look goes on.
+        Only the orders of ``symbols``, where these are given. Those of a pair whose minutes are not told now rest on,
+        and are settled once they are, as if all of it was seen late; where this ``gives_up``, they are a gap. Raises
+        TransientError where too many minutes have to be asked for at once: the next look goes on.
         """
         account = self._load()
         over_until = (self._clock() - self._margin_s) // MINUTE_S * MINUTE_S
         due: dict[str, int] = {}
         for order in account.orders:
-            if order.settled_until < over_until:
+            if order.settled_until < over_until and (symbols is None or order.symbol in symbols):
                 due[order.symbol] = min(order.settled_until, due.get(order.symbol, order.settled_until))
-        told = {symbol: self._market.minutes(symbol, since, self._margin_s) for symbol, since in due.items()}
+        told: dict[str, ToldMinutes] = {}
+        for symbol, since in due.items():
+            try:
+                told[symbol] = self._market.minutes(symbol, since, self._margin_s)
+            except BotBalanceError as error:
+                logger.warning("paper pair not settled", exchange=self.exchange, symbol=symbol, reason=str(error))
+                if gives_up:
+                    told[symbol] = ToldMinutes([], over_until, over_until)
         if not told:
             return Change(account)
         change = settle(account, told, self._max_volume_fraction)
@@ -281,7 +294,7 @@ def _has_news(before: PaperAccount, change: Change) -> bool:
     fills = {order.client_order_id: len(order.fills) for order in before.orders}
     return (
         bool(change.ended)
-        or before.gaps != change.account.gaps
+        or [(gap.symbol, gap.since) for gap in before.gaps] != [(gap.symbol, gap.since) for gap in change.account.gaps]
         or any(len(order.fills) != fills[order.client_order_id] for order in change.account.orders)
     )
 

@@ -124,13 +124,16 @@ class TradedRanges:
     def minutes(self, exchange: str, symbol: str, since: int, margin_s: int) -> ToldMinutes:
         """The minutes from ``since`` (epoch seconds, a full minute) on that had been over for ``margin_s`` seconds.
 
-        What everybody shares where that reaches back far enough; else asked for, some pages at most. Raises
-        TransientError where the exchange does not tell.
+        What everybody shares where that reaches back far enough; else asked for, some pages at most. Of a market that
+        is listed no more nothing is told. Raises TransientError where the exchange does not tell.
         """
         exchange = market_exchange(exchange)
         if self._current(exchange, symbol) is None:
             self.prefetch(exchange, [symbol])
         entry = self._current(exchange, symbol)
+        if entry is None and not self._market_rules.listed(exchange, [symbol]):
+            over_until = (self._clock() - margin_s) // MINUTE_S * MINUTE_S
+            return ToldMinutes([], over_until, over_until)
         if entry is None:
             raise TransientError("minutes_unknown", f"{exchange} does not tell what {symbol} traded; ask again")
         until = (entry.told_at - margin_s) // MINUTE_S * MINUTE_S
