@@ -8,7 +8,7 @@ import pytest
 from botbalance.deadline import Deadline, bounded_by
 from botbalance.engine.budgets import HOUR_S
 from botbalance.market_data import price_highs
-from botbalance.market_data.price_highs import ASKED_FOR_S, FAILED_WAITS_S, STILL_USED_S
+from botbalance.market_data.price_highs import ASKED_FOR_S, FAILED_WAITS_S, STILL_USED_S, UNKNOWN_TOLD_EVERY_S
 
 from tests.integration.exchange.simulated import FIRST_PRICES, Exchange, Fault
 from tests.unit.market_data.conftest import Clock, Process, StartProcess
@@ -76,6 +76,69 @@ def test_somebody_is_told_of_a_pair_that_is_bought_without_a_high(
     clock.now += STILL_USED_S
     assert process.highs.of_week("binance", {BTC: 0}) == {}
     assert alarms(caplog) == ["price_high_unknown"]
+
+
+@pytest.mark.parametrize(
+    ("path", "fault"),
+    [
+        (KLINES, Fault.error(429, retry_after="60")),
+        ("/api/v3/exchangeInfo", Fault.error(503)),
+    ],
+    ids=["it limits requests", "its markets are not known"],
+)
+def test_somebody_is_told_where_no_pair_s_high_can_be_had_for_five_minutes(
+    process: Process, exchange: Exchange, clock: Clock, caplog: pytest.LogCaptureFixture, path: str, fault: Fault
+) -> None:
+    exchange.api.faults["GET", path] = fault
+    told = []
+    for seconds in (0, 299, 1, 299, 1):
+        clock.now += seconds
+        assert process.highs.of_week("binance", SINCE) == {}
+        told.append(len(alarms(caplog)))
+    assert told == [0, 0, 1, 1, 2]
+    alarm = next(record.__dict__ for record in caplog.records if hasattr(record, "alarm"))
+    assert (alarm["alarm"], alarm["exchange"], alarm["symbols"]) == ("price_high_unknown", "binance", sorted(SINCE))
+    del exchange.api.faults["GET", path]
+    assert process.highs.of_week("binance", SINCE).keys() == SINCE.keys()
+    exchange.api.faults["GET", path] = fault
+    clock.now += HOUR_S + STILL_USED_S
+    assert process.highs.of_week("binance", SINCE) == {}
+    assert len(alarms(caplog)) == 2, "what was known meanwhile begins anew"
+
+
+def test_of_pairs_long_unknown_those_are_told_that_still_are(
+    process: Process, exchange: Exchange, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    limit = Fault.error(429, retry_after="60")
+    exchange.api.faults["GET", KLINES] = limit
+    process.highs.of_week("binance", SINCE)
+    del exchange.api.faults["GET", KLINES]
+    exchange.api.faults["GET", f"{KLINES}?symbol={XRP}"] = limit
+    clock.now += UNKNOWN_TOLD_EVERY_S
+    assert process.highs.of_week("binance", SINCE).keys() == {BTC, ETH}
+    assert [record.__dict__["symbols"] for record in caplog.records if hasattr(record, "alarm")] == [[XRP]]
+
+
+def test_somebody_is_told_where_no_run_has_time_to_ask_for_five_minutes(
+    process: Process, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    process.rules.listings("binance", FIRST_PRICES)
+    for expected in ([], ["price_high_unknown"]):
+        with bounded_by(Deadline(clock.now + 1, clock)):
+            assert process.highs.of_week("binance", SINCE) == {}
+        assert alarms(caplog) == expected
+        clock.now += UNKNOWN_TOLD_EVERY_S
+
+
+def test_nobody_is_told_while_highs_of_the_last_day_are_left(
+    process: Process, exchange: Exchange, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    process.highs.of_week("binance", SINCE)
+    exchange.api.faults["GET", KLINES] = Fault.error(429, retry_after="60")
+    for _ in range(3):
+        clock.now += HOUR_S
+        assert process.highs.of_week("binance", SINCE).keys() == SINCE.keys()
+    assert not alarms(caplog)
 
 
 def test_a_slow_exchange_is_asked_for_a_while_and_for_the_rest_at_the_next_look(

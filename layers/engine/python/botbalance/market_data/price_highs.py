@@ -29,6 +29,8 @@ ASKED_FOR_S = 3
 """After so long no further pair is asked for in a look: the prices that it read have to last until it has sent."""
 FAILED_WAITS_S = (300, 600, 1_800, HOUR_S)
 """A pair that cannot be had is left alone for so long after each failure in a row."""
+UNKNOWN_TOLD_EVERY_S = 300
+"""After so long without any high of pairs somebody is told, and as often as that while it lasts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,7 @@ class PriceHighs:
         self._clock = clock
         self._entries: dict[str, _Entry] = {}
         self._failures: dict[str, _Failures] = {}
+        self._unknown_since: dict[str, int] = {}
         self._locks: defaultdict[str, Lock] = defaultdict(Lock)
 
     def of_week(self, exchange: str, since: dict[str, int]) -> dict[str, Decimal]:
@@ -82,12 +85,15 @@ class PriceHighs:
             now = self._clock()
             self._refresh(exchange, since, now)
             week = now - WEEK_HOURS * HOUR_S
-            entries = {symbol: self._entries.get(_cache_key(exchange, symbol)) for symbol in since}
-        highs = {
-            symbol: entry.since(max(since[symbol], week))
-            for symbol, entry in entries.items()
-            if entry is not None and now < entry.fresh_until + STILL_USED_S
-        }
+            known = {
+                symbol: self._entries[key]
+                for symbol in since
+                for key in [_cache_key(exchange, symbol)]
+                if self._is_usable(key, now)
+            }
+            for symbol in known:
+                self._unknown_since.pop(_cache_key(exchange, symbol), None)
+        highs = {symbol: entry.since(max(since[symbol], week)) for symbol, entry in known.items()}
         return {symbol: high for symbol, high in highs.items() if high is not None}
 
     def _refresh(self, exchange: str, symbols: Collection[str], now: int) -> None:
@@ -104,17 +110,21 @@ class PriceHighs:
     def _is_fresh(self, key: str, now: int) -> bool:
         return key in self._entries and now < self._entries[key].fresh_until
 
+    def _is_usable(self, key: str, now: int) -> bool:
+        return key in self._entries and now < self._entries[key].fresh_until + STILL_USED_S
+
     def _ask(self, exchange: str, symbols: Collection[str], now: int) -> None:
         """Ask for one pair after the other, for a while; what one of them meets keeps none of the others unknown."""
         documents = {}
         this_hour = now - now % HOUR_S
         fresh_until = this_hour + HOUR_S
+        due, reason = self._due(exchange, symbols, now), "there was no time to ask for all of them"
         try:
-            due = self._due(exchange, symbols, now)
             listings = self._market_rules.listed(exchange, due)
+            due = [symbol for symbol in due if symbol in listings]
             with self._adapters.borrow(exchange) as adapter:
                 adapter.load_listings(list(listings.values()))
-                for symbol in filter(listings.__contains__, due):
+                for symbol in due:
                     if self._clock() - now >= ASKED_FOR_S:
                         break
                     key = _cache_key(exchange, symbol)
@@ -129,7 +139,9 @@ class PriceHighs:
                     self._entries[key] = _Entry(fresh_until, highs)
                     documents[key] = _written(fresh_until, highs)
         except BotBalanceError as error:  # those of the last hours are used on, where there are any
-            logger.warning("price highs not known", exchange=exchange, symbols=sorted(symbols), reason=str(error))
+            reason = str(error)
+            logger.warning("price highs not known", exchange=exchange, symbols=sorted(symbols), reason=reason)
+        self._tell_unknown(exchange, due, reason, now)
         if documents:
             self._cache.put_many(documents, fresh_until + STILL_USED_S)
 
@@ -144,12 +156,28 @@ class PriceHighs:
         key, now = _cache_key(exchange, symbol), self._clock()
         count = self._failures.get(key, _Failures()).count + 1
         self._failures[key] = _Failures(count, now + FAILED_WAITS_S[min(count, len(FAILED_WAITS_S)) - 1])
-        entry = self._entries.get(key)
         facts: dict[str, Any] = {"exchange": exchange, "symbol": symbol, "reason": str(error)}
-        if count > 1 and (entry is None or entry.fresh_until + STILL_USED_S <= now):
+        if count > 1 and not self._is_usable(key, now):
             alarm("price_high_unknown", "a pair is bought without a look at how far it has fallen", **facts)
         else:
             logger.warning("price high not known", **facts)
+
+    def _tell_unknown(self, exchange: str, symbols: Collection[str], reason: str, now: int) -> None:
+        """Alarm for those of ``symbols`` that have had no high for a while because none could be asked for any more.
+
+        One that fails by itself has its own alarm.
+        """
+        unknown = []
+        for symbol in symbols:
+            key = _cache_key(exchange, symbol)
+            if key in self._failures or self._is_usable(key, now):
+                continue
+            if now - self._unknown_since.setdefault(key, now) >= UNKNOWN_TOLD_EVERY_S:
+                self._unknown_since[key] = now
+                unknown.append(symbol)
+        if unknown:
+            facts: dict[str, Any] = {"exchange": exchange, "symbols": sorted(unknown), "reason": reason}
+            alarm("price_high_unknown", "pairs are bought without a look at how far they have fallen", **facts)
 
 
 def _steps(hours: Sequence[HourlyHigh]) -> tuple[HourlyHigh, ...]:
