@@ -24,8 +24,17 @@ def at(text: str) -> int:
     return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp())
 
 
-def fill(world: World, side: str = "buy") -> Any:
-    after = {"symbol": "BTCUSDT", "base": "BTC", "quote": "USDT", "side": side, "price": "40000"}
+def fill(world: World, side: str = "buy", account: str = "binance") -> Any:
+    exchange = account.partition("#")[0]
+    after = {
+        "exchange": exchange,
+        "account": account,
+        "symbol": "BTCUSDT",
+        "base": "BTC",
+        "quote": "USDT",
+        "side": side,
+        "price": "40000",
+    }
     return world.happens(
         ActivityKind.ORDER_FILLED, subject="abc", after=after | {"base_qty": "0.01", "fee": "0.4", "fee_asset": "USDT"}
     )
@@ -95,13 +104,33 @@ def test_fills_of_a_quarter_of_an_hour_are_one_message_however_the_stream_brings
     assert body["type"] == "order.filled"
     assert body["data"]["title"] == "5 fills in BTCUSDT"
     assert body["data"]["text"].splitlines() == [
-        *["bought 0.01 BTC at 40000 USDT"] * 4,
-        "sold 0.01 BTC at 40000 USDT; fees 2 USDT",
+        *["bought 0.01 BTC at 40000 USDT on binance"] * 4,
+        "sold 0.01 BTC at 40000 USDT on binance; fees 2 USDT",
     ]
     assert len(body["data"]["fills"]) == 5
     world.tell(*fills)
     world.go_on(HOUR_S)
     assert len(world.stand_in.received) == 1
+
+
+@pytest.mark.parametrize(
+    ("accounts", "title", "fees"),
+    [
+        (["binance-paper#1"] * 2, "[PAPER] 2 fills in BTCUSDT", " on binance-paper#1; fees 0.8 USDT"),
+        (["binance"] * 2, "2 fills in BTCUSDT", " on binance; fees 0.8 USDT"),
+        (["binance-paper#1", "binance"], "2 fills in BTCUSDT, 1 of them on paper", "-paper#1; fees 0.4 USDT"),
+        (["binance-testnet"] * 2, "[TEST] 2 fills in BTCUSDT", " on binance-testnet; fees 0.8 USDT"),
+    ],
+)
+def test_fills_are_marked_by_where_they_were_and_paper_is_summed_apart(
+    world: World, accounts: list[str], title: str, fees: str
+) -> None:
+    world.set_up(Channel.WEBHOOK, fills="loud")
+    world.tell(*[fill(world, "sell", account) for account in accounts])
+    world.go_on(HOUR_S)
+    (body,) = world.stand_in.bodies()
+    assert body["data"]["title"] == title
+    assert body["data"]["text"].splitlines()[-1].endswith(fees)
 
 
 def test_the_digest_comes_once_a_day_at_its_owner_s_hour_whatever_happened(world: World) -> None:
@@ -120,7 +149,8 @@ def test_the_digest_comes_once_a_day_at_its_owner_s_hour_whatever_happened(world
             disabled_reason="the exchange refuses the API key",
         )
     )
-    fill(world)
+    for account in ("binance", "binance-paper#1", "binance-paper#1"):
+        fill(world, account=account)
     times = []
     for _ in range(3 * 24):
         before = len(world.stand_in.received)
@@ -129,7 +159,8 @@ def test_the_digest_comes_once_a_day_at_its_owner_s_hour_whatever_happened(world
     assert times == [at(f"2026-01-{day}T07:00") for day in (16, 17, 18)]
     first, second, _ = (body["data"]["text"].splitlines() for body in world.stand_in.bodies())
     assert first[0] == "Autopilot: OFF (the exchange refuses the API key)"
-    assert "1 fill in the last day; fees 0.4 USDT" in first
+    assert "1 fill on binance in the last day; fees 0.4 USDT" in first
+    assert "2 fills on binance-paper#1 in the last day; fees 0.8 USDT" in first
     assert "0 fills in the last day" in second
     assert "The account was not looked at yet, so there are no figures." in first
 

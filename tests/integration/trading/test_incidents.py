@@ -74,6 +74,8 @@ def test_every_fill_is_told_with_the_order_that_has_it(harness: TradingHarness) 
     fills = [one for one in told(harness, ActivityKind.ORDER_FILLED) if one.subject == order.client_order_id]
     assert [one.after for one in fills] == [
         {
+            "exchange": "binance",
+            "account": "binance",
             "symbol": "BTCUSDT",
             "base": "BTC",
             "quote": "USDT",

@@ -31,12 +31,16 @@ class NotificationContext:
     def mark(self, user_id: str) -> str:
         """What titles begin with where no real money is traded."""
         strategy = self.trading.strategies.find(user_id)
-        if strategy is not None and is_paper(strategy.exchange):
+        return self.exchange_mark(None if strategy is None else strategy.exchange)
+
+    def exchange_mark(self, exchange: str | None) -> str:
+        """What titles begin with where what they tell of was on ``exchange`` and not with real money."""
+        if exchange is not None and is_paper(exchange):
             return "[PAPER] "
         if self.stand_in is not None:
             return "[SIMULATED] "
-        is_test = strategy is not None and strategy.exchange in PROFILES and PROFILES[strategy.exchange].is_test
-        return "[TEST] " if is_test else ""
+        profile = None if exchange is None else PROFILES.get(exchange)
+        return "[TEST] " if profile is not None and profile.is_test else ""
 
     def create(self, stored: StoredNotifications, messages: list[Delivery]) -> list[DeliveryJob]:
         """Store new deliveries; returns the jobs of those that are to be handed over now. Those that are there already

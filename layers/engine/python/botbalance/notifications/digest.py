@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from botbalance.engine import AssetRow
 from botbalance.engine.arithmetic import ZERO, ExactArithmetic
+from botbalance.exchange.profiles import is_paper
 from botbalance.models.activity import Activity
 
 _FILLS_LISTED = 20
@@ -38,28 +39,50 @@ def digest_text(
             lines.append(f"Rebalancing has added {_amount(position.bonus_quote)} {quote} in all")
         lines.append(f"Drift {_amount(position.drift_pct)} %")
         lines += [line for row in position.rows if (line := _triggers(row))]
-    lines.append(f"{_count(len(fills), 'fill')} in the last day{_fees(fills)}")
+    for account, some in _by_account(fills).items():
+        lines.append(f"{_count(len(some), 'fill')}{_on(account)} in the last day{_fees(some)}")
+    if not fills:
+        lines.append("0 fills in the last day")
     lines += [f"Open: {incident}" for incident in open_incidents]
     return "\n".join(lines)
 
 
 def fills_text(fills: Sequence[Activity]) -> str:
-    """Fills in a line each, oldest first, and their fees."""
+    """Fills in a line each, oldest first, and their fees, those of each account by themselves."""
     lines = [_fill(one.after or {}) for one in fills[:_FILLS_LISTED]]
     if len(fills) > _FILLS_LISTED:
         lines.append(f"and {len(fills) - _FILLS_LISTED} more")
-    return "\n".join(lines) + _fees(fills)
+    accounts = _by_account(fills)
+    if len(accounts) == 1:
+        return "\n".join(lines) + _fees(fills)
+    fees = [f"{_count(len(some), 'fill')}{_on(account)}{_fees(some)}" for account, some in accounts.items()]
+    return "\n".join([*lines, *fees])
 
 
 def fills_title(fills: Sequence[Activity]) -> str:
-    """How many, and of which pairs; no amounts."""
+    """How many, of which pairs, and how many of them on paper, where not all or none were; no amounts."""
     symbols = sorted({str((one.after or {}).get("symbol")) for one in fills})
-    return f"{_count(len(fills), 'fill')} in {', '.join(symbols)}"
+    on_paper = sum(is_paper(str((one.after or {}).get("exchange"))) for one in fills)
+    mixed = f", {on_paper} of them on paper" if 0 < on_paper < len(fills) else ""
+    return f"{_count(len(fills), 'fill')} in {', '.join(symbols)}{mixed}"
 
 
 def _fill(fill: Mapping[str, object]) -> str:
     verb = "bought" if fill.get("side") == "buy" else "sold"
-    return f"{verb} {fill.get('base_qty')} {fill.get('base')} at {fill.get('price')} {fill.get('quote')}"
+    traded = f"{verb} {fill.get('base_qty')} {fill.get('base')} at {fill.get('price')} {fill.get('quote')}"
+    return traded + _on(fill.get("account"))
+
+
+def _by_account(fills: Iterable[Activity]) -> dict[object, list[Activity]]:
+    """Fills by the account that they count for; None for those of older versions, which have not told it."""
+    found: dict[object, list[Activity]] = defaultdict(list)
+    for fill in fills:
+        found[(fill.after or {}).get("account")].append(fill)
+    return dict(sorted(found.items(), key=lambda item: str(item[0] or "")))
+
+
+def _on(account: object) -> str:
+    return "" if account is None else f" on {account}"
 
 
 def _fees(fills: Iterable[Activity]) -> str:

@@ -70,9 +70,17 @@ def _delivery(context: NotificationContext, due: Due) -> list[DeliveryJob]:
 def _with_fills(context: NotificationContext, delivery: Delivery) -> Delivery:
     first, last = fills_period(delivery.created_at)
     fills = _read_fills(context.trading, delivery.user_id, TimeRange(first, last))
-    title = context.mark(delivery.user_id) + fills_title(fills)
+    title = _fills_mark(context, delivery.user_id, fills) + fills_title(fills)
     data = {"fills": [one.after for one in fills]}
     return delivery.model_copy(update={"title": title, "text": fills_text(fills), "data": data})
+
+
+def _fills_mark(context: NotificationContext, user_id: str, fills: Sequence[Activity]) -> str:
+    """The mark of the exchanges that ``fills`` were on, where all have the same; the title itself says how many were on
+    paper. Older versions have not told the exchange: of their fills, the strategy's."""
+    exchanges = {(one.after or {}).get("exchange") for one in fills}
+    marks = {context.mark(user_id) if exchange is None else context.exchange_mark(exchange) for exchange in exchanges}
+    return marks.pop() if len(marks) == 1 else ""
 
 
 def _digest(context: NotificationContext, user_id: str) -> list[DeliveryJob]:

@@ -66,6 +66,8 @@ def fills_of_order(context: TradingContext, before: Order, after: Order) -> list
             actor="system",
             subject=after.client_order_id,
             after={
+                "exchange": after.exchange,
+                "account": after.account,
                 "symbol": after.symbol,
                 "base": after.base,
                 "quote": after.quote,
