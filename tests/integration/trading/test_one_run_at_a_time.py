@@ -89,8 +89,11 @@ def test_pressing_execute_many_times_at_once_orders_every_pair_once(harness: Tra
 
 
 def test_a_lease_and_the_patience_with_lost_orders_outlive_every_function() -> None:
-    template = read_template()
-    longest = max(int(function.get("Timeout", 29)) for function in template.functions().values())
+    longest = max(
+        int(function.get("Timeout", 29))
+        for name, function in read_template().functions().items()
+        if name != "LeaversFunction"  # it decrypts no key, so it sends nothing
+    )
     assert longest + RECV_WINDOW_S < LEASE_S
     assert longest + RECV_WINDOW_S < NEVER_PLACED_AFTER_S
 

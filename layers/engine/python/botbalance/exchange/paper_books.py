@@ -171,7 +171,7 @@ def settle(account: PaperAccount, told: Mapping[str, ToldMinutes], max_volume_fr
         resting = [order.client_order_id for order in account.orders if order.symbol == symbol]
         unknown_since = min((orders[key].settled_until for key in resting), default=of_symbol.since)
         if unknown_since < of_symbol.since:
-            _note_gap(gaps, PaperGap(symbol=symbol, since=unknown_since, until=of_symbol.since))
+            _add_gap(gaps, PaperGap(symbol=symbol, since=unknown_since, until=of_symbol.since))
         for minute in of_symbol.minutes:
             if minute.opens_at < of_symbol.until:
                 _book_minute(balances, orders, resting, minute, max_volume_fraction)
@@ -190,7 +190,7 @@ def settle(account: PaperAccount, told: Mapping[str, ToldMinutes], max_volume_fr
     )
 
 
-def _note_gap(gaps: list[PaperGap], gap: PaperGap) -> None:
+def _add_gap(gaps: list[PaperGap], gap: PaperGap) -> None:
     """Add ``gap``; one that goes on where another of its pair ends is the same."""
     for place, before in enumerate(gaps):
         if (before.symbol, before.until) == (gap.symbol, gap.since):

@@ -132,7 +132,7 @@ class PriceService:
         except (BotBalanceError, InvalidInputError) as error:
             logger.warning("prices not prefetched", exchange=exchange, reason=str(error))
             if isinstance(error, TransientError):
-                self._note_failure(exchange, error)
+                self._remember_failure(exchange, error)
 
     def _valid(
         self, exchange: str, symbols: Collection[str], *, fresh: bool, hold_for_s: int
@@ -169,7 +169,7 @@ class PriceService:
             quotes = self._ask(exchange, symbols)
         except TransientError as error:
             self._failures.pop(exchange, None)
-            self._note_failure(exchange, error)
+            self._remember_failure(exchange, error)
             raise
         self._failures.pop(exchange, None)
         usable = {
@@ -186,7 +186,7 @@ class PriceService:
         failed_until, failure = self._failures.get(exchange, (0, None))
         return failure if self._clock() < failed_until else None
 
-    def _note_failure(self, exchange: str, error: TransientError) -> None:
+    def _remember_failure(self, exchange: str, error: TransientError) -> None:
         """Let it be the answer to all for a moment. One that is noted is not made to last by being met again."""
         if isinstance(error, RateLimitedError):  # the asker's own trouble it may be, and no request was sent
             return
