@@ -1,6 +1,6 @@
 """Ticks the users of a message, several at a time. One user's trouble stops nobody else."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import batched, chain
@@ -14,7 +14,8 @@ from botbalance.errors import TransientError
 from botbalance.log import alarm, logger
 from botbalance.models.decision import Decision
 from botbalance.trading.context import TradingContext
-from botbalance.trading.tick import TICK_FAILED, TICK_LATE, fail_tick, is_expired, strategy_tick
+from botbalance.trading.missed_ticks import MISSED, TICK_LATE, report_missed_ticks
+from botbalance.trading.tick import TICK_FAILED, fail_tick, is_expired, strategy_tick
 from botbalance.trading.tick_batch import TickJob, due_jobs, log_noops
 from pydantic import BaseModel
 
@@ -45,6 +46,7 @@ def tick_users(record: SQSRecord, lambda_context: LambdaContext) -> None:
         if is_expired(message.ts_tick, context.clock()):
             alarm("tick_late", "a tick came after its time", ts_tick=message.ts_tick, users=len(message.users))
             _log_ticked(message, Counter({TICK_LATE: len(message.users)}))
+            report_missed_ticks(context, message.users, TICK_LATE)
             return
         _tick_users(context, message)
     except Exception as error:
@@ -67,6 +69,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> Any:
 def _tick_users(context: TradingContext, message: TickMessage) -> None:
     ts_tick, halt = message.ts_tick, context.operator.halt_reason()
     reasons: Counter[str] = Counter()
+    missed: defaultdict[str, list[str]] = defaultdict(list)
     with ThreadPoolExecutor(services().settings.work_threads) as pool:
 
         def begin(users: Iterable[tuple[str, int]]) -> list[Future[Decision | None]]:
@@ -80,8 +83,13 @@ def _tick_users(context: TradingContext, message: TickMessage) -> None:
         for several in batched(decisions, LOGGED_TOGETHER, strict=False):
             made = [decision for decision in several if decision is not None]
             reasons.update(decision.reason_code for decision in made if decision.reason_code is not None)
+            for decision in made:
+                if decision.reason_code in MISSED:
+                    missed[decision.reason_code].append(decision.user_id)
             log_noops(context, made)
     _log_ticked(message, reasons)
+    for code, users in missed.items():
+        report_missed_ticks(context, users, code)
 
 
 def _log_ticked(message: TickMessage, skipped: Counter[str]) -> None:

@@ -27,7 +27,7 @@ from pydantic import BaseModel
 
 from botbalance.errors import ConflictError, TransientError
 from botbalance.log import alarm, logger
-from botbalance.models.account_state import AccountState, NoTradeNote
+from botbalance.models.account_state import AccountState, Incident, NoTradeNote
 from botbalance.store.compression import compress, decompress
 from botbalance.store.dynamodb import (
     enable_raw_items,
@@ -89,11 +89,26 @@ class LastRun(NamedTuple):
         except TransientError:
             return None
 
+    def incidents(self) -> set[str]:
+        """The names of those that it left open; none where nothing is known of it."""
+        if self.state is None:
+            return set()
+        try:
+            return set(parse_document(_IncidentsAlone, decompress(self.state)).incidents)
+        except TransientError:
+            return set()
+
 
 class _NoteAlone(BaseModel):
     """That part of a state which a quiet tick needs; the rest takes much longer to parse."""
 
     no_trade_note: NoTradeNote | None = None
+
+
+class _IncidentsAlone(BaseModel):
+    """That part of a state which tells what is open."""
+
+    incidents: dict[str, Incident] = {}
 
 
 class AccountsTable:

@@ -43,6 +43,10 @@ class IncidentKind(StrEnum):
     """Tick after tick no decision could be made."""
 
 
+NO_DECISION = f"{IncidentKind.NO_DECISION}:"
+"""The name of that incident: an account has one of them."""
+
+
 def report_orders(session: AccountSession, orders: Iterable[Order], now: int) -> None:
     """Note which of the unreconciled ``orders`` a person has to look after, at ``now`` (epoch seconds)."""
     unknown, lost = {}, {}
@@ -95,6 +99,13 @@ def report_decision(session: AccountSession, decision: Decision) -> None:
         session.remember(skipped_in_a_row=skipped)
     evidence = f"no decision could be made in {SKIPPED_BEFORE_TOLD} ticks in a row, the last one because: {reason}"
     _note(session, IncidentKind.NO_DECISION, {"": evidence} if skipped >= SKIPPED_BEFORE_TOLD else {}, now)
+
+
+def report_no_tick(session: AccountSession, why: str, now: int) -> None:
+    """Note that ticks have not even begun for as long as decisions may be missing, at ``now`` (epoch seconds)."""
+    session.remember(skipped_in_a_row=SKIPPED_BEFORE_TOLD)
+    evidence = f"no tick was worked on for {SKIPPED_BEFORE_TOLD} ticks or longer, the last one because: {why}"
+    _note(session, IncidentKind.NO_DECISION, {"": evidence}, now)
 
 
 def _note(session: AccountSession, kind: IncidentKind, found: Mapping[str, str], now: int) -> None:

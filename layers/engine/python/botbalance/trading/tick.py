@@ -17,6 +17,7 @@ from botbalance.trading.autopilot import STOPPING, finish_stop, switch_off, swit
 from botbalance.trading.budgets import AccountPausedError
 from botbalance.trading.context import TRADING_HALTED, TradingContext
 from botbalance.trading.incidents import report_decision
+from botbalance.trading.missed_ticks import TICK_LATE
 from botbalance.trading.orders import cancel_all
 from botbalance.trading.placement import CancelResult
 from botbalance.trading.rebalance import RebalanceResult, rebalance
@@ -24,7 +25,6 @@ from botbalance.trading.reconcile import reconcile
 from botbalance.trading.session import SEND_AND_SETTLE_S, AccountSession, open_session
 from botbalance.trading.tick_batch import TickJob, log_decisions
 
-TICK_LATE = "tick_late"
 TICK_FAILED = "tick_failed"
 
 
@@ -46,7 +46,11 @@ def strategy_tick(context: TradingContext, job: TickJob, ts_tick: int) -> Decisi
         _require_time(context, ts_tick)
         with open_session(context, user_id, ts_tick=ts_tick, keys=keys) as session:
             lease = session.lease
-            decision = _decide(session, job, ts_tick)
+            try:
+                decision = _decide(session, job, ts_tick)
+            except Exception as error:
+                report_decision(session, _failed(context, user_id, ts_tick, error))
+                raise
             if decision is None:
                 return None
             decision = _after_quiet_ticks(decision, session.quiet_since)
@@ -69,12 +73,16 @@ def log_tick(context: TradingContext, decision: Decision, lease: Lease | None = 
 def fail_tick(context: TradingContext, user_id: str, ts_tick: int, error: Exception) -> Decision:
     """The decision of a tick that ended in a defect of ours: told to a person, and logged as the user's."""
     alarm("tick_failed", "a user's tick failed", user_id=user_id, ts_tick=ts_tick, exc_info=error)
+    decision = _failed(context, user_id, ts_tick, error)
+    log_tick(context, decision)
+    return decision
+
+
+def _failed(context: TradingContext, user_id: str, ts_tick: int, error: Exception) -> Decision:
     why = TransientError(
         TICK_FAILED, f"an error of BotBalance's own ({type(error).__name__}); the next tick tries again"
     )
-    decision = skipped(context, user_id, ts_tick, why)
-    log_tick(context, decision)
-    return decision
+    return skipped(context, user_id, ts_tick, why)
 
 
 def skipped(context: TradingContext, user_id: str, ts_tick: int, *errors: Exception, **more: Any) -> Decision:

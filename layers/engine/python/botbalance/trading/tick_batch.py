@@ -14,6 +14,7 @@ from botbalance.models.exchange_key import StoredKey
 from botbalance.models.strategy import Strategy
 from botbalance.store.accounts import LastRun
 from botbalance.trading.context import TradingContext
+from botbalance.trading.missed_ticks import UNKNOWN_SCHEMA, report_missed_ticks
 from botbalance.trading.no_trade_ticks import noted_symbols, users_inside_region, valid_notes
 
 UNKNOWN_VERSION = 0
@@ -87,6 +88,9 @@ def _as_prices_come(context: TradingContext, symbols: Mapping[str, Collection[st
 def _jobs(context: TradingContext, users: Mapping[str, int], halt: str | None) -> list[TickJob]:
     """Of those ``users`` who are still to be ticked."""
     found = context.strategies.find_many(users)
+    unread = users.keys() - found.keys()
+    if unread:
+        report_missed_ticks(context, unread, UNKNOWN_SCHEMA)
     # What was read may be a moment old, and older than what dispatch has seen.
     stale = [
         user_id
