@@ -26,6 +26,7 @@ from botbalance.trading.strategy import save_strategy
 
 from tests.integration.trading.harness import FIRST_PRICES, TEN_THOUSAND_USDT, TradingHarness, new_harness
 from tests.integration.trading.no_trade_harness import MinuteByMinute, NoTradeHarness
+from tests.integration.trading.test_exchanges_as_they_are import delist
 from workbench.simulated_exchange.market import Market
 
 D = Decimal
@@ -152,6 +153,24 @@ def test_deposits_and_withdrawals_are_no_profit(minutes: NoTradeHarness, harness
     with pytest.raises(InvalidRequestError, match="USDT"):
         transfer_on_paper(context, user, PAPER, "USDT", D(-1_000_000))
     assert minutes.tick().outcome == "decided"  # and no alarm for what came and went
+
+
+def test_an_order_on_a_market_that_goes_holds_up_no_paper_account(
+    minutes: NoTradeHarness, harness: TradingHarness
+) -> None:
+    context, user = harness.context, harness.user
+    assert len(minutes.tick().placed) == 3
+    delist(harness, "XRPUSDT")
+    minutes.go_on(60)
+    fall(minutes, 1)
+    harness.now += 7_200
+    assert minutes.tick(60).outcome == "decided"
+    assert {order.symbol for order in harness.orders() if order.fills} == {"BTCUSDT", "ETHUSDT"}
+    state = transfer_on_paper(context, user, PAPER, "USDT", D(500))
+    assert {gap.symbol for gap in state.account.gaps} == {"XRPUSDT"}
+    cancel_by_hand(context, user)
+    assert [order for order in harness.orders() if order.is_active] == []
+    assert open_paper(context, user, PAPER, TEN_THOUSAND_USDT).account.epoch == 2
 
 
 def test_trap_8_doubts_after_a_reset_nothing_has_vanished(minutes: NoTradeHarness, harness: TradingHarness) -> None:
