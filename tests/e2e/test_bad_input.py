@@ -124,7 +124,7 @@ def bad_values() -> Iterator[tuple[str, str, list[str]]]:
         "decision_log": ["", "nothing"],
         "source": ["", "nonsense"],
         "timeframe": ["", "nonsense", "1M"],
-        **{name: ["/nowhere/at/all", "."] for name in ("report", "best")},
+        **{name: ["/nowhere/at/all", "."] for name in ("report", "best", "result_file")},
         "table": ["/nowhere/at/all.csv", ".", "table.txt"],
         "pairs": [],  # what an exchange lists is only known when it is asked: test_download.py
         "folder": ["/dev/null/at/all"],

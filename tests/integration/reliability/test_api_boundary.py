@@ -10,6 +10,7 @@ import pytest
 from botbalance import bootstrap
 from botbalance.api.request_limits import A_CHANGE, STOPS_A_MINUTE
 from botbalance.api.resolver import CLIENTS_VARIABLE
+from botbalance.log import logger
 from botbalance.models.strategy import Strategy
 
 from tests.integration.http_api.client import GOOD_STRATEGY
@@ -185,7 +186,7 @@ def test_a_key_that_may_withdraw_is_refused_when_it_is_stored(served: TradingHar
 def test_no_key_and_no_signature_is_in_any_log_line_or_table_whatever_goes_wrong(
     harness: TradingHarness, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    caplog.set_level("INFO")
+    caplog.set_level("INFO", logger=logger.name)
     for kind in sorted(set(FaultKind) - {FaultKind.TIMEOUT_AFTER}):
         for where in sorted(KINDS[kind].where):
             harness.injector.script(kind, where, attempts=3)

@@ -144,7 +144,7 @@ def test_the_key_and_its_secret_are_found_nowhere_but_as_ciphertext(
     served: TradingHarness, log: StringIO, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     harness = served
-    caplog.set_level("INFO")
+    caplog.set_level("INFO", logger=logger.name)
     key = ExchangeKey(
         api_key="AkEy+of/the=owner%that&is long?", secret="sEcReT+of/the=owner%that&is long?", password="pAsS+word/1"
     )

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from botbalance.deadline import RESERVE_S, Deadline
+from botbalance.log import logger
 from botbalance.trading import rebalance, tick_batch
 from botbalance.trading.tick import strategy_tick
 
@@ -27,7 +28,7 @@ def break_one_tick(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_defect_in_every_tick_is_told_at_every_tick_and_logged_as_each_user_s(
     harness: TradingHarness, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level("INFO")
+    caplog.set_level("INFO", logger=logger.name)
     break_one_tick(monkeypatch)
     for _ in range(3):
         harness.now += 30
@@ -55,7 +56,7 @@ def test_users_whose_turn_did_not_come_have_a_decision_and_are_counted(
     newcomer: TradingHarness, caplog: pytest.LogCaptureFixture
 ) -> None:
     """An exchange that takes eight seconds for a read leaves no time for the last of them."""
-    caplog.set_level("INFO")
+    caplog.set_level("INFO", logger=logger.name)
     harness = newcomer
     users = [f"{harness.user}-{number}" for number in range(4)]
     for user in users:
