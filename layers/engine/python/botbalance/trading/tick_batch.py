@@ -1,7 +1,7 @@
 """The users of one message at a tick: for whom it is quiet, who has to be looked at, and what is logged together."""
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextvars import copy_context
 from dataclasses import dataclass
@@ -57,32 +57,25 @@ def due_jobs(
         symbols[note.exchange] |= noted_symbols(note)
     for job in unnoted:
         symbols[job.strategy.exchange].update(job.strategy.symbols())
-    for exchange in _as_prices_come(context, symbols):
-        yield from (job for job in unnoted if job.strategy.exchange == exchange)
-        with bounded_by(context.deadline):
-            here = {user_id: note for user_id, note in noted.items() if note.exchange == exchange}
-            quiet = users_inside_region(context, here)
-            if quiet:
-                logger.info("quiet", ts_tick=ts_tick, users=len(quiet))
-            jobs = _jobs(context, {user_id: left[user_id] for user_id in here if user_id not in quiet}, halt)
-        yield from jobs
 
+    def due_here(exchange: str) -> list[TickJob]:
+        context.portfolio.prepare_prices(exchange, symbols[exchange])
+        here = {user_id: note for user_id, note in noted.items() if note.exchange == exchange}
+        quiet = users_inside_region(context, here)
+        if quiet:
+            logger.info("quiet", ts_tick=ts_tick, users=len(quiet))
+        moved = _jobs(context, {user_id: left[user_id] for user_id in here if user_id not in quiet}, halt)
+        return [*(job for job in unnoted if job.strategy.exchange == exchange), *moved]
 
-def _as_prices_come(context: TradingContext, symbols: Mapping[str, Collection[str]]) -> Iterator[str]:
-    """The exchanges of ``symbols``, each as soon as their prices are at hand there, or are known not to be had."""
-    if not symbols:
-        return
-    with ThreadPoolExecutor(len(symbols)) as pool:
+    with ThreadPoolExecutor(len(symbols) or 1) as pool:
         with bounded_by(context.deadline):
-            asked = {
-                exchange: pool.submit(copy_context().run, context.portfolio.prepare_prices, exchange, wanted)
-                for exchange, wanted in symbols.items()
-            }
-        while asked:
-            wait(asked.values(), return_when=FIRST_COMPLETED)
-            for exchange in [exchange for exchange, future in asked.items() if future.done()]:
-                asked.pop(exchange).result()
-                yield exchange
+            looks = [pool.submit(copy_context().run, due_here, exchange) for exchange in symbols]
+        while looks:
+            wait(looks, return_when=FIRST_COMPLETED)
+            done = [one for one in looks if one.done()]
+            looks = [one for one in looks if one not in done]
+            for one in done:
+                yield from one.result()
 
 
 def _jobs(context: TradingContext, users: Mapping[str, int], halt: str | None) -> list[TickJob]:
