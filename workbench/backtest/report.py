@@ -11,6 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from botbalance.engine import CancelReason
+from botbalance.engine.arithmetic import NEAREST
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from workbench.backtest.charts import (
@@ -442,11 +443,13 @@ def _in_words(name: str, values: Sequence[float], times: Sequence[str], decimals
 
 
 def money(value: Decimal) -> str:
-    """Two decimals; more where two would say zero of what is not."""
+    """Two decimals; more where two would say zero of what is not. Halves go to the even digit, whatever the ambient
+    decimal context says: ccxt leaves its own way of rounding there."""
     places = 2
     if value and abs(value) < Decimal("0.005"):
         places = min(1 - value.adjusted(), 12)
-    return f"{value:,.{places}f}".replace("-", "−")
+    rounded = NEAREST.quantize(value, Decimal(1).scaleb(-places))
+    return f"{rounded:,f}".replace("-", "−")
 
 
 def signed(value: Decimal) -> str:

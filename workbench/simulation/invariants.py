@@ -126,6 +126,7 @@ class Witness:
         self._operator = operator_table
         self._sent: dict[tuple[str, str], int] = {}
         self._barriers: defaultdict[str, list[Barrier]] = defaultdict(list)
+        self._strategy_written: dict[str, int] = {}
         self._booked: dict[tuple[str, str], tuple[str, Decimal]] = {}
         self._refused: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
         self._priced_at = 0
@@ -164,9 +165,13 @@ class Witness:
             for table in (request.get("TableName"), *request.get("RequestItems", ())):
                 if table in {self._strategies, self._operator}:
                     run.facts[table] = step
+        if operation == "PutItem" and request["TableName"] == self._strategies:
+            self._strategy_written[request["Item"]["user_id"]["S"]] = step
         if operation == "TransactWriteItems":
             for part in request["TransactItems"]:
                 put = part.get("Put", {})
+                if put.get("TableName") == self._strategies:
+                    self._strategy_written[put["Item"]["user_id"]["S"]] = step
                 if put.get("TableName") != self._orders:
                     continue
                 if "not_exists" in put.get("ConditionExpression", ""):
@@ -222,6 +227,10 @@ class Witness:
     def told(self, user_id: str, step: int, what: str) -> None:
         """An owner was answered that ``what`` is done: nothing decided before may be sent after."""
         self._barriers[user_id].append(Barrier(step, what))
+
+    def told_of_strategy(self, user_id: str, step: int, what: str) -> None:
+        """Likewise of a strategy: who reads it between its write and the answer decides by the new one."""
+        self.told(user_id, self._strategy_written.get(user_id, step), what)
 
     def refused_for_good(self, user_id: str, symbol: str, step: int) -> None:
         """The exchange has told that the user may never trade that market."""

@@ -197,7 +197,7 @@ class Owners:
         def then(status: int, _: Any) -> None:
             if status == 200:
                 user.targets, user.refusal = document["target_allocations"], None
-                self._world.witness.told(user.user_id, self._step, "the strategy is changed")
+                self._world.witness.told_of_strategy(user.user_id, self._step, "the strategy is changed")
 
         self._world.call(
             user, "PUT", STRATEGY, document, then=then, headers={"If-Match": "*"} if user.targets else None
@@ -213,7 +213,7 @@ class Owners:
         def then(status: int, body: Any) -> None:
             if status == 200 and not enabled:
                 self._world.witness.autopilot_off.add(user.user_id)
-                self._world.witness.told(user.user_id, self._step, "the autopilot is off")
+                self._world.witness.told_of_strategy(user.user_id, self._step, "the autopilot is off")
             user.refusal, user.switched_at_step = body if status >= 400 else None, self._step
             if status == 404 and body["code"] == "exchange_key_not_found":  # it was deleted, and the answer lost
                 user.has_key = False
@@ -243,7 +243,7 @@ class Owners:
             if status != 200:
                 return
             self._world.witness.autopilot_off.add(user.user_id)
-            self._world.witness.told(user.user_id, self._step, "everything is stopped")
+            self._world.witness.told_of_strategy(user.user_id, self._step, "everything is stopped")
             still = {order["client_order_id"] for order in body["orders"] if order["status"] in _RESTING}
             named = still | {str(one.get("client_order_id")) for one in body.get("not_canceled", [])}
             self._require_canceled(user, named)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal, localcontext
 from functools import cache
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -412,6 +412,11 @@ def test_a_big_backtest_is_a_small_file() -> None:
 )
 def test_money_for_people(value: str, said: str) -> None:
     assert money(Decimal(value)) == said
+
+
+def test_money_is_rounded_alike_whatever_the_decimal_context_says() -> None:
+    with localcontext(rounding=ROUND_HALF_UP):
+        assert money(Decimal("-12.345")) == "−12.34"
 
 
 def test_a_gain_has_a_sign_too() -> None:
