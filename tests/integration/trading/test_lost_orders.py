@@ -289,6 +289,45 @@ def test_one_that_was_lost_so_and_is_not_found_then_was_never_placed(
     assert (look(harness, 3600).reason, look(harness, 30).reason) == (None, "never_placed")
 
 
+@pytest.mark.parametrize("whole", [True, False])
+def test_its_exchange_is_asked_once_more_before_its_owner_s_word_counts(
+    harness: TradingHarness, answers: dict[str, Reply], whole: bool
+) -> None:
+    """It is reachable again, and nobody has looked since: the order rests, or has filled meanwhile."""
+    harness.tick()
+    order = harness.order_on("BTCUSDT")
+    harness.set_strategy(autopilot=False)
+    answers |= {ORDER_PATH: Reply(503, ""), "/api/v3/openOrders": Reply(200, "[]")}
+    look(harness, 30)
+    assert look(harness, DAY_S).is_lost
+    if whole:
+        harness.books.fill_now(harness.key, int(order.exchange_order_id or 0), whole=True)
+    answers.clear()
+    with pytest.raises(ConflictError) as raised:
+        resolve_order(harness.context, harness.user, order.client_order_id, None, None)
+    assert raised.value.code == "order_not_lost"
+    booked = harness.order_on("BTCUSDT")
+    assert (booked.fills_qty, booked.resolved_by) == (order.base_qty if whole else D(0), None)
+
+
+def test_failed_look_ups_do_not_count_for_trades_that_are_missing_then(
+    harness: TradingHarness, answers: dict[str, Reply]
+) -> None:
+    harness.tick()
+    order = harness.order_on("BTCUSDT")
+    harness.set_strategy(autopilot=False)
+    answers |= {ORDER_PATH: Reply(503, ""), "/api/v3/openOrders": Reply(200, "[]")}
+    look(harness, 30)
+    look(harness, 7200)
+    harness.books.fill_now(harness.key, int(order.exchange_order_id or 0), whole=True)
+    answers.clear()
+    answers["/api/v3/myTrades"] = Reply(200, "[]")
+    told = look(harness, 30)
+    assert (told.status, told.is_lost, told.untold_since) == (OrderStatus.FILLED, False, harness.now)
+    answers.clear()
+    assert look(harness, 30).fills_complete
+
+
 def test_a_cancel_that_cannot_be_read_back_counts_as_a_look_up(
     harness: TradingHarness, answers: dict[str, Reply]
 ) -> None:

@@ -25,6 +25,13 @@ def test_a_user_s_requests_are_counted_by_all_processes_together_and_nobody_else
     processes[0].require("mallory", RequestKind.READ)
 
 
+def test_requests_that_come_to_ever_another_process_are_all_met(cache: CacheTable, clock: Clock) -> None:
+    for _ in range(A_MINUTE):
+        RequestLimits(cache, clock, A_MINUTE).require("ann", RequestKind.READ)
+    with pytest.raises(RateLimitedError):
+        RequestLimits(cache, clock, A_MINUTE).require("ann", RequestKind.READ)
+
+
 def test_a_request_that_may_change_something_counts_for_several(cache: CacheTable, clock: Clock) -> None:
     limits = RequestLimits(cache, clock, A_MINUTE)
     for _ in range(A_MINUTE // A_CHANGE):

@@ -23,9 +23,10 @@ WEIGHT_PER_MINUTE = {
     name: profile.weight_per_minute for name, profile in PROFILES.items() if profile.weight_per_minute is not None
 }
 """What exchanges allow an address in a clock minute; only of those that tell how much of it is used."""
-TAKEN_AT_A_TIME = 100
-"""The weight that a process takes from a user's budget at a time: one write of a shared counter for about one plan."""
-REQUESTS_TAKEN_AT_A_TIME = 20
+TAKEN_AT_A_TIME = 20
+"""The weight that a process takes from a user's budget at a time. What it does not use of that, the others lack: with
+requests that come to ever another process, little is taken."""
+REQUESTS_TAKEN_AT_A_TIME = 4
 """Likewise of requests, to exchanges that tell no weight."""
 
 

@@ -15,7 +15,6 @@ Of one user 15 at a time at most are under way then, beside 5 stops, of the 1,00
 """
 STOPS_A_MINUTE = 10
 """They are counted apart: whoever has sent too much else can still stop."""
-_TAKEN_AT_A_TIME = 20
 
 
 class RequestKind(Enum):
@@ -27,7 +26,11 @@ class RequestKind(Enum):
 
 
 class RequestLimits:
-    """``a_minute`` requests for each user, counted by all processes together; ``clock`` gives epoch seconds."""
+    """``a_minute`` requests for each user, counted by all processes together; ``clock`` gives epoch seconds.
+
+    Each request is counted by itself: a person's may come to ever another process, and what one took in advance the
+    others would lack.
+    """
 
     def __init__(self, cache: CacheTable, clock: Callable[[], int], a_minute: int) -> None:
         self._budgets = MinuteBudgets(cache, clock)
@@ -40,7 +43,7 @@ class RequestLimits:
             allowed = f"stop {STOPS_A_MINUTE} times a minute"
         else:
             count = A_CHANGE if kind is RequestKind.CHANGE else 1
-            wait_s = self._budgets.use(f"requests#{user_id}", count, most=self._a_minute, at_a_time=_TAKEN_AT_A_TIME)
+            wait_s = self._budgets.use(f"requests#{user_id}", count, most=self._a_minute, at_a_time=1)
             allowed = f"send {self._a_minute} requests a minute, one that may change something counting for {A_CHANGE}"
         if wait_s:
             raise RateLimitedError(TOO_MANY_REQUESTS, f"a user may {allowed}: no more for {wait_s} s", wait_s)

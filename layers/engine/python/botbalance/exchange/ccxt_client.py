@@ -4,7 +4,7 @@ Requests are never repeated by ccxt: a repeated POST could be a second order. Nu
 """
 
 import json
-import pickle
+import pickle  # nosec B403
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
@@ -90,7 +90,7 @@ class UnlimitedRateLimiter:
 def new_client(profile: ExchangeProfile) -> Any:
     """ccxt's client without a key and a session, for a tenth of what making one anew takes."""
     client = copy(_original_client(profile.name))
-    vars(client).update(pickle.loads(_own_parts(profile.name)))  # noqa: S301 - pickled below
+    vars(client).update(pickle.loads(_own_parts(profile.name)))  # noqa: S301  # nosec B301  # pickled below
     return client
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from botbalance.errors import TransientError
 from botbalance.exchange.profiles import PROFILES, is_paper
 from botbalance.models.notification import Delivery, StoredNotifications, Volume
 from botbalance.notifications.schedule import send_at
@@ -9,6 +10,7 @@ from botbalance.notifications.senders import Senders
 from botbalance.store.delivery_queue import DeliveryJob, DeliveryQueue
 from botbalance.store.notifications import NotificationsTable
 from botbalance.trading.context import TradingContext
+from botbalance.trading.missed_ticks import UNKNOWN_SCHEMA
 
 QUEUED_FOR_S = 120
 """A delivery that was queued and is still waiting after that is queued again: the queue may have lost it."""
@@ -30,7 +32,12 @@ class NotificationContext:
 
     def mark(self, user_id: str) -> str:
         """What titles begin with where no real money is traded."""
-        strategy = self.trading.strategies.find(user_id)
+        try:
+            strategy = self.trading.strategies.find(user_id)
+        except TransientError as error:
+            if error.code != UNKNOWN_SCHEMA:
+                raise
+            strategy = None  # that it cannot be read is what there may be to tell
         return self.exchange_mark(None if strategy is None else strategy.exchange)
 
     def exchange_mark(self, exchange: str | None) -> str:

@@ -77,7 +77,10 @@ def apply_order_report(
     now = session.context.clock()
     current = current.model_copy(update=_next_check(order, current, now))
     if not current.is_active and not current.fills_complete:
-        current = _untold(order, current, now, TRADES_GIVEN_UP_S, TRADES_NOT_TOLD)
+        # That look-ups failed before says nothing of how long its trades have been missing.
+        is_first = order.is_active or order.reason == LOOK_UPS_FAIL
+        before = order.model_copy(update={"untold_since": None, "reason": None}) if is_first else order
+        current = _untold(before, current, now, TRADES_GIVEN_UP_S, TRADES_NOT_TOLD)
     if current == order:
         return order
     return session.update_order(order, current.model_copy(update={"updated_at": now}))

@@ -5,15 +5,16 @@ from decimal import Decimal
 
 from botbalance.engine import format_decimal
 from botbalance.engine.arithmetic import ExactArithmetic
-from botbalance.errors import BotBalanceError, ConflictError, InvalidRequestError
+from botbalance.errors import BotBalanceError, ConflictError, InvalidRequestError, RateLimitedError
+from botbalance.exchange.adapter import ExchangeOrderStatus
 from botbalance.exchange.profiles import is_paper
 from botbalance.log import logger
 from botbalance.models.activity import ActivityKind
-from botbalance.models.order import Order, OrderFill, OrderStatus
+from botbalance.models.order import NOT_ON_EXCHANGE, Order, OrderFill, OrderStatus
 from botbalance.store.orders import EVERY_ORDER, OrderFilter, OrderPage
 from botbalance.store.pagination import MAX_EPOCH_S, TimeRange
 from botbalance.trading.context import TradingContext
-from botbalance.trading.order_updates import order_lost_error
+from botbalance.trading.order_updates import apply_order_not_found, apply_order_report, order_lost_error
 from botbalance.trading.placement import CancelResult, cancel_orders
 from botbalance.trading.reconcile import reconcile
 from botbalance.trading.session import AccountSession, open_session
@@ -121,7 +122,7 @@ def resolve_order(
     InvalidRequestError for quantities that cannot be.
     """
     with open_session(context, user_id) as session:
-        order = context.orders.get(user_id, client_order_id)
+        order = _asked_again(session, context.orders.get(user_id, client_order_id))
         if not order.is_lost:
             raise ConflictError(
                 "order_not_lost",
@@ -138,6 +139,28 @@ def resolve_order(
             after={"status": str(resolved.status), "filled_qty": format_decimal(resolved.fills_qty)},
         )
         return session.update_order(order, resolved, told)
+
+
+def _asked_again(session: AccountSession, order: Order) -> Order:
+    """``order`` as its exchange tells of it now, where it could not be asked before, or told no trades.
+
+    Raises ConflictError where it rests, and RateLimitedError where it may not be asked now.
+    """
+    if not order.is_lost or order.reason == NOT_ON_EXCHANGE:
+        return order
+    try:
+        exchange = session.exchange(order.exchange, [order.symbol])
+        seen = exchange.find_order(order.symbol, order.client_order_id)
+        if seen is not None and seen.status is not ExchangeOrderStatus.OPEN:
+            return apply_order_report(session, order, seen)
+    except (RateLimitedError, ConflictError):
+        raise
+    except BotBalanceError as error:  # its owner's word it is
+        logger.info("order not looked up", client_order_id=order.client_order_id, reason=str(error))
+        return order
+    if seen is None:
+        return apply_order_not_found(session, order)
+    raise ConflictError("order_not_lost", f"order {order.client_order_id} rests on {order.exchange}; cancel it")
 
 
 def _resolved(order: Order, filled_qty: Decimal, price: Decimal | None, now: int) -> Order:

@@ -98,11 +98,11 @@ def rebalance(
     )
     reasons = {key: str(reason) for key, reason in reviewed.items()}
     canceled = cancel_orders(session, [order for order in active if order.client_order_id in reasons], reasons)
+    session.remember(last_look=_last_look(strategy, snapshot, evaluation, now))  # what fills at once counts by it
     placed = _place(session, strategy, snapshot, evaluation, canceled, ts_tick=ts_tick, source=source)
     refused = count_refusals(refused, placed.orders, now)
     report_refusals(session, {symbol: refused[symbol] for symbol in strategy.symbols() if symbol in refused}, now)
     session.remember(
-        last_look=_last_look(strategy, snapshot, evaluation, now),
         last_observation=_with_committed(session, active, placed.orders),
         refused_pairs=refused,
         no_unreconciled_orders=not (reconciliation.found or evaluation.actions),
