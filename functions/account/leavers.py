@@ -12,6 +12,6 @@ from botbalance.trading.leavers import look_after_leavers
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     """Entry point for the schedule; raises TransientError, and has done nothing, where not all users are told."""
     trading = services().with_deadline(context.get_remaining_time_in_millis())
-    done = look_after_leavers(trading, services().user_pool.enabled_users())
+    done = look_after_leavers(trading, services().user_pool)
     logger.info("leavers looked after", switched_off=done.switched_off, keys_deleted=done.keys_deleted)
     return {"switched_off": done.switched_off, "keys_deleted": done.keys_deleted}
