@@ -275,3 +275,16 @@ def test_an_order_is_cancelled_without_the_minutes_of_its_pair_or_of_others(worl
     found = world.adapter().find_order("BTCUSDT", ORDER)
     assert found is not None
     assert found.status == "canceled"
+
+
+def test_a_run_asks_for_minutes_that_are_not_told_once(world: PaperWorld) -> None:
+    """An exchange that tells none now may take as long as a request may, each time that it is asked."""
+    world.rests("buy", "39800", "0.1")
+    world.rests("buy", "39800", "0.1", "b" * 20, symbol="ETHUSDT")
+    world.market.halted = {"BTCUSDT", "ETHUSDT"}
+    world.now = START + MINUTE
+    asked, adapter = world.market.asked, world.adapter()
+    for _ in range(3):
+        assert len(adapter.open_orders()) == 2
+        adapter.balances()
+    assert world.market.asked == asked + 2

@@ -7,7 +7,7 @@ The books are settled whenever they are read, by the minutes that are over by th
 whoever only looks may settle without writing, and sees what the next write will book.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import Protocol
 
@@ -39,6 +39,8 @@ CLOCK_MARGIN_S = 5
 """By so much our clock and an exchange's may be apart, and so late may the last trades of a minute be told."""
 SETTLED_AT_LEAST_EVERY_S = 1_800
 """How far settling is written down lags behind by at most, so that an exchange need not be asked for older minutes."""
+MOST_UNTOLD = 2
+"""After so many pairs whose minutes are not told, a run asks for no others': the exchange tells none now."""
 CATCHING_UP = "paper_catching_up"
 
 
@@ -112,6 +114,8 @@ class PaperAdapter:
         self._margin_s = margin_s
         self._max_volume_fraction = max_volume_fraction
         self._known: dict[str, MarketListing] = {}
+        self._untold: set[str] = set()
+        """The pairs whose minutes this run has asked for in vain."""
         self._epoch: int | None = None
 
     def close(self) -> None:
@@ -260,14 +264,9 @@ class PaperAdapter:
         for order in account.orders:
             if order.settled_until < over_until and (symbols is None or order.symbol in symbols):
                 due[order.symbol] = min(order.settled_until, due.get(order.symbol, order.settled_until))
-        told: dict[str, ToldMinutes] = {}
-        for symbol, since in due.items():
-            try:
-                told[symbol] = self._market.minutes(symbol, since, self._margin_s)
-            except BotBalanceError as error:
-                logger.warning("paper pair not settled", exchange=self.exchange, symbol=symbol, reason=str(error))
-                if gives_up:
-                    told[symbol] = ToldMinutes([], over_until, over_until)
+        told = self._minutes(due)
+        if gives_up:
+            told |= {symbol: ToldMinutes([], over_until, over_until) for symbol in due if symbol not in told}
         if not told:
             return Change(account)
         change = settle(account, told, self._max_volume_fraction)
@@ -279,6 +278,23 @@ class PaperAdapter:
                 CATCHING_UP, f"what traded on {self.exchange} while nobody looked is still being booked; ask again"
             )
         return change
+
+    def _minutes(self, due: Mapping[str, int]) -> dict[str, ToldMinutes]:
+        """What traded in each of the ``due`` pairs since its time, as far as it is told.
+
+        What was not told once is not asked for again in this run, nor anything after ``MOST_UNTOLD`` failures: each may
+        take as long as a request may.
+        """
+        told: dict[str, ToldMinutes] = {}
+        for symbol, since in due.items():
+            if symbol in self._untold or len(self._untold) >= MOST_UNTOLD:
+                continue
+            try:
+                told[symbol] = self._market.minutes(symbol, since, self._margin_s)
+            except BotBalanceError as error:
+                logger.warning("paper pair not settled", exchange=self.exchange, symbol=symbol, reason=str(error))
+                self._untold.add(symbol)
+        return told
 
     def _listing(self, symbol: str) -> MarketListing:
         listing = self._known.get(symbol)
