@@ -70,26 +70,35 @@ def _tick_users(context: TradingContext, message: TickMessage) -> None:
     ts_tick, halt = message.ts_tick, context.operator.halt_reason()
     reasons: Counter[str] = Counter()
     missed: defaultdict[str, list[str]] = defaultdict(list)
-    with ThreadPoolExecutor(services().settings.work_threads) as pool:
+    troubles: list[Exception] = []
+    try:
+        with ThreadPoolExecutor(services().settings.work_threads) as pool:
 
-        def begin(users: Iterable[tuple[str, int]]) -> list[Future[Decision | None]]:
-            """Have each user ticked as soon as it is known who is due, whoever else of them has to wait yet."""
-            return [
-                pool.submit(_tick_user, context, job, ts_tick) for job in due_jobs(context, dict(users), ts_tick, halt)
-            ]
+            def begin(users: Iterable[tuple[str, int]]) -> list[Future[Decision | None]]:
+                """Have each user ticked as soon as it is known who is due, whoever else of them has to wait yet."""
+                futures = []
+                try:
+                    for job in due_jobs(context, dict(users), ts_tick, halt):
+                        futures.append(pool.submit(_tick_user, context, job, ts_tick))
+                except Exception as error:  # noqa: BLE001 - raised when everybody else was ticked
+                    troubles.append(error)
+                return futures
 
-        begun = pool.map(begin, batched(message.users.items(), READ_TOGETHER, strict=False))
-        decisions = (future.result() for future in chain.from_iterable(begun))
-        for several in batched(decisions, LOGGED_TOGETHER, strict=False):
-            made = [decision for decision in several if decision is not None]
-            reasons.update(decision.reason_code for decision in made if decision.reason_code is not None)
-            for decision in made:
-                if decision.reason_code in MISSED:
-                    missed[decision.reason_code].append(decision.user_id)
-            log_noops(context, made)
-    _log_ticked(message, reasons)
-    for code, users in missed.items():
-        report_missed_ticks(context, users, code)
+            begun = pool.map(begin, batched(message.users.items(), READ_TOGETHER, strict=False))
+            decisions = (future.result() for future in chain.from_iterable(begun))
+            for several in batched(decisions, LOGGED_TOGETHER, strict=False):
+                made = [decision for decision in several if decision is not None]
+                reasons.update(decision.reason_code for decision in made if decision.reason_code is not None)
+                for decision in made:
+                    if decision.reason_code in MISSED:
+                        missed[decision.reason_code].append(decision.user_id)
+                log_noops(context, made)
+    finally:
+        _log_ticked(message, reasons)
+        for code, users in missed.items():
+            report_missed_ticks(context, users, code)
+    if troubles:
+        raise troubles[0]
 
 
 def _log_ticked(message: TickMessage, skipped: Counter[str]) -> None:

@@ -1,14 +1,18 @@
-"""One exchange that does not answer makes nobody late who trades on another."""
+"""One exchange that does not answer makes nobody late who trades on another; nor does a defect met there."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from threading import Event
 from uuid import uuid4
 
+import pytest
+from botbalance.log import logger
 from botbalance.models.exchange_key import ExchangeKey
 from botbalance.trading.tick_batch import due_jobs
+from pydantic import ValidationError
+from tick import work
 
-from tests.integration.trading.harness import TEN_THOUSAND_USDT, Process, new_harness
+from tests.integration.trading.harness import TEN_THOUSAND_USDT, Process, TradingHarness, new_harness
 
 
 def test_users_are_due_as_soon_as_the_prices_of_their_exchange_are_there(environment: Mapping[str, str]) -> None:
@@ -36,3 +40,42 @@ def test_users_are_due_as_soon_as_the_prices_of_their_exchange_are_there(environ
         assert next(jobs).strategy.user_id == harness.user
         is_begun.set()
         assert [job.strategy.user_id for job in jobs] == [waiter]
+
+
+@pytest.fixture
+def half_broken(environment: Mapping[str, str]) -> Iterator[tuple[TradingHarness, str]]:
+    """A user of one exchange, and before this one another whose exchange's listing cannot be read."""
+    with new_harness(environment, f"user-{uuid4().hex[:12]}") as harness:
+        other = f"{harness.user}-other"
+        harness.open_account(harness.user, TEN_THOUSAND_USDT)
+        harness.set_strategy({"BTC": "50", "USDT": "50"})
+        harness.set_strategy({"BTC": "50", "USDT": "50"}, user=other, exchange="okx")
+        harness.services.credentials.save(other, "okx", ExchangeKey(f"key-of-{other}", "secret"), harness.now)
+        harness.services._cache.put_many({"market#okx#BTCUSDT": "no listing"}, harness.now + 60)
+        yield harness, other
+
+
+def test_a_defect_at_one_exchange_is_raised_when_users_of_the_others_are_due(
+    half_broken: tuple[TradingHarness, str],
+) -> None:
+    harness, other = half_broken
+    jobs = due_jobs(harness.context, harness.versions(other, harness.user), harness.now)
+    assert next(jobs).strategy.user_id == harness.user
+    with pytest.raises(ValidationError):
+        next(jobs)
+
+
+@pytest.mark.parametrize("read_together", [1, 200])
+def test_a_defect_at_one_exchange_fails_the_message_after_the_others_were_ticked_and_counted(
+    half_broken: tuple[TradingHarness, str],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    read_together: int,
+) -> None:
+    caplog.set_level("INFO", logger=logger.name)
+    monkeypatch.setattr(work, "READ_TOGETHER", read_together)
+    harness, other = half_broken
+    assert harness.work(harness.message(other, harness.user)) == [0]
+    assert harness.context.decisions.get(harness.user, harness.now).outcome == "decided"
+    said = [record.getMessage() for record in caplog.records]
+    assert said.count("users ticked") == said.count("a message could not be worked on") == 1

@@ -44,7 +44,8 @@ def due_jobs(
     halted trading for everybody, None where it goes on. Whoever had the tick already, or has switched the autopilot
     off since, is left out. Also read are the limits that exchanges have set for those who are ticked, and the prices of
     what they trade, which their ticks then have. They come exchange by exchange, as prices do: nobody waits for an
-    exchange on which others trade.
+    exchange on which others trade. What is raised for one exchange, the first of it, is raised after the users of all
+    others.
     """
     with bounded_by(context.deadline):
         # While it is halted nothing is quiet, and users come in any order: whoever had the tick finds it claimed.
@@ -67,6 +68,7 @@ def due_jobs(
         moved = _jobs(context, {user_id: left[user_id] for user_id in here if user_id not in quiet}, halt)
         return [*(job for job in unnoted if job.strategy.exchange == exchange), *moved]
 
+    trouble = None
     with ThreadPoolExecutor(len(symbols) or 1) as pool:
         with bounded_by(context.deadline):
             looks = [pool.submit(copy_context().run, due_here, exchange) for exchange in symbols]
@@ -75,7 +77,12 @@ def due_jobs(
             done = [one for one in looks if one.done()]
             looks = [one for one in looks if one not in done]
             for one in done:
-                yield from one.result()
+                if (error := one.exception()) is None:
+                    yield from one.result()
+                else:
+                    trouble = trouble or error
+    if trouble is not None:
+        raise trouble
 
 
 def _jobs(context: TradingContext, users: Mapping[str, int], halt: str | None) -> list[TickJob]:
