@@ -12,6 +12,7 @@ from urllib.parse import parse_qs
 import pytest
 from botbalance.accounts.weight_budgets import Caller, Purpose, on_behalf_of
 from botbalance.errors import InvalidRequestError, RateLimitedError, TransientError
+from botbalance.market_data import traded_ranges
 from botbalance.market_data.public_adapters import PublicAdapters
 from botbalance.market_data.shared_requests import CLAIM_S, FAILED_S, MOST_WATCHED, SharedRequests
 from botbalance.store.cache import CacheTable, Claim
@@ -99,6 +100,37 @@ def test_a_symbol_that_cannot_be_had_keeps_no_other_from_being_known(
     worker.ranges.prefetch("binance", SYMBOLS)
     known = [symbol for symbol in SYMBOLS if worker.ranges.since("binance", symbol, clock()) is not None]
     assert len(known) == len(SYMBOLS) - 1
+
+
+def test_candles_that_are_not_told_are_asked_for_by_one_worker_while_prices_answer(
+    start_process: StartProcess, exchange: Exchange, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(traded_ranges, "THREADS", 1)
+    exchange.api.faults[KLINES] = Fault.error(503)
+    workers = [start_process() for _ in range(WORKERS)]
+    for worker in workers:
+        worker.ranges.prefetch("binance", SYMBOLS)
+        assert len(worker.prices.prices("binance", SYMBOLS)) == len(SYMBOLS)
+    assert asked(exchange) == {SYMBOLS[0]: ATTEMPTS}
+    exchange.api.faults.clear()
+    clock.now += FAILED_S
+    workers[-1].ranges.prefetch("binance", SYMBOLS)
+    assert all(workers[-1].ranges.since("binance", symbol, clock()) is not None for symbol in SYMBOLS)
+
+
+@pytest.mark.parametrize("fault", [Fault.body("[]"), Fault.error(400, '{"code": -1121, "msg": "Invalid symbol."}')])
+def test_candles_of_one_market_that_mean_nothing_are_no_answer_to_the_others(
+    start_process: StartProcess, exchange: Exchange, clock: Clock, fault: Fault
+) -> None:
+    exchange.api.faults[KLINES[0], f"{KLINES[1]}?symbol={SYMBOLS[0]}"] = fault
+
+    def wait(_: float) -> None:
+        raise AssertionError("nobody is waited for")
+
+    first, second = start_process(), start_process(pause=wait)
+    first.ranges.prefetch("binance", SYMBOLS[:1])
+    second.ranges.prefetch("binance", SYMBOLS[1:])
+    assert all(second.ranges.since("binance", symbol, clock()) is not None for symbol in SYMBOLS[1:])
 
 
 def test_a_symbol_that_is_listed_no_more_stops_nobody_else(

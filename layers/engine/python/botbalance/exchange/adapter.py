@@ -150,6 +150,9 @@ WOULD_TAKE = "order_immediately_fillable"
 RATE_LIMITED = "exchange_rate_limit"
 """The code where the exchange wants no requests for now; as a refusal: the order was not sent."""
 
+DOUBTFUL_REPLY = "doubtful_reply"
+"""The code where the exchange told something that cannot be right."""
+
 REGION_REFUSED = "exchange_refuses_region"
 """The code where the exchange serves nobody at the place that this runs at."""
 

@@ -16,7 +16,14 @@ from botbalance.errors import (
     RateLimitedError,
     TransientError,
 )
-from botbalance.exchange.adapter import KEY_REFUSED, PAIR_NOT_PERMITTED, RATE_LIMITED, REGION_REFUSED, WOULD_TAKE
+from botbalance.exchange.adapter import (
+    DOUBTFUL_REPLY,
+    KEY_REFUSED,
+    PAIR_NOT_PERMITTED,
+    RATE_LIMITED,
+    REGION_REFUSED,
+    WOULD_TAKE,
+)
 from botbalance.exchange.profiles import ExchangeProfile
 
 
@@ -250,4 +257,4 @@ def _exchange_words(error: Exception) -> str:
 
 def malformed_reply(what: str, found: object) -> RetryableReadError:
     """The error for a reply that is no fact: ``what`` was read, and what was found."""
-    return RetryableReadError("doubtful_reply", f"the exchange's {what} cannot be right: {str(found)[:200]}")
+    return RetryableReadError(DOUBTFUL_REPLY, f"the exchange's {what} cannot be right: {str(found)[:200]}")

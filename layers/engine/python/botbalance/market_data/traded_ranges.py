@@ -16,7 +16,7 @@ from threading import Lock
 from typing import NamedTuple
 
 from botbalance.errors import BotBalanceError, TransientError
-from botbalance.exchange.adapter import MarketListing, MinuteRange
+from botbalance.exchange.adapter import DOUBTFUL_REPLY, MarketListing, MinuteRange
 from botbalance.exchange.paper_books import ToldMinutes
 from botbalance.exchange.profiles import PROFILES, market_exchange
 from botbalance.log import logger
@@ -170,14 +170,22 @@ class TradedRanges:
         return {keys[key] for key in missing - cached.keys()}
 
     def _fetch(self, exchange: str, symbols: Collection[str], now: int) -> list[str]:
-        """Ask the exchange, ``THREADS`` symbols at a time; returns those that it told."""
+        """Ask the exchange, ``THREADS`` symbols at a time; returns those that it told.
+
+        Raises what kept it from telling any of them, unless that is about one market alone.
+        """
         listings = self._market_rules.listed(exchange, symbols)
         first = self._first_minute(now)
         shares = [dict(islice(listings.items(), start, None, THREADS)) for start in range(min(THREADS, len(listings)))]
+        ranges: dict[str, list[MinuteRange]] = {}
         with ThreadPoolExecutor(THREADS) as pool:
             # Each thread in a context of its own, so that it asks on behalf of whoever asks here.
-            asked = [pool.submit(copy_context().run, self._fetch_in_turn, exchange, share, first) for share in shares]
-            ranges = {symbol: minutes for share in asked for symbol, minutes in share.result().items()}
+            asked = [
+                pool.submit(copy_context().run, self._fetch_in_turn, exchange, share, first, ranges) for share in shares
+            ]
+            failures = [failure for share in asked if (failure := share.result()) is not None]
+        if failures and not ranges:
+            raise failures[-1]
         expires_at = now - now % TICK_SECONDS + TICK_SECONDS
         documents = {}
         for symbol, minutes in ranges.items():
@@ -189,10 +197,14 @@ class TradedRanges:
         return list(ranges)
 
     def _fetch_in_turn(
-        self, exchange: str, listings: dict[str, MarketListing], first: int
-    ) -> dict[str, list[MinuteRange]]:
-        """The minutes of one symbol after another; an exchange that fails twice running is asked no further."""
-        ranges: dict[str, list[MinuteRange]] = {}
+        self, exchange: str, listings: dict[str, MarketListing], first: int, ranges: dict[str, list[MinuteRange]]
+    ) -> TransientError | None:
+        """Put the minutes of one symbol after another into ``ranges``, which other threads fill, too.
+
+        Returns the last failure that is not about one market alone. After one before any of the threads was told
+        anything, or two failures running, the exchange is asked no further.
+        """
+        failure = None
         failures = 0
         with self._adapters.borrow(exchange) as adapter:
             adapter.load_listings(list(listings.values()))
@@ -203,9 +215,11 @@ class TradedRanges:
                 except BotBalanceError as error:
                     logger.warning("price range not known", exchange=exchange, symbol=symbol, reason=str(error))
                     failures += 1
-                    if failures == MOST_FAILURES:
+                    if isinstance(error, TransientError) and error.code != DOUBTFUL_REPLY:
+                        failure = error
+                    if failures == MOST_FAILURES or (failure is not None and not ranges):
                         break
-        return ranges
+        return failure
 
     def _first_minute(self, now: int) -> int:
         """The minute in which the oldest look that still counts may have been, by a clock that is ahead of ours."""
