@@ -139,6 +139,21 @@ def test_a_price_past_its_ttl_is_not_used(process: Process, exchange: Exchange, 
     assert asked(exchange) == 2
 
 
+def test_a_price_that_takes_long_to_come_is_as_old_as_that(
+    process: Process, exchange: Exchange, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process.prices.prices("binance", [BTC])
+    asked_at, last_price = clock.now, exchange.market.last_price
+
+    def late(symbol: str) -> Decimal:
+        clock.now = asked_at + 4
+        return last_price(symbol)
+
+    monkeypatch.setattr(exchange.market, "last_price", late)
+    _, expires_at = process.prices.prices_and_expiry("binance", [BTC], fresh=True)
+    assert (clock.now, expires_at) == (asked_at + 4, asked_at + 5)
+
+
 def test_the_ttl_is_what_the_settings_say(start_process: StartProcess, exchange: Exchange, clock: Clock) -> None:
     prices = start_process(pricing_ttl=10).prices
     prices.prices("binance", [BTC])

@@ -94,7 +94,7 @@ class PriceService:
             cached = self._load(exchange, symbols, hold_for_s=0) if self._settings.pricing_use_cache else {}
             quotes = {symbol: quote for symbol, (_, quote) in cached.items()}
             if any(symbol not in quotes for symbol in symbols):
-                quotes = self._fetch(exchange, symbols, fresh=False)
+                quotes, _ = self._fetch(exchange, symbols, fresh=False)
         return {symbol: quote for symbol, quote in quotes.items() if self._price(quote) is not None}
 
     def recent(self, exchange: str, symbols: Collection[str], *, since: int) -> dict[str, tuple[Decimal, int]]:
@@ -125,9 +125,9 @@ class PriceService:
                     f"quote#{exchange}",
                     self._market_rules.listed(exchange, symbols),
                     read=lambda wanted: set(wanted) - self._load(exchange, wanted, hold_for_s=0).keys(),
-                    ask=lambda wanted: self._fetch(
-                        exchange, self._market_rules.listed(exchange, wanted), fresh=False
-                    ).keys(),
+                    ask=lambda wanted: self._fetch(exchange, self._market_rules.listed(exchange, wanted), fresh=False)[
+                        0
+                    ].keys(),
                 )
         except (BotBalanceError, InvalidInputError) as error:
             logger.warning("prices not prefetched", exchange=exchange, reason=str(error))
@@ -142,8 +142,7 @@ class PriceService:
             expire_at = min((at for at, _ in cached.values()), default=self._clock() + self._settings.pricing_ttl)
             quotes = {symbol: quote for symbol, (_, quote) in cached.items()}
             if any(symbol not in quotes for symbol in symbols):
-                quotes = self._fetch(exchange, symbols, fresh=fresh)
-                expire_at = self._clock() + self._settings.pricing_ttl
+                quotes, expire_at = self._fetch(exchange, symbols, fresh=fresh)
         prices = {symbol: self._price(quotes[symbol]) for symbol in symbols if symbol in quotes}
         return {symbol: price for symbol, price in prices.items() if price is not None}, expire_at
 
@@ -161,10 +160,15 @@ class PriceService:
         self._quotes.update(shared)
         return {keys[key]: quote for key, quote in shared.items()}
 
-    def _fetch(self, exchange: str, symbols: Collection[str], *, fresh: bool) -> dict[str, Quote]:
+    def _fetch(self, exchange: str, symbols: Collection[str], *, fresh: bool) -> tuple[dict[str, Quote], int]:
+        """Ask the exchange; returns what it quotes, and until when that holds.
+
+        From the moment of asking on: what takes long to come is as old as that when it is here.
+        """
         failure = self._failure(exchange)
         if failure is not None and not fresh:
             raise failure
+        expires_at = self._clock() + self._settings.pricing_ttl
         try:
             quotes = self._ask(exchange, symbols)
         except TransientError as error:
@@ -176,10 +180,9 @@ class PriceService:
             _cache_key(exchange, symbol): quote for symbol, quote in quotes.items() if self._price(quote) is not None
         }
         if self._settings.pricing_use_cache:
-            expires_at = self._clock() + self._settings.pricing_ttl
             self._quotes.update({key: (expires_at, quote) for key, quote in usable.items()})
             self._cache.put_many({key: _QUOTES.dump_json(quote).decode() for key, quote in usable.items()}, expires_at)
-        return quotes
+        return quotes, expires_at
 
     def _failure(self, exchange: str) -> TransientError | None:
         """What kept the exchange from telling prices a moment ago, here or in another process."""
