@@ -48,6 +48,8 @@ class Episode:
         self.weather = Weather(self.world)
         self._busy_ticks = busy_ticks
         self._calm_decisions: Counter[str] = Counter()
+        self._left_for: dict[str, str] = {}
+        """By user, what they were told when they left markets that are gone."""
 
     def run(self) -> list[Finding]:
         """Everything; returns what was found. Stops at the first finding."""
@@ -203,7 +205,8 @@ class Episode:
                 self.owners.store_key(user)
             elif number > CALM_TICKS // 4 and self.owners.resolve(user):
                 continue
-            elif self._lacks_a_price_for_good(user):
+            elif self._lacks_a_price_for_good(user) and self._told(user) != self._left_for.get(user.user_id):
+                self._left_for[user.user_id] = self._told(user)  # which nobody says anew while the autopilot is off
                 self.owners.leave_gone_markets(user)
             elif not self.world.autopilot_is_on(user.user_id):
                 self.owners.switch(user, enabled=True)
@@ -224,8 +227,12 @@ class Episode:
     def _lacks_a_price_for_good(self, user: User) -> bool:
         """Whether the user is told that what they hold of a market that is gone has no price: nobody ever saw one."""
         gone = self.world.exchange.delisted
-        told = f"{self._last_reason(user)} {user.refusal}" if gone else ""
+        told = self._told(user) if gone else ""
         return any(f"usable price for {symbol}" in told for symbol in gone)
+
+    def _told(self, user: User) -> str:
+        """What the user was told last, by a decision and by the autopilot's switch."""
+        return f"{self._last_reason(user)} {user.refusal}"
 
     def _last_reason(self, user: User) -> str:
         """Why the user's last tick was as it was."""
