@@ -66,6 +66,19 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> Any:
     return process_partial_response(event=event, record_handler=tick_users, processor=processor, context=context)
 
 
+def _log_ticked(message: TickMessage, skipped: Counter[str]) -> None:
+    """Log what the template counts: alarms are made of the share of ticks that fails, and that is left out."""
+    failed = skipped[TICK_FAILED]
+    logger.info(
+        "users ticked",
+        ts_tick=message.ts_tick,
+        users=len(message.users),
+        failed=failed,
+        left_out=skipped.total() - failed,
+        skipped=skipped,
+    )
+
+
 def _tick_users(context: TradingContext, message: TickMessage) -> None:
     ts_tick, halt = message.ts_tick, context.operator.halt_reason()
     reasons: Counter[str] = Counter()
@@ -99,19 +112,6 @@ def _tick_users(context: TradingContext, message: TickMessage) -> None:
             report_missed_ticks(context, users, code)
     if troubles:
         raise troubles[0]
-
-
-def _log_ticked(message: TickMessage, skipped: Counter[str]) -> None:
-    """Log what the template counts: alarms are made of the share of ticks that fails, and that is left out."""
-    failed = skipped[TICK_FAILED]
-    logger.info(
-        "users ticked",
-        ts_tick=message.ts_tick,
-        users=len(message.users),
-        failed=failed,
-        left_out=skipped.total() - failed,
-        skipped=skipped,
-    )
 
 
 def _tick_user(context: TradingContext, job: TickJob, ts_tick: int) -> Decision | None:
