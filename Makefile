@@ -11,10 +11,11 @@ CHECKOV := $(TOOLS)/checkov/bin/checkov
 # Of all that is locked, what only asynchronous exchanges need, and boto3 for S3.
 UNUSED := aiohttp aiohttp-fast-zlib aiosignal aiohappyeyeballs attrs coincurve frozenlist multidict propcache uvloop winloop yarl zlib-ng
 
-# Set by the first installation where a proxy inspects TLS: then everything trusts what the machine trusts.
+# Where a proxy inspects TLS, an index is not believed until the machine's certificates are: then everything trusts them.
 ifneq ($(wildcard .bootstrap/system-certs),)
 export UV_SYSTEM_CERTS := 1
 endif
+fetch = $(1) 2>/dev/null || { UV_SYSTEM_CERTS=1 $(1) && touch .bootstrap/system-certs; }
 
 # Every process that a test starts reads the bytecode of the last one, whatever the environment says.
 export PYTHONDONTWRITEBYTECODE :=
@@ -94,7 +95,8 @@ bench: .venv/.installed ## what performance claims rest on
 	$(RUN) python -m benchmarks.backtest
 
 docs: .venv/.installed ## the documentation as a site, in site/; fails on a broken link
-	NO_MKDOCS_2_WARNING=1 $(UV) run --frozen --group docs mkdocs build --strict --quiet
+	@$(call fetch,$(UV) sync --locked --quiet --inexact --group docs)
+	NO_MKDOCS_2_WARNING=1 $(RUN) mkdocs build --strict --quiet
 
 # The dashboard's tools run on a Node.js of their own, so that none has to be on the machine.
 NODE := NODE_USE_SYSTEM_CA=1 PATH="$(CURDIR)/$(TOOLS)/node/bin:$$PATH"
@@ -163,8 +165,8 @@ $(UV):
 
 $(TOOLS)/%/.installed: .ci/tools/%.txt $(UV)
 	@echo "Bringing $* into .bootstrap/tools (this folder only) ..."
-	@$(UV) venv --quiet --clear --no-project --python 3.13 $(TOOLS)/$*
-	@$(UV) pip install --quiet --no-config --python $(TOOLS)/$* --no-deps --require-hashes --requirement $<
+	@$(call fetch,$(UV) venv --quiet --clear --no-project --python 3.13 $(TOOLS)/$*)
+	@$(call fetch,$(UV) pip install --quiet --no-config --python $(TOOLS)/$* --no-deps --require-hashes --requirement $<)
 	@touch $@
 
 tools: $(UV) ## write .ci/tools/*.txt, what those programs are made of, from .ci/tools/*.in
@@ -173,6 +175,5 @@ tools: $(UV) ## write .ci/tools/*.txt, what those programs are made of, from .ci
 
 .venv/.installed: pyproject.toml uv.lock $(UV)
 	@echo "Bringing Python 3.13 and the locked dependencies into .venv (this folder only) ..."
-	@$(UV) sync --locked --quiet --compile-bytecode || \
-		{ $(UV) sync --locked --quiet --compile-bytecode --system-certs && touch .bootstrap/system-certs; }
+	@$(call fetch,$(UV) sync --locked --quiet --compile-bytecode)
 	@touch $@

@@ -17,7 +17,7 @@ from botbalance.models.order import Order
 from botbalance.store.orders import OrdersTable
 
 from tests.e2e.command import finish, parse_summary, run, start
-from tests.thorough import examples
+from tests.thorough import thorough_only
 from workbench.audit.order_books import differences
 from workbench.aws.emulator import AwsEmulator
 from workbench.aws.resources import CREDENTIALS
@@ -29,7 +29,7 @@ from workbench.simulated_exchange.control_messages import AccountBooks
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-KILLS = examples(2, 3)
+KILLS = 3
 RECOVERED_AFTER_TICKS = 8
 """A lease that was left behind ends after three ticks, and an order of unknown fate is given up two ticks later."""
 MOST_ORDERS, MOST_LOOKS = 6, 12
@@ -119,6 +119,7 @@ def untouched(booked: AccountBooks, ours: list[Order], now: int) -> tuple[Accoun
     )
 
 
+@thorough_only
 def test_kills_in_the_middle_of_ticks_lose_no_order_and_double_none(
     exchange: str, dynamodb: str, door: ControlClient, orders: OrdersTable
 ) -> None:
