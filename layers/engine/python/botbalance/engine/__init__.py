@@ -45,13 +45,14 @@ from botbalance.engine.convergence import (
     farthest_symbol,
     hourly_volatility_pct,
 )
+from botbalance.engine.decision import Action, RebalanceDecision
 from botbalance.engine.errors import InvalidInputError, InvalidStrategyError, PriceUnavailableError, raise_together
-from botbalance.engine.evaluation import AssetRow, Evaluation, StrategyWarning, WarningCode, evaluate
+from botbalance.engine.evaluation import AssetRow, Evaluation, StrategyWarning, WarningCode
 from botbalance.engine.fills import Fill, fillable_qty, new_fill, trades_through
 from botbalance.engine.ledger import InsufficientBalanceError, book_fill, lock, release, transfer
 from botbalance.engine.market_rules import MarketRules, Side, SkipReason
 from botbalance.engine.no_trade_region import AssetBounds, NoTradeRegion, compute_no_trade_region, contains
-from botbalance.engine.rebalance import Action, RebalanceDecision, compute_rebalance_actions, decide
+from botbalance.engine.rebalance import compute_rebalance_actions, decide, evaluate
 from botbalance.engine.stale_orders import CancelReason, RestingOrder, review_resting_orders
 from botbalance.engine.strategy import StrategyConfig, band_quote, validate_strategy
 from botbalance.engine.valuation import Balance, validate_targets

@@ -1,24 +1,16 @@
 """The decision, explained: where every asset stands, why it is traded or not, and what its owner should know.
 
-Whoever shows a decision or reviews orders asks :func:`evaluate`; it makes the same decision as
-:func:`~botbalance.engine.rebalance.compute_rebalance_actions` and adds to it.
+:func:`~botbalance.engine.rebalance.evaluate` decides and explains; nothing is decided here.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from decimal import Context, Decimal, Inexact, InvalidOperation
+from decimal import Context, Decimal
 from enum import StrEnum
 
-from botbalance.engine.arithmetic import HUNDRED, NEAREST, ONE, PERCENT, ZERO, ExactArithmetic, format_decimal
+from botbalance.engine.arithmetic import HUNDRED, NEAREST, ONE, PERCENT, ZERO, format_decimal
+from botbalance.engine.decision import Action, RebalanceDecision, Skipped, WantedOrder
 from botbalance.engine.market_rules import MarketRules, Side, SkipReason, size_pct
-from botbalance.engine.rebalance import (
-    Action,
-    RebalanceDecision,
-    Skipped,
-    WantedOrder,
-    decide,
-    validate_all_digits,
-)
 from botbalance.engine.record import record
 from botbalance.engine.strategy import StrategyConfig
 from botbalance.engine.valuation import Balance, Holding, drift_pct, share_pct, trigger_prices
@@ -111,43 +103,15 @@ _SHOWN = Context(prec=10)
 """Digits of a quotient in a message; its field has all of them."""
 
 
-def evaluate(
-    current_balances: Mapping[str, Balance],
-    target_allocations: Mapping[str, Decimal],
-    market_prices: Mapping[str, Decimal],
-    strategy_config: StrategyConfig,
-    *,
-    market_rules: Mapping[str, MarketRules],
-    active_symbols: Collection[str] = (),
-    paused_symbols: Collection[str] = (),
-    buy_paused_symbols: Collection[str] = (),
-) -> Evaluation:
-    """The decision of :func:`compute_rebalance_actions`, whole: every asset, every reason, every warning."""
-    decision = decide(
-        current_balances,
-        target_allocations,
-        market_prices,
-        strategy_config,
-        market_rules=market_rules,
-        active_symbols=active_symbols,
-        paused_symbols=paused_symbols,
-        buy_paused_symbols=buy_paused_symbols,
-    )
-    with ExactArithmetic():
-        try:
-            return _evaluation(decision, current_balances, target_allocations, strategy_config, market_rules)
-        except (InvalidOperation, Inexact):
-            validate_all_digits(current_balances, target_allocations, market_prices, strategy_config, market_rules)
-            raise
-
-
-def _evaluation(
+def explain(
     decision: RebalanceDecision,
     balances: Mapping[str, Balance],
     targets: Mapping[str, Decimal],
     config: StrategyConfig,
     rules: Mapping[str, MarketRules],
 ) -> Evaluation:
+    """``decision`` with every asset, every reason and every warning. It was made of the same arguments, in exact
+    arithmetic, and is explained in it."""
     rows = [_asset_row(holding, decision, config, rules) for holding in decision.holdings]
     quote = config.quote_asset
     rows.append(_quote_row(balances.get(quote, Balance()), targets.get(quote, ZERO), decision.nav, quote))

@@ -8,12 +8,12 @@ docs/engine.md, step by step. Plan, execute, the autopilot and the backtest all 
 from collections.abc import Collection, Mapping
 from dataclasses import fields
 from decimal import Decimal, Inexact, InvalidOperation
-from typing import NamedTuple
 
 from botbalance.engine.arithmetic import ONE, PERCENT, ZERO, ExactArithmetic
+from botbalance.engine.decision import Action, RebalanceDecision, Skipped
 from botbalance.engine.errors import InvalidInputError, InvalidStrategyError
+from botbalance.engine.evaluation import Evaluation, explain
 from botbalance.engine.market_rules import MarketRules, NormalizedOrder, Side, SkipReason
-from botbalance.engine.record import record
 from botbalance.engine.strategy import StrategyConfig, band_quote, validate_reserve
 from botbalance.engine.valuation import (
     NOTHING,
@@ -24,58 +24,6 @@ from botbalance.engine.valuation import (
     validate_numbers,
     value_holdings,
 )
-
-
-@record
-class Action:
-    """One order to place, final: nothing downstream rounds or re-prices it.
-
-    ``limit_price`` and ``market_price`` in quote per base, ``base_qty`` in base, ``quote_amount`` (what an
-    order of this decision is worth before rounding and caps) and ``notional`` (limit_price × base_qty) in
-    quote. ``capped``: the free balance or the market's maximum made it smaller than ``quote_amount``.
-    """
-
-    symbol: str
-    side: Side
-    limit_price: Decimal
-    base_qty: Decimal
-    quote_amount: Decimal
-    market_price: Decimal
-    notional: Decimal
-    capped: bool
-
-
-type WantedOrder = tuple[Side, Decimal | None]
-"""What would be traded of a pair: the side and the limit price, None where the market takes no such price."""
-
-
-class Skipped(NamedTuple):
-    """Why an asset outside its band is not traded; ``free`` is what could have paid for the order."""
-
-    side: Side
-    limit_price: Decimal | None
-    free: Decimal
-    reason: SkipReason
-
-
-class RebalanceDecision(NamedTuple):
-    """What was decided for each pair outside its band, in placing order, and what it was decided on (in quote)."""
-
-    nav: Decimal
-    quote_amount: Decimal
-    band: Decimal
-    holdings: list[Holding]
-    outcomes: dict[str, Action | Skipped]
-
-    def actions(self) -> list[Action]:
-        """The orders to place now, each ready to send, largest deviation first."""
-        return [outcome for outcome in self.outcomes.values() if isinstance(outcome, Action)]
-
-    def wanted_orders(self) -> dict[str, WantedOrder | None]:
-        """What would be traded of each pair if nothing stood in the way; None within the band."""
-        outcomes = self.outcomes
-        wanted: dict[str, WantedOrder | None] = {holding[1]: None for holding in self.holdings}
-        return wanted | {symbol: (outcome.side, outcome.limit_price) for symbol, outcome in outcomes.items()}
 
 
 def compute_rebalance_actions(
@@ -113,6 +61,36 @@ def compute_rebalance_actions(
         paused_symbols=paused_symbols,
         buy_paused_symbols=buy_paused_symbols,
     ).actions()
+
+
+def evaluate(
+    current_balances: Mapping[str, Balance],
+    target_allocations: Mapping[str, Decimal],
+    market_prices: Mapping[str, Decimal],
+    strategy_config: StrategyConfig,
+    *,
+    market_rules: Mapping[str, MarketRules],
+    active_symbols: Collection[str] = (),
+    paused_symbols: Collection[str] = (),
+    buy_paused_symbols: Collection[str] = (),
+) -> Evaluation:
+    """The decision of :func:`decide`, whole: every asset, every reason, every warning."""
+    decision = decide(
+        current_balances,
+        target_allocations,
+        market_prices,
+        strategy_config,
+        market_rules=market_rules,
+        active_symbols=active_symbols,
+        paused_symbols=paused_symbols,
+        buy_paused_symbols=buy_paused_symbols,
+    )
+    with ExactArithmetic():
+        try:
+            return explain(decision, current_balances, target_allocations, strategy_config, market_rules)
+        except (InvalidOperation, Inexact):
+            _validate_all_digits(current_balances, target_allocations, market_prices, strategy_config, market_rules)
+            raise
 
 
 def decide(
@@ -161,7 +139,7 @@ def decide(
         except (AttributeError, TypeError, InvalidOperation, Inexact):
             validate_numbers(current_balances, target_allocations, market_prices, quote_asset)
             require_prices(current_balances, target_allocations, market_prices, market_rules, quote_asset)
-            validate_all_digits(current_balances, target_allocations, market_prices, config, market_rules)
+            _validate_all_digits(current_balances, target_allocations, market_prices, config, market_rules)
             raise
     return RebalanceDecision(nav, quote_amount, band, holdings, outcomes)
 
@@ -252,7 +230,7 @@ def _order(
     return order
 
 
-def validate_all_digits(
+def _validate_all_digits(
     balances: Mapping[str, Balance],
     targets: Mapping[str, Decimal],
     prices: Mapping[str, Decimal],

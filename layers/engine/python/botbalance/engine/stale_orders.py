@@ -8,9 +8,9 @@ from decimal import Decimal
 from enum import StrEnum
 
 from botbalance.engine.arithmetic import HUNDRED, ExactArithmetic
+from botbalance.engine.decision import RebalanceDecision, WantedOrder
 from botbalance.engine.evaluation import Evaluation
 from botbalance.engine.market_rules import Side
-from botbalance.engine.rebalance import RebalanceDecision, WantedOrder
 from botbalance.engine.record import record
 from botbalance.engine.strategy import StrategyConfig
 
