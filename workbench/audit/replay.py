@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from botbalance import engine
-from botbalance.engine import evaluate, review_resting_orders
 from botbalance.errors import InvalidRequestError
 from botbalance.models.decision import Decision, DecisionInputs
+from botbalance.trading.rebalance import evaluate_inputs, review_inputs
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import to_jsonable_python
 
@@ -61,24 +61,8 @@ def _differences(decision: Decision, logged_inputs: dict[str, Any]) -> list[str]
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, found['loc']))}: {found['msg']}" for found in error.errors())
         raise InvalidRequestError("decision_inputs", f"inputs are not those of a decision: {wrong}") from None
-    evaluation = evaluate(
-        inputs.current_balances,
-        inputs.target_allocations,
-        inputs.market_prices,
-        inputs.strategy_config,
-        market_rules=inputs.market_rules,
-        active_symbols=inputs.active_symbols,
-        paused_symbols=inputs.paused_symbols,
-        buy_paused_symbols=inputs.buy_paused_symbols,
-    )
-    cancels = review_resting_orders(
-        inputs.open_orders,
-        evaluation,
-        inputs.strategy_config,
-        inputs.now,
-        paused_symbols=inputs.paused_symbols,
-        buy_paused_symbols=inputs.buy_paused_symbols,
-    )
+    evaluation = evaluate_inputs(inputs)
+    cancels = review_inputs(inputs, evaluation)
     logged = {"evaluation": decision.evaluation, "canceled": decision.canceled}
     today: dict[str, Any] = to_jsonable_python({"evaluation": evaluation, "canceled": cancels})
     if decision.engine_version != engine.VERSION and decision.evaluation is not None:

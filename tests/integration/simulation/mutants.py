@@ -26,11 +26,20 @@ from botbalance.models.strategy import Strategy
 from botbalance.store.accounts import LEASE_S, AccountsTable, Lease, account_key
 from botbalance.store.orders import OrdersTable
 from botbalance.store.strategies import StrategiesTable
-from botbalance.trading import credentials, no_trade_ticks, order_updates, placement, rebalance, reconcile
+from botbalance.trading import (
+    cancellation,
+    credentials,
+    no_trade_ticks,
+    order_updates,
+    rebalance,
+    reconcile,
+    submission,
+)
 from botbalance.trading import orders as trading_orders
 from botbalance.trading import tick as trading_tick
+from botbalance.trading.cancellation import CancelResult
 from botbalance.trading.context import TradingContext
-from botbalance.trading.placement import CancelResult, PlacementResult
+from botbalance.trading.rebalance import PlacementResult
 from botbalance.trading.reconcile import Reconciliation
 from botbalance.trading.session import AccountSession
 
@@ -80,7 +89,7 @@ def rejected_after_open() -> Sequence[Any]:
             raise ConflictError("order_transition", "OPEN never becomes REJECTED")
         return apply_order_report(session, order, seen, **more)
 
-    return [patch.object(module, "apply_order_report", apply) for module in (placement, reconcile)]
+    return [patch.object(module, "apply_order_report", apply) for module in (submission, cancellation, reconcile)]
 
 
 def strategy_checked_before_the_loop() -> Sequence[Any]:
@@ -211,7 +220,7 @@ def key_deleted_beside_orders() -> Sequence[Any]:
 
 def execute_says_nothing() -> Sequence[Any]:
     """An execution answers that all is well, whatever it did not send."""
-    place_actions = placement.place_actions
+    place_actions = rebalance.place_actions
 
     def placed_or_not(*some: Any, **more: Any) -> PlacementResult:
         return replace(place_actions(*some, **more), not_placed=[], stopped_by=None)
@@ -226,7 +235,7 @@ def lost_order_is_not_named() -> Sequence[Any]:
     def counted(session: AccountSession, order: Order) -> Order:
         return order if order.status is not OrderStatus.PENDING and order.is_active else apply(session, order)
 
-    return [patch.object(module, "apply_order_not_found", counted) for module in (placement, reconcile)]
+    return [patch.object(module, "apply_order_not_found", counted) for module in (cancellation, reconcile)]
 
 
 def order_in_the_look_that_saw_a_fill() -> Sequence[Any]:
@@ -240,7 +249,7 @@ def order_in_the_look_that_saw_a_fill() -> Sequence[Any]:
 
 def old_prices_size_orders() -> Sequence[Any]:
     """However long a look took, its prices size orders."""
-    return [patch.object(placement, "_require_fresh_prices", lambda *_: None)]
+    return [patch.object(rebalance, "_require_fresh_prices", lambda *_: None)]
 
 
 def refusals_are_repeated() -> Sequence[Any]:

@@ -21,8 +21,8 @@ from botbalance.models.order import Order, OrderStatus
 from botbalance.models.strategy import Strategy
 from botbalance.settings import read_settings
 from botbalance.trading.context import TradingContext
-from botbalance.trading.placement import place_actions
 from botbalance.trading.plan import Plan
+from botbalance.trading.rebalance import place_actions, write_intent
 from botbalance.trading.session import AccountSession, open_session
 from botbalance.trading.tick import strategy_tick
 from botbalance.trading.tick_batch import TickJob, due_jobs
@@ -221,7 +221,7 @@ class TradingHarness:
         """Write ``intent``, and then, if told, what it has become."""
         strategy = self.context.strategies.get(intent.user_id)
         with self.session(intent.user_id) as session:
-            assert session.create_order(intent, strategy)
+            assert write_intent(session, intent, strategy)
             written = self.context.orders.get(intent.user_id, intent.client_order_id)
             return session.update_order(written, written.model_copy(update=changes)) if changes else written
 

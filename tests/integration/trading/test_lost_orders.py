@@ -13,8 +13,8 @@ from botbalance.trading.autopilot import emergency_stop
 from botbalance.trading.credentials import FATE_KNOWN_AFTER_S, delete_key, store_key
 from botbalance.trading.execute import execute_once
 from botbalance.trading.orders import cancel_by_hand, cancel_one, list_orders, resolve_order
-from botbalance.trading.placement import place_actions
 from botbalance.trading.preflight import CheckStatus, check_account
+from botbalance.trading.rebalance import place_actions
 from botbalance.trading.reconcile import reconcile
 from botbalance.trading.session import open_session
 

@@ -91,7 +91,7 @@ def test_a_busy_account_is_told_of_as_soon_as_it_is_free(harness: TradingHarness
 def test_a_defect_in_twenty_ticks_in_a_row_is_told(harness: TradingHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     harness.tick()
     with monkeypatch.context() as patch:
-        patch.setattr(rebalance, "evaluate_snapshot", lambda *_: 1 / 0)
+        patch.setattr(rebalance, "evaluate_inputs", lambda *_: 1 / 0)
         for number in range(22):
             assert incidents(harness) == ([] if number < 20 else [OPENED])
             harness.now += 30

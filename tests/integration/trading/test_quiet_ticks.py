@@ -7,8 +7,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from botbalance.accounts.portfolio import evaluate_snapshot
-from botbalance.engine import RestingOrder, review_resting_orders
+from botbalance.engine import RestingOrder, evaluate, review_resting_orders
 from botbalance.exchange.adapter import SubmitResult
 from botbalance.trading.no_trade_ticks import users_inside_region, valid_notes
 from botbalance.trading.orders import cancel_by_hand
@@ -297,7 +296,14 @@ def whole_tick_would(no_trade_harness: NoTradeHarness) -> list[object]:
     strategy = harness.context.strategies.get(harness.user)
     account = harness.context.clients.get(harness.user, "binance")
     snapshot = harness.context.portfolio.snapshot(account, strategy.symbols(), fresh=False)
-    evaluation = evaluate_snapshot(snapshot, strategy.target_allocations, strategy.config(), snapshot.active_symbols())
+    evaluation = evaluate(
+        snapshot.balances,
+        strategy.target_allocations,
+        snapshot.prices,
+        strategy.config(),
+        market_rules=snapshot.rules,
+        active_symbols=snapshot.active_symbols(),
+    )
     ours = [order for order in harness.orders() if order.is_active]
     resting = [RestingOrder(o.client_order_id, o.symbol, o.side, o.limit_price, o.placed_at) for o in ours]
     cancels = review_resting_orders(resting, evaluation, strategy.config(), harness.now)

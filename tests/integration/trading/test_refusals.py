@@ -11,9 +11,9 @@ from botbalance.exchange.adapter import KEY_REFUSED, RATE_LIMITED, WOULD_TAKE, O
 from botbalance.models.order import OrderStatus
 from botbalance.models.strategy import Strategy
 from botbalance.trading.autopilot import switch_autopilot, switch_off
-from botbalance.trading.placement import reason_to_stop
 from botbalance.trading.plan import Plan, preview
 from botbalance.trading.strategy import patch_strategy
+from botbalance.trading.submission import reason_to_stop
 
 from tests.integration.trading.harness import TEN_THOUSAND_USDT, TradingHarness
 

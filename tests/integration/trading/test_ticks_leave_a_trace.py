@@ -22,7 +22,7 @@ def lines(caplog: pytest.LogCaptureFixture, **facts: Any) -> list[dict[str, Any]
 
 
 def break_one_tick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rebalance, "evaluate_snapshot", lambda *_: 1 / 0)
+    monkeypatch.setattr(rebalance, "evaluate_inputs", lambda *_: 1 / 0)
 
 
 def test_a_defect_in_every_tick_is_told_at_every_tick_and_logged_as_each_user_s(

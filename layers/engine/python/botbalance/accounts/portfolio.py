@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from types import MappingProxyType
 
-from botbalance.engine import Balance, Evaluation, MarketRules, StrategyConfig, evaluate
+from botbalance.engine import Balance, MarketRules
 from botbalance.exchange.adapter import ExchangeAdapter, ExchangeOrder
 from botbalance.exchange.profiles import market_exchange
 from botbalance.market_data.market_rules import MarketRulesService
@@ -163,25 +163,3 @@ class PortfolioService:
         ``exchange``."""
         listings = self._market_rules.listings(market_exchange(exchange), symbols)
         return {symbol: listing.rules for symbol, listing in listings.items()}
-
-
-def evaluate_snapshot(
-    snapshot: Snapshot,
-    target_allocations: Mapping[str, Decimal],
-    config: StrategyConfig,
-    active_symbols: Collection[str],
-    paused_symbols: Collection[str] = (),
-    buy_paused_symbols: Collection[str] = (),
-) -> Evaluation:
-    """The engine's decision on ``snapshot``; ``active_symbols`` are the pairs that must not get another order,
-    ``paused_symbols`` those that get none for now, ``buy_paused_symbols`` those that are not bought."""
-    return evaluate(
-        snapshot.balances,
-        target_allocations,
-        snapshot.prices,
-        config,
-        market_rules=snapshot.rules,
-        active_symbols=active_symbols,
-        paused_symbols=paused_symbols,
-        buy_paused_symbols=buy_paused_symbols,
-    )

@@ -12,8 +12,9 @@ from botbalance.api.portfolio_schemas import AssetView, asset_views
 from botbalance.engine import Side, format_decimal
 from botbalance.exchange.profiles import DEFAULT_EXCHANGE
 from botbalance.models.order import Order, OrderStatus
+from botbalance.trading.cancellation import CancelResult
 from botbalance.trading.execute import Execution
-from botbalance.trading.placement import CancelResult, NotPlaced
+from botbalance.trading.rebalance import NotPlaced
 
 
 class FillView(ResponseModel):

@@ -1,6 +1,6 @@
 """The log entry of a tick: what was decided, on what, and what came of it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -25,7 +25,7 @@ class DecisionInputs(BaseModel):
     active_symbols: list[str]
     paused_symbols: list[str] = []
     buy_paused_symbols: list[str] = []
-    open_orders: list[RestingOrder]
+    open_orders: Sequence[RestingOrder]
     now: int
 
 

@@ -6,7 +6,7 @@ so. A redenomination of which only one half is seen is not believed at all, unti
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
 
 from botbalance.accounts.portfolio import Snapshot
@@ -23,9 +23,15 @@ from botbalance.engine import (
 )
 from botbalance.engine.anomalies import Redenominated
 from botbalance.engine.arithmetic import HUNDRED, ZERO, ExactArithmetic
+from botbalance.errors import TransientError
+from botbalance.log import alarm
 from botbalance.models.account_state import Anomaly, LastObservation
 from botbalance.models.order import Order
 from botbalance.models.strategy import Strategy
+from botbalance.trading.incidents import report_anomalies
+from botbalance.trading.session import AccountSession
+
+ANOMALY = "doubtful_picture"
 
 PRICES_COMPARED_S = 3_900
 """Prices seen longer ago than this say nothing about those of now; quiet ticks may lie between looks for an hour."""
@@ -39,6 +45,40 @@ def observe_account(strategy: Strategy, snapshot: Snapshot, now: int) -> LastObs
     """What ``snapshot`` shows at ``now`` (epoch seconds), all of it believed."""
     seen = observe(snapshot.balances, snapshot.prices, {strategy.quote_asset, *strategy.target_allocations})
     return LastObservation(seen_at=now, prices=dict(seen.prices), held=dict(seen.held))
+
+
+def require_no_anomaly(
+    session: AccountSession, strategy: Strategy, snapshot: Snapshot, orders: Sequence[Order], now: int
+) -> None:
+    """Remember what is believed of ``snapshot``; raise TransientError where it is not to be traded on."""
+    last = session.state.last_observation
+    observation = find_anomalies(
+        last,
+        strategy,
+        snapshot,
+        spent=assets_own_orders_may_have_spent(last, orders),
+        received=quantities_own_orders_may_have_brought(last, orders),
+        now=now,
+        price_jump_pct=session.context.price_jump_pct,
+    )
+    session.remember(last_observation=observation)
+    report_anomalies(session, observation.anomalies, now)
+    doubts = [anomaly.evidence for anomaly in observation.anomalies.values()]
+    if doubts:
+        alarm("doubtful_picture", "nothing is traded on a doubtful picture", user_id=strategy.user_id, doubts=doubts)
+        raise TransientError(ANOMALY, "; ".join(doubts))
+
+
+def remember_committed(session: AccountSession, resting: Sequence[Order], placed: Sequence[Order]) -> None:
+    """Remember what the orders that rest and those just ``placed`` can move until the next look."""
+    observation = session.state.last_observation
+    if observation is None:
+        return
+    committed = {
+        "committed": committed_quantities(resting, placed),
+        "receivable": receivable_quantities(resting, placed),
+    }
+    session.remember(last_observation=observation.model_copy(update=committed))
 
 
 def find_anomalies(

@@ -11,9 +11,8 @@ from botbalance.models.strategy import Strategy
 from botbalance.trading.account_names import find_account
 from botbalance.trading.anomaly_guard import observe_account
 from botbalance.trading.budgets import require_not_paused
+from botbalance.trading.cancellation import CancelResult, cancel_all
 from botbalance.trading.context import TradingContext
-from botbalance.trading.orders import cancel_all
-from botbalance.trading.placement import CancelResult
 from botbalance.trading.plan import preview
 from botbalance.trading.preflight import require_ready
 from botbalance.trading.session import open_session

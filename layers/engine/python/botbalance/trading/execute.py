@@ -8,8 +8,7 @@ from botbalance.models.activity import ActivityKind
 from botbalance.models.decision import tick_start
 from botbalance.models.order import Order, OrderStatus
 from botbalance.trading.context import TradingContext
-from botbalance.trading.placement import NotPlaced
-from botbalance.trading.rebalance import RebalanceResult, rebalance
+from botbalance.trading.rebalance import NotPlaced, RebalanceResult, rebalance
 from botbalance.trading.session import open_session
 from botbalance.trading.trail import new_activity, tell
 

@@ -13,9 +13,9 @@ from botbalance.models.activity import ActivityKind
 from botbalance.models.order import NOT_ON_EXCHANGE, Order, OrderFill, OrderStatus
 from botbalance.store.orders import EVERY_ORDER, OrderFilter, OrderPage
 from botbalance.store.pagination import MAX_EPOCH_S, TimeRange
+from botbalance.trading.cancellation import CancelResult, cancel_all, cancel_orders
 from botbalance.trading.context import TradingContext
 from botbalance.trading.order_updates import apply_order_not_found, apply_order_report, order_lost_error
-from botbalance.trading.placement import CancelResult, cancel_orders
 from botbalance.trading.reconcile import reconcile
 from botbalance.trading.session import AccountSession, open_session
 from botbalance.trading.trail import new_activity, tell
@@ -103,12 +103,6 @@ def _tell_of_cancels(context: TradingContext, user_id: str, result: CancelResult
     if result.orders:
         after = {order.client_order_id: str(order.status) for order in result.orders}
         tell(context, new_activity(context, user_id, ActivityKind.ORDERS_CANCELED, after=after))
-
-
-def cancel_all(session: AccountSession, reason: str) -> CancelResult:
-    """Cancel every order that may still trade, on whatever exchange; returns them as they then stand."""
-    active = [order for order in session.context.orders.unreconciled(session.user_id) if order.is_active]
-    return cancel_orders(session, active, dict.fromkeys((order.client_order_id for order in active), reason))
 
 
 def resolve_order(

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from botbalance.engine import Evaluation, InvalidInputError, evaluate, sum_exactly
+from botbalance.engine import Evaluation, InvalidInputError, sum_exactly
 from botbalance.engine.arithmetic import ExactArithmetic
 from botbalance.errors import InvalidRequestError
 from botbalance.exchange.profiles import is_paper
@@ -18,6 +18,7 @@ from botbalance.trading.bonus import bonus_of_totals, traded_assets
 from botbalance.trading.context import TradingContext
 from botbalance.trading.no_trade_ticks import Pauses
 from botbalance.trading.pauses import Pause, build_pauses
+from botbalance.trading.rebalance import decision_inputs, evaluate_inputs
 
 QUOTES_SHOWN_S = 600
 """Prices older than that are not shown as those of now; those of the look are shown instead."""
@@ -132,17 +133,17 @@ def seen_account(
     prices = {symbol: markets.prices.get(symbol, look.prices[symbol]) for symbol in symbols}
     priced_at = min((markets.priced_at.get(symbol, look.at) for symbol in symbols), default=look.at)
     paused = Pauses.of({}, _account_budgets(strategy, state, paper) if strategy.autopilot_enabled else None, now)
+    inputs = decision_inputs(
+        strategy,
+        balances=look.balances,
+        prices=prices,
+        rules=markets.rules,
+        blocked={order.symbol for order in orders},
+        pauses=paused,
+        now=now,
+    )
     try:
-        evaluation = evaluate(
-            look.balances,
-            strategy.target_allocations,
-            prices,
-            strategy.config(),
-            market_rules=markets.rules,
-            active_symbols={order.symbol for order in orders},
-            paused_symbols=paused.symbols,
-            buy_paused_symbols=paused.buys,
-        )
+        evaluation = evaluate_inputs(inputs)
     except InvalidInputError as error:  # a strategy that was changed since, and cannot be decided on as it is
         logger.info("overview without figures", user_id=strategy.user_id, reason=str(error))
         return None

@@ -12,8 +12,8 @@ from botbalance.models.activity import ActivityKind
 from botbalance.models.order import Order
 from botbalance.models.paper import PaperAccount, PaperEpoch, account_name
 from botbalance.trading.budgets import end_account
+from botbalance.trading.cancellation import cancel_orders
 from botbalance.trading.context import TradingContext
-from botbalance.trading.placement import cancel_orders
 from botbalance.trading.session import AccountSession, open_session
 from botbalance.trading.trail import new_activity
 

@@ -6,7 +6,7 @@ It goes by shared prices, which may be seconds old, and does not ask whether the
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from botbalance.accounts.portfolio import Snapshot, evaluate_snapshot
+from botbalance.accounts.portfolio import Snapshot
 from botbalance.deadline import bounded_by
 from botbalance.engine import Convergence, Evaluation, estimate_convergence, farthest_symbol, hourly_volatility_pct
 from botbalance.models.account_state import RefusedPair
@@ -16,6 +16,7 @@ from botbalance.trading.account_names import find_account
 from botbalance.trading.context import TradingContext
 from botbalance.trading.no_trade_ticks import Pauses
 from botbalance.trading.pauses import Pause, build_pauses
+from botbalance.trading.rebalance import decision_inputs, evaluate_inputs
 from botbalance.trading.refusals import waiting_pairs
 
 
@@ -71,9 +72,20 @@ def preview_plan(context: TradingContext, strategy: Strategy) -> Plan:
         blocked = snapshot.active_symbols() | unknown
         budgets = state.account_budgets(find_account(context, user_id, strategy.exchange))
         paused = Pauses.of(waiting, budgets if strategy.autopilot_enabled else None, context.clock())
-        evaluation = evaluate_snapshot(
-            snapshot, strategy.target_allocations, strategy.config(), blocked, paused.symbols, paused.buys
+        inputs = decision_inputs(
+            strategy,
+            balances=snapshot.balances,
+            prices=snapshot.prices,
+            rules=snapshot.rules,
+            blocked=blocked,
+            pauses=paused,
+            now=context.clock(),
         )
         return Plan(
-            strategy, snapshot, evaluation, context.operator.halt_reason(), waiting, build_pauses(state, budgets)
+            strategy,
+            snapshot,
+            evaluate_inputs(inputs),
+            context.operator.halt_reason(),
+            waiting,
+            build_pauses(state, budgets),
         )

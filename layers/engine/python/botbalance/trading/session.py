@@ -19,10 +19,9 @@ from botbalance.models.activity import Activity
 from botbalance.models.exchange_key import StoredKey
 from botbalance.models.order import Order
 from botbalance.models.paper import PaperAccount, account_name
-from botbalance.models.strategy import Strategy
 from botbalance.store.accounts import Lease
 from botbalance.trading.context import TradingContext
-from botbalance.trading.tallies import kept_budgets, with_counted, with_fills, with_order, with_order_placed
+from botbalance.trading.tallies import kept_budgets, with_counted, with_fills, with_order
 from botbalance.trading.trail import fills_of_order
 
 LONGEST_WAIT_S = 30
@@ -124,21 +123,6 @@ class AccountSession:
     def require_time_to_send(self) -> None:
         """Raise TransientError where too little time is left to send an order and write what became of it."""
         self.context.deadline.require(SEND_AND_SETTLE_S)
-
-    def create_order(self, intent: Order, strategy: Strategy) -> bool:
-        """Write an intent that was decided by ``strategy``. False where it exists already.
-
-        Raises ConflictError where the strategy was changed, the autopilot switched or trading halted meanwhile, or the
-        lease is somebody else's by now. Raises TransientError where the intent is not known to be written. Nothing may
-        be sent then.
-        """
-        self.context.require_no_halt()
-        self.remember(no_unreconciled_orders=False)
-        is_new = self.context.orders.create(intent, self.lease, self.context.strategies.unchanged_condition(strategy))
-        if is_new:
-            account = self.account(intent.exchange)
-            self.remember_budgets(account, with_order_placed(self.state.account_budgets(account), intent))
-        return is_new
 
     def update_order(self, before: Order, order: Order, *told: Activity) -> Order:
         """Write ``order`` over ``before``, and ``told`` with it; returns it with its new revision.

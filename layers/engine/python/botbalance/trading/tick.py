@@ -15,11 +15,10 @@ from botbalance.models.strategy import Strategy
 from botbalance.store.accounts import TICK_CLAIMED, Lease
 from botbalance.trading.autopilot import STOPPING, finish_stop, switch_off, switch_off_paused
 from botbalance.trading.budgets import AccountPausedError
+from botbalance.trading.cancellation import CancelResult, cancel_all
 from botbalance.trading.context import TRADING_HALTED, TradingContext
 from botbalance.trading.incidents import report_decision
 from botbalance.trading.missed_ticks import TICK_LATE
-from botbalance.trading.orders import cancel_all
-from botbalance.trading.placement import CancelResult
 from botbalance.trading.rebalance import RebalanceResult, rebalance
 from botbalance.trading.reconcile import reconcile
 from botbalance.trading.session import SEND_AND_SETTLE_S, AccountSession, open_session
