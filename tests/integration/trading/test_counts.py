@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import copy
 from decimal import Decimal
 from itertools import batched, count, islice
 
@@ -40,7 +41,7 @@ def _neighbours(number: int) -> list[str]:
 
 
 class _LogBytes(logging.Handler):
-    """Counts what is written, as it is written."""
+    """Counts what is written, as it is written; where in the source it is written from counts three digits."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -48,7 +49,9 @@ class _LogBytes(logging.Handler):
         self.setFormatter(logger.registered_formatter)
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.written += len(self.format(record).encode()) + 1
+        line = copy(record)
+        line.lineno = 100
+        self.written += len(self.format(line).encode()) + 1
 
 
 class Counted:
