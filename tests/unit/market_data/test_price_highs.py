@@ -45,11 +45,9 @@ def test_a_pair_that_cannot_be_had_keeps_no_other_without_its_high(
     assert not asked(exchange)
 
 
-def test_a_pair_that_fails_is_asked_for_again_ever_later(
-    process: Process, exchange: Exchange, clock: Clock, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_pair_that_fails_is_asked_for_again_ever_later(process: Process, exchange: Exchange, clock: Clock) -> None:
     exchange.api.faults[BROKEN] = Fault.body("[]")
-    for failures, wait in enumerate((*FAILED_WAITS_S, FAILED_WAITS_S[-1])):
+    for wait in (*FAILED_WAITS_S, FAILED_WAITS_S[-1]):
         exchange.api.requests.clear()
         process.highs.of_week("binance", {BTC: 0})
         before = asked(exchange)[BTC]
@@ -58,7 +56,6 @@ def test_a_pair_that_fails_is_asked_for_again_ever_later(
         process.highs.of_week("binance", {BTC: 0})
         assert asked(exchange)[BTC] == before
         clock.now += 1
-        assert len(alarms(caplog)) == failures  # once may be chance
     del exchange.api.faults[BROKEN]
     assert process.highs.of_week("binance", {BTC: 0}) == {BTC: FIRST_PRICES[BTC]}
 
@@ -75,7 +72,31 @@ def test_somebody_is_told_of_a_pair_that_is_bought_without_a_high(
     assert not alarms(caplog)
     clock.now += STILL_USED_S
     assert process.highs.of_week("binance", {BTC: 0}) == {}
+    assert not alarms(caplog)  # once may be chance
+    clock.now += FAILED_WAITS_S[-1]
+    assert process.highs.of_week("binance", {BTC: 0}) == {}
     assert alarms(caplog) == ["price_high_unknown"]
+
+
+def test_a_pair_that_failed_once_and_has_no_time_to_be_asked_for_since_is_told(
+    process: Process, exchange: Exchange, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    exchange.api.faults[BROKEN] = Fault.body("[]")
+    for expected in ([], ["price_high_unknown"], ["price_high_unknown"] * 2):
+        process.highs.of_week("binance", {BTC: 0})
+        assert alarms(caplog) == expected
+        exchange.api.faults["GET", KLINES] = Fault.error(429, retry_after="60")
+        clock.now += UNKNOWN_TOLD_EVERY_S
+
+
+def test_what_nobody_wanted_for_a_day_may_have_been_known_meanwhile(
+    process: Process, exchange: Exchange, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    exchange.api.faults[BROKEN] = Fault.body("[]")
+    for _ in range(2):
+        process.highs.of_week("binance", {BTC: 0})
+        clock.now += STILL_USED_S + 1
+    assert not alarms(caplog)
 
 
 @pytest.mark.parametrize(

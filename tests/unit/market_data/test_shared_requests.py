@@ -298,17 +298,20 @@ def test_what_was_needed_lately_outlasts_a_failure(cache: CacheTable, clock: Clo
         RateLimitedError("exchange_rate_limit", "no more for now", 1),
         TransientError("out_of_time", "this run has no time left"),
         TransientError("market_gone", "one is listed no more"),
+        InvalidRequestError("unknown_market", "one is listed no more"),
+        ZeroDivisionError("a defect"),
     ],
-    ids=lambda error: str(error.code),
+    ids=repr,
 )
-def test_what_is_the_asker_s_own_trouble_is_nobody_else_s(
-    cache: CacheTable, clock: Clock, error: TransientError
-) -> None:
+def test_what_is_the_asker_s_own_trouble_is_nobody_else_s(cache: CacheTable, clock: Clock, error: Exception) -> None:
     def fail(_: object) -> set[str]:
         raise error
 
-    requests = SharedRequests(cache, clock, lambda _: None, in_a_tick)
-    with pytest.raises(TransientError):
+    def wait(_: float) -> None:
+        raise AssertionError("nobody asks")
+
+    requests = SharedRequests(cache, clock, wait, in_a_tick)
+    with pytest.raises(type(error)):
         requests.fetch("x", ["A"], set, fail)
     asked_for: list[set[str]] = []
 

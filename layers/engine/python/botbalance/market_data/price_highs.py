@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from threading import Lock
-from typing import Any
+from typing import Any, NamedTuple
 
 from botbalance.deadline import OUT_OF_TIME
 from botbalance.engine.budgets import HOUR_S, WEEK_HOURS
@@ -30,7 +30,7 @@ ASKED_FOR_S = 3
 FAILED_WAITS_S = (300, 600, 1_800, HOUR_S)
 """A pair that cannot be had is left alone for so long after each failure in a row."""
 UNKNOWN_TOLD_EVERY_S = 300
-"""After so long without any high of pairs somebody is told, and as often as that while it lasts."""
+"""After so long without a high of a pair somebody is told, and as often as that while it lasts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +47,18 @@ class _Entry:
 
 @dataclass(frozen=True, slots=True)
 class _Failures:
-    """How often in a row a symbol could not be had, and until when it is left alone."""
+    """How often in a row a symbol could not be had, until when it is left alone, and why."""
 
     count: int = 0
     until: int = 0
+    reason: str = ""
+
+
+class _Unknown(NamedTuple):
+    """Since when no high of a symbol is known, or when that was told last, and when one was last wanted."""
+
+    since: int
+    wanted_at: int
 
 
 class PriceHighs:
@@ -72,7 +80,7 @@ class PriceHighs:
         self._clock = clock
         self._entries: dict[str, _Entry] = {}
         self._failures: dict[str, _Failures] = {}
-        self._unknown_since: dict[str, int] = {}
+        self._unknown: dict[str, _Unknown] = {}
         self._locks: defaultdict[str, Lock] = defaultdict(Lock)
 
     def of_week(self, exchange: str, since: dict[str, int]) -> dict[str, Decimal]:
@@ -92,7 +100,7 @@ class PriceHighs:
                 if self._is_usable(key, now)
             }
             for symbol in known:
-                self._unknown_since.pop(_cache_key(exchange, symbol), None)
+                self._unknown.pop(_cache_key(exchange, symbol), None)
         highs = {symbol: entry.since(max(since[symbol], week)) for symbol, entry in known.items()}
         return {symbol: high for symbol, high in highs.items() if high is not None}
 
@@ -121,6 +129,7 @@ class PriceHighs:
         due, reason = self._due(exchange, symbols, now), "there was no time to ask for all of them"
         try:
             listings = self._market_rules.listed(exchange, due)
+            symbols = [symbol for symbol in symbols if symbol in listings or symbol not in due]
             due = [symbol for symbol in due if symbol in listings]
             with self._adapters.borrow(exchange) as adapter:
                 adapter.load_listings(list(listings.values()))
@@ -141,7 +150,7 @@ class PriceHighs:
         except BotBalanceError as error:  # those of the last hours are used on, where there are any
             reason = str(error)
             logger.warning("price highs not known", exchange=exchange, symbols=sorted(symbols), reason=reason)
-        self._tell_unknown(exchange, due, reason, now)
+        self._tell_unknown(exchange, symbols, reason, now)
         if documents:
             self._cache.put_many(documents, fresh_until + STILL_USED_S)
 
@@ -152,31 +161,33 @@ class PriceHighs:
         return sorted(due, key=lambda symbol: failures[symbol].count)[:MOST_ASKED]
 
     def _record_failure(self, exchange: str, symbol: str, error: BotBalanceError) -> None:
-        """Leave the pair alone for a while; from the second time on somebody is told, where no older high is left."""
-        key, now = _cache_key(exchange, symbol), self._clock()
+        """Leave the pair alone for a while."""
+        key, reason = _cache_key(exchange, symbol), str(error)
         count = self._failures.get(key, _Failures()).count + 1
-        self._failures[key] = _Failures(count, now + FAILED_WAITS_S[min(count, len(FAILED_WAITS_S)) - 1])
-        facts: dict[str, Any] = {"exchange": exchange, "symbol": symbol, "reason": str(error)}
-        if count > 1 and not self._is_usable(key, now):
-            alarm("price_high_unknown", "a pair is bought without a look at how far it has fallen", **facts)
-        else:
-            logger.warning("price high not known", **facts)
+        until = self._clock() + FAILED_WAITS_S[min(count, len(FAILED_WAITS_S)) - 1]
+        self._failures[key] = _Failures(count, until, reason)
+        logger.warning("price high not known", exchange=exchange, symbol=symbol, reason=reason)
 
     def _tell_unknown(self, exchange: str, symbols: Collection[str], reason: str, now: int) -> None:
-        """Alarm for those of ``symbols`` that have had no high for a while because none could be asked for any more.
+        """Alarm for those of ``symbols`` that have had no high for a while, whyever; ``reason`` is why none was asked.
 
-        One that fails by itself has its own alarm.
+        One that nobody has wanted for a day may have had one meanwhile: for that the while begins anew.
         """
-        unknown = []
+        reasons: dict[str, str] = {}
         for symbol in symbols:
             key = _cache_key(exchange, symbol)
-            if key in self._failures or self._is_usable(key, now):
+            if self._is_usable(key, now):
                 continue
-            if now - self._unknown_since.setdefault(key, now) >= UNKNOWN_TOLD_EVERY_S:
-                self._unknown_since[key] = now
-                unknown.append(symbol)
-        if unknown:
-            facts: dict[str, Any] = {"exchange": exchange, "symbols": sorted(unknown), "reason": reason}
+            since, wanted_at = self._unknown.get(key, (now, now))
+            if now - wanted_at > STILL_USED_S:
+                since = now
+            elif now - since >= UNKNOWN_TOLD_EVERY_S:
+                since = now
+                reasons[symbol] = self._failures[key].reason if key in self._failures else reason
+            self._unknown[key] = _Unknown(since, now)
+        if reasons:
+            facts: dict[str, Any] = {"exchange": exchange, "symbols": sorted(reasons)}
+            facts["reason"] = "; ".join(sorted(set(reasons.values())))
             alarm("price_high_unknown", "pairs are bought without a look at how far they have fallen", **facts)
 
 

@@ -91,13 +91,13 @@ class SharedRequests:
                     watched = {}
                     told = ask(missing)
                 watched |= dict.fromkeys(set(told) & set(missing), now + WATCHED_S)
-        except TransientError as error:
-            if not _is_asker_s_own(error):
+        except Exception as error:
+            if isinstance(error, TransientError) and not _is_asker_s_own(error):
                 failed_at = self._clock()
                 failure = json.dumps([error.code, str(error)])
                 self._cache.fail(_key(name), failure, failed_at + FAILED_S, failed_at + WATCHED_S)
-                raise
-            self._release(name, watched)
+            else:
+                self._release(name, watched)
             raise
         self._release(name, watched)
 
