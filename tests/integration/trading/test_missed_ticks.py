@@ -112,6 +112,15 @@ def test_whoever_has_just_switched_on_is_not_told_of_the_time_before(harness: Tr
     assert incidents(harness) == []
 
 
+def test_a_strategy_that_is_not_seen_is_not_told_as_one_that_cannot_be_read(harness: TradingHarness) -> None:
+    harness.user = f"user-{uuid4().hex[:12]}"  # dispatch has seen one, and the worker's read is older
+    harness.work(harness.message(harness.user))
+    assert incidents(harness) == []
+    harness.open_account(harness.user, TEN_THOUSAND_USDT)
+    harness.set_strategy()
+    assert harness.tick().outcome == "decided"
+
+
 def test_nobody_is_told_whose_autopilot_is_off(harness: TradingHarness) -> None:
     harness.tick()
     harness.now += 630

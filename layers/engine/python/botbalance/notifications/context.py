@@ -8,9 +8,9 @@ from botbalance.models.notification import Delivery, StoredNotifications, Volume
 from botbalance.notifications.schedule import send_at
 from botbalance.notifications.senders import Senders
 from botbalance.store.delivery_queue import DeliveryJob, DeliveryQueue
+from botbalance.store.dynamodb import UNKNOWN_SCHEMA
 from botbalance.store.notifications import NotificationsTable
 from botbalance.trading.context import TradingContext
-from botbalance.trading.missed_ticks import UNKNOWN_SCHEMA
 
 QUEUED_FOR_S = 120
 """A delivery that was queued and is still waiting after that is queued again: the queue may have lost it."""

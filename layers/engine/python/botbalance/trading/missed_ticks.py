@@ -6,14 +6,14 @@ from botbalance.deadline import OUT_OF_TIME, RESERVE_S, bounded_by
 from botbalance.errors import ConflictError, TransientError
 from botbalance.log import logger
 from botbalance.models.decision import TICK_SECONDS
+from botbalance.models.strategy import Strategy
 from botbalance.store.accounts import ACCOUNT_BUSY, LastRun
-from botbalance.store.dynamodb import STORAGE_UNAVAILABLE
+from botbalance.store.dynamodb import STORAGE_UNAVAILABLE, UNKNOWN_SCHEMA
 from botbalance.trading.context import TradingContext
 from botbalance.trading.incidents import NO_DECISION, SKIPPED_BEFORE_TOLD, report_no_tick
 from botbalance.trading.session import open_session
 
 TICK_LATE = "tick_late"
-UNKNOWN_SCHEMA = "unknown_schema"
 MISSED = {
     TICK_LATE: "it came after its time",
     OUT_OF_TIME: "there was no time left for it",
@@ -51,12 +51,22 @@ def _overdue(context: TradingContext, user_ids: Collection[str]) -> list[str]:
     runs = context.accounts.last_runs(user_ids)
     waiting = [user_id for user_id in user_ids if _waits(runs.get(user_id), latest)]
     strategies = context.strategies.find_many(waiting)
-    return [
-        user_id
-        for user_id in waiting
-        if (strategy := strategies.get(user_id)) is None  # it cannot be read: that is why
-        or (strategy.autopilot_enabled and strategy.updated_at <= latest)
-    ]
+    return [user_id for user_id in waiting if _is_on(context, user_id, strategies.get(user_id), latest)]
+
+
+def _is_on(context: TradingContext, user_id: str, strategy: Strategy | None, latest: int) -> bool:
+    """Whether the autopilot has been on since ``latest`` (epoch seconds), as far as can be read.
+
+    A ``strategy`` that was not found is of another version of the code, or was not to be seen yet, or is nobody's.
+    """
+    if strategy is None:
+        try:
+            strategy = context.strategies.find(user_id)
+        except TransientError as error:
+            if error.code != UNKNOWN_SCHEMA:
+                raise
+            return True
+    return strategy is not None and strategy.autopilot_enabled and strategy.updated_at <= latest
 
 
 def _waits(run: LastRun | None, latest: int) -> bool:

@@ -13,8 +13,9 @@ from botbalance.models.decision import Decision
 from botbalance.models.exchange_key import StoredKey
 from botbalance.models.strategy import Strategy
 from botbalance.store.accounts import LastRun
+from botbalance.store.dynamodb import UNKNOWN_SCHEMA
 from botbalance.trading.context import TradingContext
-from botbalance.trading.missed_ticks import UNKNOWN_SCHEMA, report_missed_ticks
+from botbalance.trading.missed_ticks import report_missed_ticks
 from botbalance.trading.no_trade_ticks import noted_symbols, users_inside_region, valid_notes
 
 UNKNOWN_VERSION = 0
