@@ -5,13 +5,14 @@ from decimal import Decimal
 from uuid import uuid4
 
 import pytest
-from botbalance.engine import BudgetLimits, Tally
+from botbalance.engine import BudgetLimits, BudgetRule, Tally, finding_id
 from botbalance.errors import ConflictError, NotFoundError
-from botbalance.models.account_state import BudgetState
+from botbalance.models.account_state import BudgetPause, BudgetState
 from botbalance.models.activity import Activity, ActivityKind
 from botbalance.models.order import OrderStatus
 from botbalance.store.accounts import LEASE_S
 from botbalance.trading.autopilot import switch_autopilot
+from botbalance.trading.budgets import end_account
 from botbalance.trading.execute import execute_once
 from botbalance.trading.overview import overview
 from botbalance.trading.pauses import list_pauses, resume
@@ -159,6 +160,46 @@ def test_orders_that_do_not_fill_pause_their_pair_for_an_hour(harness: TradingHa
     assert list_pauses(harness.context, harness.user) == []
     assert [activity.actor for activity in told(harness, ActivityKind.TRADING_RESUMED)] == ["system"]
     assert "ETHUSDT" in {order["symbol"] for order in decision.placed}
+
+
+def test_more_ends_of_pauses_than_one_write_takes_are_told_by_the_next_runs(
+    harness: TradingHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("botbalance.trading.budgets.MOST_TOLD_AT_ONCE", 2)
+    pauses = {
+        finding_id(BudgetRule.UNFILLED_ORDERS, symbol): BudgetPause(
+            rule=BudgetRule.UNFILLED_ORDERS, symbol=symbol, since=harness.now - 3_600, until=harness.now, evidence="-"
+        )
+        for symbol in FIRST_PRICES
+    }
+    with harness.session() as session:
+        session.remember_budgets("binance", BudgetState(pauses=pauses))
+    for told_by_then in (2, 3, 3):
+        harness.tick()
+        assert len(told(harness, ActivityKind.TRADING_RESUMED)) == told_by_then
+        assert len(read_budgets(harness).pauses) == 3 - told_by_then
+    assert read_budgets(harness).resumed.keys() == pauses.keys()
+
+
+def test_more_pauses_of_an_account_that_is_over_than_one_write_takes_are_told_by_the_next_runs(
+    harness: TradingHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("botbalance.trading.budgets.MOST_TOLD_AT_ONCE", 2)
+    pauses = {
+        finding_id(BudgetRule.FALL, symbol): BudgetPause(
+            rule=BudgetRule.FALL, symbol=symbol, since=harness.now, evidence="-"
+        )
+        for symbol in FIRST_PRICES
+    }
+    with harness.session() as session:
+        session.remember_budgets("old", BudgetState(tallies={"BTCUSDT": {harness.now // 3_600: LOSING}}, pauses=pauses))
+        end_account(session, "old")
+    assert len(told(harness, ActivityKind.TRADING_RESUMED)) == 2
+    [left] = harness.context.accounts.find_state(harness.user).budgets.values()
+    assert (len(left.pauses), left.tallies) == (1, {})
+    harness.tick()
+    assert len(told(harness, ActivityKind.TRADING_RESUMED)) == 3
+    assert harness.context.accounts.find_state(harness.user).account_budgets("old").pauses == {}
 
 
 @pytest.fixture

@@ -108,10 +108,11 @@ def review_prices(
 
 
 def end_account(session: AccountSession, account: str) -> None:
-    """Forget what ``account``, which is over, has traded, and end its pauses."""
-    budgets = session.state.account_budgets(account)
-    _tell_ends(session, budgets.pauses.values(), "the account starts anew")
-    session.remember(budgets={name: other for name, other in session.state.budgets.items() if name != account})
+    """Forget what ``account``, which is over, has traded, and end its pauses, be it that the next runs tell of some."""
+    budgets, now = session.state.account_budgets(account), session.context.clock()
+    untold = _tell_ends(session, budgets.pauses, "the account starts anew")
+    over = {key: pause.model_copy(update={"until": now}) for key, pause in untold.items()}
+    session.remember_budgets(account, BudgetState(pauses=over))
 
 
 def _drop_the_old(session: AccountSession, now: int) -> None:
@@ -120,15 +121,20 @@ def _drop_the_old(session: AccountSession, now: int) -> None:
     for account, budgets in session.state.budgets.items():
         over = {key: pause for key, pause in budgets.pauses.items() if _is_over(pause, now)}
         resumed = {key: at for key, at in budgets.resumed.items() if now - at < MONTH_HOURS * HOUR_S}
-        _tell_ends(session, over.values(), "its time is over")
-        pauses = {key: pause for key, pause in budgets.pauses.items() if key not in over}
-        ends = {"pauses": pauses, "resumed": resumed | dict.fromkeys(over, now)}
+        ended = over.keys() - _tell_ends(session, over, "its time is over").keys()
+        pauses = {key: pause for key, pause in budgets.pauses.items() if key not in ended}
+        ends = {"pauses": pauses, "resumed": resumed | dict.fromkeys(ended, now)}
         kept[account] = budgets.model_copy(update=ends)
     session.remember(budgets=kept)
 
 
-def _tell_ends(session: AccountSession, pauses: Iterable[BudgetPause], reason: str) -> None:
-    for pause in pauses:
+def _tell_ends(session: AccountSession, pauses: Mapping[str, BudgetPause], reason: str) -> dict[str, BudgetPause]:
+    """Tell that ``pauses`` are over; returns those that are too many to be told in one write."""
+    untold = dict(pauses)
+    for key, pause in pauses.items():
+        if len(session.told) >= MOST_TOLD_AT_ONCE:
+            break
+        del untold[key]
         session.tell(
             new_activity(
                 session.context,
@@ -139,6 +145,7 @@ def _tell_ends(session: AccountSession, pauses: Iterable[BudgetPause], reason: s
                 reason=reason,
             )
         )
+    return untold
 
 
 def _warn(session: AccountSession, account: str, findings: Iterable[BudgetFinding], now: int) -> None:
