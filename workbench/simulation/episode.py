@@ -8,6 +8,7 @@ from botbalance.engine.arithmetic import ExactArithmetic
 from botbalance.errors import BotBalanceError
 from botbalance.models.decision import TICK_SECONDS
 from botbalance.models.order import Order
+from botbalance.store.orders import parse_order
 
 from workbench.simulated_exchange.matching_engine import Order as BookedOrder
 from workbench.simulation.dynamodb import read_items
@@ -272,7 +273,7 @@ class Episode:
     def _check_the_end(self) -> None:
         orders: dict[str, dict[str, Order]] = {user.user_id: {} for user in self.world.users}
         for item in read_items(self.world.database, self.world.settings.orders_table):
-            order = Order.model_validate_json(item["document"]["S"])
+            order = parse_order(item)
             orders[order.user_id][order.client_order_id] = order
         for user in self.world.users:
             self._check_books(user, orders[user.user_id])

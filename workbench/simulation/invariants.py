@@ -16,6 +16,7 @@ from botbalance.engine.arithmetic import ZERO, ExactArithmetic
 from botbalance.models.decision import Decision
 from botbalance.models.order import Order
 from botbalance.store.compression import decompress
+from botbalance.store.orders import parse_order
 
 from workbench.audit.replay import replay
 from workbench.simulated_exchange.binance_api import Reply, Request
@@ -175,14 +176,14 @@ class Witness:
                 if put.get("TableName") != self._orders:
                     continue
                 if "not_exists" in put.get("ConditionExpression", ""):
-                    self._intent_written(run, step, Order.model_validate_json(put["Item"]["document"]["S"]))
+                    self._intent_written(run, step, parse_order(put["Item"]))
                 else:
                     self._order_written(run, step, put["Item"])
 
     def _order_written(self, run: Run, step: int, item: Mapping[str, Any]) -> None:
         """An order is written over: what is booked of it only grows."""
         user_id, client_order_id = item["user_id"]["S"], item["client_order_id"]["S"]
-        now = item["status"]["S"], Decimal(json.loads(item["document"]["S"])["filled_qty"])
+        now = item["status"]["S"], parse_order(item).filled_qty
         before = self._booked.get((user_id, client_order_id), ("PENDING", ZERO))
         self._booked[user_id, client_order_id] = now
         if now[1] < before[1]:

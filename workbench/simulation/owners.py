@@ -7,7 +7,7 @@ from typing import Any
 
 from botbalance.exchange.profiles import DEFAULT_EXCHANGE, PROFILES
 from botbalance.models.decision import TICK_SECONDS
-from botbalance.models.order import Order
+from botbalance.store.orders import parse_order
 
 from workbench.faults.kinds import KINDS, FaultKind, Where
 from workbench.simulated_exchange.matching_engine import Order as BookedOrder
@@ -281,7 +281,7 @@ class Owners:
     def resolve(self, user: User) -> bool:
         """Say what became of an order that the exchange no longer knows, as its own app shows it; False without one."""
         ours = (
-            Order.model_validate_json(item["document"]["S"])
+            parse_order(item)
             for item in read_items(self._world.database, self._world.settings.orders_table)
             if item["user_id"]["S"] == user.user_id and "watched_since" in item
         )

@@ -1,6 +1,5 @@
 """A worker: the deployed services, each of their requests a boundary at which they may be slowed, held or killed."""
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -11,6 +10,7 @@ from botbalance.exchange.ccxt_adapter import CcxtAdapter
 from botbalance.models.exchange_key import ExchangeKey
 from botbalance.models.order import Order
 from botbalance.settings import Settings
+from botbalance.store.orders import parse_order
 from botocore.model import OperationModel
 
 from workbench.faults.aws import AwsFaults
@@ -140,7 +140,7 @@ class Worker(Services):
         if response_dict is not None and response_dict["status_code"] == 200:
             for item in context["transaction"]["TransactItems"]:
                 if "Put" in item and item["Put"]["TableName"] == self.settings.orders_table:
-                    self._on_written(Order.model_validate(json.loads(item["Put"]["Item"]["document"]["S"])))
+                    self._on_written(parse_order(item["Put"]["Item"]))
 
 
 def _keep_transaction(params: Mapping[str, Any], context: dict[str, Any], model: OperationModel, **_: object) -> None:

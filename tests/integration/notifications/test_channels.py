@@ -45,7 +45,7 @@ def test_what_each_channel_is_sent(world: World) -> None:
     secret = world.set_up(*CHANNELS)
     world.tell(lost_order(world))
     sent = {path: (headers, json.loads(body)) for path, headers, body in world.stand_in.received}
-    title, reason = "The exchange no longer tells of an order", "order 1 <@everyone> is lost & gone"
+    title, reason = "What became of an order cannot be told", "order 1 <@everyone> is lost & gone"
     assert sent[f"/bot{BOT_TOKEN}/sendMessage"][1] == {
         "chat_id": "4711",
         "text": f"{title}\n{reason}",

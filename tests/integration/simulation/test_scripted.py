@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from botbalance.engine import Balance
 from botbalance.models.order import NOT_ON_EXCHANGE, Order
+from botbalance.store.orders import parse_order
 
 from workbench.simulated_exchange.binance_api import Request
 from workbench.simulation.episode import Episode
@@ -81,7 +82,7 @@ def ask(world: World, path: str) -> Any:
 
 def our_orders(world: World) -> list[Order]:
     items = world.database.tables[world.settings.orders_table].items.values()
-    return [Order.model_validate_json(item["document"]["S"]) for item in items]
+    return [parse_order(item) for item in items]
 
 
 def test_a_tick_places_orders_and_nothing_is_wrong(world: World, owners: Owners) -> None:

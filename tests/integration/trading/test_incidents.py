@@ -6,9 +6,10 @@ from decimal import Decimal
 import pytest
 from botbalance.engine import format_decimal
 from botbalance.errors import ConflictError
+from botbalance.models.account_state import RefusedPair
 from botbalance.models.activity import Activity, ActivityKind
 from botbalance.models.order import OrderFill, OrderStatus
-from botbalance.trading.incidents import report_orders
+from botbalance.trading.incidents import report_orders, report_refusals
 from botbalance.trading.orders import list_orders, resolve_order
 from botbalance.trading.tick import strategy_tick
 
@@ -126,6 +127,20 @@ def test_twenty_ticks_without_a_decision_are_told_once_and_the_first_decision_en
     assert incidents(harness) == [("opened", "no_decision:"), ("resolved", "no_decision:")]
 
 
+def test_the_evidence_of_what_lasts_is_the_latest_and_told_with_its_end(harness: TradingHarness) -> None:
+    with harness.session() as session:
+        for times, reason in ((3, "no such market"), (4, "not enough money")):
+            refused = RefusedPair(times=times, retry_at=0, reason=reason)
+            report_refusals(session, {"BTCUSDT": refused}, harness.now + times)
+    [incident] = harness.context.accounts.find_state(harness.user).incidents.values()
+    assert incident.since == harness.now + 3
+    assert "not enough money" in incident.evidence
+    with harness.session() as session:
+        report_refusals(session, {}, harness.now + 5)
+    opened, resolved = told(harness, ActivityKind.INCIDENT_OPENED, ActivityKind.INCIDENT_RESOLVED)
+    assert ("no such market" in str(opened.reason), resolved.reason) == (True, incident.evidence)
+
+
 def test_more_incidents_than_one_write_takes_are_told_by_the_next_runs(
     harness: TradingHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -138,8 +153,8 @@ def test_more_incidents_than_one_write_takes_are_told_by_the_next_runs(
         assert len(harness.context.accounts.find_state(harness.user).incidents) == told_by_then
 
 
-def test_an_order_whose_fills_fit_into_no_item_is_told_and_keeps_no_other_from_being_traded(
-    harness: TradingHarness, monkeypatch: pytest.MonkeyPatch
+def test_an_order_whose_fills_fit_into_no_item_is_its_owner_s_to_resolve_and_keeps_no_other_from_being_traded(
+    harness: TradingHarness, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     harness.tick()
     order = harness.order_on("BTCUSDT")
@@ -152,9 +167,24 @@ def test_an_order_whose_fills_fit_into_no_item_is_told_and_keeps_no_other_from_b
         totals = harness.context.accounts.find_state(harness.user).fill_totals
         assert totals is not None
         assert "BTC" not in totals.get("binance", {})
-    name = f"order_too_large:{order.client_order_id}"
+    name = f"order_lost:{order.client_order_id}"
     assert incidents(harness) == [("opened", name)]
-    monkeypatch.undo()
+    assert [record.__dict__.get("alarm") for record in caplog.records].count("order_too_large") == 1
+    resolved = resolve_order(harness.context, harness.user, order.client_order_id, None, None)
+    assert (resolved.status, resolved.resolved_by) == (OrderStatus.CANCELED, harness.user)
     harness.tick()
     assert incidents(harness) == [("opened", name), ("resolved", name)]
+
+
+def test_an_order_that_fits_after_all_is_booked_within_the_hour(
+    harness: TradingHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    harness.tick()
+    order = harness.order_on("BTCUSDT")
+    monkeypatch.setattr("botbalance.store.orders.LARGEST_DOCUMENT", len(order.model_dump_json()) + 100)
+    harness.market.set_price("BTCUSDT", D(39_000))
+    harness.tick()
+    assert harness.order_on("BTCUSDT").reason == "order_too_large"
+    monkeypatch.undo()
+    harness.tick(3_600)
     assert harness.differences() == []

@@ -11,7 +11,7 @@ import { RESTING } from "../lib/words";
 
 type Order = Schemas["OrderView"];
 /** The reasons of an order that the exchange tells of no more. */
-const LOST = new Set(["not_on_exchange", "look_ups_fail", "trades_not_told"]);
+const LOST = new Set(["not_on_exchange", "look_ups_fail", "trades_not_told", "order_too_large"]);
 type Overview = Schemas["OverviewView"];
 
 export function OrdersPage({ overview }: { overview: Overview | null }) {

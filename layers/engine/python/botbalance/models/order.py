@@ -33,7 +33,9 @@ LOOK_UPS_FAIL = "look_ups_fail"
 """The reason of an order whose look-ups have failed for a day, one and all."""
 TRADES_NOT_TOLD = "trades_not_told"
 """The reason of an order that was filled, and whose trades the exchange has not told for an hour."""
-_LOST = frozenset({NOT_ON_EXCHANGE, LOOK_UPS_FAIL, TRADES_NOT_TOLD})
+ORDER_TOO_LARGE = "order_too_large"
+"""The reason of an order that has more fills than can be stored."""
+_LOST = frozenset({NOT_ON_EXCHANGE, LOOK_UPS_FAIL, TRADES_NOT_TOLD, ORDER_TOO_LARGE})
 
 _ENDS = frozenset(OrderStatus) - ACTIVE
 _EXPECTED: dict[OrderStatus, frozenset[OrderStatus]] = {
@@ -126,7 +128,7 @@ class Order(BaseModel):
 
     @property
     def is_lost(self) -> bool:
-        """Whether its exchange tells of it no more, so that only its owner can say what became of it or its fills."""
+        """Whether only its owner can say what became of it, or of its fills."""
         return self.reason in _LOST and (self.is_active or not self.fills_complete)
 
     @property

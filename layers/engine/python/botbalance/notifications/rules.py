@@ -39,8 +39,7 @@ class Message:
 _AUTOPILOT = "autopilot"
 _TITLES = {
     "order_unknown": "An order's fate is unknown",
-    "order_lost": "The exchange no longer tells of an order",
-    "order_too_large": "An order's fills cannot be booked",
+    "order_lost": "What became of an order cannot be told",
     "orders_refused": "The exchange refuses orders",
     "doubt": "Nothing is traded on what is not believed",
     "trading_halted": "Trading is halted for everybody",

@@ -13,12 +13,10 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from botbalance.errors import ConflictError, NotFoundError, TransientError
-from botbalance.log import alarm
-from botbalance.models.order import Order, OrderStatus
+from botbalance.models.order import ORDER_TOO_LARGE, Order, OrderStatus
 from botbalance.store.accounts import LEASE_LOST, Lease
 from botbalance.store.compression import compress, decompress
 from botbalance.store.dynamodb import (
-    STORAGE_UNAVAILABLE,
     failed_conditions,
     parse_document,
     read_pages,
@@ -38,6 +36,8 @@ LARGEST_DOCUMENT = 130 * 1024
 """Bytes of an order: an item has 400 kB together with its entries in both indexes, each of which has all of it."""
 _COMPRESSED_FROM = 8 * 1024
 """Bytes. Few orders are as long: it takes 60 fills. Compressed, 5,000 take 109 kB, and uncompressed 668."""
+_SEE_COMPRESSED = '{"schema_version": 2}'
+"""The document of an order that is compressed: versions that cannot read it refuse it by that."""
 _MOST_QUERIES = 10
 """After so many a page is answered as it is: a filter that few orders pass must not read a whole history."""
 
@@ -71,9 +71,8 @@ class OrderTooLargeError(TransientError):
 
     def __init__(self, order: Order) -> None:
         super().__init__(
-            STORAGE_UNAVAILABLE,
-            f"order {order.client_order_id} in {order.symbol} has {len(order.fills)} fills, more than can be stored: "
-            "they are not booked, and its pair gets no other order",
+            ORDER_TOO_LARGE,
+            f"order {order.client_order_id} in {order.symbol} has {len(order.fills)} fills, more than can be stored",
         )
 
 
@@ -112,12 +111,10 @@ class OrdersTable:
         return updated
 
     def require_fits(self, order: Order) -> None:
-        """Raise OrderTooLargeError, with an alarm, where ``order`` can never be written."""
-        (document,) = _document(order).values()
-        if len(document) > LARGEST_DOCUMENT:
-            error = OrderTooLargeError(order)
-            alarm("order_too_large", str(error), user_id=order.user_id, client_order_id=order.client_order_id)
-            raise error
+        """Raise OrderTooLargeError where ``order`` can never be written."""
+        size = sum(len(value) for attribute in _document(order).values() for value in attribute.values())
+        if size > LARGEST_DOCUMENT:
+            raise OrderTooLargeError(order)
 
     def _put(self, order: Order, condition: str) -> dict[str, Any]:
         return {"Put": {"TableName": self._table, "Item": _item(order), "ConditionExpression": condition}}
@@ -147,7 +144,7 @@ class OrdersTable:
                 Key={"user_id": {"S": user_id}, "client_order_id": {"S": client_order_id}},
                 ConsistentRead=True,
             ).get("Item")
-        return _order(item) if item else None
+        return parse_order(item) if item else None
 
     def get(self, user_id: str, client_order_id: str) -> Order:
         """The order; raises NotFoundError where the user has none by that id."""
@@ -166,7 +163,7 @@ class OrdersTable:
             ExpressionAttributeValues={":user": {"S": user_id}},
             ConsistentRead=True,
         )
-        return [_order(item) for item in items]
+        return [parse_order(item) for item in items]
 
     def page(
         self,
@@ -200,7 +197,7 @@ class OrdersTable:
         for _ in range(_MOST_QUERIES):
             with translate_aws_errors():
                 answer = self._client.query(**query | {"Limit": limit - len(orders)})
-            orders += [_order(item) for item in answer["Items"]]
+            orders += [parse_order(item) for item in answer["Items"]]
             last = answer.get("LastEvaluatedKey")
             if last is None or len(orders) == limit:
                 break
@@ -265,27 +262,30 @@ def _build_query(wanted: OrderFilter) -> dict[str, Any]:
     return query
 
 
+def parse_order(item: Any) -> Order:
+    """The order that an item of the table is."""
+    compressed = item.get("compressed")
+    return parse_document(Order, decompress(compressed["B"]) if compressed else item["document"]["S"])
+
+
 def _item(order: Order) -> dict[str, Any]:
-    item = {
+    item: dict[str, Any] = {
         "user_id": {"S": order.user_id},
         "client_order_id": {"S": order.client_order_id},
         "placed": {"S": f"{order.placed_at:011d}#{order.order_index:04d}"},
         "status": {"S": order.status.value},
         "symbol": {"S": order.symbol},
         "revision": {"N": str(order.revision)},
-        "document": _document(order),
+        **_document(order),
     }
     if order.is_unreconciled:
         item["watched_since"] = {"N": str(order.placed_at)}
     return item
 
 
-def _document(order: Order) -> dict[str, str | bytes]:
-    """``order`` in JSON, as DynamoDB has it; compressed where it is long."""
+def _document(order: Order) -> dict[str, dict[str, Any]]:
+    """``order`` in JSON, as attributes of its item; compressed where it is long."""
     document = order.model_dump_json()
-    return {"S": document} if len(document) < _COMPRESSED_FROM else {"B": compress(document.encode())}
-
-
-def _order(item: Any) -> Order:
-    document = item["document"]
-    return parse_document(Order, document["S"] if "S" in document else decompress(document["B"]))
+    if len(document) < _COMPRESSED_FROM:
+        return {"document": {"S": document}}
+    return {"document": {"S": _SEE_COMPRESSED}, "compressed": {"B": compress(document.encode())}}

@@ -30,9 +30,7 @@ class IncidentKind(StrEnum):
     ORDER_UNKNOWN = "order_unknown"
     """An order was sent, and nobody knows whether it arrived."""
     ORDER_LOST = "order_lost"
-    """The exchange tells no more of an order, or of its trades: its owner has to say what became of it."""
-    ORDER_TOO_LARGE = "order_too_large"
-    """An order has more fills than can be stored."""
+    """What became of an order, or of its fills, cannot be told from its exchange: its owner has to say it."""
     ORDERS_REFUSED = "orders_refused"
     """The exchange refuses a pair's orders again and again."""
     DOUBT = "doubt"
@@ -64,11 +62,6 @@ def report_orders(session: AccountSession, orders: Iterable[Order], now: int) ->
             )
     _note(session, IncidentKind.ORDER_UNKNOWN, unknown, now)
     _note(session, IncidentKind.ORDER_LOST, lost, now)
-
-
-def report_too_large(session: AccountSession, orders: Mapping[str, str], now: int) -> None:
-    """Note which ``orders`` cannot be booked, as evidence by client order id, at ``now`` (epoch seconds)."""
-    _note(session, IncidentKind.ORDER_TOO_LARGE, orders, now)
 
 
 def report_refusals(session: AccountSession, pairs: Mapping[str, RefusedPair], now: int) -> None:
@@ -111,13 +104,16 @@ def report_no_tick(session: AccountSession, why: str, now: int) -> None:
 def _note(session: AccountSession, kind: IncidentKind, found: Mapping[str, str], now: int) -> None:
     """Remember that of ``kind`` exactly ``found`` is open, as evidence by subject, and tell what began or is over.
 
-    What is too much to be told in one write is neither remembered nor told yet: the next run finds it again.
+    The evidence is the latest; that it has changed is not told. What is too much to be told in one write is neither
+    remembered nor told yet: the next run finds it again.
     """
     before = {name: one for name, one in session.state.incidents.items() if name.partition(":")[0] == kind}
     named = {f"{kind}:{subject}": evidence for subject, evidence in found.items()}
-    if before.keys() == named.keys():
+    if {name: one.evidence for name, one in before.items()} == named:
         return
     incidents = dict(session.state.incidents)
+    for name in named.keys() & before.keys():
+        incidents[name] = before[name].model_copy(update={"evidence": named[name]})
     for name in sorted(named.keys() ^ before.keys()):
         if len(session.told) >= MOST_TOLD_AT_ONCE:
             break

@@ -12,8 +12,17 @@ from botbalance.deadline import OUT_OF_TIME
 from botbalance.errors import BotBalanceError, ConflictError, RateLimitedError, TransientError
 from botbalance.exchange.adapter import ExchangeAdapter, ExchangeOrder, ExchangeOrderStatus
 from botbalance.log import alarm, logger
-from botbalance.models.order import LOOK_UPS_FAIL, NOT_ON_EXCHANGE, TRADES_NOT_TOLD, Order, OrderFill, OrderStatus
+from botbalance.models.order import (
+    LOOK_UPS_FAIL,
+    NOT_ON_EXCHANGE,
+    ORDER_TOO_LARGE,
+    TRADES_NOT_TOLD,
+    Order,
+    OrderFill,
+    OrderStatus,
+)
 from botbalance.store.dynamodb import STORAGE_UNAVAILABLE
+from botbalance.store.orders import OrderTooLargeError
 from botbalance.trading.session import AccountSession
 
 NEVER_PLACED_AFTER_S = 120
@@ -115,16 +124,21 @@ def apply_order_not_found(session: AccountSession, order: Order) -> Order:
 
 
 def record_failed_look_up(session: AccountSession, order: Order, error: BotBalanceError) -> Order:
-    """Write that ``order`` could not be looked up, because of ``error``; returns it as it now stands.
+    """Write that ``order`` could not be looked up, or booked, because of ``error``; returns it as it now stands.
 
     Only what may last counts: no limit, no lack of time, no trouble of the database. Where it cannot be written, the
     next failure is the first one.
     """
     passes = isinstance(error, RateLimitedError | ConflictError) or error.code in {OUT_OF_TIME, STORAGE_UNAVAILABLE}
-    if passes or (order.is_lost and order.reason != LOOK_UPS_FAIL) or not (order.is_active or not order.fills_complete):
+    if passes or not (order.is_active or not order.fills_complete):
         return order
+    why, lost_after_s = LOOK_UPS_FAIL, LOOK_UPS_GIVEN_UP_S
+    if isinstance(error, OrderTooLargeError):
+        why, lost_after_s = ORDER_TOO_LARGE, 0
     now = session.context.clock()
-    current = _untold(order, order, now, LOOK_UPS_GIVEN_UP_S, LOOK_UPS_FAIL)
+    if order.is_lost and (order.reason != why or now < order.next_check_at):
+        return order
+    current = _untold(order, order, now, lost_after_s, why)
     if current == order:
         return order
     try:
@@ -138,6 +152,8 @@ def lost_because(order: Order) -> str:
     """What is known of an order that is lost, in words that follow its name."""
     if order.reason == LOOK_UPS_FAIL:
         return f"could not be looked up on {order.exchange} for a day"
+    if order.reason == ORDER_TOO_LARGE:
+        return "has more fills than can be stored"
     if order.reason == TRADES_NOT_TOLD:
         return f"filled {order.filled_qty:f} {order.base} and {order.exchange} does not tell its trades"
     known = "rested" if order.is_active else f"filled {order.filled_qty:f} {order.base}"

@@ -7,8 +7,7 @@ from botbalance.errors import BotBalanceError, CredentialsRejectedError, RateLim
 from botbalance.exchange.adapter import ExchangeOrder
 from botbalance.log import alarm, logger
 from botbalance.models.order import Order, OrderStatus
-from botbalance.store.orders import OrderTooLargeError
-from botbalance.trading.incidents import ORDER_UNKNOWN_AFTER_S, report_orders, report_too_large
+from botbalance.trading.incidents import ORDER_UNKNOWN_AFTER_S, report_orders
 from botbalance.trading.order_updates import apply_order_not_found, apply_order_report, record_failed_look_up
 from botbalance.trading.session import AccountSession
 
@@ -44,7 +43,6 @@ def reconcile(session: AccountSession, open_orders: Mapping[str, Sequence[Exchan
     """
     found = [] if session.state.no_unreconciled_orders else session.context.orders.unreconciled(session.user_id)
     orders, unsettled = [], []
-    too_large: dict[str, str] = {}
     changed = False
     for order in found:
         try:
@@ -52,8 +50,6 @@ def reconcile(session: AccountSession, open_orders: Mapping[str, Sequence[Exchan
         except BotBalanceError as error:
             if isinstance(error, RateLimitedError | CredentialsRejectedError) and order.exchange in open_orders:
                 raise
-            if isinstance(error, OrderTooLargeError):
-                too_large[order.client_order_id] = str(error)
             # This order's trouble alone, or that of an exchange which is not traded on: the others go on.
             logger.warning(
                 "order not brought up to date",
@@ -73,7 +69,6 @@ def reconcile(session: AccountSession, open_orders: Mapping[str, Sequence[Exchan
             unsettled.append(current)
     _alarm_for_the_unknown(unsettled, session.context.clock())
     report_orders(session, orders, session.context.clock())
-    report_too_large(session, too_large, session.context.clock())
     return Reconciliation(found, orders, unsettled, changed)
 
 
