@@ -93,6 +93,21 @@ def test_a_life_from_placing_to_the_last_fill(door_and_adapter: tuple[Door, Ccxt
     assert [trade.exchange_order_id for trade in fills] == [OWN_ID, OWN_ID]
 
 
+@pytest.mark.parametrize("has_ended", [True, False], ids=["ended", "not there"])
+@pytest.mark.parametrize("name", ["coinbase", "htx"])
+def test_an_order_that_does_not_rest_is_not_cancelled_by_the_exchange_s_own_id(
+    door_and_adapter: tuple[Door, CcxtAdapter], name: str, has_ended: bool
+) -> None:
+    door, adapter = door_and_adapter
+    stand_in = STAND_INS[name]
+    cancel, _ = stand_in.cancel
+    if has_ended:
+        place = next(place for place in reversed(stand_in.places) if CANCELED in place.tells)
+        door.replies[place.request] = (200, place.holding([stand_in.order(CANCELED)]))
+    adapter.cancel_order("BTCUSDT", CLIENT_ID)
+    assert door.requests_to(cancel) == []
+
+
 @pytest.mark.parametrize("name", LIVES)
 def test_every_fill_is_booked_with_its_fee_in_the_coin_that_paid_it(
     door_and_adapter: tuple[Door, CcxtAdapter], name: str

@@ -26,6 +26,13 @@ NO_BALANCES = {
     "gate": "[]",
     "bitget": '{"code":"00000","msg":"success","data":[]}',
 }
+WITHOUT_A_LIST = {
+    "okx": '{"code":"0","msg":""}',
+    "bybit": '{"retCode":0,"retMsg":"OK"}',
+    "kraken": '{"error":[]}',
+    "kucoin": '{"code":"200000"}',
+    "bitget": '{"code":"00000","msg":"success"}',
+}
 GARBAGE = {"html": "<html></html>", "empty": "", "{}": "{}", "text": '"x"', "truncated": '{"code":"0","data":['}
 
 type Connect = Callable[[str], CcxtAdapter]
@@ -65,6 +72,16 @@ def test_garbage_is_never_a_fact(exchange: Exchange, connect: Connect, name: str
         adapter.open_orders()
     with pytest.raises(TransientError):
         adapter.balances()
+
+
+@pytest.mark.parametrize(("name", "body"), WITHOUT_A_LIST.items())
+def test_an_envelope_without_a_list_is_no_fact(exchange: Exchange, connect: Connect, name: str, body: str) -> None:
+    exchange.api.everywhere = Fault.body(body)
+    adapter = connect(name)
+    reads: list[Callable[[], object]] = [adapter.open_orders, adapter.balances, lambda: adapter.trades("BTCUSDT", "1")]
+    for read in reads:
+        with pytest.raises(TransientError):
+            read()
 
 
 @pytest.mark.parametrize("body", GARBAGE.values(), ids=GARBAGE)

@@ -10,10 +10,11 @@ from botbalance.errors import CredentialsRejectedError, InvalidRequestError, Tra
 from botbalance.exchange.adapter import ExchangeOrder, ExchangeOrderStatus, OrderAccepted, Quote
 from botbalance.exchange.ccxt_adapter import CcxtAdapter
 
-from tests.integration.exchange.simulated import KEY, SECRET, Exchange, Fault, running_exchange
+from tests.integration.exchange.simulated import FIRST_PRICES, KEY, SECRET, SOME_MS, Exchange, Fault, running_exchange
 from workbench.simulated_exchange.binance_api import Reply
 from workbench.simulated_exchange.market import FrozenPrices, Market, MarketSpec, market_spec_for
 from workbench.simulated_exchange.matching_engine import NewOrder, OrderType
+from workbench.simulated_exchange.random_walk import RandomWalk
 
 CLIENT_ID = "0123456789abcdef0123"
 TINY = Decimal("0.000000000000000001")
@@ -283,6 +284,16 @@ def test_only_the_order_s_own_trades_are_asked_for(trader: CcxtAdapter, exchange
     trades = trader.trades("BTCUSDT", second.exchange_order_id)
     assert [trade.exchange_order_id for trade in trades] == [second.exchange_order_id]
     assert len(exchange.books.trades(KEY)) == 2
+
+
+def test_two_hours_of_minutes_are_told_at_once() -> None:
+    market = Market.with_default_filters(FIRST_PRICES, RandomWalk(seed=1, start_ms=SOME_MS))
+    with running_exchange(market) as exchange:
+        for _ in range(122):
+            market.advance()
+        since = SOME_MS // 60_000 * 60 + 120
+        minutes = exchange.trader().minute_ranges("BTCUSDT", since)
+    assert [minute.opens_at for minute in minutes] == list(range(since, since + 7_200, 60))
 
 
 # keys

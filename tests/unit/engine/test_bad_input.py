@@ -283,6 +283,14 @@ def test_a_number_with_too_many_digits_is_named() -> None:
     assert str(error).endswith("expected at most 30 digits before and after the point")
 
 
+def test_a_market_of_another_base_that_has_the_same_symbol_is_not_traded() -> None:
+    """BTCUSD in T and BTC in USDT are both BTCUSDT."""
+    other = {"BTCUSDT": MarketRules("BTCUSDT", "BTCUSD", "T", D("0.01"), D("0.00001"))}
+    error = refused(InvalidStrategyError, rules=RULES | other)
+    assert (error.field, error.value) == ("target_allocations", "'BTC'")
+    assert str(error).endswith("expected the base of BTCUSDT, which is BTCUSD")
+
+
 def test_the_most_digits_that_are_promised_are_exact_everywhere() -> None:
     """30 digits before and after every point: no intermediate result outgrows the arithmetic."""
     most, least = D("9" * 30 + "." + "9" * 30), D("1e-30")

@@ -345,6 +345,39 @@ def test_a_paused_pair_outside_its_band_keeps_nobody_awake(paused: list[str], qu
     assert contains(bounds, {"BTCUSDT": D(100)}, {}, {}, NOW) is quiet
 
 
+@pytest.mark.parametrize(("trading", "quiet"), [(False, True), (True, False)])
+def test_a_closed_market_outside_its_band_keeps_nobody_awake(trading: bool, quiet: bool) -> None:
+    market = MarketRules("BTCUSDT", "BTC", "USDT", D("0.01"), D("0.001"), trading=trading)
+    bounds = compute_no_trade_region(
+        {"BTC": Balance(D(8)), "USDT": Balance(D(1200))},
+        {"BTC": D(50), "USDT": D(50)},
+        StrategyConfig("USDT", D(2), D("0.5"), D(50)),
+        {"BTCUSDT": market},
+        open_orders=[],
+        active_symbols=(),
+        now=NOW,
+    )
+    assert contains(bounds, {"BTCUSDT": D(100)}, {}, {}, NOW) is quiet
+
+
+@pytest.mark.parametrize(
+    ("free", "min_qty", "quiet"),
+    [("0.0009", "0", True), ("0.001", "0", False), ("0.0019", "0.002", True), ("0.002", "0.002", False)],
+)
+def test_a_sale_that_what_is_free_can_never_make_up_keeps_nobody_awake(free: str, min_qty: str, quiet: bool) -> None:
+    market = MarketRules("BTCUSDT", "BTC", "USDT", D("0.01"), D("0.001"), min_qty=D(min_qty))
+    bounds = compute_no_trade_region(
+        {"BTC": Balance(D(free), D(12)), "USDT": Balance(D(800))},
+        {"BTC": D(50), "USDT": D(50)},
+        StrategyConfig("USDT", D(2), D("0.5"), D(50)),
+        {"BTCUSDT": market},
+        open_orders=[],
+        active_symbols=(),
+        now=NOW,
+    )
+    assert contains(bounds, {"BTCUSDT": D(100)}, {}, {}, NOW) is quiet
+
+
 def test_orders_that_no_bounds_are_made_for_are_never_quiet() -> None:
     account = (
         {"BTC": Balance(D(10)), "USDT": Balance(D(1000))},

@@ -3,7 +3,13 @@
 from inspect import getmembers, isclass
 
 import pytest
-from botbalance.exchange.ccxt_errors import SubmitStatus, classify_submit_error, is_revoked_key, is_unknown_order
+from botbalance.exchange.ccxt_errors import (
+    SubmitStatus,
+    classify_submit_error,
+    is_revoked_key,
+    is_unknown_order,
+    redacted_message,
+)
 from botbalance.exchange.profiles import PROFILES
 from ccxt.base import errors
 
@@ -57,6 +63,11 @@ def test_an_order_that_was_never_sent_does_not_exist_whatever_was_raised(name: s
 @pytest.mark.parametrize("name", CLASSES)
 def test_a_duplicate_is_there_already_so_it_is_looked_up(name: str, text: str) -> None:
     assert classify_submit_error(CLASSES[name](text), BINANCE, sent=True) is SubmitStatus.UNKNOWN
+
+
+def test_an_error_s_words_have_no_address_which_is_signed() -> None:
+    error = errors.NetworkError("mexc POST https://api.mexc.com/api/v3/order?quantity=1&signature=5ae15ad9 refused")
+    assert redacted_message(error) == "NetworkError: mexc POST … refused"
 
 
 @pytest.mark.parametrize("error", NOT_CCXT_S, ids=repr)

@@ -473,7 +473,7 @@ class CcxtAdapter:
             entries = reply.get("balances") if isinstance(reply, dict) else None
             answered = isinstance(entries, list) and all(isinstance(one, dict) and one.get("asset") for one in entries)
         else:
-            answered = bool(account["free"]) or holds_content(reply)
+            answered = any(told is not None for told in account["free"].values()) or holds_content(reply)
         if not answered:
             raise malformed_reply("balance", self._client.last_http_response)
 

@@ -37,7 +37,6 @@ _SETTINGS: dict[str, Any] = {
     "enableLastHttpResponse": True,
     "enableLastResponseHeaders": True,
     "options": {
-        "maxRetriesOnFailure": 0,
         "warnOnFetchOpenOrdersWithoutSymbol": False,
         "fetchMarkets": {"types": ["spot"], "fetchTickersFees": False},
         "fetchMargins": False,

@@ -42,7 +42,6 @@ _DEFINITE_REFUSALS = frozenset(
         "BadSymbol",
         "OrderImmediatelyFillable",
         "MarketClosed",
-        "InvalidNonce",
         "InvalidOrder",
         "BadRequest",
     }
@@ -224,7 +223,7 @@ def limits_requests(error: Exception, client: Any) -> bool:
     if is_region_refused(error, client.profile, client.http_status):  # Bybit's bans have the status of its refusals
         return False
     limited = class_names(error) & {"DDoSProtection", "RateLimitExceeded"}
-    return client.http_status in {418, 429} or is_ban(client) or bool(limited)
+    return client.http_status == 429 or is_ban(client) or bool(limited)
 
 
 def retry_after_s(client: Any) -> int:

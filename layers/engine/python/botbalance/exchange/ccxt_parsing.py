@@ -41,7 +41,7 @@ def parse_listings(
     listings = {}
     for market in markets.values():
         symbol = f"{market['base']}{market['quote']}"
-        if symbol in symbols and market.get("spot") and market["symbol"] == f"{market['base']}/{market['quote']}":
+        if symbol in symbols and market["symbol"] == f"{market['base']}/{market['quote']}":
             listings[symbol] = _listing(profile, symbol, market)
     return listings
 
