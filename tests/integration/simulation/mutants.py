@@ -27,7 +27,6 @@ from botbalance.store.accounts import LEASE_S, AccountsTable, Lease, account_key
 from botbalance.store.orders import OrdersTable
 from botbalance.store.strategies import StrategiesTable
 from botbalance.trading import (
-    cancellation,
     credentials,
     no_trade_ticks,
     order_updates,
@@ -89,7 +88,7 @@ def rejected_after_open() -> Sequence[Any]:
             raise ConflictError("order_transition", "OPEN never becomes REJECTED")
         return apply_order_report(session, order, seen, **more)
 
-    return [patch.object(module, "apply_order_report", apply) for module in (submission, cancellation, reconcile)]
+    return [patch.object(module, "apply_order_report", apply) for module in (order_updates, submission, reconcile)]
 
 
 def strategy_checked_before_the_loop() -> Sequence[Any]:
@@ -232,10 +231,10 @@ def lost_order_is_not_named() -> Sequence[Any]:
     """An order that rested and that the exchange no longer knows is only counted; its owner is never told."""
     apply = order_updates.apply_order_not_found
 
-    def counted(session: AccountSession, order: Order) -> Order:
-        return order if order.status is not OrderStatus.PENDING and order.is_active else apply(session, order)
+    def counted(session: AccountSession, order: Order, **more: Any) -> Order:
+        return order if order.status is not OrderStatus.PENDING and order.is_active else apply(session, order, **more)
 
-    return [patch.object(module, "apply_order_not_found", counted) for module in (cancellation, reconcile)]
+    return [patch.object(order_updates, "apply_order_not_found", counted)]
 
 
 def order_in_the_look_that_saw_a_fill() -> Sequence[Any]:

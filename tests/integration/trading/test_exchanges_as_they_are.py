@@ -10,12 +10,15 @@ from uuid import uuid4
 import pytest
 from botbalance.engine import SkipReason
 from botbalance.exchange.adapter import PAIR_NOT_PERMITTED
+from botbalance.models.order import NOT_ON_EXCHANGE, OrderStatus
 from botbalance.trading.autopilot import emergency_stop
-from botbalance.trading.orders import cancel_by_hand
+from botbalance.trading.order_updates import lost_because
+from botbalance.trading.orders import cancel_by_hand, resolve_order
 from botbalance.trading.plan import preview
 from botbalance.trading.strategy import save_strategy
 
 from tests.integration.trading.harness import TradingHarness, new_harness
+from workbench.faults.kinds import FaultKind, Where
 from workbench.simulated_exchange.binance_api import Reply, Request
 
 D = Decimal
@@ -249,6 +252,27 @@ def test_an_order_on_a_delisted_pair_can_be_ended(harness: TradingHarness) -> No
     cancel_by_hand(harness.context, harness.user)
     assert ("DELETE", True) in cancels
     assert [order for order in harness.orders() if order.is_active] == []
+
+
+def test_an_order_without_an_answer_on_a_delisted_pair_is_named_and_not_taken_for_one_that_never_was(
+    harness: TradingHarness,
+) -> None:
+    harness.injector.script(FaultKind.RESET_AFTER, Where.PLACE_ORDER, about="XRPUSDT")
+    harness.injector.script(FaultKind.NOT_YET_SHOWN, Where.FIND_ORDER, about="XRPUSDT", times=3)
+    harness.tick()
+    assert harness.order_on("XRPUSDT").status is OrderStatus.PENDING
+    (booked,) = [order for order in harness.booked() if order.symbol == "XRPUSDT"]
+    harness.books.fill_now(f"key-of-{harness.user}", booked.order_id, whole=True)  # and then the market ends
+    delist(harness, "XRPUSDT")
+    for _ in range(2):
+        harness.tick(seconds=120)
+    order = harness.order_on("XRPUSDT")
+    assert (order.status, order.reason, order.is_lost) == (OrderStatus.PENDING, NOT_ON_EXCHANGE, True)
+    assert "got no answer" in lost_because(order)
+    resolved = resolve_order(
+        harness.context, harness.user, order.client_order_id, filled_qty=order.base_qty, price=order.limit_price
+    )
+    assert (resolved.status, resolved.fills_complete) == (OrderStatus.FILLED, True)
 
 
 def test_its_owner_can_leave_a_delisted_asset(harness: TradingHarness) -> None:

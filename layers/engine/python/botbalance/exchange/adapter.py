@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 from botbalance.engine import Balance, Fill, MarketRules, Side
+from botbalance.errors import TransientError
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +142,10 @@ class OrderUnknown:
     retry_after_s: int | None = None
 
 
+class MarketGoneError(TransientError):
+    """The exchange lists the market no more, and so tells nothing of an order there: not even that it never was."""
+
+
 KEY_REFUSED = "exchange_key_refused"
 """The code of a refusal that only the account's owner can mend."""
 
@@ -253,7 +258,10 @@ class ExchangeAdapter(Protocol):
         """Send one limit order, once. Never raises for what the exchange answers: the answer is the result."""
 
     def find_order(self, symbol: str, client_order_id: str) -> ExchangeOrder | None:
-        """What became of the order with that canonical client id; None where the exchange knows none."""
+        """What became of the order with that canonical client id; None where the exchange knows none.
+
+        Raises MarketGoneError where the market is listed no more, and the order cannot be asked for.
+        """
 
     def cancel_order(self, symbol: str, client_order_id: str) -> None:
         """Ask for a cancel. Whether it was cancelled, or filled before, only a look-up tells."""

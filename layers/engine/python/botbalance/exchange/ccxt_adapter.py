@@ -22,6 +22,7 @@ from botbalance.exchange.adapter import (
     Fees,
     HourlyHigh,
     KeyPermissions,
+    MarketGoneError,
     MarketListing,
     MinuteRange,
     OrderAccepted,
@@ -341,7 +342,10 @@ class CcxtAdapter:
         order_id: str | None = None
         params: dict[str, str] = {}
         if self._lookup.canceled_by is None:
-            seen = self.find_order(symbol, client_order_id)
+            try:
+                seen = self.find_order(symbol, client_order_id)
+            except MarketGoneError:
+                return
             if seen is None or seen.status is not ExchangeOrderStatus.OPEN:
                 return
             order_id = seen.exchange_order_id

@@ -23,6 +23,7 @@ from botbalance.exchange.adapter import (
     RATE_LIMITED,
     REGION_REFUSED,
     WOULD_TAKE,
+    MarketGoneError,
 )
 from botbalance.exchange.profiles import ExchangeProfile
 
@@ -144,16 +145,20 @@ def translate_ccxt_error(what: str, error: Exception, client: Any) -> BotBalance
         return malformed_reply(what, redacted_message(error))
     if (refused := _refusal_of_all(error, client)) is not None:
         return refused
-    # A cancel that is refused because of the order: it ended before, or never was.
-    if is_unknown_order(error, client.profile) or (what == "cancel" and "InvalidOrder" in names):
+    # A cancel that is refused because of the order, or its market: whether that ended, or never was, a look-up tells.
+    if is_unknown_order(error, client.profile) or (what == "cancel" and names & {"InvalidOrder", "BadSymbol"}):
         return OrderNotFoundError("order_not_found", redacted_message(error))
     if "BadSymbol" in names:
-        if what in {"order", "cancel"}:  # in a market that is gone, the exchange knows no order any more
-            return OrderNotFoundError("order_not_found", redacted_message(error))
-        return InvalidRequestError("unknown_market", redacted_message(error))
+        return _market_unknown(what, redacted_message(error))
     # Not its words: they hold the request's address and whatever page came back.
     kind = RetryableReadError if _may_pass(error, client) else TransientError
     return kind("exchange_unavailable", f"the exchange did not answer as expected ({type(error).__name__})")
+
+
+def _market_unknown(what: str, words: str) -> BotBalanceError:
+    if what in {"order", "orders"}:  # it was listed when the order was meant to be sent
+        return MarketGoneError("market_gone", words)
+    return InvalidRequestError("unknown_market", words)
 
 
 def _refusal_of_all(error: Exception, client: Any) -> BotBalanceError | None:

@@ -28,7 +28,7 @@ ACTIVE = frozenset({OrderStatus.PENDING, OrderStatus.OPEN, OrderStatus.PARTIALLY
 """The order may still trade, so its pair gets no second one."""
 
 NOT_ON_EXCHANGE = "not_on_exchange"
-"""The reason of an order that the exchange knew once and knows no more."""
+"""The reason of an order that the exchange knew once and knows no more, or whose market it knows no more."""
 LOOK_UPS_FAIL = "look_ups_fail"
 """The reason of an order whose look-ups have failed for a day, one and all."""
 TRADES_NOT_TOLD = "trades_not_told"

@@ -5,12 +5,7 @@ from dataclasses import dataclass
 
 from botbalance.errors import BotBalanceError, TransientError
 from botbalance.models.order import Order
-from botbalance.trading.order_updates import (
-    apply_order_not_found,
-    apply_order_report,
-    order_lost_error,
-    record_failed_look_up,
-)
+from botbalance.trading.order_updates import look_up, order_lost_error, record_failed_look_up
 from botbalance.trading.session import AccountSession
 
 
@@ -55,7 +50,7 @@ def cancel_orders(session: AccountSession, orders: Sequence[Order], reasons: Map
     current = []
     for order in orders:
         try:
-            current.append(_read_back(session, order, reasons[order.client_order_id]))
+            current.append(look_up(session, order, canceled_because=reasons[order.client_order_id]))
         except BotBalanceError as error:
             errors.setdefault(order.client_order_id, error)
             current.append(record_failed_look_up(session, order, error))
@@ -64,10 +59,3 @@ def cancel_orders(session: AccountSession, orders: Sequence[Order], reasons: Map
         elif current[-1].is_lost:
             errors[order.client_order_id] = order_lost_error(current[-1])
     return CancelResult(current, errors)
-
-
-def _read_back(session: AccountSession, order: Order, reason: str) -> Order:
-    seen = session.exchange(order.exchange).find_order(order.symbol, order.client_order_id)
-    if seen is None:
-        return apply_order_not_found(session, order)
-    return apply_order_report(session, order, seen, canceled_because=reason)

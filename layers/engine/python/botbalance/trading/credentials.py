@@ -7,11 +7,11 @@ from botbalance.errors import (
     InvalidRequestError,
     NotFoundError,
 )
-from botbalance.exchange.adapter import ExchangeAdapter
+from botbalance.exchange.adapter import ExchangeAdapter, MarketGoneError
 from botbalance.exchange.profiles import is_paper
 from botbalance.models.activity import ActivityKind
 from botbalance.models.exchange_key import ExchangeKey, StoredKey
-from botbalance.models.order import OrderStatus
+from botbalance.models.order import Order, OrderStatus
 from botbalance.trading.context import TradingContext
 from botbalance.trading.orders import require_no_active_orders
 from botbalance.trading.session import open_session
@@ -114,7 +114,7 @@ def _require_same_account(context: TradingContext, user_id: str, client: Exchang
         return
     context.portfolio.load_markets(client, {order.symbol for order in active})
     for order in active:
-        if client.find_order(order.symbol, order.client_order_id) is not None:
+        if _knows(client, order):
             continue
         if order.status is OrderStatus.PENDING:
             why = f"order {order.client_order_id} was sent with the key before and its fate is not known; try again in"
@@ -125,3 +125,10 @@ def _require_same_account(context: TradingContext, user_id: str, client: Exchang
             "orders_resting",
             f"order {order.client_order_id} rests in another account than this key's; DELETE orders/ first",
         )
+
+
+def _knows(client: ExchangeAdapter, order: Order) -> bool:
+    try:
+        return client.find_order(order.symbol, order.client_order_id) is not None
+    except MarketGoneError:
+        return False

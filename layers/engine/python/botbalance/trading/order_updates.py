@@ -10,7 +10,7 @@ from typing import Any
 
 from botbalance.deadline import OUT_OF_TIME
 from botbalance.errors import BotBalanceError, ConflictError, RateLimitedError, TransientError
-from botbalance.exchange.adapter import ExchangeAdapter, ExchangeOrder, ExchangeOrderStatus
+from botbalance.exchange.adapter import ExchangeAdapter, ExchangeOrder, ExchangeOrderStatus, MarketGoneError
 from botbalance.log import alarm, logger
 from botbalance.models.order import (
     LOOK_UPS_FAIL,
@@ -95,8 +95,25 @@ def apply_order_report(
     return session.update_order(order, current.model_copy(update={"updated_at": now}))
 
 
-def apply_order_not_found(session: AccountSession, order: Order) -> Order:
-    """Write that the exchange knows no such order. Only repeatedly, and after a while, is that believed."""
+def look_up(session: AccountSession, order: Order, *, canceled_because: str | None = None) -> Order:
+    """Ask the exchange for ``order``, and write what it tells; returns it as it now stands.
+
+    ``canceled_because`` is its reason from now on if it is cancelled.
+    """
+    try:
+        seen = session.exchange(order.exchange, [order.symbol]).find_order(order.symbol, order.client_order_id)
+    except MarketGoneError:
+        return apply_order_not_found(session, order, market_gone=True)
+    if seen is None:
+        return apply_order_not_found(session, order)
+    return apply_order_report(session, order, seen, canceled_because=canceled_because)
+
+
+def apply_order_not_found(session: AccountSession, order: Order, *, market_gone: bool = False) -> Order:
+    """Write that the exchange knows no such order. Only repeatedly, and after a while, is that believed.
+
+    ``market_gone``: it knows the whole market no more. That an order was never placed there, nobody can tell then.
+    """
     now = session.context.clock()
     if order.reason == NOT_ON_EXCHANGE and order.is_active:
         return order
@@ -111,11 +128,11 @@ def apply_order_not_found(session: AccountSession, order: Order) -> Order:
         reason = None if order.is_lost else order.reason
         counted = counted.model_copy(update={"untold_since": None, "next_check_at": 0, "reason": reason})
     if counted.times_not_found >= NOT_FOUND_BELIEVED_AFTER:
-        if order.status is not OrderStatus.PENDING:
-            # It was there once, so nothing may be assumed: until its owner says what became of it, its pair stays
-            # blocked, or its fills unknown.
+        if order.status is not OrderStatus.PENDING or market_gone:
+            # It was there once, or may have been, so nothing may be assumed: until its owner says what became of it,
+            # its pair stays blocked, or its fills unknown.
             facts = {"user_id": order.user_id, "client_order_id": order.client_order_id}
-            alarm(NOT_ON_EXCHANGE, "an order that rested is not known to the exchange any more", **facts)
+            alarm(NOT_ON_EXCHANGE, "an order is not known to the exchange any more", **facts)
             counted = counted.model_copy(update={"reason": NOT_ON_EXCHANGE})
         elif now - order.placed_at > NEVER_PLACED_AFTER_S:
             given_up = counted.model_copy(update={"status": OrderStatus.CANCELED, "reason": NEVER_PLACED})
@@ -156,6 +173,8 @@ def lost_because(order: Order) -> str:
         return "has more fills than can be stored"
     if order.reason == TRADES_NOT_TOLD:
         return f"filled {order.filled_qty:f} {order.base} and {order.exchange} does not tell its trades"
+    if order.status is OrderStatus.PENDING:
+        return f"got no answer, and {order.exchange} tells nothing of its market any more"
     known = "rested" if order.is_active else f"filled {order.filled_qty:f} {order.base}"
     return f"{known} and {order.exchange} knows it no more"
 

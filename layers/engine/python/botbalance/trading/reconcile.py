@@ -8,7 +8,7 @@ from botbalance.exchange.adapter import ExchangeOrder
 from botbalance.log import alarm, logger
 from botbalance.models.order import Order, OrderStatus
 from botbalance.trading.incidents import ORDER_UNKNOWN_AFTER_S, report_orders
-from botbalance.trading.order_updates import apply_order_not_found, apply_order_report, record_failed_look_up
+from botbalance.trading.order_updates import apply_order_report, look_up, record_failed_look_up
 from botbalance.trading.session import AccountSession
 
 
@@ -79,8 +79,8 @@ def _up_to_date(session: AccountSession, order: Order, open_orders: Sequence[Exc
     if seen is None:
         if session.context.clock() < order.next_check_at:
             return order
-        seen = exchange.find_order(order.symbol, order.client_order_id)
-    return apply_order_not_found(session, order) if seen is None else apply_order_report(session, order, seen)
+        return look_up(session, order)
+    return apply_order_report(session, order, seen)
 
 
 def _alarm_for_the_unknown(orders: Sequence[Order], now: int) -> None:
