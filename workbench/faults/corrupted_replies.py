@@ -116,17 +116,18 @@ def stale_order(fault: Fault, content: Json, account: Account, symbol: str | Non
     }
     if not isinstance(content, list):
         trade = newest.get(content["orderId"])
-        return None if trade is None else responses.order(_before(account.orders[trade.order_id], trade))
+        return None if trade is None else responses.order(before_trade(account.orders[trade.order_id], trade))
     if not newest:
         return None
     trade = fault.choose_one(newest.values())
     return [
         *(order for order in content if order["orderId"] != trade.order_id),
-        responses.order(_before(account.orders[trade.order_id], trade)),
+        responses.order(before_trade(account.orders[trade.order_id], trade)),
     ]
 
 
-def _before(order: Order, trade: Trade) -> Order:
+def before_trade(order: Order, trade: Trade) -> Order:
+    """``order`` as it was before its newest ``trade``."""
     executed_qty = order.executed_qty - trade.qty
     return replace(
         order,

@@ -16,6 +16,7 @@ from workbench.simulation.episode import BUSY_TICKS, Episode
 from workbench.simulation.exchange import Manner
 from workbench.simulation.invariants import Finding, Invariant
 from workbench.simulation.owners import Act
+from workbench.simulation.world import FAULTS
 
 USERS = 6
 STORY_LINES = 400
@@ -58,6 +59,10 @@ class CampaignResult(BaseModel):
     """Of the whole history."""
     failure: Failure | None = None
     story: list[str] = []
+
+    def seen(self) -> dict[str, int]:
+        """How often each fault, manner and owner's act has happened."""
+        return self.faults | self.manners | self.acts
 
 
 class Campaign:
@@ -106,7 +111,7 @@ class Campaign:
             episodes=totals["episodes"],
             steps=totals["steps"],
             choice_points=totals["choice_points"],
-            faults=_of_kind(totals, "fault"),
+            faults={fault: totals[f"fault:{fault}"] for fault in sorted(FAULTS)},
             manners={manner: totals[f"manner:{manner}"] for manner in Manner},
             acts={act: totals[f"act:{act}"] for act in Act},
             alarms=_of_kind(totals, "alarm"),

@@ -17,7 +17,7 @@ from workbench.simulation.invariants import Finding, Invariant, parse_decision, 
 from workbench.simulation.owners import Act, Owners, Weather
 from workbench.simulation.world import ASSETS, CALM, QUOTE, START, User, World
 
-MANNERS = 5
+MANNERS = 6
 """Which an exchange has in an episode."""
 BUSY_TICKS = 40
 CALM_TICKS = 24
@@ -81,12 +81,14 @@ class Episode:
         """Everybody comes and switches the autopilot on; nothing fails yet."""
         world = self.world
         self._be_calm()
+        manners = world.choices.choose_some(list(Manner), MANNERS)
+        if Manner.PAGES in manners:
+            world.use_pages()
         for user in world.users:
             self.owners.open(user)
             for act in (Act.STORE_KEY, Act.CHANGE_STRATEGY, Act.AUTOPILOT_ON):
                 self.owners.do(act, user)
                 self._until_idle(user)
-        manners = world.choices.choose_some(list(Manner), MANNERS)
         world.exchange.manners = set(manners)
         world.books.fees_in_third_coin = Manner.FEES_IN_THIRD_COIN in manners
         if Manner.REFUSES_FOR_GOOD in manners:
@@ -94,6 +96,7 @@ class Episode:
                 (user.key.api_key, world.choices.choose_one(ASSETS) + QUOTE) for user in world.users[::2]
             }
         world.note(f"the exchange's manners: {', '.join(manners)}")
+        world.act_meanwhile = self.owners.act_meanwhile
         world.rates, world.injector.active = type(world.rates)(), True
 
     def _busy(self) -> None:

@@ -12,10 +12,12 @@ from typing import Any
 
 from botbalance.engine import transfer
 from botbalance.engine.arithmetic import ExactArithmetic
+from botbalance.exchange.profiles import ExchangeProfile, Paging
 
-from workbench.faults.exchange import FaultyExchange, Observer
+from workbench.faults.corrupted_replies import before_trade
+from workbench.faults.exchange import Delivery, FaultyExchange, Observer, Outcome
 from workbench.faults.injector import Injector
-from workbench.simulated_exchange import errors
+from workbench.simulated_exchange import errors, responses
 from workbench.simulated_exchange.binance_api import Reply, Request, refused
 from workbench.simulated_exchange.errors import ExchangeError
 from workbench.simulated_exchange.matching_engine import Account, MatchingEngine, NewOrder, Order, OrderType, Trade
@@ -52,10 +54,47 @@ class Manner(StrEnum):
     """An account may not trade a market."""
     STALE_PRICES = "stale_prices"
     """Tickers are those of a while ago."""
+    ACKNOWLEDGES_LATE = "acknowledges_late"
+    """It takes an order, does not answer in time, and knows no such order for a while."""
+    ORDERS_LAG = "orders_lag"
+    """An order is shown, or its trades are told, as they were before the last trade."""
+    PAGES = "pages"
+    """It gives its lists in short pages."""
 
 
-PASSING = frozenset({Manner.REJECTS_LATE, Manner.BALANCES_LAG, Manner.STALE_PRICES, Manner.FORGETS, Manner.HALTS})
+PASSING = frozenset(
+    {
+        Manner.REJECTS_LATE,
+        Manner.BALANCES_LAG,
+        Manner.STALE_PRICES,
+        Manner.FORGETS,
+        Manner.HALTS,
+        Manner.ACKNOWLEDGES_LATE,
+        Manner.ORDERS_LAG,
+    }
+)
 """Manners that end with the faults; the others stay, and nobody may be kept from trading by them."""
+CHANCES: Mapping[Manner, float] = {
+    Manner.REJECTS_LATE: 0.1,
+    Manner.BALANCES_LAG: 0.3,
+    Manner.STALE_PRICES: 0.3,
+    Manner.NEGATIVE_DUST: 1,
+    Manner.ACKNOWLEDGES_LATE: 0.1,
+    Manner.ORDERS_LAG: 0.3,
+}
+"""How often one shows in a request that it can show in."""
+LONGEST_UNKNOWN_S = 80
+"""For how long an order that was taken is not known, at most: whoever asks may believe that after two minutes."""
+LONGEST_ORDER_LAG_MS = 120_000
+PAGE = 3
+"""Entries of a list, where it comes in pages."""
+_OF_OPEN_ORDERS = frozenset({Manner.UNKNOWN_STATUS, Manner.ORDERS_LAG, Manner.PAGES})
+
+
+def in_pages(profile: ExchangeProfile) -> ExchangeProfile:
+    """The profile of an exchange whose lists come in short pages."""
+    paging = Paging(size=PAGE, parameter="page")
+    return replace(profile, open_orders=paging, fills=paging)
 
 
 class MannerlyBooks(MatchingEngine):
@@ -86,6 +125,12 @@ class MannerlyExchange(FaultyExchange):
         self.rejected: set[int] = set()
         self.not_permitted: set[tuple[str, str]] = set()
         self.delisted: set[str] = set()
+        self.chances = dict(CHANCES)
+        self._unknown_until: dict[int, int] = {}
+        """By order id, until when (epoch ms) nobody is told of the order."""
+        names = {("GET", "/api/v3/openOrders"): "page", ("GET", "/api/v3/myTrades"): "page"}
+        for route, name in names.items():  # as exchanges have it whose lists come in pages
+            self._routes[route] = replace(self._routes[route], names=self._routes[route].names | {name})
         self._accounts_shown: dict[str, str] = {}
         self._tickers_shown: dict[str, str] = {}
 
@@ -98,17 +143,32 @@ class MannerlyExchange(FaultyExchange):
         if path == "POST /api/v3/order" and (request.api_key, request.parameters.get("symbol")) in self.not_permitted:
             self._choices.count(f"manner:{Manner.REFUSES_FOR_GOOD}")
             return refused(ExchangeError(-2010, NOT_PERMITTED))
+        if path == "DELETE /api/v3/order" and self._unknown_until and self._is_unknown_to_cancel(request):
+            return refused(errors.unknown_order())
         reply = super().answer(request)
         manners: Mapping[str, Callable[[Request, Reply], Reply]] = {
             "POST /api/v3/order": self._after_placing,
             "GET /api/v3/order": self._order_shown,
             "GET /api/v3/account": self._account_shown,
             "GET /api/v3/openOrders": self._open_orders_shown,
+            "GET /api/v3/myTrades": self._trades_shown,
             "GET /api/v3/ticker/24hr": self._tickers_of_before,
             "GET /api/v3/exchangeInfo": self._listing,
         }
         shown = manners.get(path)
         return reply if shown is None or reply.status != 200 else shown(request, reply)
+
+    def _outcome(self, request: Request) -> Outcome:
+        outcome = super()._outcome(request)
+        placed = request.method == "POST" and request.path == "/api/v3/order" and outcome.reply.status == 200
+        if not placed or outcome.delivery is not Delivery.WHOLE:
+            return outcome
+        account = self.books.account(request.api_key or "")
+        if account is None or outcome.fault is not None or not self._shows(Manner.ACKNOWLEDGES_LATE):
+            return outcome
+        order_id = json.loads(outcome.reply.text)["orderId"]
+        self._unknown_until[order_id] = self.books.now_ms() + self._choices.between(1, LONGEST_UNKNOWN_S) * 1000
+        return replace(outcome, delivery=self._choices.choose_one([Delivery.SILENCE, Delivery.RESET]))
 
     # what owners and strangers do in the exchange's own app
 
@@ -173,8 +233,8 @@ class MannerlyExchange(FaultyExchange):
 
     # replies
 
-    def _shows(self, manner: Manner, chance: float) -> bool:
-        shows = manner in self.manners and self._choices.happens(chance)
+    def _shows(self, manner: Manner) -> bool:
+        shows = manner in self.manners and self._choices.happens(self.chances[manner])
         if shows:
             self._choices.count(f"manner:{manner}")
         return shows
@@ -197,13 +257,30 @@ class MannerlyExchange(FaultyExchange):
         content = json.loads(reply.text)
         account = self.books.account(request.api_key or "")
         order = None if account is None else account.orders[content["orderId"]]
-        if order is not None and order.status.is_open and self._shows(Manner.REJECTS_LATE, 0.1):
+        if order is not None and order.status.is_open and self._shows(Manner.REJECTS_LATE):
             self.books.cancel(request.api_key or "", order.symbol, order_id=order.order_id)
             self.rejected.add(order.order_id)
         return reply
 
-    def _order_shown(self, _: Request, reply: Reply) -> Reply:
+    def _is_unknown(self, order_id: int) -> bool:
+        return self._unknown_until.get(order_id, 0) > self.books.now_ms()
+
+    def _is_unknown_to_cancel(self, request: Request) -> bool:
+        asked, account = request.parameters, self.books.account(request.api_key or "")
+        orders = () if account is None else account.find_open_orders(asked.get("symbol", ""))
+        return any(
+            self._is_unknown(order.order_id)
+            for order in orders
+            if asked.get("origClientOrderId") == order.client_order_id or asked.get("orderId") == str(order.order_id)
+        )
+
+    def _order_shown(self, request: Request, reply: Reply) -> Reply:
         content = json.loads(reply.text)
+        if self._is_unknown(content["orderId"]):
+            return refused(errors.no_such_order())
+        before = self._as_before(request.api_key or "", content["orderId"])
+        if before is not None:
+            return replace(reply, text=json.dumps(before))
         if content["orderId"] in self.rejected:
             return replace(reply, text=json.dumps(content | {"status": "REJECTED"}))
         ended_without_a_fill = content["status"] == "CANCELED" and not Decimal(content["executedQty"])
@@ -217,28 +294,64 @@ class MannerlyExchange(FaultyExchange):
         key = request.api_key or ""
         before = self._accounts_shown.get(key, reply.text)
         self._accounts_shown[key] = reply.text
-        text = before if before != reply.text and self._shows(Manner.BALANCES_LAG, 0.3) else reply.text
-        if self._shows(Manner.NEGATIVE_DUST, 1):
+        text = before if before != reply.text and self._shows(Manner.BALANCES_LAG) else reply.text
+        if self._shows(Manner.NEGATIVE_DUST):
             content = json.loads(text)
             content["balances"].append({"asset": STRANGE_COIN, "free": "-0.00000001", "locked": "0.00000000"})
             text = json.dumps(content)
         return replace(reply, text=text)
 
-    def _open_orders_shown(self, _: Request, reply: Reply) -> Reply:
-        if Manner.UNKNOWN_STATUS not in self.manners:
+    def _as_before(self, api_key: str, order_id: int) -> dict[str, Any] | None:
+        """The order as it was before its last trade, where that was lately and a copy that lags is asked."""
+        if Manner.ORDERS_LAG not in self.manners:
+            return None
+        account = self.books.account(api_key)
+        if account is None:
+            return None
+        since = self.books.now_ms() - LONGEST_ORDER_LAG_MS
+        last = next((trade for trade in reversed(account.trades) if trade.order_id == order_id), None)
+        if last is None or last.time < since or not self._shows(Manner.ORDERS_LAG):
+            return None
+        return responses.order(before_trade(account.orders[order_id], last))
+
+    def _open_orders_shown(self, request: Request, reply: Reply) -> Reply:
+        if not self.manners & _OF_OPEN_ORDERS and not self._unknown_until:
             return reply
         content: list[dict[str, Any]] = json.loads(reply.text)
-        changed = [
-            order | {"status": "PENDING_REVIEW"} if order["clientOrderId"].startswith("app-") else order
-            for order in content
-        ]
-        if changed != content:
-            self._choices.count(f"manner:{Manner.UNKNOWN_STATUS}")
-        return replace(reply, text=json.dumps(changed))
+        known = [order for order in content if not self._is_unknown(order["orderId"])]
+        known = [self._as_before(request.api_key or "", order["orderId"]) or order for order in known]
+        changed = [self._with_unknown_status(order) for order in known]
+        return replace(reply, text=json.dumps(self._page(request, changed, "orderId")))
+
+    def _with_unknown_status(self, order: dict[str, Any]) -> dict[str, Any]:
+        if Manner.UNKNOWN_STATUS not in self.manners or not order["clientOrderId"].startswith("app-"):
+            return order
+        self._choices.count(f"manner:{Manner.UNKNOWN_STATUS}")
+        return order | {"status": "PENDING_REVIEW"}
+
+    def _trades_shown(self, request: Request, reply: Reply) -> Reply:
+        if not self.manners & {Manner.ORDERS_LAG, Manner.PAGES}:
+            return reply
+        account, order_id = self.books.account(request.api_key or ""), request.parameters.get("orderId", "")
+        booked = [] if account is None else account.trades
+        trades = [responses.trade(trade) for trade in booked if str(trade.order_id) == order_id]
+        if trades and self.books.now_ms() - trades[-1]["time"] < LONGEST_ORDER_LAG_MS:
+            trades = trades[:-1] if self._shows(Manner.ORDERS_LAG) else trades
+        return replace(reply, text=json.dumps(self._page(request, trades, "id")))
+
+    def _page(self, request: Request, entries: list[dict[str, Any]], by: str) -> list[dict[str, Any]]:
+        """The page that is asked for; those with the highest ids come first, so that the oldest come last."""
+        if Manner.PAGES not in self.manners:
+            return entries
+        entries = sorted(entries, key=lambda entry: int(entry[by]), reverse=True)
+        number = int(request.parameters.get("page", "1"))
+        if len(entries) > number * PAGE:
+            self._choices.count(f"manner:{Manner.PAGES}")
+        return entries[(number - 1) * PAGE : number * PAGE]
 
     def _tickers_of_before(self, request: Request, reply: Reply) -> Reply:
         before = self._tickers_shown.get(request.query, reply.text)
-        stale = before != reply.text and self._shows(Manner.STALE_PRICES, 0.3)
+        stale = before != reply.text and self._shows(Manner.STALE_PRICES)
         if not stale:
             self._tickers_shown[request.query] = reply.text
         return replace(reply, text=before) if stale else reply

@@ -41,7 +41,7 @@ class Invariant(StrEnum):
     HEALTHY_USER_DECIDES = "healthy_user_decides"
     """Once the faults have ended, a user whose autopilot is on has a decision in every tick."""
     ONE_RUN_AT_A_TIME = "one_run_at_a_time"
-    """No intent is written by a run from which another has taken the account over."""
+    """No order is written by a run from which another has taken the account over, nor an intent."""
     ONE_ORDER_A_PAIR = "one_order_a_pair"
     """No pair of an account has two orders of ours at a time."""
     BONUS_IS_SUM = "bonus_is_sum"
@@ -127,7 +127,8 @@ class Witness:
         self._operator = operator_table
         self._sent: dict[tuple[str, str], int] = {}
         self._barriers: defaultdict[str, list[Barrier]] = defaultdict(list)
-        self._strategy_written: dict[str, int] = {}
+        self._strategy_written: defaultdict[str, list[int]] = defaultdict(list)
+        """By user, at which steps."""
         self._booked: dict[tuple[str, str], tuple[str, Decimal]] = {}
         self._refused: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
         self._priced_at = 0
@@ -167,12 +168,12 @@ class Witness:
                 if table in {self._strategies, self._operator}:
                     run.facts[table] = step
         if operation == "PutItem" and request["TableName"] == self._strategies:
-            self._strategy_written[request["Item"]["user_id"]["S"]] = step
+            self._strategy_written[request["Item"]["user_id"]["S"]].append(step)
         if operation == "TransactWriteItems":
             for part in request["TransactItems"]:
                 put = part.get("Put", {})
                 if put.get("TableName") == self._strategies:
-                    self._strategy_written[put["Item"]["user_id"]["S"]] = step
+                    self._strategy_written[put["Item"]["user_id"]["S"]].append(step)
                 if put.get("TableName") != self._orders:
                     continue
                 if "not_exists" in put.get("ConditionExpression", ""):
@@ -183,7 +184,11 @@ class Witness:
     def _order_written(self, run: Run, step: int, item: Mapping[str, Any]) -> None:
         """An order is written over: what is booked of it only grows."""
         user_id, client_order_id = item["user_id"]["S"], item["client_order_id"]["S"]
-        now = item["status"]["S"], parse_order(item).filled_qty
+        order = parse_order(item)
+        if order.fencing_token != self._fencing_token_of(user_id):
+            what = f"{client_order_id} is written by a run that has lost the account"
+            self._add(Invariant.ONE_RUN_AT_A_TIME, step, user_id, what)
+        now = item["status"]["S"], order.filled_qty
         before = self._booked.get((user_id, client_order_id), ("PENDING", ZERO))
         self._booked[user_id, client_order_id] = now
         if now[1] < before[1]:
@@ -231,7 +236,15 @@ class Witness:
 
     def told_of_strategy(self, user_id: str, step: int, what: str) -> None:
         """Likewise of a strategy: who reads it between its write and the answer decides by the new one."""
-        self.told(user_id, self._strategy_written.get(user_id, step), what)
+        self.told(user_id, next(reversed(self._strategy_written[user_id]), step), what)
+
+    def strategy_written_since(self, user_id: str, step: int) -> int:
+        """The first step from ``step`` on at which the strategy was written; ``step`` where it was not."""
+        return next((at for at in self._strategy_written[user_id] if at >= step), step)
+
+    def sent_at(self, api_key: str, client_order_id: str) -> int:
+        """The step at which an order was sent."""
+        return self._sent[api_key, client_order_id]
 
     def refused_for_good(self, user_id: str, symbol: str, step: int) -> None:
         """The exchange has told that the user may never trade that market."""

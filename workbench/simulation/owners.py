@@ -31,6 +31,14 @@ SELDOM = (
     FaultKind.STALE_ORDER,
     FaultKind.TIMEOUT_AFTER,
     FaultKind.DOUBTFUL_QUOTE,
+    FaultKind.LIMITED,
+    FaultKind.REVOKED,
+    FaultKind.NO_PERMISSION,
+    FaultKind.INSUFFICIENT_BALANCE,
+    FaultKind.TOO_MANY_ORDERS,
+    FaultKind.WOULD_TAKE,
+    FaultKind.LATE_FILL,
+    FaultKind.OVERFILLED,
 )
 """Faults that few requests can meet."""
 STRATEGY = "/api/me/strategies/rebalance"
@@ -61,7 +69,7 @@ class Act(StrEnum):
     LOOK = "look"
 
 
-_WEIGHTS: Mapping[Act, int] = {
+_WEIGHTS: dict[Act, int] = {
     Act.AUTOPILOT_OFF: 4,
     Act.CHANGE_STRATEGY: 10,
     Act.CHANGE_EXCHANGE: 1,
@@ -79,6 +87,23 @@ _WEIGHTS: Mapping[Act, int] = {
     Act.RESOLVE: 3,
     Act.LOOK: 4,
 }
+_WITHOUT_AUTOPILOT: Mapping[Act, int] = _WEIGHTS | {Act.DELETE_KEY: 10, Act.EXECUTE: 14}
+_MEANWHILE: Mapping[Act, int] = {
+    Act.AUTOPILOT_OFF: 3,
+    Act.CHANGE_STRATEGY: 3,
+    Act.DELETE_KEY: 1,
+    Act.STORE_KEY: 2,
+    Act.EXECUTE: 3,
+    Act.STOP: 3,
+    Act.CANCEL_ONE: 4,
+    Act.CANCEL_ALL: 4,
+    Act.RESOLVE: 1,
+    Act.LOOK: 1,
+}
+"""What somebody does on whose account a run works."""
+_BESIDE: Mapping[Act, int] = {Act.STOP: 3, Act.EXECUTE: 1, Act.CANCEL_ONE: 1, Act.CANCEL_ALL: 1, Act.LOOK: 1}
+"""What somebody does who waits for the answer to one of these:"""
+_MAY_WAIT = frozenset({Act.EXECUTE, Act.CANCEL_ONE, Act.CANCEL_ALL, Act.RESOLVE, Act.LOOK})
 
 
 class Owners:
@@ -87,6 +112,7 @@ class Owners:
     def __init__(self, world: World) -> None:
         self._world = world
         self._choices = world.choices
+        self._doing: dict[str, Act] = {}
         self._acts: Mapping[Act, Callable[[User], object]] = {
             Act.AUTOPILOT_ON: lambda user: self.switch(user, enabled=True),
             Act.AUTOPILOT_OFF: lambda user: self.switch(user, enabled=False),
@@ -110,25 +136,42 @@ class Owners:
     def act_at_random(self) -> None:
         """Somebody does something; whoever's autopilot is off mostly switches it on again."""
         idle = [user for user in self._world.users if not user.busy]
-        if not idle:
+        if idle:
+            self._act(self._choices.choose_one(idle))
+
+    def act_meanwhile(self, user_id: str) -> None:
+        """Whoever a run works on does something, also beside what they wait for already."""
+        user = next((user for user in self._world.users if user.user_id == user_id), None)
+        if user is None or self._choices.calm:
             return
-        user = self._choices.choose_one(idle)
-        off = not self._world.autopilot_is_on(user.user_id)
+        if not user.busy:
+            self._choices.count("fault:act_meanwhile")
+            self._act(user, _MEANWHILE)
+        elif user.under_way == 1 and self._doing.get(user_id) in _MAY_WAIT:
+            self._choices.count("fault:act_meanwhile")
+            self.do(self._choose(_BESIDE, on=self._world.autopilot_is_on(user_id)), user)
+
+    def _act(self, user: User, weights: Mapping[Act, int] = _WEIGHTS) -> None:
+        on = self._world.autopilot_is_on(user.user_id)
         if not user.has_key:
             act = Act.STORE_KEY
-        elif off and self._choices.happens(0.6):
+        elif not on and self._choices.happens(0.6):
             act = Act.AUTOPILOT_ON
         else:
-            acts = list(_WEIGHTS)
-            act = self._choices.choose_one([one for one in acts for _ in range(_WEIGHTS[one])])
-            if act is Act.EXECUTE and not off:
-                act = Act.AUTOPILOT_OFF  # whoever wants to trade by hand does this first
+            act = self._choose(weights if on or weights is _MEANWHILE else _WITHOUT_AUTOPILOT, on=on)
         self.do(act, user)
+
+    def _choose(self, weights: Mapping[Act, int], *, on: bool) -> Act:
+        act = self._choices.choose_one([one for one, weight in weights.items() for _ in range(weight)])
+        if act is Act.EXECUTE and on:  # whoever wants to trade by hand does this first
+            return Act.STOP if weights is _BESIDE else Act.AUTOPILOT_OFF
+        return act
 
     def do(self, act: Act, user: User) -> None:
         """One act of one owner."""
         self._choices.count(f"act:{act}")
         self._world.note(f"{user.user_id}: {act}")
+        self._doing[user.user_id] = act
         self._acts[act](user)
 
     # by the API
@@ -238,6 +281,7 @@ class Owners:
 
     def stop(self, user: User) -> None:
         """Stop everything."""
+        asked_at = self._step
 
         def then(status: int, body: Any) -> None:
             if status != 200:
@@ -246,13 +290,18 @@ class Owners:
             self._world.witness.told_of_strategy(user.user_id, self._step, "everything is stopped")
             still = {order["client_order_id"] for order in body["orders"] if order["status"] in _RESTING}
             named = still | {str(one.get("client_order_id")) for one in body.get("not_canceled", [])}
-            self._require_canceled(user, named)
+            self._require_canceled(user, named, asked_at)
 
         self._world.call(user, "POST", "/api/me/strategies/rebalance/stop", then=then)
 
-    def _require_canceled(self, user: User, named: set[str]) -> None:
-        """Nothing of ours rests after a stop, save what was named as not cancelled yet."""
-        resting = {order.client_order_id for order in self._our_open_orders(user)}
+    def _require_canceled(self, user: User, named: set[str], asked_at: int) -> None:
+        """Nothing of ours rests after a stop, save what was named, and what was sent by hand after it was in force."""
+        in_force = self._world.witness.strategy_written_since(user.user_id, asked_at)
+        resting = {
+            order.client_order_id
+            for order in self._our_open_orders(user)
+            if self._world.witness.sent_at(user.key.api_key, order.client_order_id) <= in_force
+        }
         if resting - named:
             self._world.witness.failed(
                 Invariant.STOP_CANCELS, self._step, user.user_id, f"{sorted(resting - named)} rest after a stop"
@@ -285,8 +334,9 @@ class Owners:
             for item in read_items(self._world.database, self._world.settings.orders_table)
             if item["user_id"]["S"] == user.user_id and "watched_since" in item
         )
-        lost = [one for one in ours if one.is_lost]
         there = {order.client_order_id: order for order in self._world.books.orders(user.key.api_key)}
+        rest = {client_order_id for client_order_id, order in there.items() if order.status.is_open}
+        lost = [one for one in ours if one.is_lost and one.client_order_id not in rest]
         for order in lost[:1]:
             booked = there.get(order.client_order_id)
             body = {"outcome": "canceled"}

@@ -17,13 +17,16 @@ from importlib import import_module
 from itertools import count
 from sys import modules
 from typing import Any
+from unittest.mock import patch
 from urllib.parse import parse_qsl
 
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+from botbalance.exchange import ccxt_client
 from botbalance.exchange.ccxt_client import find_profile, new_client
-from botbalance.exchange.profiles import DEFAULT_EXCHANGE
+from botbalance.exchange.profiles import DEFAULT_EXCHANGE, PROFILES
 from botbalance.models.exchange_key import ExchangeKey
 from botbalance.settings import read_settings
+from botbalance.store.accounts import LEASE_S
 from botbalance.store.compression import decompress
 from botbalance.store.dynamodb import shard_name
 from botbalance.store.operator import HALT_SETTING
@@ -39,7 +42,7 @@ from workbench.simulated_exchange.market import Market
 from workbench.simulated_exchange.random_walk import RandomWalk
 from workbench.simulation.choices import Choices
 from workbench.simulation.database import Database
-from workbench.simulation.exchange import FEE_COIN, NOT_PERMITTED, MannerlyBooks, MannerlyExchange
+from workbench.simulation.exchange import FEE_COIN, NOT_PERMITTED, Manner, MannerlyBooks, MannerlyExchange, in_pages
 from workbench.simulation.invariants import Findings, Invariant, Witness, user_of_key
 from workbench.simulation.processes import FunctionProcess, ProcessGlobals, captured_log, without_threads
 from workbench.simulation.scheduler import Run, RunDiedError, Scheduler, VirtualClock, virtual_world
@@ -68,13 +71,13 @@ FIRST_PRICES = {
 ASSETS = tuple(symbol.removesuffix(QUOTE) for symbol in FIRST_PRICES)
 FUNCTION_MS = 60_000
 """What a function may take, from its first request on."""
+LEAST_MS = 16_000
+"""What one may be left with that has worked on another message before."""
 LEFT_ORDERS_S = 600
 """So often orders are looked at whose owner's autopilot is off: more often than an episode of minutes would see."""
 WORKERS = 3
 """Ticks that run at a time, at most."""
 _EXCHANGE_FAULTS = frozenset(FaultKind) - {
-    FaultKind.REVOKED,
-    FaultKind.NO_PERMISSION,
     FaultKind.THROTTLED,
     FaultKind.UNPROCESSED,
     FaultKind.TRANSACTION_CONFLICT,
@@ -82,6 +85,19 @@ _EXCHANGE_FAULTS = frozenset(FaultKind) - {
     FaultKind.DB_TIMEOUT_APPLIED,
     FaultKind.KMS_FAILED,
 }
+FAULTS = frozenset(FaultKind) | {
+    "late",
+    "paused",
+    "little_time",
+    "killed",
+    "killed_after",
+    "message_late",
+    "message_twice",
+    "stale_read",
+    "db_repeated",
+    "act_meanwhile",
+}
+"""Everything that goes wrong here, or comes at a bad moment."""
 _READS = {"GetItem", "Query", "BatchGetItem", "Scan"}
 TELLING_ALARMS = frozenset({"tick_failed", "message_failed", "decision_not_logged", "tick_late"})
 
@@ -96,12 +112,15 @@ class Rates:
     stale_read: float = 0.1
     death: float = 0.002
     late_s: float = 0.004
+    paused: float = 0.0005
+    little_time: float = 0.03
     message_late: float = 0.1
     message_twice: float = 0.1
     meanwhile: float = 0.3
+    act_meanwhile: float = 0.01
 
 
-CALM = Rates(0, 0, 0, 0, 0, 0, 0, 0, 0)
+CALM = Rates(*[0] * 12)
 
 
 class InvocationContext:
@@ -127,12 +146,18 @@ class User:
         self.user_id = user_id
         self.key = ExchangeKey(f"key-of-{user_id}", f"secret-of-{user_id}")
         self.has_key = False
-        self.busy = False
+        self.under_way = 0
+        """Of their requests, how many are not answered yet."""
         self.targets: dict[str, str] = {}
         self.switched_at_step = 0
         """When the autopilot's switch was answered last."""
         self.refusal: Any = None
         """The problem that the last switch of the autopilot was answered with; None where it was switched."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether any of their requests is not answered yet."""
+        return self.under_way > 0
 
 
 class World:
@@ -150,6 +175,10 @@ class World:
         self.history: list[str] = []
         self.keep_history = keep_history
         self.broken: Exception | None = None
+        self.before_request: Callable[[Run, Callable[[], tuple[str, str]]], None] = lambda *_: None
+        """Called before each request of a run, in that run, with what is asked: a test's script."""
+        self.act_meanwhile: Callable[[str], None] = lambda _: None
+        """Called now and then for a user on whom a run works at the moment."""
         self.on_line: Callable[[str], None] | None = None
         self.market = Market.with_default_filters(
             FIRST_PRICES | {f"{FEE_COIN}USDT": Decimal("310.2")},
@@ -165,13 +194,13 @@ class World:
         names = (self.settings.orders_table, self.settings.strategies_table, self.settings.operator_table)
         self.witness = Witness(self.findings, *names, self._fencing_token, self.clock.seconds)
         self.users = [User(f"user-{number}") for number in range(users)]
+        self._profiles = dict(PROFILES)
         self.workers: list[FunctionProcess] = []
         self.apis: list[FunctionProcess] = []
         self.traces: set[tuple[str, int]] = set()
         self._events: list[tuple[int, int, Callable[[], None]]] = []
         self._waiting: list[Callable[[], bool]] = []
         self._ticks_run: dict[tuple[str, int], str] = {}
-        self._last_request: tuple[Request, Reply | None, Fault | None] | None = None
         # What draws random bytes once in a process draws none of the world's.
         import_module("cryptography.hazmat.primitives.ciphers.aead")
         new_client(find_profile(DEFAULT_EXCHANGE))
@@ -205,7 +234,13 @@ class World:
             stack.enter_context(virtual_world(self.clock, self.sleep, self.choices))
             stack.enter_context(without_threads(ours))
             stack.enter_context(captured_log(self._logged))
+            stack.enter_context(patch.object(ccxt_client, "PROFILES", self._profiles))
             yield
+
+    def use_pages(self) -> None:
+        """Let the exchange be one that gives its lists in pages, for whoever connects to it from now on."""
+        self.exchange.manners.add(Manner.PAGES)
+        self._profiles[DEFAULT_EXCHANGE] = in_pages(PROFILES[DEFAULT_EXCHANGE])
 
     # history
 
@@ -269,7 +304,11 @@ class World:
             process = FunctionProcess(next(self.numbers), self.settings, self)
             processes.append(process)
         process.busy = True
-        ends_at_ms = self.clock.now_ms + FUNCTION_MS
+        function_ms = FUNCTION_MS
+        if self.choices.happens(self.rates.little_time):
+            self.choices.count("fault:little_time")
+            function_ms = self.choices.between(LEAST_MS, FUNCTION_MS // 2)
+        ends_at_ms = self.clock.now_ms + function_ms
         context = InvocationContext(self, name.split(" ", maxsplit=1)[0], ends_at_ms)
         run = Run(next(self.numbers), name, users, lambda: work(context), ends_at_ms=ends_at_ms)
         shared = ProcessGlobals(process, self.apps)
@@ -429,11 +468,11 @@ class World:
             "body": None if body is None else json.dumps(body),
             "isBase64Encoded": False,
         }
-        user.busy = True
+        user.under_way += 1
         label = name or f"{method} {resource.removeprefix('/api/me/')}"
 
         def answered(run: Run) -> None:
-            user.busy = False
+            user.under_way -= 1
             if run.died:
                 return
             if run.error is not None:
@@ -459,20 +498,29 @@ class World:
 
     # what processes reach
 
-    def _before(self, process: FunctionProcess) -> Run | None:
-        """The process comes to a request: others may go on first, it may be late, it may die."""
+    def _before(self, process: FunctionProcess, asked: Callable[[], tuple[str, str]]) -> Run | None:
+        """The process comes to a request: others may go on first, it may be late, paused, or die.
+
+        ``asked`` tells whose request it is, and what is asked.
+        """
         run = self.scheduler.current
         process.require_alive()
         if run is None:
             return None
         self.clock.now_ms += self.choices.between(1, 12)
-        if self.choices.happens(self.rates.late_s):
+        self.before_request(run, asked)
+        if self.choices.happens(self.rates.act_meanwhile):
+            user_id = asked()[0] or self.choices.choose_one(sorted(run.users))
+            self.at(0, lambda: self.act_meanwhile(user_id))
+        if self.choices.happens(self.rates.paused):
+            self.pause(run, self.choices.between(LEASE_S + 1, 2 * LEASE_S))
+        elif self.choices.happens(self.rates.late_s):
             self.choices.count("fault:late")
             self.scheduler.sleep(self.choices.between(1, 15))
         else:
             self.scheduler.pause()
         if self.clock.now_ms > run.ends_at_ms:
-            self.choices.count("fault:time_is_up")
+            self.choices.count("time_is_up")
             self.note(f"{run.label}: its time is up")
             process.die()
         if self.choices.happens(self.rates.death):
@@ -481,6 +529,13 @@ class World:
             process.die()
         run.facts["requests"] = run.facts.get("requests", 0) + 1
         return run
+
+    def pause(self, run: Run, seconds: int) -> None:
+        """Let time stand still for the run's process: it goes on later as if nothing had been."""
+        self.choices.count("fault:paused")
+        self.note(f"{run.label}: its process is paused for {seconds} s")
+        run.ends_at_ms += seconds * 1000
+        self.scheduler.sleep(seconds)
 
     def _after(self, process: FunctionProcess, run: Run | None) -> None:
         """The answer is on its way: others may go on before it is there."""
@@ -493,7 +548,7 @@ class World:
             process.die()
 
     def ask_exchange(self, process: FunctionProcess, request: Request) -> Outcome:
-        run = self._before(process)
+        run = self._before(process, lambda: (user_of_key(request.api_key or ""), f"{request.method} {request.path}"))
         self.clock.now_ms += self.choices.between(5, 60)
         try:
             outcome = self.exchange.outcome(request)
@@ -532,7 +587,7 @@ class World:
     def ask_database(
         self, process: FunctionProcess, operation: str, parameters: dict[str, Any], carry_out: Callable[[], Any]
     ) -> dict[str, Any]:
-        run = self._before(process)
+        run = self._before(process, lambda: (_user_of(parameters), f"{operation} {_about(parameters)}"))
         kind = self._database_fault(operation)
         self.note(
             f"{run.label if run else 'owner'}: {operation} {_about(parameters)}{' FAULT ' + kind if kind else ''}"
@@ -583,7 +638,7 @@ class World:
         return kind
 
     def ask_key_service(self, process: FunctionProcess) -> None:
-        self._before(process)
+        self._before(process, lambda: ("", "Decrypt"))
         if self.choices.happens(self.rates.key_service_fault):
             self.choices.count("fault:kms_failed")
             raise _client_error("KMSInternalException", "Decrypt")
@@ -632,6 +687,15 @@ class World:
 
 _template = cache(read_template)
 """The project's template; no episode changes it."""
+
+
+def _user_of(parameters: dict[str, Any]) -> str:
+    """Whose item a request is about; nobody's where it is about several, or none."""
+    if "TransactItems" in parameters:
+        parameters = next(iter(parameters["TransactItems"][0].values()))
+    item = parameters.get("Key") or parameters.get("Item") or {}
+    user_id: str = item.get("user_id", {}).get("S", "")
+    return user_id
 
 
 def _about(parameters: dict[str, Any]) -> str:
