@@ -8,7 +8,7 @@ from botbalance.engine import Balance
 from botbalance.errors import ConflictError, TransientError
 from botbalance.exchange.adapter import OrderAccepted, OrderRejected, Quote
 from botbalance.exchange.paper_adapter import MAX_VOLUME_FRACTION
-from botbalance.models.paper import PaperGap
+from botbalance.models.paper import PaperGap, PaperStatus
 
 from tests.unit.exchange.paper_world import EXCHANGE, START, USER, PaperWorld
 
@@ -89,6 +89,24 @@ def test_trap_3_volume_is_not_eaten_twice_by_two_orders_nor_by_two_looks() -> No
     world.now = START + MINUTE
     assert [world.filled(), world.filled("b" * 20)] == [D("0.06"), D("0.02")]  # 0.0805 in all
     assert [world.filled(), world.filled("b" * 20)] == [D("0.06"), D("0.02")]
+
+
+def test_trap_3_volume_an_order_that_fills_in_crumbs_is_given_up_before_the_account_outgrows_its_item() -> None:
+    world = PaperWorld({"USDT": D(1_000_000)}, max_volume_fraction=D("0.5"))
+    for client_id, price in ((ORDER, "39800"), ("b" * 20, "39700")):
+        world.rests("buy", price, "10", client_id)
+    for number in range(1_300):  # a lot in each of them
+        world.trade(START + number * MINUTE, low="39000", high="40000", volume="0.002")
+    world.now = START + 1_300 * MINUTE
+    balances = world.adapter().balances()
+    ended = world.table.find_ended(USER, EXCHANGE, ORDER)
+    assert ended is not None
+    assert (ended.status, len(ended.fills), ended.filled_qty) == (PaperStatus.CANCELED, 1_000, D(1))
+    [resting] = world.stored().orders
+    assert (resting.client_order_id, resting.filled_qty) == ("b" * 20, D("0.3"))
+    assert balances["BTC"].free == D("1.3") * D("0.999")
+    assert balances["USDT"].locked == D("9.7") * 39_700
+    assert len(ended.model_dump_json()) < 200 * 1_000
 
 
 def test_trap_4_post_only_is_refused_where_it_would_trade_at_once_against_bid_and_ask(world: PaperWorld) -> None:

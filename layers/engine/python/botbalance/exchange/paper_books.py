@@ -36,6 +36,8 @@ from botbalance.models.paper import (
 )
 
 MINUTE_S = 60
+MOST_FILLS = 1_000
+"""Of all open orders of an account together: they lie in one item, and take up to 200 bytes each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,17 +154,24 @@ def cancel(account: PaperAccount, client_order_id: str) -> Change | None:
     order = account.open_order(client_order_id)
     if order is None:
         return None
-    freed = release(account.balances, order.locked_asset, order.locked)
-    ended = order.model_copy(update={"status": PaperStatus.CANCELED, "locked": ZERO})
+    balances = dict(account.balances)
+    ended = _canceled(balances, order)
     left = tuple(other for other in account.orders if other is not order)
-    return Change(account.model_copy(update={"balances": account.balances | freed, "orders": left}), (ended,))
+    return Change(account.model_copy(update={"balances": balances, "orders": left}), (ended,))
+
+
+def _canceled(balances: dict[str, Balance], order: PaperOrder) -> PaperOrder:
+    """The order without its unfilled part, which ``balances`` then show."""
+    balances |= release(balances, order.locked_asset, order.locked)
+    return order.model_copy(update={"status": PaperStatus.CANCELED, "locked": ZERO})
 
 
 def settle(account: PaperAccount, told: Mapping[str, ToldMinutes], max_volume_fraction: Decimal | None) -> Change:
     """Book what the minutes of ``told``, by symbol, do to the open orders: each fill once, whoever settles how often.
 
     At most ``max_volume_fraction`` (0 to 1; None: no bound) of what a minute traded is the account's. Minutes that the
-    exchange tells no more of are noted as a gap, and fill nothing.
+    exchange tells no more of are noted as a gap, and fill nothing. What is left of an order is given up with the fill
+    that makes the open orders' ``MOST_FILLS``.
     """
     balances = dict(account.balances)
     orders = {order.client_order_id: order for order in account.orders}
@@ -231,6 +240,9 @@ def _book_minute(
             with ExactArithmetic():
                 share -= base_qty
         orders[key] = _filled(balances, order, base_qty, minute.opens_at)
+        resting_fills = sum(len(other.fills) for other in orders.values() if other.status is PaperStatus.OPEN)
+        if orders[key].status is PaperStatus.OPEN and resting_fills >= MOST_FILLS:
+            orders[key] = _canceled(balances, orders[key])
 
 
 def _filled(balances: dict[str, Balance], order: PaperOrder, base_qty: Decimal, opens_at: int) -> PaperOrder:
