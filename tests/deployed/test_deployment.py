@@ -110,11 +110,19 @@ def latest_decision(api: Api, after: int, engine: str | None = None) -> dict[str
     return None
 
 
-def counted_failures(account: EmulatedAccount, since: float) -> int:
-    """How many of the functions' log lines the filter behind the rollback alarm on failed ticks would count."""
+def failed_ticks(account: EmulatedAccount, since: float) -> list[dict[str, Any]]:
+    """Of the functions' log the lines that the filter behind the rollback alarm on failed ticks would count."""
     counter = resources(transformed(), "AWS::Logs::MetricFilter")["FailedTicksCounter"]["Properties"]
     group = account.resources(STACK)["FunctionLogs"][1]
-    return sum(matches(counter["FilterPattern"], line) for line in account.log(group) if line.get("ts_tick", 0) > since)
+    lines = [line for line in account.log(group) if line.get("ts_tick", 0) > since]
+    return [line for line in lines if matches(counter["FilterPattern"], line)]
+
+
+def resting_orders(account: EmulatedAccount, books: MatchingEngine, at_least: int) -> bool | None:
+    """Whether so many rest; a tick that fails meanwhile is named."""
+    for tick in failed_ticks(account, 0):
+        pytest.fail(f"a tick raises: {tick.get('exception', tick)}")
+    return len(books.open_orders(KEY)) >= at_least or None
 
 
 @pytest.mark.timeout(900)  # three builds and deployments, and four minutes of the clock
@@ -157,10 +165,10 @@ def test_the_deployment_from_first_to_last(
         desk.run("deploy.md", "Real money")
 
     with steps.step("orders rest, by the schedule alone"):
-        steps.wait_for("resting orders", lambda: len(books.open_orders(KEY)) >= 3 or None)
+        steps.wait_for("resting orders", lambda: resting_orders(account, books, 3))
         decision = steps.wait_for("a decision", lambda: latest_decision(api, int(enabled_at)), longest_s=TICK_S)
         assert decision["ts_tick"] % TICK_S == 0
-        assert counted_failures(account, 0) == 0
+        assert failed_ticks(account, 0) == []
 
     with steps.step("a halt takes back what rests, and ends"):
         began = time.monotonic()
@@ -168,7 +176,7 @@ def test_the_deployment_from_first_to_last(
         steps.waited += time.monotonic() - began
         assert not books.open_orders(KEY)
         desk.run("operate.md", "Stop everything, for everybody")
-        steps.wait_for("resting orders", lambda: books.open_orders(KEY) or None)
+        steps.wait_for("resting orders", lambda: resting_orders(account, books, 1))
 
     with steps.step("a changed engine and a changed parameter: build and deployment"):
         engine = checkout / ENGINE
@@ -202,7 +210,7 @@ def test_the_deployment_from_first_to_last(
     with steps.step("its failed ticks are counted within two ticks"):
         steps.wait_for(
             "a failed tick that the alarm counts",
-            lambda: counted_failures(account, failing_since) or None,
+            lambda: failed_ticks(account, failing_since) or None,
             longest_s=2 * TICK_S + 5,
         )
 

@@ -31,6 +31,7 @@ from tests.integration.http_api.client import (
     key_body,
     problem,
 )
+from tests.thorough import thorough_only
 from workbench.local.stack import Options, Stack
 from workbench.simulated_exchange.binance_api import BinanceApi
 from workbench.simulated_exchange.control_api import ControlApi
@@ -45,6 +46,8 @@ PREVIEW = "/api/me/strategies/rebalance/preview/"
 ON_PAPER = "binance-paper"
 FOUR = {"BTC": "20", "ETH": "20", "SOL": "20", "BNB": "20", "USDT": "20"}
 TRIES = 20
+NONSENSE_KEYS = 30
+"""Without a budget these would be a tenth of what the exchange allows; and people may use half."""
 LISTINGS = 40
 """The weight of the listing of one market, and of all of them."""
 PRICES_AND_MINUTES = 4
@@ -154,8 +157,33 @@ def flat_out(attackers: Sequence[Client], seconds: float) -> None:
         list(pool.map(attack, attackers))
 
 
+@thorough_only
+def test_an_attacker_without_a_key_leaves_people_their_share_and_the_victim_all_it_needs(world: World) -> None:
+    world.begin_minute()
+    attacker, victim = Client(world.stack.url, "keyless-alone"), world.open_user("victim-of-one")
+    victim.put(AUTOPILOT, {"enabled": True}).raise_for_status()
+    books = world.simulation.books
+    world.begin_minute()
+    world.api._minute.count("", REQUEST_WEIGHT_LIMIT * 41 // 100)  # others', of the 50 percent that people may use
+
+    invent_asset(attacker, 0)
+    ends = time.monotonic() + ATTACK_S
+    for number in count():
+        send_nonsense_key(attacker, number)
+        if number >= NONSENSE_KEYS and time.monotonic() > ends:
+            break
+    victim.get(PLAN).raise_for_status()
+    world.stack.tick()
+    assert victim.get(DECISIONS).json()["decisions"][0]["outcome"] == "decided"
+    resting = [order for order in books.orders(key_body(victim)["api_key"]) if order.status.is_open]
+    assert len(resting) == 4
+    assert [order["status"] for order in victim.post(STOP).json()["orders"]] == ["CANCELED"] * 4
+    assert not [order for order in books.orders(key_body(victim)["api_key"]) if order.status.is_open]
+
+
 def test_many_together_stop_nobody_s_trading(world: World) -> None:
     """People's share is used up, so that nobody sees a plan; the victim's tick and stop have their own."""
+    world.begin_minute()
     attackers = [world.open_user(f"attacker-{number}") for number in range(3)] + [Client(world.stack.url, "keyless")]
     victim = world.open_user("victim")
     victim.put(AUTOPILOT, {"enabled": True}).raise_for_status()

@@ -267,7 +267,10 @@ def test_the_api_is_throttled_and_logged_without_secrets(template: Template) -> 
     assert (everything["HttpMethod"], everything["ResourcePath"]) == ("*", "/*")
     assert everything["ThrottlingRateLimit"] == {"Ref": "RequestsPerSecond"}
     assert not everything.get("DataTraceEnabled", False), "it would log bodies, and with them exchange keys"
-    assert "header" not in api["AccessLogSetting"]["Format"]
+    logged = api["AccessLogSetting"]["Format"]
+    assert "header" not in logged
+    assert "$context.identity.sourceIp" in logged
+    assert "$context.identity.userAgent" in logged
 
 
 def test_every_log_is_kept_for_a_while_only(template: Template) -> None:

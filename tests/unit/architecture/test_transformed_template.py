@@ -244,6 +244,24 @@ def test_functions_use_a_network_only_where_there_is_one_and_no_queue_but_their_
     }
 
 
+@pytest.mark.parametrize(
+    ("address", "accepted"),
+    [
+        ("", True),
+        ("https://testnet.binance.vision", True),
+        ("http://127.0.0.1:9000", True),
+        ("http://testnet.binance.vision", False),
+        ("http://127.0.0.1.example.com", False),
+        ("http://127.0.0.1@example.com", False),
+        ("https://you@example.com", False),
+        ("ftp://127.0.0.1", False),
+    ],
+)
+def test_no_exchange_is_reached_unencrypted(address: str, accepted: bool) -> None:
+    pattern = transformed()["Parameters"]["ExchangeBaseUrl"]["AllowedPattern"]
+    assert (re.fullmatch(pattern, address) is not None) is accepted
+
+
 def test_the_key_of_keys_is_used_with_a_user_and_an_exchange_or_channel_only() -> None:
     using = [
         (name, statement)

@@ -123,7 +123,7 @@ def log_noops(context: TradingContext, decisions: Sequence[Decision]) -> None:
 
 
 def log_decisions(context: TradingContext, decisions: Sequence[Decision], write: Callable[[], object]) -> None:
-    """Log ``decisions`` by ``write``, which is tried again; what cannot be logged is in the alarm."""
+    """Log ``decisions`` by ``write``, which is tried again; what they came to is in the alarm where that fails."""
     for delay in (1, 2, None):
         try:
             write()
@@ -135,6 +135,5 @@ def log_decisions(context: TradingContext, decisions: Sequence[Decision], write:
             context.sleep(delay)
     for decision in decisions:
         facts = {"user_id": decision.user_id, "ts_tick": decision.ts_tick, "reason": str(trouble)}
-        alarm(
-            "decision_not_logged", "a decision could not be logged", **facts, decision=decision.model_dump(mode="json")
-        )
+        came_to = decision.model_dump(mode="json", exclude={"inputs", "evaluation"})  # which tell what a user has
+        alarm("decision_not_logged", "a decision could not be logged", **facts, decision=came_to)
