@@ -16,6 +16,7 @@ from enum import Enum, auto
 
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
+from requests.exceptions import ChunkedEncodingError, ConnectionError, ReadTimeout  # noqa: A004 - as requests names it
 
 from workbench.faults import corrupted_replies
 from workbench.faults.injector import Fault, Injector, RequestInfo
@@ -98,6 +99,21 @@ class Outcome:
     reply: Reply
     delivery: Delivery = Delivery.WHOLE
     fault: Fault | None = None
+
+
+def received(outcome: Outcome) -> Reply:
+    """The reply that a client in this process gets; raises what requests would where it does not arrive whole."""
+    match outcome.delivery:
+        case Delivery.SILENCE:
+            raise ReadTimeout("Read timed out.")
+        case Delivery.RESET:
+            raise ConnectionError("Connection reset by peer")
+        case Delivery.CLOSED:
+            raise ConnectionError("Remote end closed connection without response")
+        case Delivery.HALF:
+            raise ChunkedEncodingError("Connection broken: IncompleteRead")
+        case Delivery.WHOLE:
+            return outcome.reply
 
 
 @dataclass(frozen=True, slots=True)

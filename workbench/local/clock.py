@@ -1,14 +1,20 @@
 """A local run's time: its exchange's, which stands still between ticks and jumps one tick's length with each."""
 
 from datetime import UTC, datetime
+from typing import Protocol
 
-from workbench.simulated_exchange.control_client import ControlClient
+
+class TickingExchange(Protocol):
+    """A simulated exchange, in this process or another."""
+
+    def next_tick(self, candles: int) -> int:
+        """Go on by a tick and by ``candles``; returns the tick's time in epoch seconds."""
 
 
 class ExchangeClock:
     """The time of ``exchange`` in epoch seconds, ``now`` and whenever this lets it go on: nobody else does."""
 
-    def __init__(self, exchange: ControlClient, now: int) -> None:
+    def __init__(self, exchange: TickingExchange, now: int) -> None:
         self._exchange = exchange
         self._now = now
 

@@ -31,15 +31,18 @@ from botbalance.trading.strategy import save_strategy
 
 from workbench.audit.order_books import differences
 from workbench.aws.emulator import LOOPBACK
+from workbench.aws.key_service import InMemoryKeyService
 from workbench.aws.resources import CREDENTIALS, LOCAL_SETTINGS, EmbeddedAws, in_memory_dynamodb
 from workbench.aws.template import read_template
 from workbench.local.api_gateway import ALLOW_ORIGIN, DEMO_USER, ApiGateway
 from workbench.local.clock import ExchangeClock, tick_at
 from workbench.local.lambda_runtime import LambdaRuntime
 from workbench.local.notifier import Notifier
+from workbench.local.tick_queue import TickQueue
 from workbench.simulated_exchange.binance_api import BinanceApi
 from workbench.simulated_exchange.control_api import ControlApi
 from workbench.simulated_exchange.control_client import ControlClient
+from workbench.simulated_exchange.in_process import InProcessConnections
 from workbench.simulated_exchange.market import Market
 from workbench.simulated_exchange.matching_engine import MatchingEngine
 from workbench.simulated_exchange.server import ExchangeServer
@@ -83,8 +86,11 @@ class Options:
 
     @property
     def replays_in_this_process(self) -> bool:
-        """Whether recorded candles are replayed and nobody else needs the tables: then they are kept in memory."""
-        return self.candles is not None and not (self.dynamodb or self.exchange or self.sam_environment)
+        """Whether recorded candles are replayed and nobody else needs the tables or the queues.
+
+        Then tables, keys and the tick's queue are kept in memory, and the exchange is asked without a socket.
+        """
+        return self.candles is not None and not (self.dynamodb or self.exchange or self.sam_environment or self.notify)
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +235,8 @@ class Stack:
         started.callback(self.exchange.close)
         about = self.exchange.about()
         self._speed = about.speed
-        self.clock = ExchangeClock(self.exchange, about.now)
+        here = self._options.replays_in_this_process
+        self.clock = ExchangeClock(self._own_simulation() if here else self.exchange, about.now)
         aws = EmbeddedAws(self._template, run=about.id, dynamodb=self._options.dynamodb, host=self._options.listen)
         started.callback(aws.stop)
         environment = aws.start() | LOCAL_SETTINGS | _FEW_THREADS | {"EXCHANGE_BASE_URL": exchange_url} | own_settings()
@@ -237,7 +244,7 @@ class Stack:
         opened = {} if self._options.listen == LOOPBACK else {"AWS_SAM_LOCAL": "true"}
         services = bootstrap.Services(read_settings(environment | opened), clock=self.clock)
         if self._options.replays_in_this_process:
-            services.dynamodb = in_memory_dynamodb(self._template, about.id)  # type: ignore[assignment]
+            self._keep_in_this_process(services, exchange_url, about.id)
         started.callback(services.close)
         bootstrap.use(services)
         started.callback(bootstrap.use, None)
@@ -260,6 +267,12 @@ class Stack:
             write_sam_environment(self._options.sam_environment, environment, self._options.listen)
         return self
 
+    def _keep_in_this_process(self, services: bootstrap.Services, exchange_url: str, run: str) -> None:
+        services.dynamodb = in_memory_dynamodb(self._template, run)  # type: ignore[assignment]
+        services.sqs = TickQueue()  # type: ignore[assignment]
+        services.kms = InMemoryKeyService()  # type: ignore[assignment]
+        services.exchange_connections = InProcessConnections(exchange_url, self._api.answer)
+
     def _tell_demo_user(self, services: bootstrap.Services, url: str) -> None:
         loud = {"trouble": "loud", "changes": "loud", "fills": "loud", "digest": "loud"}
         saved = save_preferences(
@@ -269,8 +282,9 @@ class Stack:
 
     def _start_exchange(self) -> str:
         simulation = self._own_simulation()
+        self._api = BinanceApi(simulation.books)
         server = ExchangeServer(
-            BinanceApi(simulation.books),
+            self._api,
             more=ControlApi(simulation, self._options.listen).routes(),
             host=self._options.listen,
         )

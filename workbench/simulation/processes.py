@@ -1,24 +1,22 @@
 """The processes in which functions run: each with the real services, on requests that the world may let fail."""
 
-import base64
-import json
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Protocol
 from unittest.mock import patch
 
 from aws_lambda_powertools.event_handler.api_gateway import BaseRouter
 from botbalance import bootstrap
 from botbalance.settings import Settings
-from botocore.exceptions import ClientError
 
+from workbench.aws.key_service import InMemoryKeyService
+from workbench.faults.exchange import received
+from workbench.simulated_exchange.in_process import InProcessConnections
 from workbench.simulation.database import Database
 from workbench.simulation.dynamodb import InMemoryDynamoDB
 from workbench.simulation.scheduler import RunDiedError, VirtualClock
-from workbench.simulation.transport import InProcessTransport
 
 if TYPE_CHECKING:
     from botbalance.exchange.ccxt_adapter import CcxtAdapter
@@ -26,6 +24,10 @@ if TYPE_CHECKING:
 
     from workbench.faults.exchange import Outcome
     from workbench.simulated_exchange.binance_api import Request
+
+
+EXCHANGE_URL = "http://127.0.0.1:9"
+"""Where nobody listens: whatever went past its connections would fail."""
 
 
 class Outside(Protocol):
@@ -61,31 +63,18 @@ class _Client(InMemoryDynamoDB):
         return self._outside.ask_database(self._process, operation, parameters, carry_out)
 
 
-class _KeyService:
-    """Binds what it encrypts to its context, as KMS does. It hides nothing: these keys are nobody's."""
-
+class _KeyService(InMemoryKeyService):
     def __init__(self, outside: Outside, process: "FunctionProcess") -> None:
         self._outside = outside
         self._process = process
 
-    def encrypt(self, *, Plaintext: bytes, EncryptionContext: dict[str, str], **_: Any) -> dict[str, Any]:  # noqa: N803
+    def encrypt(self, **request: Any) -> dict[str, Any]:
         self._outside.ask_key_service(self._process)
-        text = json.dumps([EncryptionContext, base64.b64encode(Plaintext).decode()])
-        return {"CiphertextBlob": text.encode()}
+        return super().encrypt(**request)
 
-    def generate_data_key(self, *, EncryptionContext: dict[str, str], **more: Any) -> dict[str, Any]:  # noqa: N803
-        data_key = sha256(repr(EncryptionContext).encode()).digest()
-        return {"Plaintext": data_key, **self.encrypt(Plaintext=data_key, EncryptionContext=EncryptionContext, **more)}
-
-    def decrypt(self, *, CiphertextBlob: bytes, EncryptionContext: dict[str, str], **_: Any) -> dict[str, Any]:  # noqa: N803
+    def decrypt(self, **request: Any) -> dict[str, Any]:
         self._outside.ask_key_service(self._process)
-        context, text = json.loads(CiphertextBlob)
-        if context != EncryptionContext:
-            raise ClientError({"Error": {"Code": "InvalidCiphertextException", "Message": ""}}, "Decrypt")
-        return {"Plaintext": base64.b64decode(text)}
-
-    def close(self) -> None:
-        """Nothing is open."""
+        return super().decrypt(**request)
 
 
 class _Services(bootstrap.Services):
@@ -94,7 +83,9 @@ class _Services(bootstrap.Services):
         named: dict[str, Any] = vars(self)  # in place of what is made when it is first asked for
         named["dynamodb"] = _Client(outside, process)
         named["kms"] = _KeyService(outside, process)
-        named["_exchange_connections"] = InProcessTransport(lambda request: outside.ask_exchange(process, request))
+        named["exchange_connections"] = InProcessConnections(
+            EXCHANGE_URL, lambda request: received(outside.ask_exchange(process, request))
+        )
 
     def connect(self, exchange: str, user_id: str | None = None, key: "ExchangeKey | None" = None) -> "CcxtAdapter":
         return super().connect(exchange, user_id, key)

@@ -44,9 +44,14 @@ from workbench.simulation.choices import Choices
 from workbench.simulation.database import Database
 from workbench.simulation.exchange import FEE_COIN, NOT_PERMITTED, Manner, MannerlyBooks, MannerlyExchange, in_pages
 from workbench.simulation.invariants import Findings, Invariant, Witness, user_of_key
-from workbench.simulation.processes import FunctionProcess, ProcessGlobals, captured_log, without_threads
+from workbench.simulation.processes import (
+    EXCHANGE_URL,
+    FunctionProcess,
+    ProcessGlobals,
+    captured_log,
+    without_threads,
+)
 from workbench.simulation.scheduler import Run, RunDiedError, Scheduler, VirtualClock, virtual_world
-from workbench.simulation.transport import EXCHANGE_URL
 
 START = 1_700_000_010 - 1_700_000_010 % 60
 QUOTE = "USDT"

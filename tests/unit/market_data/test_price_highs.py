@@ -1,5 +1,6 @@
 """PriceHighs: each pair's own high, whatever another pair meets, and no more requests than a look may use."""
 
+import json
 from collections import Counter
 from decimal import Decimal
 from urllib.parse import parse_qs
@@ -213,3 +214,23 @@ def test_a_look_asks_for_a_bounded_number_of_pairs(
 def test_the_high_is_the_highest_of_the_hours_since(process: Process, exchange: Exchange, clock: Clock) -> None:
     assert process.highs.of_week("binance", {ETH: 0}) == {ETH: Decimal(2_500)}
     assert process.highs.of_week("binance", {ETH: clock.now + HOUR_S}) == {}
+
+
+def test_hours_that_were_over_are_not_asked_for_again(process: Process, exchange: Exchange, clock: Clock) -> None:
+    first = clock.now - clock.now % HOUR_S
+
+    def tell(*highs_of_hours: tuple[int, str]) -> None:
+        rows = [
+            [at * 1000, "5", high, "5", "5", "1", at * 1000 + 1, "5", 1, "1", "5", "0"] for at, high in highs_of_hours
+        ]
+        exchange.api.faults[BROKEN] = Fault.body(json.dumps(rows))
+
+    tell((first - HOUR_S, "10"), (first, "7"))
+    assert process.highs.of_week("binance", {BTC: first}) == {BTC: Decimal(7)}
+    clock.now += HOUR_S
+    exchange.api.requests.clear()
+    tell((first, "9"), (first + HOUR_S, "8"))
+    found = [process.highs.of_week("binance", {BTC: since})[BTC] for since in (0, first, first + HOUR_S)]
+    assert found == [10, 9, 8]
+    (request,) = [request for request in exchange.api.requests if request.path == KLINES]
+    assert parse_qs(request.query)["startTime"] == [str(first * 1000)]

@@ -138,7 +138,7 @@ class Services:
         return RateLimits(self._cache, self.clock, self.settings.egress_address, has_stand_in=stand_in)
 
     @cached_property
-    def _exchange_connections(self) -> "HttpPool":
+    def exchange_connections(self) -> "HttpPool":
         """As many to a host as there are users who are ticked at a time."""
         from botbalance.exchange.http_pool import HttpPool  # noqa: PLC0415 - imports requests, as ccxt does
 
@@ -250,7 +250,7 @@ class Services:
         from botbalance.exchange.ccxt_adapter import CcxtAdapter  # noqa: PLC0415 - imports ccxt, which takes a while
 
         with self._connecting:  # users who are ticked together share them from the first one on
-            connections = self._exchange_connections
+            connections = self.exchange_connections
         keys: dict[str, Any] = (
             {} if key is None else {"api_key": key.api_key, "secret": key.secret, "password": key.password}
         )
@@ -278,8 +278,8 @@ class Services:
 
     def close(self) -> None:
         """Close every connection that was opened; a Lambda just ends instead."""
-        if "_exchange_connections" in self.__dict__:
-            self._exchange_connections.close_all()
+        if "exchange_connections" in self.__dict__:
+            self.exchange_connections.close_all()
         for name in ("sqs", "dynamodb", "kms", "ses"):
             if name in self.__dict__:
                 self.__dict__[name].close()

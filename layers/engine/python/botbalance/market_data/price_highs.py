@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from botbalance.deadline import OUT_OF_TIME
 from botbalance.engine.budgets import HOUR_S, WEEK_HOURS
 from botbalance.errors import BotBalanceError, RateLimitedError
-from botbalance.exchange.adapter import HourlyHigh
+from botbalance.exchange.adapter import ExchangeAdapter, HourlyHigh
 from botbalance.exchange.profiles import market_exchange
 from botbalance.log import alarm, logger
 from botbalance.market_data.market_rules import MarketRulesService
@@ -138,7 +138,7 @@ class PriceHighs:
                         break
                     key = _cache_key(exchange, symbol)
                     try:
-                        highs = _steps(adapter.hourly_highs(symbol, this_hour - WEEK_HOURS * HOUR_S))
+                        highs = _steps(self._hours(adapter, symbol, key, this_hour - WEEK_HOURS * HOUR_S))
                     except BotBalanceError as error:
                         if isinstance(error, RateLimitedError) or error.code == OUT_OF_TIME:
                             raise
@@ -153,6 +153,14 @@ class PriceHighs:
         self._tell_unknown(exchange, symbols, reason, now)
         if documents:
             self._cache.put_many(documents, fresh_until + STILL_USED_S)
+
+    def _hours(self, adapter: ExchangeAdapter, symbol: str, key: str, first: int) -> list[HourlyHigh]:
+        """The hours of ``symbol`` since ``first`` (epoch seconds): those that were over when it was asked for last, and
+        the others as the exchange tells them now."""
+        known = self._entries.get(key)
+        since = first if known is None else max(first, known.fresh_until - HOUR_S)
+        over = [] if known is None else [hour for hour in known.highs if first <= hour.opens_at < since]
+        return [*over, *adapter.hourly_highs(symbol, since)]
 
     def _due(self, exchange: str, symbols: Collection[str], now: int) -> list[str]:
         """Those of ``symbols`` that may be asked for, whatever failed before last."""
