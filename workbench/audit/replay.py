@@ -7,14 +7,12 @@ from botbalance import engine
 from botbalance.errors import InvalidRequestError
 from botbalance.models.decision import Decision, DecisionInputs
 from botbalance.trading.rebalance import evaluate_inputs, review_inputs
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import to_jsonable_python
 
 
-class Replay(BaseModel):
+class Replay(BaseModel, frozen=True):
     """A decision computed again. ``differences`` are lines of ``where: logged → today``, none where nothing differs."""
-
-    model_config = ConfigDict(frozen=True)
 
     user_id: str
     ts_tick: int

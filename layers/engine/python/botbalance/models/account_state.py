@@ -3,27 +3,23 @@
 from decimal import Decimal
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from botbalance.engine import Balance, BudgetRule, NoTradeRegion, Tally, finding_id
 
 
-class Anomaly(BaseModel):
+class Anomaly(BaseModel, frozen=True):
     """What is not believed of one asset or symbol: since when (epoch seconds), and its evidence in words."""
-
-    model_config = ConfigDict(frozen=True)
 
     since: int
     evidence: str
 
 
-class LastObservation(BaseModel):
+class LastObservation(BaseModel, frozen=True):
     """What was believed at the last look, and what was not: the anomaly guard compares the next look with it.
 
     Times in epoch seconds, ``held`` in units by asset.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     seen_at: int
     prices: dict[str, Decimal]
@@ -39,13 +35,11 @@ class LastObservation(BaseModel):
     """The anomalies that the account's owner has confirmed: the next look believes them."""
 
 
-class LastLook(BaseModel):
+class LastLook(BaseModel, frozen=True):
     """The account as the last decision saw it, for whoever shows it without asking the exchange.
 
     ``at`` in epoch seconds, ``nav`` and ``prices`` in quote; ``balances`` of the managed assets.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     at: int
     exchange: str
@@ -55,14 +49,12 @@ class LastLook(BaseModel):
     prices: dict[str, Decimal]
 
 
-class NoTradeNote(BaseModel):
+class NoTradeNote(BaseModel, frozen=True):
     """Within which prices nothing can happen, as a look at the account left it; times in epoch seconds.
 
     ``looked_at`` is when the look began, ``look_again_at`` when the next one is due whatever prices do. ``prices`` are
     those of the look.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     schema_version: Literal[2] = 2
     engine_version: str
@@ -74,44 +66,36 @@ class NoTradeNote(BaseModel):
     bounds: NoTradeRegion
 
 
-class RefusedPair(BaseModel):
+class RefusedPair(BaseModel, frozen=True):
     """How often in a row an exchange has refused a pair's orders, and from when on (epoch seconds) one is tried again.
 
     ``reason`` is the exchange's last word on it.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     times: int
     retry_at: int
     reason: str
 
 
-class Incident(BaseModel):
+class Incident(BaseModel, frozen=True):
     """What keeps an account, or a part of it, from being traded: since when (epoch seconds), and its evidence."""
-
-    model_config = ConfigDict(frozen=True)
 
     since: int
     evidence: str
 
 
-class FillTotals(BaseModel):
+class FillTotals(BaseModel, frozen=True):
     """All fills of one base asset: how many, and what they have added to and taken from each asset, fees included."""
-
-    model_config = ConfigDict(frozen=True)
 
     fills: int = 0
     net: dict[str, Decimal] = {}
 
 
-class BudgetPause(BaseModel):
+class BudgetPause(BaseModel, frozen=True):
     """What a budget has paused since when (epoch seconds), and its evidence in words.
 
     ``symbol`` is None where it is the whole account. It ends by its owner's word; one with ``until`` also by itself.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     rule: BudgetRule
     symbol: str | None
@@ -125,14 +109,12 @@ class BudgetPause(BaseModel):
         return f"{finding_id(self.rule, self.symbol)}-{self.since}"
 
 
-class BudgetState(BaseModel):
+class BudgetState(BaseModel, frozen=True):
     """What one account, as orders name it, has traded lately, and what came of it. Times in epoch seconds.
 
     ``tallies`` are by symbol and hour (since the epoch). ``pauses``, ``warned`` (since when) and ``resumed`` (when the
     last pause ended) are by what the engine calls a finding.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     tallies: dict[str, dict[int, Tally]] = {}
     pauses: dict[str, BudgetPause] = {}
@@ -140,28 +122,24 @@ class BudgetState(BaseModel):
     resumed: dict[str, int] = {}
 
 
-class Recount(BaseModel):
+class Recount(BaseModel, frozen=True):
     """Fills that are being summed up anew, from the oldest order on: what was counted of those placed ``before``.
 
     ``before`` in epoch seconds, ``fill_totals`` and ``budgets`` as in the state, of which only tallies are counted.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     before: int = 0
     fill_totals: dict[str, dict[str, FillTotals]] = {}
     budgets: dict[str, BudgetState] = {}
 
 
-class AccountState(BaseModel):
+class AccountState(BaseModel, frozen=True):
     """One account's memory, written as one JSON document. A new account starts with the defaults.
 
     ``fill_totals`` are of all fills ever booked, by the account that an order names (an exchange, or an epoch of a
     paper account) and base asset. None means that they have to be summed up from the orders: after a run died, or where
     the state was another version's. ``budgets`` are by that name, too: no account's trading counts for another's.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     schema_version: Literal[2] = 2
     last_observation: LastObservation | None = None

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any, Literal, Self
 from uuid import uuid4
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 Actor = Literal["user", "system", "operator"]
 """The account's owner, BotBalance by itself, or whoever runs it."""
@@ -52,15 +52,13 @@ class ActivityKind(StrEnum):
     """A deposit on paper, or a withdrawal."""
 
 
-class Activity(BaseModel):
+class Activity(BaseModel, frozen=True):
     """One thing that was done to a user's account; never changed once written.
 
     ``activity_id`` sorts by time: epoch milliseconds in 13 digits, ``#``, and a random part. ``before`` and ``after``
     hold what changed and nothing else, without secrets; numbers are decimal strings. ``request_id`` is the API
     request's, as in the answer's ``X-Request-Id``; None for what no request did.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     schema_version: Literal[1] = 1
     user_id: str

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from botbalance.engine import Balance, MarketRules, RestingOrder, StrategyConfig
 
@@ -12,10 +12,8 @@ TICK_SECONDS = 30
 """The grid on which ticks lie."""
 
 
-class DecisionInputs(BaseModel):
+class DecisionInputs(BaseModel, frozen=True):
     """Everything that the engine was given, under its parameters' names."""
-
-    model_config = ConfigDict(frozen=True)
 
     current_balances: Mapping[str, Balance]
     target_allocations: Mapping[str, Decimal]
@@ -29,7 +27,7 @@ class DecisionInputs(BaseModel):
     now: int
 
 
-class Decision(BaseModel):
+class Decision(BaseModel, frozen=True):
     """One tick of one user, complete enough to be computed again bit for bit.
 
     ``outcome``: ``decided`` (possibly to do nothing), or ``skipped`` with the reason why no decision could be made.
@@ -39,8 +37,6 @@ class Decision(BaseModel):
     ``quiet_since`` is when the look began (epoch seconds) after which prices stayed where nothing can happen until this
     tick, None where the last run left no such bounds; ``quiet_ticks`` are the ticks in between.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     schema_version: Literal[1] = 1
     user_id: str

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,11 +15,9 @@ class ExchangeKey:
     password: str = field(default="", repr=False)
 
 
-class StoredKey(BaseModel):
+class StoredKey(BaseModel, frozen=True):
     """What may be known of a stored key; ``hint`` is its last four characters, ``version`` rises when it is
     replaced."""
-
-    model_config = ConfigDict(frozen=True)
 
     schema_version: Literal[1] = 1
     user_id: str

@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from botbalance.engine.arithmetic import ExactArithmetic
 
@@ -11,15 +11,13 @@ HOUR_S = 3600
 """There is one point an hour at most."""
 
 
-class HistoryPoint(BaseModel):
+class HistoryPoint(BaseModel, frozen=True):
     """What a portfolio was worth at ``at`` (epoch seconds), in ``quote_asset``.
 
     ``exchange`` is the account that it was, as its orders name it: of a paper account, which of its epochs too.
     ``bonus`` is what all fills until then had added, at the prices of then; None where something that was traded had no
     price.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     schema_version: Literal[1] = 1
     at: int

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 
 class Channel(StrEnum):
@@ -26,14 +26,12 @@ class Volume(StrEnum):
     OFF = "off"
 
 
-class NotificationSettings(BaseModel):
+class NotificationSettings(BaseModel, frozen=True):
     """What an owner wants to be told, and when; hours are whole ones of ``time_zone``, by the IANA's name.
 
     ``channels`` has what may be shown of each channel's address. Quiet hours last from ``quiet_from`` until
     ``quiet_until``; None, both of them, where there are none.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     schema_version: Literal[1] = 1
     user_id: str
@@ -51,10 +49,8 @@ class NotificationSettings(BaseModel):
     quiet_until: int | None = None
 
 
-class ChannelHealth(BaseModel):
+class ChannelHealth(BaseModel, frozen=True):
     """How a channel does; times in epoch seconds. One that is off is not tried any more."""
-
-    model_config = ConfigDict(frozen=True)
 
     off_reason: str | None = None
     failing_since: int | None = None
@@ -93,17 +89,12 @@ class DeliveryState(StrEnum):
     """It may have arrived: it was sent and no answer came. It is not sent again."""
 
 
-UNSETTLED = frozenset({DeliveryState.WAITING, DeliveryState.SENDING})
-
-
-class Delivery(BaseModel):
+class Delivery(BaseModel, frozen=True):
     """One message to one channel. Times in epoch seconds.
 
     ``message_id`` is the same for a message however often it is made: it begins with its time in 13 digits of
     milliseconds. ``content``: ``fills`` where the text is made of the fills of a period once that is over.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     schema_version: Literal[1] = 1
     user_id: str

@@ -4,7 +4,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from botbalance.engine import Fill, Side
 from botbalance.engine.arithmetic import ExactArithmetic
@@ -51,10 +51,8 @@ _EXPECTED: dict[OrderStatus, frozenset[OrderStatus]] = {
 }
 
 
-class OrderFill(BaseModel):
+class OrderFill(BaseModel, frozen=True):
     """One trade of an order: quantity in base, price in quote per base, fee in units of ``fee_asset``."""
-
-    model_config = ConfigDict(frozen=True)
 
     trade_id: str
     price: Decimal
@@ -64,10 +62,8 @@ class OrderFill(BaseModel):
     traded_at_ms: int
 
 
-class Order(BaseModel):
+class Order(BaseModel, frozen=True):
     """An order, whole. Times in epoch seconds; ``filled_qty`` is cumulative, in base."""
-
-    model_config = ConfigDict(frozen=True)
 
     schema_version: Literal[1] = 1
     user_id: str

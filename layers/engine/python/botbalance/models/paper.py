@@ -4,7 +4,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from botbalance.engine import Balance, Side
 from botbalance.engine.arithmetic import ExactArithmetic
@@ -21,10 +21,8 @@ class PaperStatus(StrEnum):
     CANCELED = "canceled"
 
 
-class PaperFill(BaseModel):
+class PaperFill(BaseModel, frozen=True):
     """One fill: quantity in base, price in quote per base, fee in units of ``fee_asset``."""
-
-    model_config = ConfigDict(frozen=True)
 
     trade_id: str
     price: Decimal
@@ -34,14 +32,12 @@ class PaperFill(BaseModel):
     traded_at_ms: int
 
 
-class PaperOrder(BaseModel):
+class PaperOrder(BaseModel, frozen=True):
     """An order of a paper account. It carries what its fills are made of, as its market said when it was placed.
 
     ``locked`` of ``locked_asset`` is what its unfilled part ties up. ``settled_until``: every minute that opens before
     that (epoch seconds) is booked already, or is from before the order. Fees in percent.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     exchange_order_id: str
     client_order_id: str
@@ -74,27 +70,23 @@ class PaperOrder(BaseModel):
             return self.base_qty - self.filled_qty
 
 
-class PaperGap(BaseModel):
+class PaperGap(BaseModel, frozen=True):
     """Minutes from ``since`` up to ``until`` (epoch seconds) of which the exchange tells nothing any more.
 
     An order that rested then has not filled in them.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     symbol: str
     since: int
     until: int
 
 
-class PaperAccount(BaseModel):
+class PaperAccount(BaseModel, frozen=True):
     """One paper account on one exchange, whole but for the orders that have ended.
 
     ``epoch`` counts from 1 and rises when its owner starts anew. ``transfers`` are the deposits since then less the
     withdrawals, in units by asset. ``orders`` are the open ones, oldest first. Every write raises ``revision``.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     schema_version: Literal[1] = 1
     user_id: str
@@ -113,10 +105,8 @@ class PaperAccount(BaseModel):
         return next((order for order in self.orders if order.client_order_id == client_order_id), None)
 
 
-class PaperEpoch(BaseModel):
+class PaperEpoch(BaseModel, frozen=True):
     """How an epoch that is over ended: its results stay. Times in epoch seconds."""
-
-    model_config = ConfigDict(frozen=True)
 
     schema_version: Literal[1] = 1
     epoch: int

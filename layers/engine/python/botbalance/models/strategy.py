@@ -3,15 +3,13 @@
 from decimal import Decimal
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from botbalance.engine import BudgetLimits, StrategyConfig
 
 
-class Strategy(BaseModel):
+class Strategy(BaseModel, frozen=True):
     """What a user wants. Allocations and ``*_pct`` in percent, ``min_delta_quote`` in quote, times in epoch seconds."""
-
-    model_config = ConfigDict(frozen=True)
 
     schema_version: Literal[1] = 1
     user_id: str
