@@ -592,7 +592,7 @@ class World:
     def ask_database(
         self, process: FunctionProcess, operation: str, parameters: dict[str, Any], carry_out: Callable[[], Any]
     ) -> dict[str, Any]:
-        run = self._before(process, lambda: (_user_of(parameters), f"{operation} {_about(parameters)}"))
+        run = self._before(process, lambda: (_owner(parameters), f"{operation} {_about(parameters)}"))
         kind = self._database_fault(operation)
         self.note(
             f"{run.label if run else 'owner'}: {operation} {_about(parameters)}{' FAULT ' + kind if kind else ''}"
@@ -694,7 +694,7 @@ _template = cache(read_template)
 """The project's template; no episode changes it."""
 
 
-def _user_of(parameters: dict[str, Any]) -> str:
+def _owner(parameters: dict[str, Any]) -> str:
     """Whose item a request is about; nobody's where it is about several, or none."""
     if "TransactItems" in parameters:
         parameters = next(iter(parameters["TransactItems"][0].values()))
