@@ -234,3 +234,9 @@ def test_hours_that_were_over_are_not_asked_for_again(process: Process, exchange
     assert found == [10, 9, 8]
     (request,) = [request for request in exchange.api.requests if request.path == KLINES]
     assert parse_qs(request.query)["startTime"] == [str(first * 1000)]
+
+
+def test_a_market_that_stands_still_keeps_its_high(process: Process, exchange: Exchange, clock: Clock) -> None:
+    assert process.highs.of_week("binance", {ETH: 0}) == {ETH: Decimal(2_500)}  # no candle follows
+    clock.now += STILL_USED_S + 2 * HOUR_S
+    assert process.highs.of_week("binance", {ETH: 0}) == {ETH: Decimal(2_500)}

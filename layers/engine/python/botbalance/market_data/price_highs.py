@@ -155,11 +155,14 @@ class PriceHighs:
             self._cache.put_many(documents, fresh_until + STILL_USED_S)
 
     def _hours(self, adapter: ExchangeAdapter, symbol: str, key: str, first: int) -> list[HourlyHigh]:
-        """The hours of ``symbol`` since ``first`` (epoch seconds): those that were over when it was asked for last, and
-        the others as the exchange tells them now."""
-        known = self._entries.get(key)
-        since = first if known is None else max(first, known.fresh_until - HOUR_S)
-        over = [] if known is None else [hour for hour in known.highs if first <= hour.opens_at < since]
+        """The hours of ``symbol`` since ``first`` (epoch seconds).
+
+        Only from the last known hour on are they asked for: that one was not over, and a market that stands still has
+        no later one.
+        """
+        known = self._entries[key].highs if key in self._entries else ()
+        since = max(first, known[-1].opens_at) if known else first
+        over = [hour for hour in known if first <= hour.opens_at < since]
         return [*over, *adapter.hourly_highs(symbol, since)]
 
     def _due(self, exchange: str, symbols: Collection[str], now: int) -> list[str]:
