@@ -34,10 +34,11 @@ from botbalance.bootstrap import Services
 from botbalance.log import logger
 from botbalance.settings import read_settings
 from botbalance.store.dynamodb import SHARDS, read_pages, shard_name
+from botbalance.store.message_queue import MESSAGES_PER_REQUEST, send_messages
 from botbalance.store.strategies import AUTOPILOT_INDEX
 from rich.console import Console
 from rich.table import Table
-from tick.dispatch import MESSAGES_PER_REQUEST, lambda_handler
+from tick.dispatch import lambda_handler
 
 from workbench.aws.resources import CREDENTIALS, EmbeddedAws
 from workbench.aws.template import read_template
@@ -99,14 +100,8 @@ def one_after_the_other(services: Services) -> dict[str, int]:
         MESSAGES_PER_REQUEST,
         strict=False,
     ):
-        answer = services.sqs.send_message_batch(
-            QueueUrl=services.settings.tick_queue_url,
-            Entries=[
-                {"Id": str(index), "MessageBody": json.dumps({"ts_tick": TS_TICK, "users": dict(enabled)})}
-                for index, enabled in enumerate(chunks)
-            ],
-        )
-        assert not answer.get("Failed")
+        bodies = [json.dumps({"ts_tick": TS_TICK, "users": dict(enabled)}) for enabled in chunks]
+        assert not send_messages(services.sqs, services.settings.tick_queue_url, bodies)
         users += sum(map(len, chunks))
         messages += len(chunks)
     return {"users": users, "messages": messages}

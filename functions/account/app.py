@@ -1,5 +1,6 @@
 """What belongs to the user: strategy, exchange keys, autopilot switch, orders, fills, decisions."""
 
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Annotated, Literal
 from urllib.parse import urlencode
@@ -188,10 +189,16 @@ def get_fills(
     """The fills as CSV, those of the newest order first; where there are more, the header Link leads to them."""
     wanted = OrderFilter(None, _upper(symbol), TimeRange(since, until))
     page = list_orders(_context(), current_user_id(app), limit=limit, cursor=cursor, wanted=wanted)
-    asked = {"cursor": page.cursor, "limit": limit, "symbol": symbol, "since": since, "until": until}
-    following = urlencode({name: value for name, value in asked.items() if value is not None})
-    more = {"Link": f'<?{following}>; rel="next"'} if page.cursor else {}
-    return Response(HTTPStatus.OK, CSV, fills_as_csv(page.orders), headers=more)
+    asked = {"limit": limit, "symbol": symbol, "since": since, "until": until}
+    return Response(HTTPStatus.OK, CSV, fills_as_csv(page.orders), headers=_next_page(page.cursor, asked))
+
+
+def _next_page(cursor: str | None, asked: Mapping[str, object]) -> dict[str, str]:
+    """The header that leads from a page to the next one, which is ``asked`` for as this one was."""
+    if cursor is None:
+        return {}
+    following = urlencode({name: value for name, value in {"cursor": cursor, **asked}.items() if value is not None})
+    return {"Link": f'<?{following}>; rel="next"'}
 
 
 ExportYear = Annotated[int | None, Query(ge=2009, le=2100, description="Of this year (UTC) only.")]
@@ -225,11 +232,9 @@ def get_rotki_export(year: ExportYear = None, cursor: Cursor = None) -> Response
 def _export(tool: TaxTool, year: int | None, cursor: str | None) -> Response[str]:
     """A page of an export; only the first has a header line."""
     page = list_fills(_context(), current_user_id(app), year=year, cursor=cursor)
-    asked = {"cursor": page.cursor, "year": year}
-    following = urlencode({name: value for name, value in asked.items() if value is not None})
-    more = {"Link": f'<?{following}>; rel="next"'} if page.cursor else {}
     text = export_csv(tool, page.orders, year, header=cursor is None)
-    return Response(HTTPStatus.OK, CSV, text, headers={"X-Not-Included": NOT_INCLUDED, **more})
+    headers = {"X-Not-Included": NOT_INCLUDED, **_next_page(page.cursor, {"year": year})}
+    return Response(HTTPStatus.OK, CSV, text, headers=headers)
 
 
 @app.get("/api/me/portfolio/performance", responses=answers(PerformanceView, 404, 409))

@@ -10,20 +10,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botbalance.bootstrap import services
+from botbalance.engine.durations import HOUR_S
 from botbalance.errors import InvalidRequestError, TransientError
 from botbalance.log import logger
 from botbalance.models.decision import TICK_SECONDS
-from botbalance.store.dynamodb import translate_aws_errors
+from botbalance.store.message_queue import MESSAGES_PER_REQUEST, send_messages
 from botbalance.trading.tick_batch import UNKNOWN_VERSION
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
-    from mypy_boto3_sqs.type_defs import SendMessageBatchRequestEntryTypeDef
 
-MESSAGES_PER_REQUEST = 10
 LONGEST_BODY = 256 * 1024 // MESSAGES_PER_REQUEST
 """Bytes; SQS takes 256 KiB a request. 500 users with UUIDs for ids are 20,000."""
-LEFT_ORDERS_S = 3600
+LEFT_ORDERS_S = HOUR_S
 """So often the orders are looked at of those whose autopilot is off: they may have filled, or be lost."""
 ATTEMPTS = 3
 """How often a message is sent that the queue fails to take by no fault of ours."""
@@ -90,19 +89,17 @@ def _split(ts_tick: int, users: Sequence[tuple[str, int]]) -> Iterator[_Message]
 
 def _send(sqs: "SQSClient", queue: str, bodies: Sequence[str]) -> None:
     """Send up to ten messages at once, and again those that the queue failed to take; raises TransientError."""
-    entries: list[SendMessageBatchRequestEntryTypeDef] = [
-        {"Id": str(index), "MessageBody": body} for index, body in enumerate(bodies)
-    ]
     for _ in range(ATTEMPTS):
-        with translate_aws_errors("the queue"):
-            failed = sqs.send_message_batch(QueueUrl=queue, Entries=entries).get("Failed", [])
-        if not failed:
+        refused = send_messages(sqs, queue, bodies)
+        if not refused:
             return
-        if any(refusal["SenderFault"] for refusal in failed):
+        if any(message.by_our_fault for message in refused):
             break
-        refused = {refusal["Id"] for refusal in failed}
-        entries = [entry for entry in entries if entry["Id"] in refused]
-    raise TransientError("queue_refused", f"the queue took only a part of the tick: {failed}")
+        bodies = [message.body for message in refused]
+    codes = ", ".join(sorted({message.code for message in refused}))
+    raise TransientError(
+        "queue_refused", f"the queue took only a part of the tick, {len(refused)} messages less: {codes}"
+    )
 
 
 def _require_sent(requests: Iterable[Future[None]]) -> None:

@@ -26,7 +26,8 @@ from botbalance.engine import (
     review_budgets,
     review_falls,
 )
-from botbalance.engine.budgets import DAY_HOURS, HOUR_S, WEEK_HOURS
+from botbalance.engine.budgets import DAY_HOURS, WEEK_HOURS
+from botbalance.engine.durations import HOUR_S
 from numpy.typing import NDArray
 
 from workbench.backtest.timeline import Timeline

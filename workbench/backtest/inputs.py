@@ -13,6 +13,7 @@ from botbalance.api.account_schemas import StrategyRequest
 from botbalance.api.resolver import read_json
 from botbalance.engine import InvalidInputError, MarketRules
 from botbalance.engine.arithmetic import ExactArithmetic
+from botbalance.engine.valuation import pairs_by_symbol
 from botbalance.errors import BotBalanceError, InvalidRequestError
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
@@ -28,8 +29,7 @@ _BY_SYMBOL = TypeAdapter(dict[str, MarketRules])
 
 def pairs_by_asset(strategy: StrategyRequest) -> dict[str, str]:
     """The pairs that a strategy trades, symbol to asset, in the order of its targets."""
-    quote = strategy.quote_asset
-    return {asset + quote: asset for asset in strategy.target_allocations if asset != quote}
+    return pairs_by_symbol(strategy.target_allocations, strategy.quote_asset)
 
 
 def assumed_rules(strategy: StrategyRequest, prices: Mapping[str, Decimal]) -> dict[str, MarketRules]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from botbalance.api.account_schemas import StrategyRequest
 from botbalance.api.resolver import read_json
 from botbalance.engine import InvalidInputError, validate_strategy
+from botbalance.engine.valuation import pair_symbol
 from botbalance.errors import BotBalanceError, InvalidRequestError
 from botbalance.models.strategy import Strategy
 from pydantic import ValidationError
@@ -89,7 +90,7 @@ def first_prices(strategy: StrategyRequest) -> dict[str, Decimal]:
                 "unknown_market",
                 f"target_allocations names {asset}, which the simulated exchange does not list: {hint}",
             )
-    return {asset + strategy.quote_asset: price for asset, price in listed.items()}
+    return {pair_symbol(asset, strategy.quote_asset): price for asset, price in listed.items()}
 
 
 def read_strategy(path: Path) -> StrategyRequest:
@@ -136,7 +137,7 @@ def off_target_balances(strategy: StrategyRequest, prices: Mapping[str, Decimal]
             continue
         factor = Decimal("1.5") if too_much and target <= 50 else Decimal("0.5")
         too_much = False
-        price = prices[asset + strategy.quote_asset]
+        price = prices[pair_symbol(asset, strategy.quote_asset)]
         quantity = (WORTH * target / 100 * factor / price).quantize(Decimal("1e-8"), ROUND_DOWN)
         balances[asset] = quantity
         spent += quantity * price

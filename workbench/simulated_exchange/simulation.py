@@ -8,6 +8,7 @@ from threading import Lock
 from uuid import uuid4
 
 from botbalance.api.account_schemas import StrategyRequest
+from botbalance.engine.valuation import pairs_by_symbol
 from botbalance.errors import InvalidRequestError, NotFoundError
 from botbalance.models.decision import TICK_SECONDS
 
@@ -132,7 +133,8 @@ def _build_market(
             raise InvalidRequestError("no_candles", f"--candles is {candles}, expected a folder")
         recorded = recorded_symbols(candles)
         strategy = strategy or demo_portfolio.equal_shares_strategy(recorded)
-        replayed = RecordedCandles(candles, _symbols(strategy) or recorded[:1])
+        wanted = list(pairs_by_symbol(strategy.target_allocations, strategy.quote_asset))
+        replayed = RecordedCandles(candles, wanted or recorded[:1])
         return strategy, replayed, replayed.first_prices
     strategy = strategy or demo_portfolio.demo_strategy()
     first_prices = demo_portfolio.first_prices(strategy)
@@ -144,7 +146,3 @@ def _market_at(first_prices: dict[str, Decimal], source: CandleSource) -> Market
         return Market.with_default_filters(first_prices, source)
     except ValueError as error:
         raise InvalidRequestError("local_market", f"the simulated exchange cannot list a pair: {error}") from None
-
-
-def _symbols(strategy: StrategyRequest) -> list[str]:
-    return [asset + strategy.quote_asset for asset in strategy.target_allocations if asset != strategy.quote_asset]

@@ -231,18 +231,19 @@ def bytes_sent(services: Services) -> Iterator[list[int]]:
 
 
 @contextmanager
-def refusing(services: Services, ids: set[str], times: int, *, our_fault: bool = False) -> Iterator[list[list[str]]]:
-    """The queue takes no message with one of these ids in the first ``times`` requests; yields the ids of each."""
+def refusing(services: Services, users: set[str], times: int, *, our_fault: bool = False) -> Iterator[list[list[str]]]:
+    """The queue takes no message of one of these users in the first ``times`` requests; yields the users of each."""
     asked: list[list[str]] = []
     refused: list[dict[str, Any]] = []
 
     def drop(params: Any, **_: Any) -> tuple[AWSResponse, dict[str, Any]] | None:
         content = json.loads(params["body"])
-        asked.append([entry["Id"] for entry in content["Entries"]])
+        user_of_each = {entry["Id"]: min(json.loads(entry["MessageBody"])["users"]) for entry in content["Entries"]}
+        asked.append([*user_of_each.values()])
         refused[:] = [
             {"Id": entry["Id"], "SenderFault": our_fault, "Code": "InternalError"}
             for entry in content["Entries"]
-            if entry["Id"] in ids and len(asked) <= times
+            if user_of_each[entry["Id"]] in users and len(asked) <= times
         ]
         left = [entry for entry in content["Entries"] if entry["Id"] not in {one["Id"] for one in refused}]
         if not left:
@@ -265,15 +266,18 @@ def refusing(services: Services, ids: set[str], times: int, *, our_fault: bool =
 def test_what_the_queue_failed_to_take_is_sent_again_alone(wire: Wire) -> None:
     users = [f"user-{number}" for number in range(8)]
     services = wire(users, DISPATCH_CHUNK="1")
-    with refusing(services, {"1", "5"}, times=2) as asked:
+    with refusing(services, {"user-1", "user-5"}, times=2) as asked:
         assert dispatched() == {"ts_tick": TS_TICK, "users": 8, "messages": 8}
-    assert asked == [[str(number) for number in range(8)], ["1", "5"], ["1", "5"]]
+    assert [sorted(request) for request in asked] == [users, ["user-1", "user-5"], ["user-1", "user-5"]]
     assert everybody(chunks(services)) == users
 
 
 def test_what_the_queue_fails_to_take_three_times_is_given_up(wire: Wire) -> None:
     services = wire([f"user-{number}" for number in range(8)], DISPATCH_CHUNK="1")
-    with refusing(services, {"1", "5"}, times=3) as asked, pytest.raises(TransientError, match="only a part") as raised:
+    with (
+        refusing(services, {"user-1", "user-5"}, times=3) as asked,
+        pytest.raises(TransientError, match="only a part") as raised,
+    ):
         dispatched()
     assert raised.value.code == "queue_refused"
     assert len(asked) == 3
@@ -282,7 +286,7 @@ def test_what_the_queue_fails_to_take_three_times_is_given_up(wire: Wire) -> Non
 
 def test_what_is_the_sender_s_fault_is_not_sent_again(wire: Wire) -> None:
     services = wire([f"user-{number}" for number in range(8)], DISPATCH_CHUNK="1")
-    with refusing(services, {"1"}, times=1, our_fault=True) as asked, pytest.raises(TransientError) as raised:
+    with refusing(services, {"user-1"}, times=1, our_fault=True) as asked, pytest.raises(TransientError) as raised:
         dispatched()
     assert raised.value.code == "queue_refused"
     assert len(asked) == 1

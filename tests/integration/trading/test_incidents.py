@@ -8,7 +8,8 @@ from botbalance.engine import format_decimal
 from botbalance.errors import ConflictError
 from botbalance.models.account_state import RefusedPair
 from botbalance.models.activity import Activity, ActivityKind
-from botbalance.models.order import OrderFill, OrderStatus
+from botbalance.models.fill import OrderFill
+from botbalance.models.order import OrderStatus
 from botbalance.trading.incidents import report_orders, report_refusals
 from botbalance.trading.orders import list_orders, resolve_order
 from botbalance.trading.tick import strategy_tick

@@ -7,7 +7,8 @@ from decimal import Decimal
 import pytest
 from botbalance.deadline import Deadline
 from botbalance.models.account_state import AccountState
-from botbalance.models.order import Order, OrderFill, OrderStatus
+from botbalance.models.fill import OrderFill
+from botbalance.models.order import Order, OrderStatus
 from botbalance.store.accounts import LEASE_S
 from botbalance.trading.session import SEND_AND_SETTLE_S, open_session, sum_fills
 

@@ -5,7 +5,8 @@ from decimal import Decimal
 
 import pytest
 from botbalance.api.tax_exports import TaxTool, export_csv
-from botbalance.models.order import Order, OrderFill, OrderStatus
+from botbalance.models.fill import OrderFill
+from botbalance.models.order import Order, OrderStatus
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

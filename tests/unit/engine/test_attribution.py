@@ -56,7 +56,7 @@ def test_what_was_earned_is_told_by_fill_by_asset_and_by_day() -> None:
     assert bonus.by_asset == {"SOL": D("-0.42"), "ETH": D(10)}
     assert bonus.by_day == {"monday": D("29.78"), "tuesday": D("-20.2")}
     assert bonus.total == D("9.58")
-    assert hold_value_from_nav(D(1000), bonus) == D("990.42")
+    assert hold_value_from_nav(D(1000), bonus.total) == D("990.42")
 
 
 def test_every_asset_without_a_price_is_named() -> None:

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs
 
 import pytest
 from botbalance.deadline import Deadline, bounded_by
-from botbalance.engine.budgets import HOUR_S
+from botbalance.engine.durations import HOUR_S
 from botbalance.market_data import price_highs
 from botbalance.market_data.price_highs import ASKED_FOR_S, FAILED_WAITS_S, STILL_USED_S, UNKNOWN_TOLD_EVERY_S
 

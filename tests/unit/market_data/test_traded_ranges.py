@@ -3,9 +3,9 @@
 from decimal import Decimal
 
 import pytest
+from botbalance.engine.durations import MINUTE_S
 from botbalance.errors import BotBalanceError
 from botbalance.exchange.paper_books import ToldMinutes
-from botbalance.market_data.traded_ranges import MINUTE_S
 
 from tests.integration.exchange.simulated import Exchange, Fault
 from tests.unit.market_data.conftest import Clock, Process, StartProcess

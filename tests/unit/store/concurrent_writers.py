@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import boto3
 from botbalance.errors import ConflictError, TransientError
-from botbalance.models.order import Order, OrderFill
+from botbalance.models.fill import OrderFill
+from botbalance.models.order import Order
 from botbalance.store.accounts import LEASE_S, AccountsTable, Lease, account_key
 from botbalance.store.orders import OrdersTable
 from botocore.config import Config

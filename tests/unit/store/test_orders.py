@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from botbalance.errors import ConflictError, InvalidRequestError, NotFoundError, TransientError
-from botbalance.models.order import Order, OrderFill, OrderStatus
+from botbalance.models.fill import OrderFill
+from botbalance.models.order import Order, OrderStatus
 from botbalance.store.accounts import AccountsTable, Lease
 from botbalance.store.dynamodb import parse_document
 from botbalance.store.orders import OrdersTable, OrderTooLargeError

@@ -19,7 +19,8 @@ from botbalance.accounts.weight_budgets import Purpose, caller
 from botbalance.api.request_limits import RequestLimits
 from botbalance.deadline import Deadline
 from botbalance.errors import InvalidRequestError
-from botbalance.exchange.paper_adapter import CLOCK_MARGIN_S, PaperAdapter
+from botbalance.exchange.adapter import CLOCK_MARGIN_S
+from botbalance.exchange.paper_adapter import PaperAdapter
 from botbalance.exchange.profiles import DEFAULT_EXCHANGE, market_exchange
 from botbalance.market_data.market_rules import MarketRulesService
 from botbalance.market_data.price_highs import PriceHighs

@@ -20,13 +20,14 @@ from aws_lambda_powertools.utilities.idempotency.serialization.pydantic import P
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import BaseModel
 
+from botbalance.engine.durations import DAY_S
 from botbalance.errors import ConflictError, TransientError
 from botbalance.store.dynamodb import STORAGE_UNAVAILABLE
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-KEPT_S = 86_400
+KEPT_S = DAY_S
 """For so long an answer is kept for whoever asks again."""
 
 

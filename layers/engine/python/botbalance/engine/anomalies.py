@@ -10,7 +10,7 @@ from decimal import Context, Decimal, localcontext
 from typing import Literal
 
 from botbalance.engine.arithmetic import HUNDRED, ONE, ZERO, ExactArithmetic
-from botbalance.engine.valuation import Balance
+from botbalance.engine.valuation import Balance, pair_symbol
 
 _NEXT_TO_NOTHING_PCT = Decimal(1)
 """Of what was held before; less than that counts as vanished."""
@@ -105,7 +105,7 @@ def redenominations(
     """
     found: dict[str, Redenominated] = {}
     for asset, held in seen.held.items():
-        symbol = asset + quote_asset
+        symbol = pair_symbol(asset, quote_asset)
         if asset == quote_asset or symbol not in seen.prices or symbol not in before.prices:
             continue
         last_held = before.held.get(asset, ZERO)
@@ -168,7 +168,7 @@ def missing_balances(
 
 
 def _price(asset: str, look: Observation, quote_asset: str) -> Decimal:
-    return Decimal(1) if asset == quote_asset else look.prices.get(asset + quote_asset, ZERO)
+    return Decimal(1) if asset == quote_asset else look.prices.get(pair_symbol(asset, quote_asset), ZERO)
 
 
 def _held(balance: Balance | None) -> Decimal:

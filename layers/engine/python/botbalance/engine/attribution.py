@@ -91,9 +91,7 @@ def sum_exactly(amounts: Iterable[Decimal]) -> Decimal:
 
 def rebalancing_bonus(fills: Iterable[Fill], prices: Mapping[str, Decimal]) -> Decimal:
     """The sum of all contributions, in the asset of ``prices``; negative where holding was better."""
-    contributions = [fill_contribution(fill, prices) for fill in fills]
-    with ExactArithmetic():
-        return sum(contributions, ZERO)
+    return sum_exactly([fill_contribution(fill, prices) for fill in fills])
 
 
 def compute_bonus(dated_fills: Sequence[tuple[str, Fill]], prices: Mapping[str, Decimal]) -> Bonus:
@@ -110,16 +108,16 @@ def compute_bonus(dated_fills: Sequence[tuple[str, Fill]], prices: Mapping[str, 
         for (day, fill), contribution in zip(dated_fills, by_fill, strict=True):
             by_asset[fill.base] = by_asset.get(fill.base, ZERO) + contribution
             by_day[day] = by_day.get(day, ZERO) + contribution
-        return Bonus(sum(by_fill, ZERO), by_fill, by_asset, by_day)
+    return Bonus(sum_exactly(by_fill), by_fill, by_asset, by_day)
 
 
-def hold_value_from_nav(value: Decimal, bonus: Bonus) -> Decimal:
-    """What a portfolio worth ``value`` would be worth had none of the fills happened: V_hold.
+def hold_value_from_nav(nav: Decimal, bonus: Decimal) -> Decimal:
+    """What a portfolio worth ``nav`` would be worth had none of the fills happened that added ``bonus``: V_hold.
 
     Deposits and withdrawals are in both, so they are neither profit nor loss.
     """
     with ExactArithmetic():
-        return value - bonus.total
+        return nav - bonus
 
 
 def _valued(fill: Fill) -> tuple[str, ...]:

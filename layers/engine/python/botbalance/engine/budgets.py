@@ -12,11 +12,12 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from botbalance.engine.arithmetic import HUNDRED, NEAREST, PERCENT, ZERO, ExactArithmetic, format_decimal
+from botbalance.engine.durations import HOUR_S
 from botbalance.engine.errors import InvalidStrategyError
 from botbalance.engine.fills import Fill
 from botbalance.engine.record import record
+from botbalance.engine.valuation import pair_symbol
 
-HOUR_S = 3_600
 DAY_HOURS = 24
 WEEK_HOURS = 168
 MONTH_HOURS = 720
@@ -185,7 +186,7 @@ def fee_in_quote(fill: Fill, prices: Mapping[str, Decimal]) -> Decimal:
             return fill.fee
         if fill.fee_asset == fill.base:
             return fill.fee * fill.price
-        price = prices.get(fill.fee_asset + fill.quote)
+        price = prices.get(pair_symbol(fill.fee_asset, fill.quote))
         return fill.quote_qty * USUAL_FEE_PCT * PERCENT if price is None else fill.fee * price
 
 

@@ -13,7 +13,7 @@ from botbalance.engine.market_rules import MarketRules
 from botbalance.engine.record import record
 from botbalance.engine.stale_orders import RestingOrder, is_paused, reprice_tolerance_pct
 from botbalance.engine.strategy import StrategyConfig
-from botbalance.engine.valuation import NOTHING, Balance
+from botbalance.engine.valuation import NOTHING, Balance, pair_symbol
 
 
 @record
@@ -85,7 +85,7 @@ def compute_no_trade_region(
         for asset, target in target_allocations.items():
             if asset == quote_asset:
                 continue
-            symbol = asset + quote_asset
+            symbol = pair_symbol(asset, quote_asset)
             balance, market = current_balances.get(asset, NOTHING), market_rules[symbol]
             held = balance.free + balance.locked
             order = orders.get(symbol)

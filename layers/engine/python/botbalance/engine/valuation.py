@@ -29,6 +29,24 @@ _PLACES = 30
 type Holding = tuple[str, str, Balance, Decimal, Decimal | None, Decimal, Decimal]
 
 
+def pair_symbol(base: str, quote: str) -> str:
+    """The name of a pair, as exchanges without a separator have it.
+
+    >>> pair_symbol("BTC", "USDT")
+    'BTCUSDT'
+    """
+    return base + quote
+
+
+def pairs_by_symbol(target_allocations: Iterable[str], quote_asset: str) -> dict[str, str]:
+    """The pairs that a strategy with these targets trades, symbol to asset, in the order of its targets.
+
+    >>> pairs_by_symbol(["BTC", "ETH", "USDT"], "USDT")
+    {'BTCUSDT': 'BTC', 'ETHUSDT': 'ETH'}
+    """
+    return {pair_symbol(asset, quote_asset): asset for asset in target_allocations if asset != quote_asset}
+
+
 def value_holdings(
     balances: Mapping[str, Balance],
     targets: Mapping[str, Decimal],
@@ -54,7 +72,7 @@ def value_holdings(
             doubtful = True
         if asset == quote_asset:
             continue
-        symbol = asset + quote_asset
+        symbol = asset + quote_asset  # pair_symbol, without a call in the loop of every decision
         if symbol not in rules:
             raise InvalidStrategyError("target_allocations", repr(asset), _expected_asset(asset, symbol, targets))
         balance = balances.get(asset, NOTHING)
@@ -149,7 +167,7 @@ def require_prices(
     for asset, target in targets.items():
         if asset == quote_asset:
             continue
-        symbol = asset + quote_asset
+        symbol = pair_symbol(asset, quote_asset)
         price, balance = prices.get(symbol, ZERO), balances.get(asset, NOTHING)
         market = rules.get(symbol)
         needed = balance.free or balance.locked or (target and (market is None or market.trading))

@@ -13,6 +13,9 @@ from typing import NamedTuple, Protocol
 from botbalance.engine import Balance, Fill, MarketRules, Side
 from botbalance.errors import TransientError
 
+CLOCK_MARGIN_S = 5
+"""By so much our clock and an exchange's may be apart, and so late may the last trades of a minute be told."""
+
 
 @dataclass(frozen=True, slots=True)
 class MarketListing:

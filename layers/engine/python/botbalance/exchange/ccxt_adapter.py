@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from botbalance.deadline import seconds_for_exchange
 from botbalance.engine import Balance, Side, format_decimal
 from botbalance.engine.arithmetic import ExactArithmetic
+from botbalance.engine.durations import DAY_S
 from botbalance.errors import BotBalanceError, InvalidRequestError
 from botbalance.exchange.adapter import (
     ExchangeOrder,
@@ -88,7 +89,7 @@ _MOST_MINUTES = 120
 """Candles of a minute that are asked for at once: no exchange gives fewer."""
 _A_WEEK_OF_HOURS = 169
 """Candles of an hour, the one that is not over included."""
-_DAY_MS = 86_400_000
+_DAY_MS = DAY_S * 1000
 
 
 class CcxtAdapter:

@@ -12,8 +12,10 @@ from decimal import Decimal
 from typing import Protocol
 
 from botbalance.engine import Balance, Fill, InvalidInputError, Side
+from botbalance.engine.durations import MINUTE_S
 from botbalance.errors import BotBalanceError, InvalidRequestError, TransientError
 from botbalance.exchange.adapter import (
+    CLOCK_MARGIN_S,
     ExchangeOrder,
     ExchangeOrderStatus,
     Fees,
@@ -29,14 +31,12 @@ from botbalance.exchange.adapter import (
     Trade,
 )
 from botbalance.exchange.ccxt_parsing import listed_fees
-from botbalance.exchange.paper_books import MINUTE_S, Change, ToldMinutes, WantedOrder, cancel, place, settle
+from botbalance.exchange.paper_books import Change, ToldMinutes, WantedOrder, cancel, place, settle
 from botbalance.log import logger
 from botbalance.models.paper import PaperAccount, PaperOrder
 
 MAX_VOLUME_FRACTION = Decimal("0.05")
 """Of what a minute traded, so much may have been a paper account's: nobody fills more without moving the market."""
-CLOCK_MARGIN_S = 5
-"""By so much our clock and an exchange's may be apart, and so late may the last trades of a minute be told."""
 SETTLED_AT_LEAST_EVERY_S = 1_800
 """How far settling is written down lags behind by at most, so that an exchange need not be asked for older minutes."""
 MOST_UNTOLD = 2

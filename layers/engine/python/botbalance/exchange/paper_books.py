@@ -23,19 +23,19 @@ from botbalance.engine import (
     transfer,
 )
 from botbalance.engine.arithmetic import ONE, PERCENT, ZERO, ExactArithmetic
+from botbalance.engine.durations import MINUTE_S
 from botbalance.exchange.adapter import WOULD_TAKE, Fees, MinuteRange, OrderRejected, Quote
+from botbalance.models.fill import OrderFill
 from botbalance.models.paper import (
     GAPS_KEPT,
     PaperAccount,
     PaperEpoch,
-    PaperFill,
     PaperGap,
     PaperOrder,
     PaperStatus,
     paper_order_id,
 )
 
-MINUTE_S = 60
 MOST_FILLS = 1_000
 """Of all open orders of an account together: they lie in one item, and take up to 200 bytes each."""
 
@@ -338,9 +338,9 @@ def _paper_fill(order: PaperOrder, price: Decimal, base_qty: Decimal, fee_pct: D
     return new_fill(order.base, order.quote, order.side, price, base_qty, fee_pct, fee_in_quote=in_quote)
 
 
-def _booked(order: PaperOrder, fill: Fill, moment: int, traded_at_ms: int) -> PaperFill:
+def _booked(order: PaperOrder, fill: Fill, moment: int, traded_at_ms: int) -> OrderFill:
     """The fill, by an id that says which order it is of, and when: the same however often it is found."""
-    return PaperFill(
+    return OrderFill(
         trade_id=sha1(f"{order.exchange_order_id}:{moment}".encode(), usedforsecurity=False).hexdigest()[:20],
         price=fill.price,
         base_qty=fill.base_qty,

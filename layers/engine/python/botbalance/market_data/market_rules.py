@@ -12,6 +12,7 @@ from threading import Lock
 
 from pydantic import TypeAdapter
 
+from botbalance.engine.valuation import pair_symbol
 from botbalance.errors import InvalidRequestError
 from botbalance.exchange.adapter import MarketListing
 from botbalance.market_data.public_adapters import PublicAdapters
@@ -66,7 +67,7 @@ class MarketRulesService:
             missing = [symbol for symbol in symbols if symbol not in found]
             pairs = self._cached_pairs(exchange) if missing else None
             if pairs is not None:
-                exist = {base + quote for base, quote in pairs}
+                exist = {pair_symbol(base, quote) for base, quote in pairs}
                 missing = [symbol for symbol in missing if symbol in exist]
             if missing:
                 found |= self._download(exchange, missing)

@@ -12,7 +12,8 @@ from threading import Lock
 from typing import Any, NamedTuple
 
 from botbalance.deadline import OUT_OF_TIME
-from botbalance.engine.budgets import HOUR_S, WEEK_HOURS
+from botbalance.engine.budgets import WEEK_HOURS
+from botbalance.engine.durations import DAY_S, HOUR_S
 from botbalance.errors import BotBalanceError, RateLimitedError
 from botbalance.exchange.adapter import ExchangeAdapter, HourlyHigh
 from botbalance.exchange.profiles import market_exchange
@@ -21,7 +22,7 @@ from botbalance.market_data.market_rules import MarketRulesService
 from botbalance.market_data.public_adapters import PublicAdapters
 from botbalance.store.cache import CacheTable
 
-STILL_USED_S = 86_400
+STILL_USED_S = DAY_S
 """For so long after their hour highs are used where newer ones cannot be had: an old high is high enough."""
 MOST_ASKED = 30
 """Pairs of one look; the others have the next."""

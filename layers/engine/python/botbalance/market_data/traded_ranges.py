@@ -15,6 +15,7 @@ from itertools import accumulate, islice
 from threading import Lock
 from typing import NamedTuple
 
+from botbalance.engine.durations import HOUR_S, MINUTE_S
 from botbalance.errors import BotBalanceError, TransientError
 from botbalance.exchange.adapter import DOUBTFUL_REPLY, MarketListing, MinuteRange
 from botbalance.exchange.paper_books import ToldMinutes
@@ -27,8 +28,6 @@ from botbalance.models.decision import TICK_SECONDS
 from botbalance.settings import Settings
 from botbalance.store.cache import Cached, CacheTable
 
-MINUTE_S = 60
-HOUR_S = 3_600
 THREADS = 8
 """Symbols that are asked for at a time: an exchange that answers in 50 ms tells 300 of them in two seconds."""
 MOST_FAILURES = 2

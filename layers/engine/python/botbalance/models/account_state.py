@@ -8,11 +8,15 @@ from pydantic import BaseModel
 from botbalance.engine import Balance, BudgetRule, NoTradeRegion, Tally, finding_id
 
 
-class Anomaly(BaseModel, frozen=True):
-    """What is not believed of one asset or symbol: since when (epoch seconds), and its evidence in words."""
+class Ongoing(BaseModel, frozen=True):
+    """What began and is not over: since when (epoch seconds), and its evidence in words."""
 
     since: int
     evidence: str
+
+
+class Anomaly(Ongoing):
+    """What is not believed of one asset or symbol."""
 
 
 class LastObservation(BaseModel, frozen=True):
@@ -77,11 +81,8 @@ class RefusedPair(BaseModel, frozen=True):
     reason: str
 
 
-class Incident(BaseModel, frozen=True):
-    """What keeps an account, or a part of it, from being traded: since when (epoch seconds), and its evidence."""
-
-    since: int
-    evidence: str
+class Incident(Ongoing):
+    """What keeps an account, or a part of it, from being traded."""
 
 
 class FillTotals(BaseModel, frozen=True):
@@ -91,17 +92,16 @@ class FillTotals(BaseModel, frozen=True):
     net: dict[str, Decimal] = {}
 
 
-class BudgetPause(BaseModel, frozen=True):
-    """What a budget has paused since when (epoch seconds), and its evidence in words.
+class BudgetPause(Ongoing):
+    """What a budget has paused.
 
-    ``symbol`` is None where it is the whole account. It ends by its owner's word; one with ``until`` also by itself.
+    ``symbol`` is None where it is the whole account. It ends by its owner's word; one with ``until`` (epoch seconds)
+    also by itself.
     """
 
     rule: BudgetRule
     symbol: str | None
-    since: int
     until: int | None = None
-    evidence: str
 
     @property
     def pause_id(self) -> str:

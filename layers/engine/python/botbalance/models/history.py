@@ -5,10 +5,8 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from botbalance.engine.arithmetic import ExactArithmetic
-
-HOUR_S = 3600
-"""There is one point an hour at most."""
+from botbalance.engine import hold_value_from_nav
+from botbalance.engine.durations import HOUR_S
 
 
 class HistoryPoint(BaseModel, frozen=True):
@@ -29,10 +27,7 @@ class HistoryPoint(BaseModel, frozen=True):
     @property
     def hold(self) -> Decimal | None:
         """What the portfolio would have been worth had nothing been traded; None where ``bonus`` is not known."""
-        if self.bonus is None:
-            return None
-        with ExactArithmetic():
-            return self.nav - self.bonus
+        return None if self.bonus is None else hold_value_from_nav(self.nav, self.bonus)
 
 
 def hour_start(moment: int) -> int:

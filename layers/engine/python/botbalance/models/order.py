@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from botbalance.engine import Fill, Side
-from botbalance.engine.arithmetic import ExactArithmetic
+from botbalance.engine import Fill, Side, sum_exactly
+from botbalance.models.fill import OrderFill
 from botbalance.models.paper import account_name, paper_epoch
 
 
@@ -49,17 +49,6 @@ _EXPECTED: dict[OrderStatus, frozenset[OrderStatus]] = {
     OrderStatus.REJECTED: frozenset({OrderStatus.REJECTED}),
     OrderStatus.EXPIRED: frozenset({OrderStatus.EXPIRED, OrderStatus.FILLED}),
 }
-
-
-class OrderFill(BaseModel, frozen=True):
-    """One trade of an order: quantity in base, price in quote per base, fee in units of ``fee_asset``."""
-
-    trade_id: str
-    price: Decimal
-    base_qty: Decimal
-    fee: Decimal
-    fee_asset: str
-    traded_at_ms: int
 
 
 class Order(BaseModel, frozen=True):
@@ -114,8 +103,7 @@ class Order(BaseModel, frozen=True):
     @property
     def fills_qty(self) -> Decimal:
         """What the fills booked add up to, in base."""
-        with ExactArithmetic():
-            return sum((fill.base_qty for fill in self.fills), Decimal(0))
+        return sum_exactly(fill.base_qty for fill in self.fills)
 
     @property
     def fills_complete(self) -> bool:

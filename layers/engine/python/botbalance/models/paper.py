@@ -6,8 +6,9 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from botbalance.engine import Balance, Side
+from botbalance.engine import Balance, Side, sum_exactly
 from botbalance.engine.arithmetic import ExactArithmetic
+from botbalance.models.fill import OrderFill
 
 GAPS_KEPT = 50
 """The newest ones; more would only say again that this account was left alone for long."""
@@ -19,17 +20,6 @@ class PaperStatus(StrEnum):
     OPEN = "open"
     FILLED = "filled"
     CANCELED = "canceled"
-
-
-class PaperFill(BaseModel, frozen=True):
-    """One fill: quantity in base, price in quote per base, fee in units of ``fee_asset``."""
-
-    trade_id: str
-    price: Decimal
-    base_qty: Decimal
-    fee: Decimal
-    fee_asset: str
-    traded_at_ms: int
 
 
 class PaperOrder(BaseModel, frozen=True):
@@ -55,13 +45,12 @@ class PaperOrder(BaseModel, frozen=True):
     placed_at: int
     settled_until: int
     status: PaperStatus = PaperStatus.OPEN
-    fills: tuple[PaperFill, ...] = ()
+    fills: tuple[OrderFill, ...] = ()
 
     @property
     def filled_qty(self) -> Decimal:
         """What its fills add up to, in base."""
-        with ExactArithmetic():
-            return sum((fill.base_qty for fill in self.fills), Decimal(0))
+        return sum_exactly(fill.base_qty for fill in self.fills)
 
     @property
     def remaining(self) -> Decimal:

@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import BaseModel
 
 from botbalance.engine import BudgetLimits, StrategyConfig
+from botbalance.engine.valuation import pairs_by_symbol
 
 
 class Strategy(BaseModel, frozen=True):
@@ -56,4 +57,4 @@ class Strategy(BaseModel, frozen=True):
 
     def symbols(self) -> list[str]:
         """The pairs it trades."""
-        return [asset + self.quote_asset for asset in self.target_allocations if asset != self.quote_asset]
+        return list(pairs_by_symbol(self.target_allocations, self.quote_asset))

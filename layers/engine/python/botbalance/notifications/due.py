@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import batched
 
+from botbalance.engine.durations import DAY_S
 from botbalance.errors import BotBalanceError
 from botbalance.log import alarm
 from botbalance.models.activity import Activity, ActivityKind
@@ -17,7 +18,6 @@ from botbalance.store.pagination import TimeRange
 from botbalance.trading.context import TradingContext
 from botbalance.trading.overview import read_paper_account, seen_account
 
-DAY_S = 86_400
 TOGETHER = 64
 """So many pieces are worked on at a time, until the run's time is over; the rest is due a minute later."""
 ENOUGH_S = 10

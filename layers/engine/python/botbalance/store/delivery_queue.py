@@ -10,12 +10,10 @@ from pydantic import BaseModel
 
 from botbalance.errors import TransientError
 from botbalance.log import logger
-from botbalance.store.dynamodb import translate_aws_errors
+from botbalance.store.message_queue import MESSAGES_PER_REQUEST, send_messages
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
-
-_MESSAGES_PER_REQUEST = 10
 
 
 class DeliveryJob(BaseModel):
@@ -35,18 +33,11 @@ class DeliveryQueue:
 
     def send(self, jobs: Sequence[DeliveryJob]) -> None:
         """Send ``jobs``; those that the queue does not take are logged, and sent again when they are due."""
-        for some in batched(jobs, _MESSAGES_PER_REQUEST, strict=False):
+        for some in batched(jobs, MESSAGES_PER_REQUEST, strict=False):
             try:
-                with translate_aws_errors("the queue"):
-                    failed = self._client.send_message_batch(
-                        QueueUrl=self._url,
-                        Entries=[
-                            {"Id": str(index), "MessageBody": json.dumps(job.model_dump())}
-                            for index, job in enumerate(some)
-                        ],
-                    ).get("Failed", [])
+                refused = send_messages(self._client, self._url, [json.dumps(job.model_dump()) for job in some])
             except TransientError as error:
                 logger.warning("deliveries not queued", number=len(some), reason=str(error))
                 continue
-            if failed:
-                logger.warning("deliveries not queued", number=len(failed), reason=str(failed[0].get("Code")))
+            if refused:
+                logger.warning("deliveries not queued", number=len(refused), reason=refused[0].code)

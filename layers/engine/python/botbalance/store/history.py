@@ -10,7 +10,8 @@ writes it again, because the first one died before its end, does no harm. No poi
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from botbalance.models.history import HOUR_S, HistoryPoint
+from botbalance.engine.durations import HOUR_S
+from botbalance.models.history import HistoryPoint
 from botbalance.store.compression import compress, decompress
 from botbalance.store.dynamodb import parse_document, read_pages, translate_aws_errors
 from botbalance.store.pagination import TimeRange

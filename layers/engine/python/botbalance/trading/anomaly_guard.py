@@ -23,6 +23,7 @@ from botbalance.engine import (
 )
 from botbalance.engine.anomalies import Redenominated
 from botbalance.engine.arithmetic import HUNDRED, ZERO, ExactArithmetic
+from botbalance.engine.valuation import pair_symbol
 from botbalance.errors import TransientError
 from botbalance.log import alarm
 from botbalance.models.account_state import Anomaly, LastObservation
@@ -107,7 +108,7 @@ def find_anomalies(
     )
     redenominated = redenominations(*looks, quote_asset=strategy.quote_asset, bound_pct=price_jump_pct)
     whole = {asset for asset, what in redenominated.items() if what == "both"}
-    not_doubted = {*last.accepted, *whole, *(asset + strategy.quote_asset for asset in whole)}
+    not_doubted = {*last.accepted, *whole, *(pair_symbol(asset, strategy.quote_asset) for asset in whole)}
     found = (
         _price_anomalies(last, seen, now, price_jump_pct)
         | _holding_anomalies(last, strategy, snapshot, looks, spent, received, now)
@@ -196,7 +197,7 @@ def _half_redenominations(
     seen, before = looks
     found = {}
     for asset, what in redenominated.items():
-        symbol = asset + strategy.quote_asset
+        symbol = pair_symbol(asset, strategy.quote_asset)
         if what == "both" or (what == "quantity" and asset in own_orders):
             continue
         if what == "price":

@@ -1,12 +1,10 @@
 """The autopilot's switch, and the one that stops everything."""
 
-from collections.abc import Iterable
 from typing import Any
 
 from botbalance.errors import BotBalanceError, ConflictError, CredentialsRejectedError, TransientError
 from botbalance.log import alarm, logger
 from botbalance.models.activity import ActivityKind
-from botbalance.models.order import Order
 from botbalance.models.strategy import Strategy
 from botbalance.trading.account_names import find_account
 from botbalance.trading.anomaly_guard import observe_account
@@ -15,7 +13,7 @@ from botbalance.trading.cancellation import CancelResult, cancel_all
 from botbalance.trading.context import TradingContext
 from botbalance.trading.plan import preview
 from botbalance.trading.preflight import require_ready
-from botbalance.trading.session import open_session
+from botbalance.trading.session import AccountSession, open_session
 from botbalance.trading.trail import strategy_change
 
 STOPPING = "stopping"
@@ -60,22 +58,21 @@ def emergency_stop(context: TradingContext, user_id: str) -> CancelResult:
     _save_again(context, user_id, autopilot_enabled=False, stopping=True)
     try:
         with open_session(context, user_id, waits=True) as session:
-            result = cancel_all(session, STOPPING)
+            return cancel_for_stop(session)
     except (ConflictError, TransientError) as error:
         left = [order for order in context.orders.unreconciled(user_id) if order.is_active]
         return CancelResult(left, {order.client_order_id: error for order in left})
-    finish_stop(context, user_id, result.orders)
+
+
+def cancel_for_stop(session: AccountSession) -> CancelResult:
+    """Cancel what may still trade; once nothing may, the ticks end that a stop has asked for."""
+    result = cancel_all(session, STOPPING)
+    if not any(order.is_active for order in result.orders):
+        try:
+            _save_again(session.context, session.user_id, stopping=False)
+        except BotBalanceError as error:  # the next tick finds nothing to cancel, and tries again
+            logger.warning("stop not finished", user_id=session.user_id, reason=str(error))
     return result
-
-
-def finish_stop(context: TradingContext, user_id: str, orders: Iterable[Order]) -> None:
-    """End the ticks that a stop has asked for, once none of ``orders`` may trade any more."""
-    if any(order.is_active for order in orders):
-        return
-    try:
-        _save_again(context, user_id, stopping=False)
-    except BotBalanceError as error:  # the next tick finds nothing to cancel, and tries again
-        logger.warning("stop not finished", user_id=user_id, reason=str(error))
 
 
 def switch_off(context: TradingContext, user_id: str, error: CredentialsRejectedError) -> str:

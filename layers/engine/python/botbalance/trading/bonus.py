@@ -5,6 +5,7 @@ from decimal import Decimal
 
 from botbalance.engine import Evaluation, InvalidInputError, bonus_by_asset
 from botbalance.engine.arithmetic import ONE
+from botbalance.engine.valuation import pairs_by_symbol
 from botbalance.errors import BotBalanceError, InvalidRequestError
 from botbalance.exchange.adapter import ExchangeAdapter, ExchangeOrder
 from botbalance.models.account_state import FillTotals
@@ -38,7 +39,7 @@ def prices_in_quote(
     """
     prices = {row.asset: row.price for row in evaluation.rows if row.price is not None}
     prices[strategy.quote_asset] = ONE
-    further = {f"{asset}{strategy.quote_asset}": asset for asset in traded if asset not in prices}
+    further = pairs_by_symbol((asset for asset in traded if asset not in prices), strategy.quote_asset)
     if further:
         try:
             found = context.portfolio.prices(strategy.exchange, list(further))

@@ -16,7 +16,8 @@ from botbalance.engine import (
     review_budgets,
     review_falls,
 )
-from botbalance.engine.budgets import HOUR_S, MONTH_HOURS
+from botbalance.engine.budgets import MONTH_HOURS
+from botbalance.engine.durations import HOUR_S
 from botbalance.errors import ConflictError
 from botbalance.log import logger
 from botbalance.models.account_state import BudgetPause, BudgetState

@@ -16,6 +16,11 @@ class CancelResult:
     orders: list[Order]
     errors: dict[str, BotBalanceError]
 
+    def raise_error(self) -> None:
+        """Raise what the first of those met that could not be cancelled; nothing where all were."""
+        for error in self.errors.values():
+            raise error
+
     def not_canceled(self) -> dict[str, BotBalanceError]:
         """Which of them may still trade, and why, by client order id."""
         return {

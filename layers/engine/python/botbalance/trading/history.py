@@ -10,6 +10,7 @@ from typing import Literal
 from botbalance.accounts.portfolio import Snapshot
 from botbalance.engine import Evaluation, sum_exactly
 from botbalance.engine.arithmetic import ExactArithmetic
+from botbalance.engine.durations import DAY_S
 from botbalance.errors import InvalidRequestError, TransientError
 from botbalance.log import logger
 from botbalance.models.history import HistoryPoint, hour_start
@@ -24,7 +25,6 @@ from botbalance.trading.session import AccountSession
 Step = Literal["hour", "day", "month"]
 """Hours, days and months of UTC."""
 
-_DAY_S = 86_400
 _LONGEST_DAYS: dict[Step, int] = {"hour": 31, "day": 366, "month": 366}
 _DEFAULT_DAYS: dict[Step, int] = {"hour": 7, "day": 90, "month": 365}
 _BEFORE_DAYS: dict[Step, int] = {"hour": 1, "day": 2, "month": 62}
@@ -98,15 +98,15 @@ def history(context: TradingContext, user_id: str, *, since: int | None, until: 
     """
     strategy = context.strategies.get(user_id)
     until = context.clock() if until is None else until
-    since = max(0, until - _DEFAULT_DAYS[step] * _DAY_S) if since is None else since
+    since = max(0, until - _DEFAULT_DAYS[step] * DAY_S) if since is None else since
     longest = _LONGEST_DAYS[step]
-    if not 0 <= until - since <= longest * _DAY_S:
+    if not 0 <= until - since <= longest * DAY_S:
         raise InvalidRequestError(
             "invalid_period",
             f"from is {since} and until is {until}, expected 0 to {longest} days between them where step is {step}",
         )
     account = find_account(context, user_id, strategy.exchange)
-    hours = TimeRange(max(0, hour_start(since) - _BEFORE_DAYS[step] * _DAY_S), until)
+    hours = TimeRange(max(0, hour_start(since) - _BEFORE_DAYS[step] * DAY_S), until)
     points = [
         point
         for point in context.history.last_of_each(user_id, hours, lambda hour: _name(hour, step))

@@ -13,16 +13,13 @@ from zlib import crc32
 from botbalance import engine
 from botbalance.accounts.portfolio import Snapshot
 from botbalance.engine import Balance, RestingOrder, bound_after, compute_no_trade_region, contains, jumped_symbols
-from botbalance.exchange.adapter import ExchangeAdapter
+from botbalance.exchange.adapter import CLOCK_MARGIN_S, ExchangeAdapter
 from botbalance.models.account_state import BudgetState, NoTradeNote, RefusedPair
 from botbalance.models.order import Order, OrderStatus
 from botbalance.models.strategy import Strategy
 from botbalance.store.accounts import LastRun
 from botbalance.trading.budgets import buy_paused_pairs, ends_of_pauses, paused_pairs
 from botbalance.trading.context import TradingContext
-
-CLOCK_MARGIN_S = 5
-"""By so much our clock may be ahead of an exchange's: trades of its minute before the look's count, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +172,9 @@ def _symbols_with_orders(note: NoTradeNote) -> list[str]:
 
 def _still_inside(context: TradingContext, note: NoTradeNote, prices: Mapping[str, Decimal], now: int) -> bool:
     ranges = {
-        symbol: context.ranges.since(note.exchange, symbol, note.looked_at - CLOCK_MARGIN_S)
+        symbol: context.ranges.since(
+            note.exchange, symbol, note.looked_at - CLOCK_MARGIN_S
+        )  # so early by the exchange's clock
         for symbol in _symbols_with_orders(note)
     }
     known = {symbol: found for symbol, found in ranges.items() if found is not None}

@@ -9,16 +9,17 @@ from decimal import Decimal
 from typing import Any
 
 from botbalance.deadline import OUT_OF_TIME
+from botbalance.engine.durations import DAY_S, HOUR_S
 from botbalance.errors import BotBalanceError, ConflictError, RateLimitedError, TransientError
 from botbalance.exchange.adapter import ExchangeAdapter, ExchangeOrder, ExchangeOrderStatus, MarketGoneError
 from botbalance.log import alarm, logger
+from botbalance.models.fill import OrderFill
 from botbalance.models.order import (
     LOOK_UPS_FAIL,
     NOT_ON_EXCHANGE,
     ORDER_TOO_LARGE,
     TRADES_NOT_TOLD,
     Order,
-    OrderFill,
     OrderStatus,
 )
 from botbalance.store.dynamodb import STORAGE_UNAVAILABLE
@@ -34,17 +35,17 @@ NOT_FOUND_BELIEVED_AFTER = 2
 """So many look-ups that do not find it."""
 NEVER_PLACED = "never_placed"
 """The reason of an order that was given up because nobody ever saw it."""
-CHECK_GIVEN_UP_S = 86_400
+CHECK_GIVEN_UP_S = DAY_S
 """For how long an order that was given up is still looked for, in case it turns up after all."""
 CHECK_ENDED_S = 600
 """For how long an order that ended unfilled is still looked at, in case a fill is reported late."""
-CHECK_LOST_EVERY_S = 3600
+CHECK_LOST_EVERY_S = HOUR_S
 """How often an order is still looked up that its exchange no longer tells of."""
 CHECK_UNTOLD_AFTER_S = 600
 """An order that ended, and whose fills are not told for so long, is looked up no more often than that."""
-TRADES_GIVEN_UP_S = 3600
+TRADES_GIVEN_UP_S = HOUR_S
 """After so long without them its owner can say what the fills of an order were."""
-LOOK_UPS_GIVEN_UP_S = 86_400
+LOOK_UPS_GIVEN_UP_S = DAY_S
 """After so long in which every look-up failed its owner can say what became of an order."""
 FIRST_CHECK_AFTER_S = 30
 """After an order has ended or was given up; each further check takes twenty times as long to come as the one before."""

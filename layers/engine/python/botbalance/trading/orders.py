@@ -10,7 +10,8 @@ from botbalance.exchange.adapter import ExchangeOrderStatus
 from botbalance.exchange.profiles import is_paper
 from botbalance.log import logger
 from botbalance.models.activity import ActivityKind
-from botbalance.models.order import NOT_ON_EXCHANGE, Order, OrderFill, OrderStatus
+from botbalance.models.fill import OrderFill
+from botbalance.models.order import NOT_ON_EXCHANGE, Order, OrderStatus
 from botbalance.store.orders import EVERY_ORDER, OrderFilter, OrderPage
 from botbalance.store.pagination import MAX_EPOCH_S, TimeRange
 from botbalance.trading.cancellation import CancelResult, cancel_all, cancel_orders
@@ -81,8 +82,7 @@ def cancel_one(context: TradingContext, user_id: str, client_order_id: str) -> O
             return order
         result = cancel_orders(session, [order], {client_order_id: CANCELED_BY_USER})
         _tell_of_cancels(context, user_id, result)
-    for error in result.errors.values():
-        raise error
+    result.raise_error()
     return result.orders[0]
 
 
@@ -94,8 +94,7 @@ def cancel_by_hand(context: TradingContext, user_id: str) -> list[Order]:
     with open_session(context, user_id) as session:
         result = cancel_all(session, CANCELED_BY_USER)
         _tell_of_cancels(context, user_id, result)
-    for error in result.errors.values():
-        raise error
+    result.raise_error()
     return result.orders
 
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from botbalance.engine import Evaluation, InvalidInputError, sum_exactly
-from botbalance.engine.arithmetic import ExactArithmetic
+from botbalance.engine import Evaluation, InvalidInputError, hold_value_from_nav, sum_exactly
+from botbalance.engine.valuation import pairs_by_symbol
 from botbalance.errors import InvalidRequestError
 from botbalance.exchange.profiles import is_paper
 from botbalance.log import logger
@@ -39,10 +39,7 @@ class Seen:
     @property
     def hold_quote(self) -> Decimal | None:
         """What the portfolio would be worth had nothing been traded; None where that is not known."""
-        if self.bonus_quote is None:
-            return None
-        with ExactArithmetic():
-            return self.evaluation.nav - self.bonus_quote
+        return None if self.bonus_quote is None else hold_value_from_nav(self.evaluation.nav, self.bonus_quote)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +119,7 @@ def seen_account(
     now = context.clock()
     account = _account(strategy, paper)
     totals = None if state.fill_totals is None else state.fill_totals.get(account, {})
-    further = {
-        f"{asset}{strategy.quote_asset}": asset for asset in traded_assets(totals or {}) - {strategy.quote_asset}
-    }
+    further = pairs_by_symbol(traded_assets(totals or {}), strategy.quote_asset)
     markets = context.portfolio.recent_markets(
         strategy.exchange, {*symbols, *further}, max_age_s=QUOTES_SHOWN_S, now=now
     )

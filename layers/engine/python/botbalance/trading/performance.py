@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from botbalance.accounts.portfolio import Snapshot
-from botbalance.engine import InvalidInputError, fill_contribution, sum_exactly
-from botbalance.engine.arithmetic import ExactArithmetic
+from botbalance.engine import InvalidInputError, fill_contribution, hold_value_from_nav, sum_exactly
 from botbalance.errors import InvalidRequestError, TransientError
 from botbalance.exchange.adapter import ExchangeAdapter
 from botbalance.models.account_state import FillTotals
-from botbalance.models.order import Order, OrderFill
+from botbalance.models.fill import OrderFill
+from botbalance.models.order import Order
 from botbalance.trading.account_names import find_account
 from botbalance.trading.bonus import bonus_of_totals, first_unbooked, prices_in_quote, traded_assets
 from botbalance.trading.context import TradingContext
@@ -57,8 +57,7 @@ class Performance:
     @property
     def hold_quote(self) -> Decimal:
         """What the portfolio would be worth had nothing been traded."""
-        with ExactArithmetic():
-            return self.plan.evaluation.nav - self.bonus_quote
+        return hold_value_from_nav(self.plan.evaluation.nav, self.bonus_quote)
 
 
 def performance(context: TradingContext, user_id: str) -> Performance:

@@ -16,6 +16,7 @@ from botbalance.engine import (
     validate_strategy,
     validate_targets,
 )
+from botbalance.engine.valuation import pair_symbol
 from botbalance.errors import BotBalanceError
 from botbalance.models.activity import ActivityKind
 from botbalance.models.strategy import Strategy
@@ -125,7 +126,7 @@ def _require_markets(context: TradingContext, strategy: Strategy) -> None:
     context.clients.refresh_limits([(strategy.user_id, strategy.exchange)])
     rules = context.portfolio.market_rules(strategy.exchange, strategy.symbols())
     for asset in strategy.target_allocations:
-        if asset != strategy.quote_asset and rules[asset + strategy.quote_asset].base != asset:
+        if asset != strategy.quote_asset and rules[pair_symbol(asset, strategy.quote_asset)].base != asset:
             raise InvalidStrategyError("target_allocations", asset, f"an asset with a market in {strategy.quote_asset}")
 
 

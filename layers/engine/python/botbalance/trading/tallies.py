@@ -14,9 +14,11 @@ from botbalance.engine import (
     with_navs,
 )
 from botbalance.engine.arithmetic import ZERO
-from botbalance.engine.budgets import HOUR_S, MONTH_HOURS
+from botbalance.engine.budgets import MONTH_HOURS
+from botbalance.engine.durations import HOUR_S
 from botbalance.models.account_state import BudgetState, LastLook
-from botbalance.models.order import Order, OrderFill
+from botbalance.models.fill import OrderFill
+from botbalance.models.order import Order
 from botbalance.models.paper import PaperAccount, account_name
 
 MOST_TALLIES = 2_500

@@ -13,7 +13,7 @@ from botbalance.log import alarm
 from botbalance.models.decision import TICK_SECONDS, Decision, tick_start
 from botbalance.models.strategy import Strategy
 from botbalance.store.accounts import TICK_CLAIMED, Lease
-from botbalance.trading.autopilot import STOPPING, finish_stop, switch_off, switch_off_paused
+from botbalance.trading.autopilot import STOPPING, cancel_for_stop, switch_off, switch_off_paused
 from botbalance.trading.budgets import AccountPausedError
 from botbalance.trading.cancellation import CancelResult, cancel_all
 from botbalance.trading.context import TRADING_HALTED, TradingContext
@@ -116,7 +116,8 @@ def _decide(session: AccountSession, job: TickJob, ts_tick: int) -> Decision | N
             halted = ConflictError(TRADING_HALTED, f"{TRADING_HALTED}: {job.halt}")
             return _skipped_canceling(session, ts_tick, halted, cancel_all(session, TRADING_HALTED))
         if strategy.stopping:
-            return _finish_stop(session, strategy, ts_tick)
+            off = ConflictError(STOPPING, "the autopilot is off; what a stop left is cancelled")
+            return _skipped_canceling(session, ts_tick, off, cancel_for_stop(session))
         if not strategy.autopilot_enabled:
             reconcile(session, {})
             return None
@@ -134,14 +135,6 @@ def _after_quiet_ticks(decision: Decision, quiet_since: int | None) -> Decision:
         return decision
     ticks = max(0, (decision.ts_tick - tick_start(quiet_since)) // TICK_SECONDS - 1)
     return decision.model_copy(update={"quiet_since": quiet_since, "quiet_ticks": ticks})
-
-
-def _finish_stop(session: AccountSession, strategy: Strategy, ts_tick: int) -> Decision:
-    """Cancel what a stop could not; the ticks of this user end with it."""
-    result = cancel_all(session, STOPPING)
-    finish_stop(session.context, strategy.user_id, result.orders)
-    why = ConflictError(STOPPING, "the autopilot is off; what a stop left is cancelled")
-    return _skipped_canceling(session, ts_tick, why, result)
 
 
 def _switch_off(session: AccountSession, ts_tick: int, why: AccountPausedError | CredentialsRejectedError) -> Decision:
