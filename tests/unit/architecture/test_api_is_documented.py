@@ -4,13 +4,16 @@ import ast
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import get_args
 
 import botbalance.errors
 import pytest
+from botbalance.api.account_schemas import StrategyRequest
 from botbalance.api.fields import Exchange, ResponseModel
 from botbalance.api.problem_codes import ProblemCode
+from botbalance.engine import StrategyConfig
 from botbalance.exchange.profiles import PROFILES
 from botbalance.models.strategy import Strategy
 from openapi import app
@@ -126,3 +129,10 @@ def test_a_patch_can_name_whatever_its_owner_may_set() -> None:
         "updated_at",
     }
     assert set(schemas["StrategyRequest"]["properties"]) == set(Strategy.model_fields) - system_own
+
+
+def test_what_a_strategy_does_not_say_is_the_same_in_the_engine_the_store_and_the_api() -> None:
+    of_store = {name: field.default for name, field in Strategy.model_fields.items() if not field.is_required()}
+    of_engine = {field.name: field.default for field in fields(StrategyConfig) if field.default is not MISSING}
+    of_api = {name: field.default for name, field in StrategyRequest.model_fields.items() if name in of_engine}
+    assert {name: of_store[name] for name in of_engine} == of_engine == of_api

@@ -16,6 +16,7 @@ from botbalance.api.fields import (
     ResponseModel,
     example,
     number_schema,
+    patch_model,
 )
 from botbalance.api.portfolio_schemas import WarningView
 from botbalance.engine import BudgetLimits
@@ -131,14 +132,6 @@ OrdersPerPair = Annotated[
 ]
 
 
-def _without_default(schema: dict[str, Any]) -> None:
-    del schema["default"]
-
-
-UNCHANGED: Any = Field(default=None, json_schema_extra=_without_default)
-"""The default of what a patch does not name: none that anybody sees."""
-
-
 class BudgetsRequest(RequestModel):
     """What trading may come to before it is paused: over two thirds of a limit is a warning."""
 
@@ -151,16 +144,9 @@ class BudgetsRequest(RequestModel):
     fall_pct: Fall = _LIMITS.fall_pct
 
 
-class BudgetsPatch(RequestModel):
+@patch_model
+class BudgetsPatch(BudgetsRequest):
     """Which limits shall change; the others stay."""
-
-    churn_pct: Churn = UNCHANGED
-    fees_pct: Fees = UNCHANGED
-    losing_round_trips: RoundTrips = UNCHANGED
-    unfilled_orders: UnfilledOrders = UNCHANGED
-    orders_per_pair: OrdersPerPair = UNCHANGED
-    turnover_pct: Turnover = UNCHANGED
-    fall_pct: Fall = UNCHANGED
 
 
 class BudgetsView(ResponseModel):
@@ -192,21 +178,12 @@ class StrategyRequest(RequestModel):
     budgets: BudgetsRequest = Field(default_factory=BudgetsRequest)
 
 
-class StrategyPatch(RequestModel):
+@patch_model
+class StrategyPatch(StrategyRequest):
     """What of a strategy shall change; the rest stays."""
 
-    target_allocations: ChangedTargets = UNCHANGED
-    quote_asset: Asset = UNCHANGED
-    exchange: Exchange = UNCHANGED
-    order_size_pct: OrderSize = UNCHANGED
-    order_step_pct: OrderStep = UNCHANGED
-    min_delta_quote: Band = UNCHANGED
-    min_delta_pct: BandShare | None = UNCHANGED
-    quote_reserve_pct: Reserve = UNCHANGED
-    order_max_age_s: MaxAge = UNCHANGED
-    reprice_tolerance_pct: Tolerance | None = UNCHANGED
-    post_only: Flag = UNCHANGED
-    budgets: BudgetsPatch = UNCHANGED
+    target_allocations: ChangedTargets  # type: ignore[assignment]  # null drops one
+    budgets: BudgetsPatch
 
 
 _STORED: dict[str, Any] = {

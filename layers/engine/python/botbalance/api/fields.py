@@ -125,3 +125,17 @@ class RequestModel(BaseModel):
         if not isinstance(value, dict | cls):
             raise PydanticCustomError("model_type", "an object")
         return value
+
+
+def patch_model[M: RequestModel](model: type[M]) -> type[M]:
+    """Make every field of ``model`` one that may be left out, with no default that anybody sees.
+
+    Of what is left out nothing is known but that: ``model_dump(exclude_unset=True)`` does not name it.
+    """
+    for field in model.__pydantic_fields__.values():  # before the shape is built, which is when it is first used
+        field.default, field.default_factory, field.json_schema_extra = None, None, _without_default
+    return model
+
+
+def _without_default(schema: dict[str, Any]) -> None:
+    del schema["default"]

@@ -1,5 +1,6 @@
 """A strategy: what a user wants, and whether the autopilot trades it."""
 
+from dataclasses import fields
 from decimal import Decimal
 from typing import Literal
 
@@ -7,6 +8,8 @@ from pydantic import BaseModel
 
 from botbalance.engine import BudgetLimits, StrategyConfig
 from botbalance.engine.valuation import pairs_by_symbol
+
+_ENGINE_FIELDS = tuple(field.name for field in fields(StrategyConfig))
 
 
 class Strategy(BaseModel, frozen=True):
@@ -43,17 +46,7 @@ class Strategy(BaseModel, frozen=True):
 
     def config(self) -> StrategyConfig:
         """The engine's part of it; raises InvalidStrategyError."""
-        return StrategyConfig(
-            quote_asset=self.quote_asset,
-            order_size_pct=self.order_size_pct,
-            order_step_pct=self.order_step_pct,
-            min_delta_quote=self.min_delta_quote,
-            min_delta_pct=self.min_delta_pct,
-            quote_reserve_pct=self.quote_reserve_pct,
-            order_max_age_s=self.order_max_age_s,
-            reprice_tolerance_pct=self.reprice_tolerance_pct,
-            post_only=self.post_only,
-        )
+        return StrategyConfig(**{name: getattr(self, name) for name in _ENGINE_FIELDS})
 
     def symbols(self) -> list[str]:
         """The pairs it trades."""
