@@ -91,6 +91,7 @@ class Workers:
         return any(busy.value for _, busy in self._running)
 
     def stop(self) -> None:
+        """End them all at once."""
         for process, _ in self._running:
             process.kill()
 

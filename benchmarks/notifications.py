@@ -67,6 +67,7 @@ class Queue:
         self.jobs: list[DeliveryJob] = []
 
     def send_message_batch(self, Entries: list[Any], **_: Any) -> dict[str, Any]:  # noqa: N803 - SQS's name
+        """Keep what is sent, as jobs."""
         self.jobs += [DeliveryJob.model_validate_json(entry["MessageBody"]) for entry in Entries]
         return {}
 
@@ -97,6 +98,7 @@ def webhook() -> Iterator[tuple[str, list[int]]]:
 
 @contextmanager
 def services(clock: Callable[[], int], queue: Queue) -> Iterator[bootstrap.Services]:
+    """The product wired to tables of moto, with ``queue`` for deliveries."""
     template = read_template()
     os.environ |= CREDENTIALS
     with mock_aws(), closing(boto3.client("kms")) as kms:
@@ -178,6 +180,7 @@ def tick_us(rounds: list[float], users: int) -> float:
 
 
 def tick_all(wired: bootstrap.Services, names: list[str], at: int, *, halted: bool) -> None:
+    """One tick of every user."""
     for name in names:
         run_user(wired, name, at, halted=halted)
 
@@ -189,6 +192,7 @@ def incidents(wired: bootstrap.Services, name: str) -> list[Activity]:
 
 
 def collect_all(told: Any, entries: list[Activity]) -> None:
+    """What was written, handed over in batches as the stream does."""
     for first in range(0, len(entries), BATCH):
         collect(told, entries[first : first + BATCH])
 

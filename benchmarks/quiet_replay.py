@@ -42,6 +42,7 @@ class Note:
         self.highs: dict[str, Decimal] = {}
 
     def see(self, symbol: str, low: Decimal, high: Decimal) -> None:
+        """Widen the range of a pair by what a candle traded."""
         self.lows[symbol] = min(low, self.lows.get(symbol, low))
         self.highs[symbol] = max(high, self.highs.get(symbol, high))
 

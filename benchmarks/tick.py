@@ -75,6 +75,7 @@ class MinutesOfLooks:
         self.now = START
 
     def next_candles(self, last_prices: Mapping[str, Decimal]) -> Mapping[str, Candle]:
+        """A candle a pair, at its last price."""
         opens_at = (self.now - self.now % 60) * 1000
         return {
             symbol: Candle(opens_at, price, price, price, price, Decimal(0)) for symbol, price in last_prices.items()
@@ -89,10 +90,12 @@ class DistantApi(BinanceApi):
         self.paths: list[str] = []
 
     async def serve(self, incoming: web.Request) -> web.StreamResponse:
+        """Answer, and note what was asked for."""
         self.paths.append(incoming.path)
         return await super().serve(incoming)
 
     def application(self) -> web.Application:
+        """The exchange, as far away as the benchmark says."""
         application = super().application()
         application.middlewares.append(_take_time)
         return application
@@ -134,6 +137,7 @@ class Bench:
     now: int = START
 
     def services(self, **settings: str) -> Services:
+        """The product wired as the benchmark has it, with other ``settings``."""
         return Services(read_settings(self.environment | settings), clock=lambda: self.now)
 
     def go_on(self, **prices: str) -> None:

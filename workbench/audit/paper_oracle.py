@@ -90,6 +90,7 @@ class KeptElsewhere(Account):
                 self._end(order, candle)
 
     def place(self, action: Action, candle: int, placed_at: int) -> None:
+        """Have the order placed where it is kept."""
         number = len(self.orders)
         self._books().place(number, action)
         resting = RestingOrder(str(number), action.symbol, action.side, action.limit_price, placed_at)
@@ -98,6 +99,7 @@ class KeptElsewhere(Account):
         self.resting[action.symbol] = order
 
     def cancel(self, order: PlacedOrder, candle: int, reason: CancelReason) -> None:
+        """Have the order cancelled where it is kept."""
         self._books().cancel(order.number, order.action.symbol)
         self._end(order, candle)
         order.canceled = reason
@@ -199,6 +201,7 @@ class SimulatedBooks:
         self._engine.open_account(USER, "", START)
 
     def next_candles(self, last_prices: Any) -> dict[str, Candle]:
+        """The timeline's next minute, as the exchange plays it."""
         at, self._played = self._played, self._played + 1
         closes = self._timeline.closes_at(at)
         found = {}
@@ -215,9 +218,11 @@ class SimulatedBooks:
         self._market.advance()
 
     def balances(self) -> dict[str, Balance]:
+        """What the account has."""
         return self._engine.balances(USER)
 
     def place(self, number: int, action: Action) -> None:
+        """Place an order with the matching engine."""
         wanted = NewOrder(
             action.symbol,
             action.side,
@@ -230,12 +235,15 @@ class SimulatedBooks:
         _require(order.status.is_open, f"{order} does not rest")
 
     def cancel(self, number: int, symbol: str) -> None:
+        """Cancel an order of the matching engine."""
         self._engine.cancel(USER, symbol, client_order_id=str(number))
 
     def rests(self, number: int, symbol: str) -> bool:
+        """Whether the order may still trade."""
         return self._engine.find(USER, symbol, client_order_id=str(number)).status.is_open
 
     def fills(self, number: int, symbol: str) -> list[Fill]:
+        """The order's fills, in the engine's form."""
         spec = self._market.specs[symbol]
         return [
             Fill(spec.base, spec.quote, one.side, one.price, one.qty, one.commission, one.commission_asset)
@@ -269,9 +277,11 @@ class RestartedPaper:
             self._connect(None).balances()  # somebody looks, and writes nothing
 
     def balances(self) -> dict[str, Balance]:
+        """What the account has."""
         return self._adapter.balances()
 
     def place(self, number: int, action: Action) -> None:
+        """Place an order, and now and then once more after a restart: it must be one."""
         placed = self._place(number, action)
         if self._random.random() < _RESTARTS:  # placed, and the process ended before it knew
             self._adapter = self._restart()
@@ -279,13 +289,16 @@ class RestartedPaper:
         _require(isinstance(placed, OrderAccepted), f"order {number} was refused: {placed}")
 
     def cancel(self, number: int, symbol: str) -> None:
+        """Cancel an order."""
         self._adapter.cancel_order(symbol, _client_id(number))
 
     def rests(self, number: int, symbol: str) -> bool:
+        """Whether the order may still trade."""
         found = self._adapter.find_order(symbol, _client_id(number))
         return found is not None and found.status == "open"
 
     def fills(self, number: int, symbol: str) -> list[Fill]:
+        """The order's fills, in the engine's form."""
         return [trade.fill for trade in self._adapter.trades(symbol, paper_order_id(1, _client_id(number)))]
 
     def _place(self, number: int, action: Action) -> Any:
@@ -327,28 +340,35 @@ class RecordedMarket:
         return self._timeline.ends_at_ms(self.candle) // 1000
 
     def market_listings(self, symbols: Collection[str]) -> dict[str, MarketListing]:
+        """Nobody asks: the markets are given."""
         raise NotImplementedError
 
     def spot_pairs(self) -> list[tuple[str, str]]:
+        """Nobody asks: the markets are given."""
         raise NotImplementedError
 
     def quotes(self, symbols: Collection[str]) -> dict[str, Quote]:
+        """The closes of the timeline's minute."""
         closes = self._timeline.closes_at(self.candle)
         return {symbol: Quote(closes[symbol], None, None) for symbol in symbols}
 
     def minute_ranges(self, symbol: str, since: int) -> list[MinuteRange]:
+        """The minutes of a pair from ``since`` on, those to come included."""
         minutes = self._minutes[symbol]
         return minutes[bisect_left(minutes, since, key=lambda minute: minute.opens_at) :]
 
     def hourly_highs(self, symbol: str, since: int) -> list[HourlyHigh]:
+        """Nobody asks: budgets are not reviewed here."""
         raise NotImplementedError
 
     def minutes(self, symbol: str, since: int, margin_s: int) -> ToldMinutes:
+        """The minutes of a pair from ``since`` until now."""
         minutes, until = self._minutes[symbol], self.now()
         begin, end = (bisect_left(minutes, at, key=lambda minute: minute.opens_at) for at in (since, until))
         return ToldMinutes(minutes[begin:end], since, until)
 
     def clock_offset_ms(self) -> int:
+        """There is one clock."""
         return 0
 
 

@@ -35,9 +35,11 @@ class Counts:
         return Counts(*(mine + theirs for mine, theirs in zip(self._all(), other._all(), strict=True)))
 
     def less(self, other: "Counts") -> "Counts":
+        """What is more here than in ``other``."""
         return self + other.times(Decimal(-1))
 
     def times(self, factor: Decimal | int) -> "Counts":
+        """Everything ``factor`` times."""
         return Counts(*(number * factor for number in self._all()))
 
     def rounded(self) -> "Counts":
@@ -77,6 +79,7 @@ class Activity:
 
     @property
     def quiet(self) -> int:
+        """Ticks of a month in which nothing is looked at."""
         return TICKS - self.looks - self.busy
 
 
@@ -205,6 +208,7 @@ class Cost:
 
     @property
     def total(self) -> Decimal:
+        """Dollars a month, addresses included."""
         return self.before_addresses + self.addresses
 
     def per_user(self, dollars: Decimal) -> Decimal:

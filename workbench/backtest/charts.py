@@ -33,6 +33,7 @@ class Scale:
         return (value - self.low) / (self.high - self.low)
 
     def y(self, value: float, height: float) -> float:
+        """Where ``value`` is in a picture of that height, from its top."""
         return height * (1 - self.share(value))
 
 
@@ -44,6 +45,7 @@ class Span:
     end_ms: int
 
     def share(self, at_ms: float) -> float:
+        """Where a moment is between the first (0) and the last (1)."""
         return (at_ms - self.start_ms) / (self.end_ms - self.start_ms) if self.end_ms > self.start_ms else 0.0
 
 

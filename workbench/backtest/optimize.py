@@ -44,6 +44,7 @@ class ParameterSet:
     min_delta_pct: Decimal | None = None
 
     def values(self) -> tuple[Decimal, Decimal, Decimal, Decimal | None]:
+        """The parameters, in the order of ``NAMES``."""
         return self.order_size_pct, self.order_step_pct, self.min_delta_quote, self.min_delta_pct
 
 
@@ -108,6 +109,7 @@ class Ranges:
     min_delta_pct: Sequence[Decimal | None] = (None,)
 
     def axes(self) -> tuple[Sequence[Decimal], Sequence[Decimal], Sequence[Decimal], Sequence[Decimal | None]]:
+        """The values to try of each parameter, in the order of ``NAMES``."""
         return self.order_size_pct, self.order_step_pct, self.min_delta_quote, self.min_delta_pct
 
 

@@ -453,6 +453,7 @@ def money(value: Decimal) -> str:
 
 
 def signed(value: Decimal) -> str:
+    """An amount with its sign."""
     return f"+{money(value)}" if value > 0 else money(value)
 
 
@@ -474,10 +475,12 @@ def exact(value: Decimal) -> str:
 
 
 def day(at_ms: int) -> str:
+    """A date (UTC)."""
     return f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%d}"
 
 
 def moment(at_ms: int) -> str:
+    """A date with its time (UTC)."""
     return f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%d %H:%M}"
 
 

@@ -26,10 +26,12 @@ class Coverage:
 
     @property
     def missing(self) -> int:
+        """Candles that are not there."""
         return self.asked - self.there
 
     @property
     def is_whole(self) -> bool:
+        """Whether none is missing."""
         return self.missing == 0
 
 

@@ -19,6 +19,7 @@ class ExchangeClock:
         self._now = now
 
     def __call__(self) -> int:
+        """The exchange's time, in epoch seconds."""
         return self._now
 
     def next_tick(self, candles: int = 0) -> int:

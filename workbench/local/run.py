@@ -213,6 +213,7 @@ def _line(stack: LocalStack, ticks: int) -> str:
 
 
 def print_banner(console: Console, stack: LocalStack) -> None:
+    """Say where the product runs, and how to end it."""
     console.print(f"BotBalance runs at {stack.url}, {stack.described}. Ctrl-C ends it.")
     console.print(f"A page to try it on: {stack.url}{SWAGGER_PATH}")
     if stack.signing_secret is not None:
@@ -221,6 +222,7 @@ def print_banner(console: Console, stack: LocalStack) -> None:
 
 
 def print_summary(summary: dict[str, Any], console: Console) -> None:
+    """Say what came of the run."""
     drift = f"{percent(summary['drift_start_pct'])} → {percent(summary['drift_end_pct'])}"
     console.print(
         f"{_ticks_done(summary['ticks'])}: {summary['orders_placed']} orders placed, "

@@ -14,10 +14,12 @@ class TickQueue:
         self._numbers = count(1)
 
     def send_message_batch(self, *, QueueUrl: str, Entries: Sequence[dict[str, str]]) -> dict[str, Any]:  # noqa: N803
+        """SQS's: have messages wait."""
         self._waiting.extend(entry["MessageBody"] for entry in Entries)
         return {"Successful": [{"Id": entry["Id"]} for entry in Entries]}
 
     def receive_message(self, *, QueueUrl: str, MaxNumberOfMessages: int) -> dict[str, Any]:  # noqa: N803
+        """SQS's: take messages, oldest first."""
         number = min(MaxNumberOfMessages, len(self._waiting))
         ids = [str(next(self._numbers)) for _ in range(number)]
         return {"Messages": [{"MessageId": id_, "ReceiptHandle": id_, "Body": self._waiting.popleft()} for id_ in ids]}

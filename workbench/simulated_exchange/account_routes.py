@@ -29,6 +29,7 @@ class AccountRoutes:
         self._orders_placed = orders_placed
 
     def routes(self) -> Routes:
+        """What of the account can be asked for."""
         return {
             ("GET", "/api/v3/account"): signed(self._account, 20, "omitZeroBalances"),
             ("GET", "/api/v3/account/commission"): signed(self._commission, 20, "symbol"),

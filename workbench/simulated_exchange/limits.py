@@ -39,10 +39,12 @@ class Window:
         self._used: Counter[str] = Counter()
 
     def count(self, whose: str, amount: int) -> None:
+        """Add to what somebody has used."""
         self._begin_anew_if_over()
         self._used[whose] += amount
 
     def used(self, whose: str) -> int:
+        """What somebody has used since the window began."""
         self._begin_anew_if_over()
         return self._used[whose]
 

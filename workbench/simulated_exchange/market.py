@@ -58,6 +58,7 @@ class FrozenPrices:
         self.start_ms = this_minute_ms() if start_ms is None else start_ms
 
     def next_candles(self, last_prices: Mapping[str, Decimal]) -> Mapping[str, Candle]:
+        """None: prices stay."""
         return {}
 
 
@@ -220,10 +221,12 @@ class Market:
             self._halted.discard(symbol)
 
     def is_trading(self, symbol: str) -> bool:
+        """Whether orders are taken."""
         with self._lock:
             return symbol not in self._halted
 
     def last_price(self, symbol: str) -> Decimal:
+        """What was last traded at, in quote per base."""
         with self._lock:
             return self._candles[symbol][-1].close
 

@@ -29,6 +29,7 @@ class MarketRoutes:
         self._weight_limit = weight_limit
 
     def routes(self) -> Routes:
+        """What of markets anybody may ask for."""
         tickers = self._tickers
         return {
             ("GET", "/api/v3/ping"): public(lambda _: {}, 1),

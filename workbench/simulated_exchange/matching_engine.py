@@ -29,6 +29,8 @@ def epoch_ms() -> int:
 
 
 class OrderType(StrEnum):
+    """An order's type, in Binance's words."""
+
     LIMIT = "LIMIT"
     LIMIT_MAKER = "LIMIT_MAKER"
     MARKET = "MARKET"
@@ -43,6 +45,8 @@ class TimeInForce(StrEnum):
 
 
 class OrderStatus(StrEnum):
+    """An order's state, in Binance's words."""
+
     NEW = "NEW"
     PARTIALLY_FILLED = "PARTIALLY_FILLED"
     FILLED = "FILLED"
@@ -52,6 +56,7 @@ class OrderStatus(StrEnum):
 
     @property
     def is_open(self) -> bool:
+        """Whether it may still trade."""
         return self in {OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED}
 
 
@@ -93,6 +98,7 @@ class Order:
 
     @property
     def remaining(self) -> Decimal:
+        """What is not filled yet, in base."""
         return self.qty - self.executed_qty
 
 
@@ -136,9 +142,11 @@ class Account:
     trades: list[Trade] = field(default_factory=list)
 
     def free_balance(self, asset: str) -> Decimal:
+        """What is free of an asset, in units."""
         return self.balances.get(asset, Balance()).free
 
     def find_open_orders(self, symbol: str) -> list[Order]:
+        """The open orders on a pair, oldest first."""
         return [self.orders[order_id] for order_id in sorted(self.open_ids.get(symbol, ()))]
 
 
@@ -223,6 +231,7 @@ class MatchingEngine:
     # audits
 
     def api_keys(self) -> list[str]:
+        """Every account that was opened, by its key."""
         with self.market.exclusive():
             return list(self._accounts)
 

@@ -52,6 +52,7 @@ class OrderRoutes:
         self._books = books
 
     def routes(self) -> Routes:
+        """How orders are placed, read and cancelled."""
         cancelling = "newClientOrderId cancelRestrictions"
         replacing = "cancelReplaceMode cancelOrderId cancelOrigClientOrderId cancelNewClientOrderId cancelRestrictions"
         return {

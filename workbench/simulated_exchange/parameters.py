@@ -42,6 +42,7 @@ class Parameters:
     @overload
     def text(self, name: str, default: str) -> str: ...
     def text(self, name: str, default: str | None = None) -> str | None:
+        """A parameter as it was sent."""
         return self._values.get(name, default)
 
     def word(self, name: str, legal: Collection[str], refusal: ExchangeError) -> str:
@@ -54,6 +55,7 @@ class Parameters:
         return value
 
     def matching(self, name: str, legal: str) -> str | None:
+        """A parameter that has only ``legal`` characters; None where it was not sent."""
         value = self._values.get(name)
         if value is None:
             return None
@@ -64,6 +66,7 @@ class Parameters:
         return value
 
     def symbol(self) -> str:
+        """The pair that is asked for."""
         value = self.matching("symbol", SYMBOL_LEGAL)
         if value is None:
             raise errors.mandatory("symbol")
@@ -80,6 +83,7 @@ class Parameters:
         return names
 
     def integer(self, name: str) -> int | None:
+        """A whole number; None where it was not sent."""
         value = self.matching(name, INTEGER_LEGAL)
         return None if value is None else int(value)
 
@@ -101,12 +105,14 @@ class Parameters:
         return number
 
     def wanted_decimal(self, name: str, decimals: int) -> Decimal:
+        """A number with at most so many decimals, which has to be sent."""
         number = self.decimal(name, decimals)
         if number is None:
             raise errors.mandatory(name)
         return number
 
     def absent(self, *names: str) -> None:
+        """Refuse parameters that do not belong to this type of order."""
         for name in names:
             if name in self._values:
                 raise ExchangeError(-1106, f"Parameter '{name}' sent when not required.")

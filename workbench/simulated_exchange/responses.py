@@ -30,6 +30,7 @@ _NO_DISCOUNT = {
 
 
 def exchange_info(market: Market, symbols: Sequence[str], now_ms: int, weight_limit: int) -> Json:
+    """The markets, and the limits on requests and orders."""
     return {
         "timezone": "UTC",
         "serverTime": now_ms,
@@ -49,6 +50,7 @@ def order_limit(limit: OrderLimit, count: int) -> Json:
 
 
 def symbol_status(market: Market, symbol: str) -> str:
+    """Whether a market trades."""
     return "TRADING" if market.is_trading(symbol) else "BREAK"
 
 
@@ -57,10 +59,12 @@ def _rate_limit(kind: str, interval: str, intervals: int, limit: int) -> Json:
 
 
 def base_decimals(spec: MarketSpec) -> int:
+    """Decimals of a quantity."""
     return count_decimals(spec.lot_size)
 
 
 def quote_decimals(spec: MarketSpec) -> int:
+    """Decimals of a price."""
     return count_decimals(spec.tick_size)
 
 
@@ -164,11 +168,13 @@ def _level(spec: MarketSpec, price: Decimal, n: int) -> list[str]:
 
 
 def book_ticker(market: Market, symbol: str) -> Json:
+    """Best bid and best ask."""
     [[bid, bid_qty]], [[ask, ask_qty]] = _levels(market, symbol, 1)
     return {"symbol": symbol, "bidPrice": bid, "bidQty": bid_qty, "askPrice": ask, "askQty": ask_qty}
 
 
 def price_ticker(market: Market, symbol: str) -> Json:
+    """The last price."""
     return {"symbol": symbol, "price": decimal_text(market.last_price(symbol))}
 
 
@@ -273,6 +279,7 @@ def kline(told: Kline) -> list[object]:
 
 
 def account(books: MatchingEngine, owner: Account, *, omit_zero: bool) -> Json:
+    """The account: balances, fees, rights."""
     assets = {asset for spec in books.market.specs.values() for asset in (spec.base, spec.quote)}
     balances: list[Json] = []
     for asset in sorted(assets | owner.balances.keys()):
@@ -300,6 +307,7 @@ def account(books: MatchingEngine, owner: Account, *, omit_zero: bool) -> Json:
 
 
 def api_restrictions(owner: Account) -> Json:
+    """What the key may do."""
     return {
         "ipRestrict": owner.ip_restricted,
         "createTime": owner.opened,
@@ -318,6 +326,7 @@ def api_restrictions(owner: Account) -> Json:
 
 
 def trade_fee(books: MatchingEngine, symbol: str) -> Json:
+    """The fees of a pair."""
     return {
         "symbol": symbol,
         "makerCommission": format(books.maker_fee_pct * PERCENT, "f"),
@@ -371,6 +380,7 @@ def order(placed: Order) -> Json:
 
 
 def acknowledged(placed: Order) -> Json:
+    """An order in short, as it was taken."""
     return {
         "symbol": placed.symbol,
         "orderId": placed.order_id,
@@ -381,10 +391,12 @@ def acknowledged(placed: Order) -> Json:
 
 
 def placed_result(placed: Order) -> Json:
+    """An order with its terms."""
     return acknowledged(placed) | _terms(placed) | {"workingTime": placed.time}
 
 
 def placed_in_full(placed: Order, trades: Sequence[Trade]) -> Json:
+    """An order with its fills."""
     return placed_result(placed) | {"fills": [_fill(trade) for trade in trades]}
 
 
@@ -427,6 +439,7 @@ def _fill(made: Trade) -> Json:
 
 
 def trade(made: Trade) -> Json:
+    """One trade of the account."""
     return {
         "symbol": made.symbol,
         "id": made.trade_id,

@@ -33,6 +33,7 @@ class TickClock:
         self._lock = Lock()
 
     def __call__(self) -> int:
+        """In epoch seconds."""
         return self._now
 
     def milliseconds(self) -> int:

@@ -136,17 +136,20 @@ class Database:
         self.stale = False
 
     def create_table(self, *, TableName: str, **definition: Any) -> dict[str, Any]:  # noqa: N803
+        """DynamoDB's CreateTable."""
         if TableName in self.tables:
             raise _error("ResourceInUseException", f"Table already exists: {TableName}", "CreateTable")
         self.tables[TableName] = Table(definition, self._now_ms)
         return {"TableDescription": {"TableName": TableName, "TableStatus": "ACTIVE"}}
 
     def delete_table(self, *, TableName: str) -> dict[str, Any]:  # noqa: N803
+        """DynamoDB's DeleteTable."""
         self._table(TableName)
         del self.tables[TableName]
         return {}
 
     def list_tables(self, **_: Any) -> dict[str, Any]:
+        """DynamoDB's ListTables."""
         return {"TableNames": sorted(self.tables)}
 
     def expire(self, table: str, attribute: str, now: int) -> int:
@@ -165,18 +168,22 @@ class Database:
     # one item
 
     def get_item(self, *, TableName: str, Key: Item, ConsistentRead: bool = False, **more: Any) -> dict[str, Any]:  # noqa: N803
+        """DynamoDB's GetItem."""
         table = self._table(TableName)
         key = table.primary_key(Key)
         item = self._seen(table, key, consistent=ConsistentRead)
         return {} if item is None else {"Item": _projection(more)(item)}
 
     def put_item(self, *, TableName: str, Item: Item, **more: Any) -> dict[str, Any]:  # noqa: N803
+        """DynamoDB's PutItem."""
         return self._write("PutItem", {"TableName": TableName, "Item": Item, **more})
 
     def update_item(self, *, TableName: str, Key: Item, **more: Any) -> dict[str, Any]:  # noqa: N803
+        """DynamoDB's UpdateItem."""
         return self._write("UpdateItem", {"TableName": TableName, "Key": Key, **more})
 
     def delete_item(self, *, TableName: str, Key: Item, **more: Any) -> dict[str, Any]:  # noqa: N803
+        """DynamoDB's DeleteItem."""
         return self._write("DeleteItem", {"TableName": TableName, "Key": Key, **more})
 
     def _write(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
@@ -203,6 +210,7 @@ class Database:
     # many items
 
     def batch_get_item(self, *, RequestItems: Mapping[str, Any], **_: Any) -> dict[str, Any]:  # noqa: N803
+        """DynamoDB's BatchGetItem."""
         if sum(len(wanted["Keys"]) for wanted in RequestItems.values()) > MOST_KEYS_READ:
             raise _invalid("Too many items requested for the BatchGetItem call")
         found: dict[str, list[Item]] = {}
@@ -217,6 +225,7 @@ class Database:
         return {"Responses": found, "UnprocessedKeys": {}}
 
     def batch_write_item(self, *, RequestItems: Mapping[str, Any], **_: Any) -> dict[str, Any]:  # noqa: N803
+        """DynamoDB's BatchWriteItem."""
         if sum(map(len, RequestItems.values())) > MOST_ITEMS_WRITTEN:
             raise _invalid("Too many items requested for the BatchWriteItem call")
         with self._one_at_a_time:
@@ -236,6 +245,7 @@ class Database:
         return {"UnprocessedItems": {}}
 
     def transact_write_items(self, *, TransactItems: list[Mapping[str, Any]], **_: Any) -> dict[str, Any]:  # noqa: N803
+        """DynamoDB's TransactWriteItems."""
         if not 0 < len(TransactItems) <= MOST_IN_A_TRANSACTION:
             raise _invalid("Member must have length less than or equal to 100")
         with self._one_at_a_time:
@@ -260,6 +270,7 @@ class Database:
     # pages
 
     def query(self, *, TableName: str, KeyConditionExpression: str, **more: Any) -> dict[str, Any]:  # noqa: N803
+        """DynamoDB's Query."""
         table = self._table(TableName)
         index = self._index(table, more)
         condition = _parsed(KeyConditionExpression, more)
@@ -274,6 +285,7 @@ class Database:
         return self._page(table, index, in_range, more)
 
     def scan(self, *, TableName: str, **more: Any) -> dict[str, Any]:  # noqa: N803
+        """DynamoDB's Scan."""
         table = self._table(TableName)
         index = self._index(table, more)
         entries = [entry for partition in sorted(index.partitions) for entry in index.partitions[partition]]

@@ -37,12 +37,15 @@ class Events:
         self._handlers: defaultdict[str, dict[Any, Callable[..., Any]]] = defaultdict(dict)
 
     def register(self, event: str, handler: Callable[..., Any], unique_id: str | None = None) -> None:
+        """botocore's: have ``handler`` called at the event."""
         self._handlers[event].setdefault(unique_id or handler, handler)
 
     def unregister(self, event: str, handler: Callable[..., Any]) -> None:
+        """botocore's: have it called no more."""
         self._handlers[event].pop(handler, None)
 
     def has(self, event: str) -> bool:
+        """Whether anything is called at the event."""
         return bool(self._handlers.get(event))
 
     def emit(self, event: str, **facts: Any) -> Any:
@@ -81,42 +84,54 @@ class InMemoryDynamoDB:
         )
 
     def create_table(self, **definition: Any) -> dict[str, Any]:
+        """DynamoDB's CreateTable."""
         return self.database.create_table(**definition)
 
     def delete_table(self, **table: Any) -> dict[str, Any]:
+        """DynamoDB's DeleteTable."""
         return self.database.delete_table(**table)
 
     def list_tables(self, **wanted: Any) -> dict[str, Any]:
+        """DynamoDB's ListTables."""
         return self.database.list_tables(**wanted)
 
     def close(self) -> None:
         """Nothing is open."""
 
     def get_item(self, **request: Any) -> dict[str, Any]:
+        """DynamoDB's GetItem."""
         return self._call("get_item", request)
 
     def put_item(self, **request: Any) -> dict[str, Any]:
+        """DynamoDB's PutItem."""
         return self._call("put_item", request)
 
     def update_item(self, **request: Any) -> dict[str, Any]:
+        """DynamoDB's UpdateItem."""
         return self._call("update_item", request)
 
     def delete_item(self, **request: Any) -> dict[str, Any]:
+        """DynamoDB's DeleteItem."""
         return self._call("delete_item", request)
 
     def batch_get_item(self, **request: Any) -> dict[str, Any]:
+        """DynamoDB's BatchGetItem."""
         return self._call("batch_get_item", request)
 
     def batch_write_item(self, **request: Any) -> dict[str, Any]:
+        """DynamoDB's BatchWriteItem."""
         return self._call("batch_write_item", request)
 
     def transact_write_items(self, **request: Any) -> dict[str, Any]:
+        """DynamoDB's TransactWriteItems."""
         return self._call("transact_write_items", request)
 
     def query(self, **request: Any) -> dict[str, Any]:
+        """DynamoDB's Query."""
         return self._call("query", request)
 
     def scan(self, **request: Any) -> dict[str, Any]:
+        """DynamoDB's Scan."""
         return self._call("scan", request)
 
     def _call(self, method: str, request: dict[str, Any]) -> dict[str, Any]:

@@ -87,6 +87,7 @@ class Findings:
         self.found: list[Finding] = []
 
     def add(self, finding: Finding) -> None:
+        """Keep a finding, the first one of its invariant and user."""
         if not any((one.invariant, one.user_id) == (finding.invariant, finding.user_id) for one in self.found):
             self.found.append(finding)
 

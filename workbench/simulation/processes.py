@@ -121,6 +121,7 @@ class ProcessGlobals:
         self._contexts: list[dict[str, Any]] = [{} for _ in self._apps]
 
     def enter(self) -> None:
+        """Put this process in the place of the one that ran."""
         vars(bootstrap)["_services"] = self._process.services
         for name, value in self._router.items():
             setattr(BaseRouter, name, value)
@@ -129,6 +130,7 @@ class ProcessGlobals:
             app.context.update(context)
 
     def leave(self) -> None:
+        """Keep what the process leaves, for when it runs again."""
         self._router = {name: getattr(BaseRouter, name, None) for name in self._router}
         self._contexts = [dict(app.context) for app in self._apps]
 
@@ -140,6 +142,7 @@ class SequentialExecutor:
         pass
 
     def submit[T](self, work: Callable[..., T], *args: Any, **more: Any) -> "Future[T]":
+        """Do the work now."""
         done: Future[T] = Future()
         try:
             done.set_result(work(*args, **more))
@@ -148,10 +151,11 @@ class SequentialExecutor:
         return done
 
     def map[T](self, work: Callable[..., T], *things: Iterable[Any]) -> Iterator[T]:
+        """Do all of the work now, in order."""
         return iter([work(*several) for several in zip(*things, strict=False)])
 
     def shutdown(self, *_: Any, **__: Any) -> None:
-        pass
+        """Nothing runs."""
 
     def __enter__(self) -> "SequentialExecutor":
         return self
@@ -178,6 +182,7 @@ class LogCapture(logging.Handler):
         self._on_line = on_line
 
     def emit(self, record: logging.LogRecord) -> None:
+        """Hand a line on."""
         self._on_line(record)
 
 

@@ -141,6 +141,7 @@ class InvocationContext:
         self.aws_request_id = f"request-{next(world.numbers)}"
 
     def get_remaining_time_in_millis(self) -> int:
+        """Lambda's: what is left by the world's clock."""
         return max(0, self._ends_at_ms - self._world.clock.now_ms)
 
 
@@ -407,6 +408,7 @@ class World:
             )
 
     def autopilot_is_on(self, user_id: str) -> bool:
+        """Whether the stored strategy says so."""
         item = self.database.tables[self.settings.strategies_table].items.get((user_id.encode(),))
         return item is not None and "autopilot_shard" in item
 
@@ -553,6 +555,7 @@ class World:
             process.die()
 
     def ask_exchange(self, process: FunctionProcess, request: Request) -> Outcome:
+        """Carry out a request of a process, with whatever goes wrong with it."""
         run = self._before(process, lambda: (user_of_key(request.api_key or ""), f"{request.method} {request.path}"))
         self.clock.now_ms += self.choices.between(5, 60)
         try:
@@ -592,6 +595,7 @@ class World:
     def ask_database(
         self, process: FunctionProcess, operation: str, parameters: dict[str, Any], carry_out: Callable[[], Any]
     ) -> dict[str, Any]:
+        """Carry out a request of a process, with whatever goes wrong with it."""
         run = self._before(process, lambda: (_owner(parameters), f"{operation} {_about(parameters)}"))
         kind = self._database_fault(operation)
         self.note(
@@ -643,6 +647,7 @@ class World:
         return kind
 
     def ask_key_service(self, process: FunctionProcess) -> None:
+        """Let a process ask, or find that it cannot."""
         self._before(process, lambda: ("", "Decrypt"))
         if self.choices.happens(self.rates.key_service_fault):
             self.choices.count("fault:kms_failed")

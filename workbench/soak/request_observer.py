@@ -30,6 +30,7 @@ class RequestObserver:
         """Orders for which the money was really not there."""
 
     def __call__(self, request: Request, reply: Reply | None, fault: Fault | None) -> None:
+        """Note what the exchange has told whom, and whether it was the truth."""
         self.requests += 1
         key = request.api_key
         if key is None:

@@ -21,6 +21,7 @@ class SoakClock:
         self.shared = _CONTEXT.Value("q", start)
 
     def __call__(self) -> int:
+        """In epoch seconds."""
         return int(self.shared.value)
 
     def milliseconds(self) -> int:

@@ -109,6 +109,7 @@ class Services:
 
     @cached_property
     def user_pool(self) -> UserPool:
+        """The pool in which users sign in."""
         client: CognitoIdentityProviderClient = _client("cognito-idp", self.settings.cognito_endpoint)
         return UserPool(client, self.settings.user_pool_id)
 

@@ -150,13 +150,16 @@ class CcxtAdapter:
             self._own_connections.close_all()
 
     def market_listings(self, symbols: Collection[str]) -> dict[str, MarketListing]:
+        """See the port. Downloads every market of the exchange."""
         return self._read("markets", lambda: parse_listings(self._profile, self._client.load_markets(True), symbols))
 
     def spot_pairs(self) -> list[tuple[str, str]]:
+        """See the port. Downloads every market of the exchange."""
         markets = self._read("markets", lambda: self._client.load_markets(True))
         return sorted({(market["base"], market["quote"]) for market in markets.values() if market.get("spot")})
 
     def load_listings(self, listings: Collection[MarketListing]) -> None:
+        """See the port. Sends nothing; ccxt is given these markets alone."""
         known = {listing.rules.symbol: listing for listing in listings}
         if known == self._known:
             return
@@ -173,6 +176,7 @@ class CcxtAdapter:
         }
 
     def quotes(self, symbols: Collection[str]) -> dict[str, Quote]:
+        """See the port. One request for all of them."""
         by_unified = {self._unified(symbol): symbol for symbol in symbols}
 
         def request() -> dict[str, Quote]:
@@ -187,9 +191,11 @@ class CcxtAdapter:
         return self._read("tickers", request)
 
     def minute_ranges(self, symbol: str, since: int) -> list[MinuteRange]:
+        """See the port. One request."""
         return self._ranges(symbol, "1m", since, _MOST_MINUTES)
 
     def hourly_highs(self, symbol: str, since: int) -> list[HourlyHigh]:
+        """See the port. One request."""
         hours = self._ranges(symbol, "1h", since, _A_WEEK_OF_HOURS)
         return [HourlyHigh(hour.opens_at, hour.high) for hour in hours]
 
@@ -217,6 +223,8 @@ class CcxtAdapter:
         return self._read("candles", request)
 
     def balances(self) -> dict[str, Balance]:
+        """See the port. A coin in a wrapping counts as the coin itself."""
+
         def request() -> dict[str, Balance]:
             account = self._client.fetch_balance(dict(self._profile.balance_parameters))
             self._require_balance(account)
@@ -226,9 +234,12 @@ class CcxtAdapter:
         return self._read("balance", request)
 
     def key_permissions(self) -> KeyPermissions:
+        """See the port. How an exchange tells them is a fact of its family."""
         return self._read("key's rights", lambda: read_key_permissions(self._profile.family, self._client))
 
     def clock_offset_ms(self) -> int:
+        """See the port. Measured to the middle of the request."""
+
         def request() -> int:
             asked_at: int = self._client.milliseconds()
             told = self._client.fetch_time()
@@ -240,6 +251,8 @@ class CcxtAdapter:
         return self._read("time", request)
 
     def fees(self, symbol: str) -> Fees:
+        """See the port. In percent, from the fractions that ccxt tells."""
+
         def request() -> Fees:
             told = self._client.fetch_trading_fee(self._unified(symbol))
             maker, taker = (number_or_none(told.get(name)) for name in ("maker", "taker"))
@@ -251,6 +264,7 @@ class CcxtAdapter:
         return self._read("fees", request)
 
     def supports_post_only(self, symbol: str) -> bool:
+        """See the port. As the market's listing says, else as ccxt knows of the exchange."""
         order_types = json.loads(self._known[symbol].document)["info"].get("orderTypes")
         if self._profile.post_only_type is not None and order_types is not None:
             return self._profile.post_only_type in order_types
@@ -258,6 +272,8 @@ class CcxtAdapter:
         return bool(orders["timeInForce"]["PO"])
 
     def open_orders(self) -> list[ExchangeOrder]:
+        """See the port. All pages of them."""
+
         def page(limit: int | None, params: dict[str, Any]) -> list[dict[str, Any]]:
             orders: list[dict[str, Any]] = self._client.fetch_open_orders(None, None, limit, params)
             return orders
@@ -306,6 +322,7 @@ class CcxtAdapter:
         *,
         post_only: bool,
     ) -> SubmitResult:
+        """See the port. Sent once, whatever becomes of the connection."""
         for field, number in (("limit_price", limit_price), ("base_qty", base_qty)):
             if not number.is_finite() or number <= 0:
                 return OrderRejected("invalid_number", f"{field} is {number}, expected a finite number > 0: not sent")
@@ -328,6 +345,7 @@ class CcxtAdapter:
         return OrderAccepted(order)
 
     def find_order(self, symbol: str, client_order_id: str) -> ExchangeOrder | None:
+        """See the port. By the look-ups of the exchange's profile, one after the other."""
         sent = client_id_on_exchange(self._profile, client_order_id)
         for method in self._lookup.methods:
             if method == "fetch_order":
@@ -339,6 +357,7 @@ class CcxtAdapter:
         return None
 
     def cancel_order(self, symbol: str, client_order_id: str) -> None:
+        """See the port. By the exchange's own id where it cancels by no other."""
         unified, sent = self._unified(symbol), client_id_on_exchange(self._profile, client_order_id)
         order_id: str | None = None
         params: dict[str, str] = {}
@@ -360,6 +379,7 @@ class CcxtAdapter:
             return
 
     def trades(self, symbol: str, exchange_order_id: str) -> Sequence[Trade]:
+        """See the port. All pages of them."""
         unified, narrowed_by, rules = self._unified(symbol), self._lookup.fills_by, self._known[symbol].rules
 
         def page(limit: int | None, params: dict[str, Any]) -> list[dict[str, Any]]:
@@ -390,6 +410,7 @@ class CcxtAdapter:
         return fills
 
     def exchange_client_order_id(self, client_order_id: str) -> str:
+        """See the port. In the form that the exchange's profile asks for."""
         return client_id_on_exchange(self._profile, client_order_id)
 
     def _unified(self, symbol: str) -> str:

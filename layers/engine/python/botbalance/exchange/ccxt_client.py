@@ -73,17 +73,18 @@ class UnlimitedRateLimiter:
     """The rate limiter of a connection on its own: nobody else is to learn of its limits."""
 
     def require(self) -> None:
-        pass
+        """Every request may be sent."""
 
     @contextmanager
     def request(self, *, sends: bool, weight: int) -> Iterator[None]:
+        """Every request may be sent, at once."""
         yield
 
     def record_weight(self, weight: int) -> None:
-        pass
+        """Weights are not counted."""
 
     def record_limit(self, retry_after_s: int, *, whole_host: bool) -> None:
-        pass
+        """Limits are not remembered."""
 
 
 def new_client(profile: ExchangeProfile) -> Any:

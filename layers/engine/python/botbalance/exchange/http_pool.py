@@ -59,6 +59,7 @@ class HttpPool(HTTPAdapter):
         return session
 
     def init_poolmanager(self, *sizes: Any, **settings: Any) -> None:
+        """Make the pool, with certificates that are read once for all."""
         super().init_poolmanager(*sizes, **settings, ssl_context=_ssl_context())
 
     def cert_verify(self, conn: Any, *_: Any) -> None:

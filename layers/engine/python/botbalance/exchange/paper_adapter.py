@@ -124,24 +124,31 @@ class PaperAdapter:
     # what is public
 
     def market_listings(self, symbols: Collection[str]) -> dict[str, MarketListing]:
+        """See the port. The market is the real one."""
         return self._market.market_listings(symbols)
 
     def spot_pairs(self) -> list[tuple[str, str]]:
+        """See the port. The market is the real one."""
         return self._market.spot_pairs()
 
     def load_listings(self, listings: Collection[MarketListing]) -> None:
+        """See the port."""
         self._known = {listing.rules.symbol: listing for listing in listings}
 
     def quotes(self, symbols: Collection[str]) -> dict[str, Quote]:
+        """See the port. The market is the real one."""
         return self._market.quotes(symbols)
 
     def minute_ranges(self, symbol: str, since: int) -> list[MinuteRange]:
+        """See the port. The market is the real one."""
         return self._market.minute_ranges(symbol, since)
 
     def hourly_highs(self, symbol: str, since: int) -> list[HourlyHigh]:
+        """See the port. The market is the real one."""
         return self._market.hourly_highs(symbol, since)
 
     def clock_offset_ms(self) -> int:
+        """See the port. The market's clock."""
         return self._market.clock_offset_ms()
 
     def fees(self, symbol: str) -> Fees:
@@ -153,9 +160,11 @@ class PaperAdapter:
         return KeyPermissions(may_trade=True, may_withdraw=False, bound_to_addresses=True)
 
     def supports_post_only(self, symbol: str) -> bool:
+        """See the port. Paper orders only ever make."""
         return True
 
     def exchange_client_order_id(self, client_order_id: str) -> str:
+        """See the port. Ids stay as they are."""
         return client_order_id
 
     # what is the account's
@@ -170,10 +179,12 @@ class PaperAdapter:
         return self._settled()
 
     def balances(self) -> dict[str, Balance]:
+        """See the port. After what was traded since is settled."""
         held = self._settled().balances
         return {asset: balance for asset, balance in held.items() if balance.free or balance.locked}
 
     def open_orders(self) -> list[ExchangeOrder]:
+        """See the port. After what was traded since is settled."""
         return [_as_reported(order) for order in self._settled().orders]
 
     def place_order(
@@ -186,6 +197,7 @@ class PaperAdapter:
         *,
         post_only: bool,
     ) -> SubmitResult:
+        """See the port. Written in the books of the account; nothing is sent."""
         for field, number in (("limit_price", limit_price), ("base_qty", base_qty)):
             if not number.is_finite() or number <= 0:
                 return OrderRejected("invalid_number", f"{field} is {number}, expected a finite number > 0: not placed")
@@ -198,15 +210,18 @@ class PaperAdapter:
             return OrderRejected(error.code if isinstance(error, BotBalanceError) else "invalid_order", str(error))
 
     def find_order(self, symbol: str, client_order_id: str) -> ExchangeOrder | None:
+        """See the port. After what was traded since is settled."""
         found = self._find(symbol, client_order_id)
         return None if found is None else _as_reported(found)
 
     def cancel_order(self, symbol: str, client_order_id: str) -> None:
+        """See the port. Written in the books of the account; nothing is sent."""
         change = cancel(self._settlement([symbol], gives_up=True).account, client_order_id)
         if change is not None:
             self._store.save(change.account, change.ended)
 
     def trades(self, symbol: str, exchange_order_id: str) -> Sequence[Trade]:
+        """See the port. The fills of one order, as its books have them."""
         found = self._find(symbol, exchange_order_id.rpartition("-")[2])
         if found is None or found.exchange_order_id != exchange_order_id:
             return []
