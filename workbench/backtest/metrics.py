@@ -4,6 +4,7 @@ Money is exact; what is only looked at (where the drawdown is, volatility, drift
 """
 
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -61,31 +62,9 @@ def measure(
     end_prices = books.prices_at(last)
     months = [(_month(timeline, candle), fill) for candle, fill in books.fills]
     bonus = compute_bonus(months, end_prices)
-    filled = [order for order in outcome.orders if order.ended_in is not None and order.canceled is None]
-    fills = [
-        FilledOrder(
-            symbol=order.action.symbol,
-            base=fill.base,
-            side=fill.side,
-            price=fill.price,
-            base_qty=fill.base_qty,
-            quote_qty=fill.quote_qty,
-            fee=fill.fee,
-            fee_asset=fill.fee_asset,
-            placed_at_ms=timeline.ends_at_ms(order.placed_in),
-            filled_at_ms=timeline.ends_at_ms(candle),
-            bonus_quote=contribution,
-        )
-        for order, (candle, fill), contribution in zip(books.filled_orders, books.fills, bonus.by_fill, strict=True)
-    ]
+    fills = _filled_orders(books, timeline, bonus.by_fill)
     nav_start, nav_end = books.nav(0), books.nav(last)
     hold, buy_once = books.hold_at(last), books.buy_once_at(last)
-    canceled: dict[str, int] = {}
-    for order in outcome.orders:
-        if order.canceled is not None:
-            canceled[str(order.canceled)] = canceled.get(str(order.canceled), 0) + 1
-    waits = [(fill.filled_at_ms - fill.placed_at_ms) // 1000 for fill in fills]
-    ended = len(filled) + sum(canceled.values())
     arrays = books.arrays()
     returns = _daily_returns(timeline, arrays.nav)
     largest_asset, largest = _largest_alone(books)
@@ -123,15 +102,7 @@ def measure(
         growth=_growth(trial, timeline, nav_start, nav_end, buy_once),
         turnover_quote=turnover,
         fees_quote=fees,
-        orders=Orders(
-            placed=len(outcome.orders),
-            filled=len(filled),
-            canceled=canceled,
-            resting=len(outcome.orders) - ended,
-            fill_rate_pct=_rounded(Decimal(100 * len(filled)) / ended) if ended else None,
-            median_time_to_fill_s=median_low(waits) if waits else None,
-            longest_time_to_fill_s=max(waits, default=None),
-        ),
+        orders=_count_orders(outcome, fills),
         band_start=_band(trial.config, nav_start),
         band_end=_band(trial.config, nav_end),
         oversized=_oversized(books, arrays.oversized),
@@ -151,6 +122,43 @@ def measure(
         fills=fills,
         series=_series(books, arrays.nav),
         pauses=outcome.pauses,
+    )
+
+
+def _filled_orders(books: "_Books", timeline: Timeline, contributions: Sequence[Decimal]) -> list[FilledOrder]:
+    """The fills, each with its order and what it added, in quote."""
+    return [
+        FilledOrder(
+            symbol=order.action.symbol,
+            base=fill.base,
+            side=fill.side,
+            price=fill.price,
+            base_qty=fill.base_qty,
+            quote_qty=fill.quote_qty,
+            fee=fill.fee,
+            fee_asset=fill.fee_asset,
+            placed_at_ms=timeline.ends_at_ms(order.placed_in),
+            filled_at_ms=timeline.ends_at_ms(candle),
+            bonus_quote=contribution,
+        )
+        for order, (candle, fill), contribution in zip(books.filled_orders, books.fills, contributions, strict=True)
+    ]
+
+
+def _count_orders(outcome: Outcome, fills: Sequence[FilledOrder]) -> Orders:
+    """What became of all orders, and how long the fills took."""
+    filled = sum(order.ended_in is not None and order.canceled is None for order in outcome.orders)
+    canceled = Counter(str(order.canceled) for order in outcome.orders if order.canceled is not None)
+    ended = filled + canceled.total()
+    waits = [(fill.filled_at_ms - fill.placed_at_ms) // 1000 for fill in fills]
+    return Orders(
+        placed=len(outcome.orders),
+        filled=filled,
+        canceled=dict(canceled),
+        resting=len(outcome.orders) - ended,
+        fill_rate_pct=_rounded(Decimal(100 * filled) / ended) if ended else None,
+        median_time_to_fill_s=median_low(waits) if waits else None,
+        longest_time_to_fill_s=max(waits, default=None),
     )
 
 

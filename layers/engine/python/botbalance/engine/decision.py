@@ -56,5 +56,5 @@ class RebalanceDecision(NamedTuple):
     def wanted_orders(self) -> dict[str, WantedOrder | None]:
         """What would be traded of each pair if nothing stood in the way; None within the band."""
         outcomes = self.outcomes
-        wanted: dict[str, WantedOrder | None] = {holding[1]: None for holding in self.holdings}
+        wanted: dict[str, WantedOrder | None] = {symbol: None for _, symbol, *_ in self.holdings}
         return wanted | {symbol: (outcome.side, outcome.limit_price) for symbol, outcome in outcomes.items()}

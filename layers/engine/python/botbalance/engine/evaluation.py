@@ -263,7 +263,7 @@ def _oscillation(decision: RebalanceDecision, config: StrategyConfig) -> Iterato
 def _never_bought(decision: RebalanceDecision, config: StrategyConfig) -> Iterator[StrategyWarning]:
     """That the band is above an asset's target: whoever holds none of it is within the band."""
     percent_of_nav = decision.nav * PERCENT
-    targets = {holding[0]: holding[6] for holding in decision.holdings if holding[6]}
+    targets = {asset: target for asset, *_, target in decision.holdings if target}
     too_small = tuple(asset for asset, target in targets.items() if percent_of_nav * target < decision.band)
     if not too_small:
         return
@@ -280,7 +280,7 @@ def _market_warnings(
     holding: Holding, price: Decimal, decision: RebalanceDecision, config: StrategyConfig, market: MarketRules
 ) -> Iterator[StrategyWarning]:
     """What the market of a priced asset refuses at the moment, or always at this order size."""
-    asset, symbol = holding[0], holding[1]
+    asset, symbol, *_ = holding
     step = config.order_step_pct * PERCENT
     below, above = ONE - step, ONE + step
     if not market.trading:

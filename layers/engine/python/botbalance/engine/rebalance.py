@@ -153,11 +153,12 @@ def _outside_band(holdings: list[Holding], percent_of_nav: Decimal, band: Decima
     outside: list[_Outside] = []
     minus_band = -band
     for holding in holdings:
-        delta = percent_of_nav * holding[6] - holding[5]
+        _, symbol, _, _, _, value, target = holding
+        delta = percent_of_nav * target - value
         if delta >= band:
-            outside.append((-delta, holding[1], delta, holding))
+            outside.append((-delta, symbol, delta, holding))
         elif delta <= minus_band:
-            outside.append((delta, holding[1], delta, holding))
+            outside.append((delta, symbol, delta, holding))
     outside.sort()
     return outside
 

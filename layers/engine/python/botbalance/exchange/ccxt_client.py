@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from copy import copy
 from decimal import Decimal
 from functools import cache, lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botbalance.deadline import seconds_for_exchange
 from botbalance.engine import format_decimal
@@ -138,133 +138,142 @@ def joined_markets(parts: Sequence[Any]) -> Any:
     return sorted({entry for part in parts for entry in part})
 
 
-def _client_class(of: ExchangeProfile) -> type[Any]:
-    """ccxt's class, taught to reach a stand-in host and to tell whether an order was sent.
+def _client_class(profile: ExchangeProfile) -> type[Any]:
+    """ccxt's class of an exchange, with what a client does otherwise."""
+    original = exchange_class(profile.ccxt_class)
+    return type(original.__name__, (_Client, original), {"profile": profile})
 
-    ccxt picks its error table by the official host, so the host is swapped on the way out only and swapped
-    back where errors are told apart.
+
+if TYPE_CHECKING:
+    _CcxtClass = Any
+else:
+    _CcxtClass = object  # ccxt's class of an exchange comes after it
+
+
+class _Client(_CcxtClass):  # type: ignore[misc]
+    """What a client does otherwise than ccxt's: it can reach a stand-in host, and tells whether an order was sent.
+
+    ccxt picks its error table by the official host, so the host is swapped on the way out only and swapped back where
+    errors are told apart.
     """
-    original = exchange_class(of.ccxt_class)
 
-    class Client(original):  # type: ignore[misc,valid-type]
-        profile = of
-        rate_limiter: RateLimiter
-        rerouted_to: str | None = None
-        official_url = ""
-        longest_timeout_s: int | float
-        order_was_sent = False
-        http_status: int | None = None
-        failure: Exception | None = None
-        request_weight = 1
+    profile: ExchangeProfile
+    rate_limiter: RateLimiter
+    rerouted_to: str | None = None
+    official_url = ""
+    longest_timeout_s: int | float
+    order_was_sent = False
+    http_status: int | None = None
+    failure: Exception | None = None
+    request_weight = 1
 
-        def sign(self, *request: Any, **more: Any) -> Any:
-            """As ccxt, but a secret that no request can be signed with is the key's fault, not the exchange's."""
-            try:
-                return super().sign(*request, **more)
-            except Exception as error:
-                if "BaseError" in class_names(error):
-                    raise
-                raise CredentialsRejectedError(
-                    KEY_REFUSED, f"the secret cannot be read: expected it as {of.name} gave it"
-                ) from None
-
-        def fetch2(
-            self, path: str, api: Any = "public", method: str = "GET", params: Any = None, config: Any = None
-        ) -> Any:
-            """As ccxt, and notes what the exchange counts the request for."""
-            self.request_weight = _request_weight(self, path, api, method, params or {}, config or {})
-            return super().fetch2(path, api, method, params or {}, config or {})
-
-        def fetch(self, url: str, method: str = "GET", headers: Any = None, body: Any = None) -> Any:
-            """As ccxt, within the rate limit, and none of a call's failures is passed over.
-
-            ccxt passes over that of the request by which it tells what kind of account this is, and guesses.
-            """
-            if self.failure is not None:
-                for guess in _GUESSES:
-                    self.options.pop(guess, None)
-                raise self.failure
-            self.timeout = seconds_for_exchange(self.longest_timeout_s) * 1000
-            self.official_url = url
-            self.http_status = self.last_http_response = self.last_json_response = self.last_response_headers = None
-            try:
-                with self.rate_limiter.request(sends=method != "GET", weight=self.request_weight):
-                    if method != "GET":
-                        self.order_was_sent = True
-                    if self.rerouted_to is not None:
-                        url = "/".join((self.rerouted_to.rstrip("/"), *url.split("/", 3)[3:]))
-                    return super().fetch(url, method, headers, body)
-            except Exception as error:
-                if not is_answer(error, self):
-                    self.failure = error
-                if limits_requests(error, self) and not is_revoked_key(error, of):
-                    self.rate_limiter.record_limit(retry_after_s(self), whole_host=is_ban(self))
+    def sign(self, *request: Any, **more: Any) -> Any:
+        """As ccxt, but a secret that no request can be signed with is the key's fault, not the exchange's."""
+        try:
+            return super().sign(*request, **more)
+        except Exception as error:
+            if "BaseError" in class_names(error):
                 raise
+            raise CredentialsRejectedError(
+                KEY_REFUSED, f"the secret cannot be read: expected it as {self.profile.name} gave it"
+            ) from None
 
-        def on_rest_response(self, code: int, reason: str, url: str, method: str, headers: Any, *rest: Any) -> Any:
-            self.http_status = code
-            used = headers.get(of.weight_header, "") if of.weight_header else ""
-            if used.isdecimal():
-                self.rate_limiter.record_weight(int(used))
-            if 300 <= code < 400:  # whatever stands there is no answer, and nobody goes where it points
-                raise TransientError("exchange_redirects", f"{of.name} answers from another address (HTTP {code})")
-            return super().on_rest_response(code, reason, url, method, headers, *rest)
+    def fetch2(
+        self, path: str, api: Any = "public", method: str = "GET", params: Any = None, config: Any = None
+    ) -> Any:
+        """As ccxt, and notes what the exchange counts the request for."""
+        self.request_weight = _request_weight(self, path, api, method, params or {}, config or {})
+        return super().fetch2(path, api, method, params or {}, config or {})
 
-        def handle_errors(self, code: int, reason: str, url: str, *rest: Any) -> Any:
-            if code < 400 and not is_content(of, self.last_json_response):
-                raise malformed_reply("reply", self.last_http_response)
-            return super().handle_errors(code, reason, self.official_url, *rest)
+    def fetch(self, url: str, method: str = "GET", headers: Any = None, body: Any = None) -> Any:
+        """As ccxt, within the rate limit, and none of a call's failures is passed over.
 
-        # Orders come on the market's grid. ccxt would round what is off it, a buy above its limit too, through a
-        # float and in the thread's own decimal context; as it is, the exchange refuses it.
+        ccxt passes over that of the request by which it tells what kind of account this is, and guesses.
+        """
+        if self.failure is not None:
+            for guess in _GUESSES:
+                self.options.pop(guess, None)
+            raise self.failure
+        self.timeout = seconds_for_exchange(self.longest_timeout_s) * 1000
+        self.official_url = url
+        self.http_status = self.last_http_response = self.last_json_response = self.last_response_headers = None
+        try:
+            with self.rate_limiter.request(sends=method != "GET", weight=self.request_weight):
+                if method != "GET":
+                    self.order_was_sent = True
+                if self.rerouted_to is not None:
+                    url = "/".join((self.rerouted_to.rstrip("/"), *url.split("/", 3)[3:]))
+                return super().fetch(url, method, headers, body)
+        except Exception as error:
+            if not is_answer(error, self):
+                self.failure = error
+            if limits_requests(error, self) and not is_revoked_key(error, self.profile):
+                self.rate_limiter.record_limit(retry_after_s(self), whole_host=is_ban(self))
+            raise
 
-        def price_to_precision(self, symbol: str, price: str) -> str:
-            return price
+    def on_rest_response(self, code: int, reason: str, url: str, method: str, headers: Any, *rest: Any) -> Any:
+        self.http_status = code
+        used = headers.get(self.profile.weight_header, "") if self.profile.weight_header else ""
+        if used.isdecimal():
+            self.rate_limiter.record_weight(int(used))
+        if 300 <= code < 400:  # whatever stands there is no answer, and nobody goes where it points
+            raise TransientError(
+                "exchange_redirects", f"{self.profile.name} answers from another address (HTTP {code})"
+            )
+        return super().on_rest_response(code, reason, url, method, headers, *rest)
 
-        def amount_to_precision(self, symbol: str, amount: str) -> str:
-            return amount
+    def handle_errors(self, code: int, reason: str, url: str, *rest: Any) -> Any:
+        if code < 400 and not is_content(self.profile, self.last_json_response):
+            raise malformed_reply("reply", self.last_http_response)
+        return super().handle_errors(code, reason, self.official_url, *rest)
 
-        def filter_by_symbol_since_limit(self, array: Any, *_: Any) -> Any:
-            """Unlike ccxt, nothing is left out unseen of what came, for want of a time or of a symbol as expected."""
-            return array
+    # Orders come on the market's grid. ccxt would round what is off it, a buy above its limit too, through a
+    # float and in the thread's own decimal context; as it is, the exchange refuses it.
 
-        def safe_balance(self, balance: dict[str, Any]) -> Any:
-            """As ccxt, which stumbles over the whole account where one coin's amount is no number: it has none then.
+    def price_to_precision(self, symbol: str, price: str) -> str:
+        return price
 
-            What is told by kinds of entries that ccxt leaves out is held and locked.
-            """
-            for entry in _entries_of_kinds(balance, of.locked_kinds):
-                account = balance.setdefault(self.safe_currency_code(entry.get("currency")), self.account())
-                if is_number(entry.get("balance")):
-                    account["used"] = _sum(account.get("used") or "0", entry["balance"])
-                else:  # of such a coin nothing is known
-                    account |= dict.fromkeys(_AMOUNTS)
-            for coin, account in balance.items():
-                if coin != "info" and isinstance(account, dict):
-                    account |= {kind: None for kind in _AMOUNTS if not is_number(account.get(kind))}
-            return super().safe_balance(balance)
+    def amount_to_precision(self, symbol: str, amount: str) -> str:
+        return amount
 
-        def load_markets(self, reload: Any = False, params: Any = None) -> Any:
-            """As ccxt where it is told to; else those that are loaded, be it none, and no download for each user."""
-            if reload:
-                return super().load_markets(True, params or {})
-            if self.markets is None:
-                self.set_markets({})
-            return self.markets
+    def filter_by_symbol_since_limit(self, array: Any, *_: Any) -> Any:
+        """Unlike ccxt, nothing is left out unseen of what came, for want of a time or of a symbol as expected."""
+        return array
 
-        def fetch_swap_markets(self, *_: Any) -> Any:
-            """None are traded here; MEXC's are on another host."""
-            return []
+    def safe_balance(self, balance: dict[str, Any]) -> Any:
+        """As ccxt, which stumbles over the whole account where one coin's amount is no number: it has none then.
 
-        def fetch_markets(self, *params: Any) -> Any:
-            """As ccxt, but an exchange without markets is a garbage reply: it must not replace those known."""
-            markets = super().fetch_markets(*params)
-            if not markets:
-                raise malformed_reply("markets", self.last_http_response)
-            return markets
+        What is told by kinds of entries that ccxt leaves out is held and locked.
+        """
+        for entry in _entries_of_kinds(balance, self.profile.locked_kinds):
+            account = balance.setdefault(self.safe_currency_code(entry.get("currency")), self.account())
+            if is_number(entry.get("balance")):
+                account["used"] = _sum(account.get("used") or "0", entry["balance"])
+            else:  # of such a coin nothing is known
+                account |= dict.fromkeys(_AMOUNTS)
+        for coin, account in balance.items():
+            if coin != "info" and isinstance(account, dict):
+                account |= {kind: None for kind in _AMOUNTS if not is_number(account.get(kind))}
+        return super().safe_balance(balance)
 
-    Client.__name__ = original.__name__
-    return Client
+    def load_markets(self, reload: Any = False, params: Any = None) -> Any:
+        """As ccxt where it is told to; else those that are loaded, be it none, and no download for each user."""
+        if reload:
+            return super().load_markets(True, params or {})
+        if self.markets is None:
+            self.set_markets({})
+        return self.markets
+
+    def fetch_swap_markets(self, *_: Any) -> Any:
+        """None are traded here; MEXC's are on another host."""
+        return []
+
+    def fetch_markets(self, *params: Any) -> Any:
+        """As ccxt, but an exchange without markets is a garbage reply: it must not replace those known."""
+        markets = super().fetch_markets(*params)
+        if not markets:
+            raise malformed_reply("markets", self.last_http_response)
+        return markets
 
 
 def _entries_of_kinds(balance: Mapping[str, Any], kinds: Collection[str]) -> list[Any]:
