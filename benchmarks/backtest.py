@@ -98,7 +98,7 @@ def random_walk(count: int, seed: int = SEED, candle_ms: int = ONE_CANDLE_MS) ->
     return recordings
 
 
-def trial() -> BacktestConfig:
+def setup() -> BacktestConfig:
     """The strategy, from a portfolio that is at its targets."""
     rules = {}
     balances = {"USDT": NAV * QUOTE_TARGET_PCT / 100}
@@ -237,7 +237,7 @@ def main() -> None:
     options = parser.parse_args()
     console = Console(highlight=False, soft_wrap=True)
 
-    target, timeline = trial(), build_timeline(random_walk(options.candles))
+    target, timeline = setup(), build_timeline(random_walk(options.candles))
     candles = len(MARKETS) * len(timeline)
     console.print(f"{len(MARKETS)} assets × {len(timeline):,} candles of a minute, seed {SEED}")
     seconds, outcome = timed(lambda: simulate(target, timeline), RUNS)

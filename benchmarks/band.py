@@ -38,7 +38,7 @@ def rows(candles: Path) -> Iterator[str]:
                 file.write_text(json.dumps({"target_allocations": TARGETS, "order_step_pct": "0.4"} | parameters))
                 start_ms = None if start is None else inputs.moment(start, "--start")
                 prepared = prepare(BacktestFiles(candles, file, start_ms=start_ms))
-                result = run(replace(prepared, trial=replace(prepared.trial, budgets=None)))
+                result = run(replace(prepared, setup=replace(prepared.setup, budgets=None)))
                 figures = (
                     f"{result.orders.filled:,}",
                     money(result.fees_quote),

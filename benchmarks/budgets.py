@@ -24,7 +24,7 @@ from botbalance.engine import BudgetLimits, BudgetRule, StrategyConfig
 from workbench.backtest import inputs
 from workbench.backtest.backtest import BacktestFiles, prepare
 from workbench.backtest.simulation import simulate
-from workbench.backtest.synthetic import make_trial, walks
+from workbench.backtest.synthetic import make_setup, walks
 
 NAV = Decimal(10_000)
 RECORDINGS = {
@@ -57,7 +57,7 @@ def recorded(candles: Path) -> Iterator[tuple[str, Counter[str], float]]:
                 parameters = {"order_size_pct": size, "order_step_pct": "0.4", "min_delta_quote": "0.01"}
                 file.write_text(json.dumps({"target_allocations": targets, "min_delta_pct": band} | parameters))
                 prepared = prepare(BacktestFiles(candles, file, start_ms=inputs.moment(start, "--start")))
-                outcome = simulate(prepared.trial, prepared.timeline)
+                outcome = simulate(prepared.setup, prepared.timeline)
                 times = prepared.timeline.times_ms
                 years = int(times[-1] - times[0]) / _YEAR_MS
                 yield f"{size} / {band}, {name}", Counter(str(pause.rule) for pause in outcome.pauses), years
@@ -70,10 +70,10 @@ def walked(seed: int) -> dict[int, Counter[str]]:
     for place, (size, band, every) in enumerate(WALKED):
         if seed // 2 % every:
             continue
-        trial = make_trial(TARGETS, make_config(size, band), BudgetLimits(), timeline, NAV)
+        setup = make_setup(TARGETS, make_config(size, band), BudgetLimits(), timeline, NAV)
         if seed % 2:
-            trial = replace(trial, start_balances=dict.fromkeys(trial.start_balances, Decimal(0)) | {"USDT": NAV})
-        found[place] = Counter(str(pause.rule) for pause in simulate(trial, timeline).pauses)
+            setup = replace(setup, start_balances=dict.fromkeys(setup.start_balances, Decimal(0)) | {"USDT": NAV})
+        found[place] = Counter(str(pause.rule) for pause in simulate(setup, timeline).pauses)
     return found
 
 

@@ -17,7 +17,7 @@ import typer
 from botbalance.engine import Balance, NoTradeRegion, compute_no_trade_region, contains, jumped_symbols
 from botbalance.engine.arithmetic import ExactArithmetic
 
-from benchmarks.backtest import NAV, random_walk, trial
+from benchmarks.backtest import NAV, random_walk, setup
 from workbench.backtest.account import Account
 from workbench.backtest.simulation import BacktestConfig, Outcome, run_tick, simulate
 from workbench.backtest.timeline import Timeline, build_timeline
@@ -128,7 +128,7 @@ def main(
     seed: int = 1,
 ) -> None:
     """Replay and print."""
-    case = trial()
+    case = setup()
     case = replace(case, config=replace(case.config, min_delta_quote=NAV * Decimal(band) / 100))
     timeline = build_timeline(random_walk(days * DAY_TICKS, seed, TICK_MS))
     polled = simulate(case, timeline, screened=False)

@@ -31,7 +31,7 @@ from botbalance.api.account_schemas import StrategyRequest
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.backtest import CONFIG, FEE_PCT, NAV, random_walk, trial
+from benchmarks.backtest import CONFIG, FEE_PCT, NAV, random_walk, setup
 from workbench.backtest import inputs
 from workbench.backtest.metrics import measure
 from workbench.backtest.simulation import BacktestConfig, simulate
@@ -93,7 +93,7 @@ def stretches(folder: Path, days: int) -> list[Timeline]:
     return [timeline.cut(begin, end) for begin, end in pairwise(cuts)]
 
 
-def trial_on(timeline: Timeline) -> BacktestConfig:
+def setup_on(timeline: Timeline) -> BacktestConfig:
     """The benchmark's strategy on what was recorded: a tenth in quote, the rest in equal parts."""
     bases = [symbol.removesuffix(QUOTE) for symbol in timeline.symbols]
     strategy = StrategyRequest(
@@ -111,10 +111,10 @@ def trial_on(timeline: Timeline) -> BacktestConfig:
 def replay(job: Job) -> list[Replay]:
     """All settings and tolerances on one market's candles; in a process of its own."""
     if job.folder is None:
-        target, timeline = trial(), build_timeline(random_walk(job.days * MINUTES_A_DAY, job.number))
+        target, timeline = setup(), build_timeline(random_walk(job.days * MINUTES_A_DAY, job.number))
     else:
         timeline = stretches(job.folder, job.days)[job.number]
-        target = trial_on(timeline)
+        target = setup_on(timeline)
     runs = []
     for step_pct, band_pct, multiple in product(STEPS_PCT, BANDS_PCT, MULTIPLES):
         config = replace(

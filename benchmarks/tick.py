@@ -38,7 +38,7 @@ from botbalance.settings import read_settings
 from botbalance.store.dynamodb import shard_name
 from tick.work import lambda_handler
 
-from benchmarks.backtest import trial
+from benchmarks.backtest import setup
 from workbench.aws.resources import CREDENTIALS, EmbeddedAws
 from workbench.aws.template import read_template
 from workbench.local.lambda_runtime import InvocationContext
@@ -172,7 +172,7 @@ def _record(number: int, users: Sequence[str], ts_tick: int) -> dict[str, Any]:
 
 def naive(url: str, numbers: Sequence[int], threads: int, *, places: bool) -> float:
     """Users a second, of those with ``numbers``, where everybody gets a ccxt object of their own at each tick."""
-    client_class, rules = exchange_class(DEFAULT_EXCHANGE), trial().market_rules
+    client_class, rules = exchange_class(DEFAULT_EXCHANGE), setup().market_rules
 
     def one(number: int) -> None:
         client = client_class(

@@ -31,7 +31,7 @@ def post_execute(idempotency_key: IdempotencyKey = None) -> ExecutionView:
     from botbalance.api.idempotency import IdempotencyKeys  # noqa: PLC0415 - takes a while, and few ask for it
 
     keys = IdempotencyKeys(services().dynamodb, services().settings.cache_table)
-    return keys.once(user_id, idempotency_key, ExecutionView, lambda: _execute(user_id), app.lambda_context)
+    return keys.run_once(user_id, idempotency_key, ExecutionView, lambda: _execute(user_id), app.lambda_context)
 
 
 lambda_handler = make_handler(app, lambda: services().settings.cors_origin, lambda: services().request_limits)

@@ -83,7 +83,7 @@ def _tick_users(context: TradingContext, message: TickMessage) -> None:
     ts_tick, halt = message.ts_tick, context.operator.halt_reason()
     reasons: Counter[str] = Counter()
     missed: defaultdict[str, list[str]] = defaultdict(list)
-    troubles: list[Exception] = []
+    errors: list[Exception] = []
     try:
         with ThreadPoolExecutor(services().settings.work_threads) as pool:
 
@@ -94,7 +94,7 @@ def _tick_users(context: TradingContext, message: TickMessage) -> None:
                     for job in due_jobs(context, dict(users), ts_tick, halt):
                         futures.append(pool.submit(_tick_user, context, job, ts_tick))
                 except Exception as error:  # noqa: BLE001 - raised when everybody else was ticked
-                    troubles.append(error)
+                    errors.append(error)
                 return futures
 
             begun = pool.map(begin, batched(message.users.items(), READ_TOGETHER, strict=False))
@@ -110,8 +110,8 @@ def _tick_users(context: TradingContext, message: TickMessage) -> None:
         _log_ticked(message, reasons)
         for code, users in missed.items():
             report_missed_ticks(context, users, code)
-    if troubles:
-        raise troubles[0]
+    if errors:
+        raise errors[0]
 
 
 def _tick_user(context: TradingContext, job: TickJob, ts_tick: int) -> Decision | None:

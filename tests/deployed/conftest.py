@@ -36,11 +36,11 @@ def account(tmp_path: Path) -> Iterator[EmulatedAccount]:
 
 
 @pytest.fixture
-def desk(account: EmulatedAccount, simulation: Simulation, tmp_path: Path) -> Iterator[OperatorsShell]:
+def operators_shell(account: EmulatedAccount, simulation: Simulation, tmp_path: Path) -> Iterator[OperatorsShell]:
     """Where an operator does what the pages say: with this exchange's key, and the simulation's strategy."""
     written = {"binance-testnet": "binance", "YOUR-KEY": KEY, "YOUR-SECRET": SECRET}
-    shell = account.shell(tmp_path / "desk", written)
-    (tmp_path / "desk/my-strategy.json").write_text(simulation.strategy.model_dump_json())
+    shell = account.shell(tmp_path / "shell", written)
+    (tmp_path / "shell/my-strategy.json").write_text(simulation.strategy.model_dump_json())
     yield shell
     shell.close()
 

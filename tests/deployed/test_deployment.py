@@ -132,7 +132,7 @@ def test_the_deployment_from_first_to_last(
     simulation: Simulation,
     books: MatchingEngine,
     exchange: ExchangeServer,
-    desk: OperatorsShell,
+    operators_shell: OperatorsShell,
     steps: Steps,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -153,16 +153,16 @@ def test_the_deployment_from_first_to_last(
     with steps.step("a user, signed in as the page says"):
         assert Api(account, STACK, None).ask("GET", "/api/me/decisions/").status_code == 401
         assert Api(account, STACK, None).ask("GET", "/api/health").status_code == 200
-        desk.run("deploy.md", "Words for what follows")
-        desk.run("deploy.md", "The first user", typed=f"{PASSWORD}\n")
+        operators_shell.run("deploy.md", "Words for what follows")
+        operators_shell.run("deploy.md", "The first user", typed=f"{PASSWORD}\n")
         api = Api(account, STACK, sign_in(account))
 
     with steps.step("a rehearsal, with an order by hand, and the autopilot"):
-        rehearsed = desk.run("deploy.md", "Rehearse on a test network")
+        rehearsed = operators_shell.run("deploy.md", "Rehearse on a test network")
         assert "cancelled" in rehearsed, rehearsed
         assert not books.open_orders(KEY)
         enabled_at = time.time()
-        desk.run("deploy.md", "Real money")
+        operators_shell.run("deploy.md", "Real money")
 
     with steps.step("orders rest, by the schedule alone"):
         steps.wait_for("resting orders", lambda: resting_orders(account, books, 3))
@@ -172,10 +172,10 @@ def test_the_deployment_from_first_to_last(
 
     with steps.step("a halt takes back what rests, and ends"):
         began = time.monotonic()
-        desk.run("deploy.md", "Take it down", only_first=True)
+        operators_shell.run("deploy.md", "Take it down", only_first=True)
         steps.waited += time.monotonic() - began
         assert not books.open_orders(KEY)
-        desk.run("operate.md", "Stop everything, for everybody")
+        operators_shell.run("operate.md", "Stop everything, for everybody")
         steps.wait_for("resting orders", lambda: resting_orders(account, books, 1))
 
     with steps.step("a changed engine and a changed parameter: build and deployment"):
@@ -220,21 +220,21 @@ def test_the_deployment_from_first_to_last(
         assert api.expect("GET", "/api/me/strategies/rebalance/")["autopilot_enabled"] is False
 
     with steps.step("alarms, logs, dead letters, users and tables, as the page says"):
-        desk.run("operate.md", "Alarms")
+        operators_shell.run("operate.md", "Alarms")
         [alarm] = account.client("cloudwatch").describe_alarms(StateValue="ALARM")["MetricAlarms"]
         assert alarm["AlarmName"] == account.resources(STACK)["DeadLetters"][1]
-        assert "tick_failed" in desk.run("operate.md", "Logs")
-        desk.run("operate.md", "Dead letters")
-        assert re.search(r'"switched_off": ?1\b', desk.run("operate.md", "Users"))
+        assert "tick_failed" in operators_shell.run("operate.md", "Logs")
+        operators_shell.run("operate.md", "Dead letters")
+        assert re.search(r'"switched_off": ?1\b', operators_shell.run("operate.md", "Users"))
         keys = account.client("dynamodb").scan(TableName=account.resources(STACK)["CredentialsTable"][1])["Items"]
         assert [item for item in keys if item["exchange"]["S"] == "binance"] == []
-        assert "1 item copied" in desk.run("operate.md", "Restore a table")
+        assert "1 item copied" in operators_shell.run("operate.md", "Restore a table")
 
     with steps.step("deletion"):
         before = account.resources(STACK)
-        desk.run("deploy.md", "Take it down")
+        operators_shell.run("deploy.md", "Take it down")
         check_what_is_left(account, before)
-    assert set(desk.ran) == {block for block in blocks() if is_run(block)}
+    assert set(operators_shell.ran) == {block for block in blocks() if is_run(block)}
 
 
 def check_what_is_left(account: EmulatedAccount, before: dict[str, tuple[str, str]]) -> None:

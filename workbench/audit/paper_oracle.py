@@ -151,14 +151,14 @@ def compare(seed: int, minutes: int, max_volume_fraction: Decimal | None) -> Fig
     timeline = made_up_minutes(seed, minutes)
     rules = assumed_rules(STRATEGY, FIRST_PRICES)
     config = Strategy.model_validate(STRATEGY.model_dump() | {"user_id": USER}).config()
-    trial = BacktestConfig(
+    setup = BacktestConfig(
         STRATEGY.target_allocations, config, rules, START, FEE_PCT, max_volume_fraction=max_volume_fraction
     )
-    outcome = simulate(trial, timeline)
+    outcome = simulate(setup, timeline)
     backtest = _result(outcome.orders, outcome.balances, timeline)
-    exchange = _run_elsewhere(trial, timeline, SimulatedBooks(timeline, max_volume_fraction))
-    paper_books = RestartedPaper(timeline, trial, Random(seed))
-    paper = _run_elsewhere(trial, timeline, paper_books)
+    exchange = _run_elsewhere(setup, timeline, SimulatedBooks(timeline, max_volume_fraction))
+    paper_books = RestartedPaper(timeline, setup, Random(seed))
+    paper = _run_elsewhere(setup, timeline, paper_books)
     for name, other in (("simulated exchange", exchange), ("paper account", paper)):
         for ours, theirs in zip(backtest.orders, other.orders, strict=False):
             _require(ours == theirs, f"the backtest has {ours}, the {name} {theirs}")
@@ -255,9 +255,9 @@ class SimulatedBooks:
 class RestartedPaper:
     """A paper account in its table, whose process ends at random: also right after the books were written."""
 
-    def __init__(self, timeline: Timeline, trial: BacktestConfig, random: Random) -> None:
+    def __init__(self, timeline: Timeline, setup: BacktestConfig, random: Random) -> None:
         self._random = random
-        self._trial = trial
+        self._setup = setup
         self._market = RecordedMarket(timeline)
         tables: Any = in_memory_dynamodb(read_template(), "oracle")
         self._table = PaperTable(tables, "botbalance-oracle-PaperTable")
@@ -319,11 +319,11 @@ class RestartedPaper:
             PaperBooks(self._table, USER, PAPER, lease),
             self._market.now,
             margin_s=0,
-            max_volume_fraction=self._trial.max_volume_fraction,
+            max_volume_fraction=self._setup.max_volume_fraction,
         )
         fee = str(FEE_PCT / 100)
         document = json.dumps({"maker": fee, "taker": fee})
-        adapter.load_listings([MarketListing(rules, document) for rules in self._trial.market_rules.values()])
+        adapter.load_listings([MarketListing(rules, document) for rules in self._setup.market_rules.values()])
         return adapter
 
 
@@ -438,14 +438,14 @@ def _timeline(
     )
 
 
-def _run_elsewhere(trial: BacktestConfig, timeline: Timeline, books: SimulatedBooks | RestartedPaper) -> Result:
-    account = KeptElsewhere(trial.market_rules, trial.fee_pct, {}, books=books)
+def _run_elsewhere(setup: BacktestConfig, timeline: Timeline, books: SimulatedBooks | RestartedPaper) -> Result:
+    account = KeptElsewhere(setup.market_rules, setup.fee_pct, {}, books=books)
     with ExactArithmetic():
         for candle in range(len(timeline)):
             books.go_on(candle)
             account.refresh(candle)
             if timeline.complete[candle]:
-                run_tick(trial, timeline, account, candle)
+                run_tick(setup, timeline, account, candle)
         held = books.balances()
     return _result(account.orders, held, timeline)
 

@@ -107,4 +107,4 @@ def _environment(host: str, port: int, services: Sequence[str]) -> dict[str, str
 
 
 def _cannot_start(why: str) -> TransientError:
-    return TransientError("embedded_aws", f"the embedded AWS services cannot be started: {why}")
+    return TransientError("aws_emulator", f"the embedded AWS services cannot be started: {why}")

@@ -55,7 +55,7 @@ class BacktestInputs:
 
     strategy: StrategyRequest
     worth: Decimal
-    trial: BacktestConfig
+    setup: BacktestConfig
     timeline: Timeline
     data: dict[str, Findings]
     warnings: list[str]
@@ -90,7 +90,7 @@ def prepare(files: BacktestFiles) -> BacktestInputs:
     else:
         balances = inputs.balances_at_targets(strategy, first_prices, files.worth)
     stored = Strategy.model_validate(strategy.model_dump() | {"user_id": "backtest"})
-    trial = BacktestConfig(
+    setup = BacktestConfig(
         target_allocations=strategy.target_allocations,
         config=stored.config(),
         market_rules=inputs.with_fee(rules, files.fee_pct),
@@ -101,7 +101,7 @@ def prepare(files: BacktestFiles) -> BacktestInputs:
     return BacktestInputs(
         strategy,
         files.worth,
-        trial,
+        setup,
         timeline,
         {recording.symbol: recording.findings for recording in recordings},
         find_warnings(recordings, timeline, files.end_ms),
@@ -112,9 +112,9 @@ def prepare(files: BacktestFiles) -> BacktestInputs:
 
 def run(prepared: BacktestInputs, on_progress: Callable[[int], None] = lambda _: None) -> BacktestResult:
     """Try the strategy and measure what came of it."""
-    outcome = simulate(prepared.trial, prepared.timeline, on_progress=on_progress)
+    outcome = simulate(prepared.setup, prepared.timeline, on_progress=on_progress)
     return measure(
-        prepared.trial,
+        prepared.setup,
         prepared.timeline,
         outcome,
         data=prepared.data,

@@ -7,7 +7,7 @@ from botbalance.engine import format_decimal
 from botbalance.engine.arithmetic import NEAREST
 
 from workbench.backtest.timeline import Timeline
-from workbench.candles.doubts import Doubt, Kind, clean_stretch
+from workbench.candles.doubts import Doubt, Kind, clean_window
 from workbench.candles.recording import Recording
 
 _LOOKS_LIKE: dict[Kind, str] = {
@@ -45,7 +45,7 @@ def _of_doubts(recordings: Sequence[Recording], timeline: Timeline) -> Iterator[
             f"({_factor(doubt)}) in the candle of {_minute(doubt.at_ms)} UTC; {_LOOKS_LIKE[doubt.kind]}."
         )
     more = f" There are {len(doubts) - 3} more of these." if len(doubts) > 3 else ""
-    clean_start, clean_end = clean_stretch(tuple(doubts), start, end)
+    clean_start, clean_end = clean_window(tuple(doubts), start, end)
     options = [f"--start {_minute(clean_start, 'T')}"] if clean_start > start else []
     options += [f"--end {_minute(clean_end, 'T')}"] if clean_end < end else []
     yield f"The result rests on what is doubted.{more} The longest time without a doubt: {' '.join(options)}."

@@ -47,7 +47,7 @@ type Quantities = Mapping[str, Decimal]
 
 
 def measure(
-    trial: BacktestConfig,
+    setup: BacktestConfig,
     timeline: Timeline,
     outcome: Outcome,
     *,
@@ -57,7 +57,7 @@ def measure(
     doubted: Sequence[str] = (),
 ) -> BacktestResult:
     """The whole account of a run."""
-    books = _Books(trial, timeline, outcome)
+    books = _Books(setup, timeline, outcome)
     last = len(timeline) - 1
     end_prices = books.prices_at(last)
     months = [(_month(timeline, candle), fill) for candle, fill in books.fills]
@@ -73,11 +73,11 @@ def measure(
     fees = _fees_quote(books)
     return BacktestResult(
         engine_version=engine.VERSION,
-        quote_asset=trial.config.quote_asset,
-        target_allocations=trial.target_allocations,
-        config=trial.config,
-        fee_pct=trial.fee_pct,
-        market_rules=trial.market_rules,
+        quote_asset=setup.config.quote_asset,
+        target_allocations=setup.target_allocations,
+        config=setup.config,
+        fee_pct=setup.fee_pct,
+        market_rules=setup.market_rules,
         rules_source=rules_source,
         data=data,
         warnings=warnings,
@@ -86,7 +86,7 @@ def measure(
         candle_ms=timeline.candle_ms,
         candles=len(timeline),
         decisions=outcome.decisions,
-        start_balances=trial.start_balances,
+        start_balances=setup.start_balances,
         start_prices=timeline.closes_at(0),
         end_balances=outcome.balances,
         end_prices=timeline.closes_at(last),
@@ -99,12 +99,12 @@ def measure(
         bonus_quote=bonus.total,
         bonus_by_asset=bonus.by_asset,
         bonus_by_month=bonus.by_day,
-        growth=_growth(trial, timeline, nav_start, nav_end, buy_once),
+        growth=_growth(setup, timeline, nav_start, nav_end, buy_once),
         turnover_quote=turnover,
         fees_quote=fees,
         orders=_count_orders(outcome, fills),
-        band_start=_band(trial.config, nav_start),
-        band_end=_band(trial.config, nav_end),
+        band_start=_band(setup.config, nav_start),
+        band_end=_band(setup.config, nav_end),
         oversized=_oversized(books, arrays.oversized),
         inside_band_pct=_of_array(100 * arrays.inside_band.mean()),
         mean_drift_pct=_of_array(100 * arrays.drift.mean()),
@@ -117,7 +117,7 @@ def measure(
         fees_of_nav_pct=_rounded(NEAREST.divide(fees, nav_start) * HUNDRED),
         largest_asset=largest_asset,
         largest=largest,
-        verdict=_doubting(doubted) + _verdict(trial.config.quote_asset, nav_end, hold, buy_once, traded=bool(fills)),
+        verdict=_doubting(doubted) + _verdict(setup.config.quote_asset, nav_end, hold, buy_once, traded=bool(fills)),
         months=_months(books, fills, bonus.by_day),
         fills=fills,
         series=_series(books, arrays.nav),
@@ -172,10 +172,10 @@ class Gains:
     fills: int
 
 
-def measure_gains(trial: BacktestConfig, timeline: Timeline, outcome: Outcome) -> Gains:
+def measure_gains(setup: BacktestConfig, timeline: Timeline, outcome: Outcome) -> Gains:
     """The part of :func:`measure` that takes a look at the first and the last candle alone."""
-    books, last = _Books(trial, timeline, outcome), len(timeline) - 1
-    growth = _growth(trial, timeline, books.nav(0), books.nav(last), books.buy_once_at(last))
+    books, last = _Books(setup, timeline, outcome), len(timeline) - 1
+    growth = _growth(setup, timeline, books.nav(0), books.nav(last), books.buy_once_at(last))
     months = [(_month(timeline, candle), fill) for candle, fill in books.fills]
     bonus = compute_bonus(months, books.prices_at(last))
     return Gains(growth, bonus.total, _fees_quote(books), len(books.fills))
@@ -195,15 +195,15 @@ class _Arrays:
 class _Books:
     """What was held when, and what it was worth: after the fills of each candle."""
 
-    def __init__(self, trial: BacktestConfig, timeline: Timeline, outcome: Outcome) -> None:
-        self.trial, self.timeline = trial, timeline
+    def __init__(self, setup: BacktestConfig, timeline: Timeline, outcome: Outcome) -> None:
+        self.setup, self.timeline = setup, timeline
         filled = sorted(
             ((order, *dated) for order in outcome.orders for dated in order.fills),
             key=lambda one: (one[1], one[0].number),
         )
         self.filled_orders = [order for order, _, _ in filled]
         self.fills: list[tuple[int, Fill]] = [(candle, fill) for _, candle, fill in filled]
-        quantities = dict(trial.start_balances)
+        quantities = dict(setup.start_balances)
         self._since = [0]
         self._held: list[Quantities] = [dict(quantities)]
         with ExactArithmetic():
@@ -212,13 +212,13 @@ class _Books:
                     _apply(quantities, fill)
                 self._since.append(candle)
                 self._held.append(dict(quantities))
-        self.bought_once = buy_and_hold_targets(trial, self.prices_at(0))
+        self.bought_once = buy_and_hold_targets(setup, self.prices_at(0))
 
     def prices_at(self, candle: int) -> dict[str, Decimal]:
         """The closes of a candle, asset to quote."""
         closes = self.timeline.closes_at(candle)
-        quote = self.trial.config.quote_asset
-        return {self.trial.market_rules[symbol].base: price for symbol, price in closes.items()} | {quote: ONE}
+        quote = self.setup.config.quote_asset
+        return {self.setup.market_rules[symbol].base: price for symbol, price in closes.items()} | {quote: ONE}
 
     def held_at(self, candle: int) -> Quantities:
         return self._held[bisect_right(self._since, candle) - 1]
@@ -228,7 +228,7 @@ class _Books:
         return hold_value(self.held_at(candle), self.prices_at(candle))
 
     def hold_at(self, candle: int) -> Decimal:
-        return hold_value(self.trial.start_balances, self.prices_at(candle))
+        return hold_value(self.setup.start_balances, self.prices_at(candle))
 
     def buy_once_at(self, candle: int) -> Decimal:
         return NEAREST.plus(hold_value(self.bought_once, self.prices_at(candle)))
@@ -244,7 +244,7 @@ class _Books:
 
     def portfolio_values(self, quantities: Quantities, closes: NDArray[np.float64]) -> NDArray[np.float64]:
         """What quantities are worth at ``closes``, for pictures and statistics."""
-        quote = float(quantities.get(self.trial.config.quote_asset, ZERO))
+        quote = float(quantities.get(self.setup.config.quote_asset, ZERO))
         worth: NDArray[np.float64] = (self._column(quantities).T @ closes)[0] + quote
         return worth
 
@@ -254,14 +254,14 @@ class _Books:
         return weights
 
     def _column(self, quantities: Quantities) -> NDArray[np.float64]:
-        bases = [self.trial.market_rules[symbol].base for symbol in self.timeline.symbols]
+        bases = [self.setup.market_rules[symbol].base for symbol in self.timeline.symbols]
         return np.array([[float(quantities.get(base, ZERO))] for base in bases])
 
     def arrays(self) -> _Arrays:
         arrays = _Arrays(len(self.timeline))
         targets = np.array([[float(target)] for target in self._targets()]) / 100
-        quote_target = float(self.trial.target_allocations.get(self.trial.config.quote_asset, ZERO)) / 100
-        config = self.trial.config
+        quote_target = float(self.setup.target_allocations.get(self.setup.config.quote_asset, ZERO)) / 100
+        config = self.setup.config
         share = float(config.min_delta_pct or ZERO) / 100
         size = float(config.order_size_pct) / 100
         for (begin, end), held in zip(pairwise([*self._since, len(self.timeline)]), self._held, strict=True):
@@ -279,8 +279,8 @@ class _Books:
         return arrays
 
     def _targets(self) -> list[Decimal]:
-        bases = [self.trial.market_rules[symbol].base for symbol in self.timeline.symbols]
-        return [self.trial.target_allocations[base] for base in bases]
+        bases = [self.setup.market_rules[symbol].base for symbol in self.timeline.symbols]
+        return [self.setup.target_allocations[base] for base in bases]
 
 
 def _apply(quantities: dict[str, Decimal], fill: Fill) -> None:
@@ -290,23 +290,23 @@ def _apply(quantities: dict[str, Decimal], fill: Fill) -> None:
         quantities[asset] = quantities.get(asset, ZERO) + change
 
 
-def buy_and_hold_targets(trial: BacktestConfig, prices: Quantities) -> dict[str, Decimal]:
+def buy_and_hold_targets(setup: BacktestConfig, prices: Quantities) -> dict[str, Decimal]:
     """The targets, bought with the starting quantities at the first closes; each trade pays the fee. To 28 digits."""
-    nav = hold_value(trial.start_balances, prices)
+    nav = hold_value(setup.start_balances, prices)
     with ExactArithmetic():
-        quote = trial.config.quote_asset
+        quote = setup.config.quote_asset
         traded = sum(
             (
-                abs(nav * target * PERCENT - trial.start_balances.get(asset, ZERO) * prices[asset])
-                for asset, target in trial.target_allocations.items()
+                abs(nav * target * PERCENT - setup.start_balances.get(asset, ZERO) * prices[asset])
+                for asset, target in setup.target_allocations.items()
                 if asset != quote
             ),
             ZERO,
         )
-        left = nav - traded * trial.fee_pct * PERCENT
+        left = nav - traded * setup.fee_pct * PERCENT
         return {
             asset: NEAREST.divide(left * target * PERCENT, prices[asset])
-            for asset, target in trial.target_allocations.items()
+            for asset, target in setup.target_allocations.items()
         }
 
 
@@ -328,7 +328,7 @@ def _band(config: StrategyConfig, nav: Decimal) -> Band:
 
 def _oversized(books: _Books, oversized: NDArray[np.bool_]) -> Oversized:
     """How often an order was worth more than the band, and what the fills of such orders cost."""
-    config = books.trial.config
+    config = books.setup.config
     fills, fees = 0, ZERO
     with ExactArithmetic():
         for order, (_, fill) in zip(books.filled_orders, books.fills, strict=True):
@@ -340,15 +340,15 @@ def _oversized(books: _Books, oversized: NDArray[np.bool_]) -> Oversized:
 
 
 def _growth(
-    trial: BacktestConfig, timeline: Timeline, nav_start: Decimal, nav_end: Decimal, buy_once: Decimal
+    setup: BacktestConfig, timeline: Timeline, nav_start: Decimal, nav_end: Decimal, buy_once: Decimal
 ) -> Growth:
     """Volatility return less dispersion, as W. Hallerbach splits it in "Disentangling rebalancing return" (2014)."""
     first, last = timeline.closes_at(0), timeline.closes_at(len(timeline) - 1)
     with ExactArithmetic():
         average = sum(
             (
-                _log_growth_pct(first[symbol], last[symbol]) * trial.target_allocations[market.base] * PERCENT
-                for symbol, market in trial.market_rules.items()
+                _log_growth_pct(first[symbol], last[symbol]) * setup.target_allocations[market.base] * PERCENT
+                for symbol, market in setup.market_rules.items()
             ),
             ZERO,
         )
@@ -410,12 +410,12 @@ def _return_a_year(timeline: Timeline, nav_start: Decimal, nav_end: Decimal) -> 
 
 def _largest_alone(books: _Books) -> tuple[str, Benchmark]:
     """The asset with the largest target, and what all of the start would be worth in it, its purchase's fee paid."""
-    trial, last = books.trial, len(books.timeline) - 1
-    assets = [asset for asset in trial.target_allocations if asset != trial.config.quote_asset]
-    asset = max(assets, key=trial.target_allocations.__getitem__)
+    setup, last = books.setup, len(books.timeline) - 1
+    assets = [asset for asset in setup.target_allocations if asset != setup.config.quote_asset]
+    asset = max(assets, key=setup.target_allocations.__getitem__)
     nav = books.nav(0)
     with ExactArithmetic():
-        spent = nav * (HUNDRED - trial.fee_pct) * PERCENT * books.prices_at(last)[asset]
+        spent = nav * (HUNDRED - setup.fee_pct) * PERCENT * books.prices_at(last)[asset]
     worth = NEAREST.divide(spent, books.prices_at(0)[asset])
     return asset, Benchmark(worth, _change_pct(nav, worth))
 
@@ -457,16 +457,16 @@ def _series(books: _Books, nav: NDArray[np.float64]) -> Series:
     picked = sorted({round(at) for at in np.linspace(0, candles - 1, min(candles, _PICTURED))})
     closes = np.array([column[picked] for column in books.closes(0, candles)])
     held = [books.held_at(candle) for candle in picked]
-    bases = [books.trial.market_rules[symbol].base for symbol in books.timeline.symbols]
+    bases = [books.setup.market_rules[symbol].base for symbol in books.timeline.symbols]
     quantities = np.array([[float(held_then.get(base, ZERO)) for held_then in held] for base in bases])
     weights = 100 * quantities * closes / nav[picked]
     weights_pct = {base: row.tolist() for base, row in zip(bases, weights, strict=True)}
     return Series(
         times_ms=[books.timeline.ends_at_ms(candle) for candle in picked],
         nav=nav[picked].tolist(),
-        hold=books.portfolio_values(books.trial.start_balances, closes).tolist(),
+        hold=books.portfolio_values(books.setup.start_balances, closes).tolist(),
         buy_once=books.portfolio_values(books.bought_once, closes).tolist(),
-        weights_pct=weights_pct | {books.trial.config.quote_asset: (100 - weights.sum(axis=0)).tolist()},
+        weights_pct=weights_pct | {books.setup.config.quote_asset: (100 - weights.sum(axis=0)).tolist()},
         prices={symbol: row.tolist() for symbol, row in zip(books.timeline.symbols, closes, strict=True)},
     )
 

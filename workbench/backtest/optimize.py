@@ -1,7 +1,7 @@
 """Which order size, step and band would have done best, and whether that held on what came afterwards.
 
-The recording is cut into equal stretches, and every combination is tried on each of them alone. What was best on one
-stretch is then looked at on the next: walking forward, the first is in-sample and the second out-of-sample.
+The recording is cut into equal windows, and every combination is tried on each of them alone. What was best on one
+window is then looked at on the next: walking forward, the first is in-sample and the second out-of-sample.
 """
 
 import math
@@ -26,7 +26,7 @@ from workbench.backtest.simulation import BacktestConfig, simulate
 from workbench.portfolios import demo as demo_portfolio
 
 LEAST_CANDLES = 50
-"""In a stretch; with fewer nothing can be told."""
+"""In a window; with fewer nothing can be told."""
 _NEAR_THE_EDGE = 0.1
 """Of the range from which a random search draws, by ratio."""
 _NEAREST = 4
@@ -50,9 +50,9 @@ class ParameterSet:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Of one combination on one stretch: logarithmic growth over that of the targets bought once, in percent.
+    """Of one combination on one window: logarithmic growth over that of the targets bought once, in percent.
 
-    ``bonus_quote`` is against holding what the stretch started with, fees paid.
+    ``bonus_quote`` is against holding what the window started with, fees paid.
     """
 
     rebalancing_return_pct: Decimal
@@ -63,9 +63,9 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class TrialResult:
-    """A combination with its scores, a stretch each, oldest first.
+    """A combination with its scores, a window each, oldest first.
 
-    ``in_sample_pct`` is the mean over all stretches but the last, ``out_of_sample_pct`` that over all but the first.
+    ``in_sample_pct`` is the mean over all windows but the last, ``out_of_sample_pct`` that over all but the first.
     """
 
     combination: ParameterSet
@@ -189,9 +189,9 @@ def search(
     on_grid: bool,
     on_progress: Callable[[int], None] = lambda _: None,
 ) -> Search:
-    """Try every combination on ``folds`` + 1 stretches, on all processors; ``on_progress`` is told how many are done.
+    """Try every combination on ``folds`` + 1 windows, on all processors; ``on_progress`` is told how many are done.
 
-    Raises InvalidRequestError where stretches are too short, and whatever a backtest refuses.
+    Raises InvalidRequestError where windows are too short, and whatever a backtest refuses.
     """
     whole = prepare(files)
     edges = _edges(len(whole.timeline), folds + 1)
@@ -201,15 +201,15 @@ def search(
     context = get_context("spawn")
     with ProcessPoolExecutor(process_cpu_count(), context, initializer=_read, initargs=(files,)) as pool:
         waiting = {
-            pool.submit(_score, combination, edges[stretch], edges[stretch + 1]): (number, stretch)
+            pool.submit(_score, combination, edges[window], edges[window + 1]): (number, window)
             for number, combination in enumerate(combinations)
-            for stretch in range(folds + 1)
+            for window in range(folds + 1)
         }
         for done, future in enumerate(as_completed(waiting), start=1):
             scores[waiting[future]] = future.result()
             on_progress(done)
     tried = [
-        _tried(combination, [scores[number, stretch] for stretch in range(folds + 1)])
+        _tried(combination, [scores[number, window] for window in range(folds + 1)])
         for number, combination in enumerate(combinations)
     ]
     starts = [whole.timeline.ends_at_ms(edge) for edge in edges[:-1]]
@@ -236,46 +236,46 @@ def _score(combination: ParameterSet, begin: int, end: int) -> Score:
     if _prepared is None:
         raise AssertionError("a worker reads the files first")
     timeline = _prepared.timeline.cut(begin, end)
-    trial = _with(_prepared, combination)
-    trial = replace(trial, start_balances=_prepared.on_targets(timeline.closes_at(0)))
-    gains = measure_gains(trial, timeline, simulate(trial, timeline))
+    setup = _with(_prepared, combination)
+    setup = replace(setup, start_balances=_prepared.on_targets(timeline.closes_at(0)))
+    gains = measure_gains(setup, timeline, simulate(setup, timeline))
     return Score(gains.growth.rebalancing_return_pct, gains.bonus_quote, gains.fills, gains.fees_quote)
 
 
 def _with(prepared: BacktestInputs, combination: ParameterSet) -> BacktestConfig:
-    """The trial with other parameters; raises InvalidStrategyError for values that cannot be."""
+    """The setup with other parameters; raises InvalidStrategyError for values that cannot be."""
     size, step, band, share = combination.values()
     config = replace(
-        prepared.trial.config,
+        prepared.setup.config,
         order_size_pct=size,
         order_step_pct=step,
         min_delta_quote=band,
         min_delta_pct=share,
     )
-    return replace(prepared.trial, config=config)
+    return replace(prepared.setup, config=config)
 
 
 def _warned_by_the_engine(whole: BacktestInputs, best: ParameterSet) -> Iterator[str]:
     """What the engine says of the size and the band of ``best``, at the start."""
-    trial = _with(whole, best)
+    setup = _with(whole, best)
     evaluation = evaluate(
-        {asset: Balance(quantity) for asset, quantity in trial.start_balances.items()},
-        trial.target_allocations,
+        {asset: Balance(quantity) for asset, quantity in setup.start_balances.items()},
+        setup.target_allocations,
         whole.timeline.closes_at(0),
-        trial.config,
-        market_rules=trial.market_rules,
+        setup.config,
+        market_rules=setup.market_rules,
     )
     about = {WarningCode.OSCILLATION, WarningCode.OSCILLATION_AHEAD, WarningCode.NEVER_BOUGHT}
     return (f"the best: {warning.message}" for warning in evaluation.warnings if warning.code in about)
 
 
-def _edges(candles: int, stretches: int) -> list[int]:
-    if candles // stretches < LEAST_CANDLES:
-        least = stretches * LEAST_CANDLES
+def _edges(candles: int, windows: int) -> list[int]:
+    if candles // windows < LEAST_CANDLES:
+        least = windows * LEAST_CANDLES
         raise InvalidRequestError(
-            "folds", f"--folds {stretches - 1} takes {least} candles or more, and there are {candles}"
+            "folds", f"--folds {windows - 1} takes {least} candles or more, and there are {candles}"
         )
-    return [candles * stretch // stretches for stretch in range(stretches + 1)]
+    return [candles * window // windows for window in range(windows + 1)]
 
 
 def _tried(combination: ParameterSet, scores: Sequence[Score]) -> TrialResult:
@@ -289,17 +289,17 @@ def _mean(scores: Collection[Score]) -> Decimal:
 
 def _walk_forward(tried: Sequence[TrialResult], moments: Sequence[int]) -> list[Fold]:
     folds = []
-    for stretch in range(len(moments) - 2):
-        chosen = max(tried, key=lambda one: one.scores[stretch].rebalancing_return_pct)
+    for window in range(len(moments) - 2):
+        chosen = max(tried, key=lambda one: one.scores[window].rebalancing_return_pct)
         folds.append(
             Fold(
-                in_sample_from_ms=moments[stretch],
-                out_of_sample_from_ms=moments[stretch + 1],
-                out_of_sample_to_ms=moments[stretch + 2],
+                in_sample_from_ms=moments[window],
+                out_of_sample_from_ms=moments[window + 1],
+                out_of_sample_to_ms=moments[window + 2],
                 chosen=chosen.combination,
-                in_sample_pct=chosen.scores[stretch].rebalancing_return_pct,
-                out_of_sample_pct=chosen.scores[stretch + 1].rebalancing_return_pct,
-                best_possible_pct=max(one.scores[stretch + 1].rebalancing_return_pct for one in tried),
+                in_sample_pct=chosen.scores[window].rebalancing_return_pct,
+                out_of_sample_pct=chosen.scores[window + 1].rebalancing_return_pct,
+                best_possible_pct=max(one.scores[window + 1].rebalancing_return_pct for one in tried),
             )
         )
     return folds

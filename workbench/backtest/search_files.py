@@ -38,7 +38,7 @@ def write_table(found: Search, path: Path) -> None:
 
 
 def table_as_csv(found: Search) -> str:
-    """A row a combination. Fills, fees and the bonus (in quote) are the sums over all stretches."""
+    """A row a combination. Fills, fees and the bonus (in quote) are the sums over all windows."""
     text = StringIO(newline="")
     rows = csv.writer(text)
     rows.writerow([*NAMES, "in_sample_pct", "out_of_sample_pct", "fills", "fees_quote", "bonus_quote"])

@@ -55,24 +55,24 @@ class Outcome:
 
 
 def simulate(
-    trial: BacktestConfig,
+    setup: BacktestConfig,
     timeline: Timeline,
     *,
     screened: bool = True,
     on_progress: Callable[[int], None] = lambda _: None,
 ) -> Outcome:
-    """Run ``trial`` along ``timeline``. Unscreened, the engine is asked at every candle; the outcome is the same.
+    """Run ``setup`` along ``timeline``. Unscreened, the engine is asked at every candle; the outcome is the same.
 
     ``on_progress`` is told now and then how many candles are done. Raises what the engine refuses.
     """
     account = Account(
-        trial.market_rules,
-        trial.fee_pct,
-        {asset: Balance(free) for asset, free in trial.start_balances.items()},
-        trial.max_volume_fraction,
+        setup.market_rules,
+        setup.fee_pct,
+        {asset: Balance(free) for asset, free in setup.start_balances.items()},
+        setup.max_volume_fraction,
     )
     screen = Screen(timeline) if screened else None
-    watch = None if trial.budgets is None else BudgetWatch(trial.budgets, timeline)
+    watch = None if setup.budgets is None else BudgetWatch(setup.budgets, timeline)
     decisions = 0
     candle = 0
     with ExactArithmetic():
@@ -85,11 +85,11 @@ def simulate(
                 if watch is not None and fill is not None:
                     watch.count_fill(symbol, fill, timeline.ends_at_ms(candle) // 1000)
             if timeline.complete[candle]:
-                run_tick(trial, timeline, account, candle, watch)
+                run_tick(setup, timeline, account, candle, watch)
                 decisions += 1
             following = candle + 1
             if screen is not None:
-                following = _next_eventful(trial, timeline, account, screen, watch, following)
+                following = _next_eventful(setup, timeline, account, screen, watch, following)
             if following // _PROGRESS_EVERY > candle // _PROGRESS_EVERY:
                 on_progress(following)
             candle = following
@@ -101,7 +101,7 @@ _NOTHING: frozenset[str] = frozenset()
 
 
 def run_tick(
-    trial: BacktestConfig, timeline: Timeline, account: Account, candle: int, watch: BudgetWatch | None = None
+    setup: BacktestConfig, timeline: Timeline, account: Account, candle: int, watch: BudgetWatch | None = None
 ) -> None:
     """One tick at the close of ``candle``: review budgets, decide, cancel, place, in the autopilot's order."""
     now = timeline.ends_at_ms(candle) // 1000
@@ -109,21 +109,21 @@ def run_tick(
     paused: Set[str] = _NOTHING
     buy_paused: Set[str] = _NOTHING
     if watch is not None:
-        watch.review(candle, account.balances, prices, trial.config.quote_asset)
+        watch.review(candle, account.balances, prices, setup.config.quote_asset)
         paused, buy_paused = watch.paused_symbols(), watch.buy_paused_symbols()
     decision = decide(
         account.balances,
-        trial.target_allocations,
+        setup.target_allocations,
         prices,
-        trial.config,
-        market_rules=trial.market_rules,
+        setup.config,
+        market_rules=setup.market_rules,
         active_symbols=account.resting,
         paused_symbols=paused,
         buy_paused_symbols=buy_paused,
     )
     resting = [order.resting for order in account.resting.values()]
     cancels = review_resting_orders(
-        resting, decision, trial.config, now, paused_symbols=paused, buy_paused_symbols=buy_paused
+        resting, decision, setup.config, now, paused_symbols=paused, buy_paused_symbols=buy_paused
     )
     for number, reason in cancels.items():
         account.cancel(account.orders[int(number)], candle, reason)
@@ -134,7 +134,7 @@ def run_tick(
 
 
 def _next_eventful(
-    trial: BacktestConfig,
+    setup: BacktestConfig,
     timeline: Timeline,
     account: Account,
     screen: Screen,
@@ -151,9 +151,9 @@ def _next_eventful(
         now = timeline.ends_at_ms(following) // 1000
         bounds = compute_no_trade_region(
             account.balances,
-            trial.target_allocations,
-            trial.config,
-            trial.market_rules,
+            setup.target_allocations,
+            setup.config,
+            setup.market_rules,
             open_orders=resting,
             active_symbols=account.resting,
             paused_symbols=_NOTHING if watch is None else watch.paused_symbols(),

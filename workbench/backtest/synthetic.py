@@ -52,7 +52,7 @@ def walks(
     return build_timeline(recordings)
 
 
-def make_trial(
+def make_setup(
     targets: Mapping[str, str], config: StrategyConfig, budgets: BudgetLimits | None, timeline: Timeline, nav: Decimal
 ) -> BacktestConfig:
     """A portfolio worth ``nav`` on its ``targets`` (percent by asset, USDT among them) at a fee of 0.1 %."""

@@ -94,8 +94,8 @@ def _is_round(move: float) -> bool:
     return any(abs(move - float(np.log(factor))) < _ROUND_WITHIN for factor in _ROUND_FACTORS)
 
 
-def clean_stretch(doubts: tuple[Doubt, ...], start_ms: int, end_ms: int) -> tuple[int, int]:
+def clean_window(doubts: tuple[Doubt, ...], start_ms: int, end_ms: int) -> tuple[int, int]:
     """The longest time between ``start_ms`` and ``end_ms`` without a doubted candle, in epoch ms."""
     edges = [start_ms, *(at for doubt in doubts for at in (doubt.at_ms, doubt.at_ms + doubt.candle_ms)), end_ms]
     stretches = zip(edges[::2], edges[1::2], strict=True)
-    return max(stretches, key=lambda stretch: stretch[1] - stretch[0])
+    return max(stretches, key=lambda window: window[1] - window[0])

@@ -174,7 +174,7 @@ class _Candles:
                 "exchange_unavailable", f"{self._client.id} cannot be reached: {_network_reason(error)}"
             ) from error
         except (errors.BaseError, LookupError, TypeError, ValueError, AttributeError) as error:  # or ccxt stumbled
-            raise _unavailable(self._client.id, _words(error)) from error
+            raise _unavailable(self._client.id, _describe(error)) from error
 
 
 class RetryableReadError(TransientError):
@@ -190,7 +190,7 @@ def _network_reason(error: BaseException) -> str:
         link = link.__cause__ or link.__context__
     failed = next((cause for cause in causes if isinstance(cause, requests.RequestException)), None)
     if failed is None or failed.request is None:
-        return _words(error)
+        return _describe(error)
     host = urlsplit(failed.request.url or "").hostname
     if any(isinstance(cause, NameResolutionError | gaierror) for cause in causes):
         return f"no address is known here for {host}; is this machine online?"
@@ -202,10 +202,10 @@ def _network_reason(error: BaseException) -> str:
         case requests.ConnectionError():
             return f"{host} refuses or drops the connection"
         case _:
-            return _words(error)
+            return _describe(error)
 
 
-def _words(error: BaseException) -> str:
+def _describe(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"[:200]
 
 

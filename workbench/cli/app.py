@@ -300,7 +300,7 @@ def optimize(
         int | None, typer.Option("--random", min=2, max=100_000, help="Draw so many between the values, not a grid.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of what is drawn.")] = 0,
-    folds: Annotated[int, typer.Option(min=1, max=100, help="Steps forward; one stretch more than that.")] = 4,
+    folds: Annotated[int, typer.Option(min=1, max=100, help="Steps forward; one window more than that.")] = 4,
     start: Start = None,
     end: End = None,
     fee_pct: FeePct = "0.1",

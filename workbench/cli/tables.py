@@ -334,7 +334,7 @@ def search_table(found: Mapping[str, Any]) -> RenderableType:
     """The best combinations in-sample, what each was worth out-of-sample, the walk forward, and every warning."""
     columns = ("size %", "step %", "band", "band %", "in-sample", "out-of-sample", "fills")
     tried = _table(
-        f"{len(found['tried'])} combinations: growth over buying once, mean of a stretch", *columns, numbers=columns
+        f"{len(found['tried'])} combinations: growth over buying once, mean of a window", *columns, numbers=columns
     )
     for one in found["tried"][:20]:
         tried.add_row(
@@ -344,7 +344,7 @@ def search_table(found: Mapping[str, Any]) -> RenderableType:
             str(sum(score["fills"] for score in one["scores"])),
         )
     walked = ("from", "size %", "step %", "band", "band %", "in-sample", "out-of-sample", "best there")
-    folds = _table("walking forward: the best of one stretch, on the next", *walked, numbers=walked[1:])
+    folds = _table("walking forward: the best of one window, on the next", *walked, numbers=walked[1:])
     for fold in found["folds"]:
         folds.add_row(
             _day(fold["out_of_sample_from_ms"]),

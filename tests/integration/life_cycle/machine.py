@@ -63,7 +63,7 @@ class Before(StrEnum):
 
 
 @dataclass(frozen=True)
-class Trouble:
+class Fault:
     """A fault for the next ``times`` requests that it fits."""
 
     kind: FaultKind
@@ -74,7 +74,7 @@ class Trouble:
 
 
 @st.composite
-def troubles(draw: st.DrawFn) -> Trouble:
+def faults(draw: st.DrawFn) -> Fault:
     """Any fault, wherever it may strike."""
     kind = draw(st.sampled_from(list(KINDS)))
     where = draw(
@@ -84,11 +84,11 @@ def troubles(draw: st.DrawFn) -> Trouble:
     )
     variant = draw(st.sampled_from(KINDS[kind].variants))
     attempts = draw(st.integers(1, KINDS[kind].most_attempts))
-    return Trouble(kind, where, variant, attempts, draw(st.sampled_from([1, 1, 3])))
+    return Fault(kind, where, variant, attempts, draw(st.sampled_from([1, 1, 3])))
 
 
 SYMBOLS = st.sampled_from(sorted(FIRST_PRICES))
-SOME_TROUBLES = st.lists(troubles(), max_size=2)
+SOME_FAULTS = st.lists(faults(), max_size=2)
 RUNS = st.sampled_from([Run.TICK, Run.TICK, Run.EXECUTE, Run.CANCEL_EVERY, Run.LIST])
 MOMENTS = st.one_of(
     st.builds(TimeResponse, st.just(""), st.integers(1, 40)),
@@ -119,9 +119,9 @@ class LifeOfOrders(RuleBasedStateMachine):
         super().__init__()
         self.life = Life(environment)
 
-    @initialize(troubles=SOME_TROUBLES)
-    def begin(self, troubles: list[Trouble]) -> None:
-        self.ticks(1, Before.NOTHING, troubles, 0)
+    @initialize(faults=SOME_FAULTS)
+    def begin(self, faults: list[Fault]) -> None:
+        self.ticks(1, Before.NOTHING, faults, 0)
 
     # time and the market
 
@@ -148,13 +148,13 @@ class LifeOfOrders(RuleBasedStateMachine):
         if order is not None:
             self.life.books.fill_now(self.life.key, order.order_id, whole=False)
 
-    # trouble
+    # fault
 
-    @rule(troubles=st.lists(troubles(), min_size=1, max_size=3))
-    def troubles_come(self, troubles: list[Trouble]) -> None:
-        for trouble in troubles:
+    @rule(faults=st.lists(faults(), min_size=1, max_size=3))
+    def faults_come(self, faults: list[Fault]) -> None:
+        for fault in faults:
             self.life.injector.script(
-                trouble.kind, trouble.where, variant=trouble.variant, attempts=trouble.attempts, times=trouble.times
+                fault.kind, fault.where, variant=fault.variant, attempts=fault.attempts, times=fault.times
             )
 
     @rule(before=BEFORE, run=RUNS, at=MOMENTS)
@@ -173,29 +173,29 @@ class LifeOfOrders(RuleBasedStateMachine):
 
     # what is done every day
 
-    @rule(number=st.integers(1, 3), before=BEFORE, troubles=SOME_TROUBLES, slowness_s=st.sampled_from([0, 0, 1, 6]))
-    def ticks(self, number: int, before: Before, troubles: list[Trouble], slowness_s: int) -> None:
+    @rule(number=st.integers(1, 3), before=BEFORE, faults=SOME_FAULTS, slowness_s=st.sampled_from([0, 0, 1, 6]))
+    def ticks(self, number: int, before: Before, faults: list[Fault], slowness_s: int) -> None:
         for _ in range(number):
             self._stir(before)
             self.life.be_ready_for(Run.TICK)
-            self.troubles_come(troubles)
+            self.faults_come(faults)
             self.life.perform(Run.TICK, ts_tick=self.life.next_tick(), slowness_s=slowness_s)
 
     @rule(earlier=st.sampled_from([0, 0, 30, 60]))
     def a_tick_is_delivered_again(self, earlier: int) -> None:
         self.life.deliver_again(self.life.last_tick - earlier)
 
-    @rule(times=st.integers(1, 2), before=BEFORE, troubles=SOME_TROUBLES)
-    def owner_trades_by_hand(self, times: int, before: Before, troubles: list[Trouble]) -> None:
+    @rule(times=st.integers(1, 2), before=BEFORE, faults=SOME_FAULTS)
+    def owner_trades_by_hand(self, times: int, before: Before, faults: list[Fault]) -> None:
         self._stir(before)
         self.life.be_ready_for(Run.EXECUTE)
-        self.troubles_come(troubles)
+        self.faults_come(faults)
         for _ in range(times):
             self.life.perform(Run.EXECUTE)
 
-    @rule(run=st.sampled_from([Run.CANCEL_EVERY, Run.LIST]), troubles=SOME_TROUBLES)
-    def owner_cancels_all_or_looks(self, run: Run, troubles: list[Trouble]) -> None:
-        self.troubles_come(troubles)
+    @rule(run=st.sampled_from([Run.CANCEL_EVERY, Run.LIST]), faults=SOME_FAULTS)
+    def owner_cancels_all_or_looks(self, run: Run, faults: list[Fault]) -> None:
+        self.faults_come(faults)
         self.life.perform(run)
 
     @rule(which=WHICH)

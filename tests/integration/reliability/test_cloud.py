@@ -63,13 +63,13 @@ def require_one_order_a_pair(harness: TradingHarness, user: str | None = None) -
     assert harness.differences(user) == []
 
 
-def strike_at_the_first_order(harness: TradingHarness, strike: Callable[[], None]) -> None:
-    """Call ``strike`` once the first order has been accepted, before its sender knows."""
+def interrupt_the_first_order(harness: TradingHarness, interrupt: Callable[[], None]) -> None:
+    """Call ``interrupt`` once the first order has been accepted, before its sender knows."""
 
     def on_request(request: Request) -> None:
         if request.method == "POST":
             harness.on_request = lambda _: None
-            strike()
+            interrupt()
 
     harness.on_request = on_request
 
@@ -123,7 +123,7 @@ def test_an_intent_that_was_written_without_an_answer_is_not_sent_and_given_up_i
 def test_what_became_of_an_order_is_written_at_the_second_try_where_the_first_fails(
     harness: TradingHarness, kind: FaultKind
 ) -> None:
-    strike_at_the_first_order(
+    interrupt_the_first_order(
         harness, lambda: harness.injector.script(kind, Where.TRANSACTION, attempts=3, times=TRIES[kind])
     )
     decision = harness.tick()
@@ -138,7 +138,7 @@ def test_what_became_of_an_order_is_written_at_the_second_try_where_the_first_fa
 def test_what_became_of_an_order_that_cannot_be_written_is_left_to_the_next_tick(
     harness: TradingHarness, kind: FaultKind
 ) -> None:
-    strike_at_the_first_order(
+    interrupt_the_first_order(
         harness, lambda: harness.injector.script(kind, Where.TRANSACTION, attempts=3, times=3 * TRIES[kind])
     )
     decision = harness.tick()

@@ -20,7 +20,7 @@ from botbalance.store.orders import OrdersTable
 from workbench.soak.run import Options, Soak, faults_named
 
 
-class Sabotage(StrEnum):
+class Mutant(StrEnum):
     """What is wrong."""
 
     NO_INTENT = "no_intent"
@@ -59,21 +59,21 @@ def resend_what_is_unknown() -> None:
     CcxtAdapter.place_order = resend  # type: ignore[method-assign]
 
 
-PREPARATIONS: dict[Sabotage, Callable[[], None]] = {
-    Sabotage.NO_INTENT: write_no_intents,
-    Sabotage.RESEND: resend_what_is_unknown,
+PREPARATIONS: dict[Mutant, Callable[[], None]] = {
+    Mutant.NO_INTENT: write_no_intents,
+    Mutant.RESEND: resend_what_is_unknown,
 }
 
 
 def main(
-    sabotage: Sabotage,
+    mutant: Mutant,
     users: Annotated[int, typer.Option(min=1)] = 20,
     ticks: Annotated[int, typer.Option(min=1)] = 300,
     seed: int = 99,
     faults: str = "all",
 ) -> None:
-    """Run a soak with ``sabotage``; prints what its audit found."""
-    options = Options(users, ticks, faults_named(faults), seed, prepare=PREPARATIONS[sabotage])
+    """Run a soak with ``mutant``; prints what its audit found."""
+    options = Options(users, ticks, faults_named(faults), seed, prepare=PREPARATIONS[mutant])
     typer.echo(Soak(options).run().model_dump_json(indent=2))
 
 

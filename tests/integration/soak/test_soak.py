@@ -3,7 +3,7 @@
 import pytest
 from botbalance import bootstrap
 
-from tests.integration.soak.mutants import PREPARATIONS, Sabotage
+from tests.integration.soak.mutants import PREPARATIONS, Mutant
 from tests.thorough import thorough_only
 from tests.unit.api.exports_read_back import TOOLS, moved, parsed_back
 from workbench.soak.population import population
@@ -12,8 +12,8 @@ from workbench.soak.run import SETTLING_TICKS, Options, Result, Soak, faults_nam
 LOST_REPLIES = "reset_after,truncated,server_error_after"
 
 
-def soak(users: int, ticks: int, faults: str, *, rate: float = 0.02, sabotage: Sabotage | None = None) -> Result:
-    prepare = PREPARATIONS[sabotage] if sabotage else None
+def soak(users: int, ticks: int, faults: str, *, rate: float = 0.02, mutant: Mutant | None = None) -> Result:
+    prepare = PREPARATIONS[mutant] if mutant else None
     options = Options(users, ticks, faults_named(faults), seed=5, exchange_fault_rate=rate, prepare=prepare)
     return Soak(options).run()
 
@@ -50,14 +50,14 @@ def test_where_nothing_fails_every_user_has_every_tick() -> None:
 
 @thorough_only
 def test_the_audit_finds_orders_that_were_sent_without_an_intent() -> None:
-    result = soak(3, 4, LOST_REPLIES, sabotage=Sabotage.NO_INTENT)
+    result = soak(3, 4, LOST_REPLIES, mutant=Mutant.NO_INTENT)
     assert result.orders_lost > 0
     assert not result.clean
 
 
 @thorough_only
 def test_the_audit_finds_orders_that_were_sent_again() -> None:
-    result = soak(4, 12, LOST_REPLIES, rate=0.2, sabotage=Sabotage.RESEND)
+    result = soak(4, 12, LOST_REPLIES, rate=0.2, mutant=Mutant.RESEND)
     assert result.orders_doubled > 0
     assert result.orders_lost > 0
 

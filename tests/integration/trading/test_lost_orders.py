@@ -353,12 +353,12 @@ def test_an_order_whose_trades_are_not_told_is_asked_of_ever_more_rarely_and_nam
     began, asked = harness.now + 30, []
     for moment in (0, 30, 570, 600, 630, 1170, 1200, 1800, 2400, 3000, 3570, 3600, 3630, 7170, 7200):
         before = len(harness.requests_to("/myTrades"))
-        look_at = look(harness, began + moment - harness.now)
+        seen = look(harness, began + moment - harness.now)
         if len(harness.requests_to("/myTrades")) > before:
             asked.append(moment)
-        assert look_at.is_lost == (moment >= 3600)
+        assert seen.is_lost == (moment >= 3600)
     assert asked == [0, 30, 570, 600, 1200, 1800, 2400, 3000, 3600, 7200]
-    assert (look_at.status, look_at.reason, look_at.is_lost) == (OrderStatus.FILLED, "trades_not_told", True)
+    assert (seen.status, seen.reason, seen.is_lost) == (OrderStatus.FILLED, "trades_not_told", True)
     assert [record.__dict__.get("alarm") for record in caplog.records].count("trades_not_told") == 1
     (incident,) = harness.context.accounts.find_state(harness.user).incidents.values()
     assert "does not tell its trades" in incident.evidence

@@ -14,7 +14,7 @@ from workbench.backtest.budgets import BacktestPause
 from workbench.backtest.inputs import moment
 from workbench.backtest.report import render_report
 from workbench.backtest.simulation import Outcome, simulate
-from workbench.backtest.synthetic import Collapse, make_trial, walks
+from workbench.backtest.synthetic import Collapse, make_setup, walks
 from workbench.backtest.timeline import Timeline
 from workbench.cli.output import show
 from workbench.cli.tables import backtest_table
@@ -51,14 +51,14 @@ def test_a_band_that_does_not_grow_is_paused_within_days_of_its_first_losing_chu
     inputs = prepared(tmp_path, WITHOUT_A_SHARE, "2017-09-01", "2017-12-01")
     warned_of = BudgetLimits(churn_pct=D(2))
     never = replace(
-        inputs.trial, budgets=replace(warned_of, losing_round_trips=100_000, fees_pct=D(100), fall_pct=D(100))
+        inputs.setup, budgets=replace(warned_of, losing_round_trips=100_000, fees_pct=D(100), fall_pct=D(100))
     )
     first_losing_churn = simulate(never, inputs.timeline).pauses[0]
     assert (first_losing_churn.rule, paused_on(first_losing_churn)) == (
         BudgetRule.CHURN,
         "2017-11-06",
     )
-    first = simulate(inputs.trial, inputs.timeline).pauses[0]
+    first = simulate(inputs.setup, inputs.timeline).pauses[0]
     assert (first.rule, first.symbol, paused_on(first)) == (
         BudgetRule.CHURN,
         "ETHUSDT",
@@ -88,26 +88,26 @@ def test_sound_defaults_are_never_paused_by_what_they_trade(tmp_path: Path, caps
 @recorded
 def test_its_churn_stays_below_the_limit(tmp_path: Path) -> None:
     inputs = prepared(tmp_path, SOUND, "2017-09-01")
-    below = simulate(replace(inputs.trial, budgets=BudgetLimits(churn_pct=D("2.8"), fall_pct=D(100))), inputs.timeline)
+    below = simulate(replace(inputs.setup, budgets=BudgetLimits(churn_pct=D("2.8"), fall_pct=D(100))), inputs.timeline)
     assert below.pauses == []
 
 
 @recorded
 def test_screened_or_not_the_same_is_paused(tmp_path: Path) -> None:
     inputs = prepared(tmp_path, WITHOUT_A_SHARE, "2017-11-01", "2017-12-20")
-    screened = simulate(inputs.trial, inputs.timeline)
+    screened = simulate(inputs.setup, inputs.timeline)
     assert len(screened.pauses) >= 15
-    assert simulate(inputs.trial, inputs.timeline, screened=False).pauses == screened.pauses
+    assert simulate(inputs.setup, inputs.timeline, screened=False).pauses == screened.pauses
 
 
 def loss(timeline: Timeline, budgets: BudgetLimits, *, screened: bool = True) -> tuple[Decimal, Outcome]:
     """Against holding, in quote; and how."""
-    trial = make_trial(TARGETS, CONFIG, budgets, timeline, D(10_000))
-    outcome = simulate(trial, timeline, screened=screened)
+    setup = make_setup(TARGETS, CONFIG, budgets, timeline, D(10_000))
+    outcome = simulate(setup, timeline, screened=screened)
     closes = timeline.closes_at(len(timeline) - 1)
     prices = {symbol.removesuffix("USDT"): close for symbol, close in closes.items()} | {"USDT": D(1)}
     held = {asset: balance.free + balance.locked for asset, balance in outcome.balances.items()}
-    return hold_value(trial.start_balances, prices) - hold_value(held, prices), outcome
+    return hold_value(setup.start_balances, prices) - hold_value(held, prices), outcome
 
 
 @pytest.mark.parametrize("seed", [0, 2])

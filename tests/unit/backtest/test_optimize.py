@@ -105,11 +105,11 @@ def test_the_table_and_the_best_are_written_and_read_back(files: BacktestFiles, 
     best = tmp_path / "best.json"
     write_strategy(files.strategy, ParameterSet(D(5), D("0.5"), D(100), D(3)), best)
     prepared = prepare(BacktestFiles(files.candles, best))
-    config = prepared.trial.config
+    config = prepared.setup.config
     assert (config.order_size_pct, config.order_step_pct, config.min_delta_pct) == (D(5), D("0.5"), D(3))
-    assert prepared.trial.target_allocations == prepare(files).trial.target_allocations
+    assert prepared.setup.target_allocations == prepare(files).setup.target_allocations
     write_strategy(best, ParameterSet(D(1), D(1), D(100)), best)
-    assert prepare(BacktestFiles(files.candles, best)).trial.config.min_delta_pct is None
+    assert prepare(BacktestFiles(files.candles, best)).setup.config.min_delta_pct is None
 
 
 def test_each_stretch_is_a_backtest_of_its_own_and_the_walk_takes_the_best_of_the_one_before(

@@ -38,11 +38,11 @@ def run_recorded(
     file.write_text(json.dumps(strategy))
     start_ms = None if start is None else inputs.moment(start, "--start")
     prepared = prepare(BacktestFiles(CANDLES, file, start_ms=start_ms))
-    prepared = replace(prepared, trial=replace(prepared.trial, budgets=None))
+    prepared = replace(prepared, setup=replace(prepared.setup, budgets=None))
     if screened:
         return run(prepared)
-    outcome = simulate(prepared.trial, prepared.timeline, screened=False)
-    return measure(prepared.trial, prepared.timeline, outcome, data={}, rules_source="")
+    outcome = simulate(prepared.setup, prepared.timeline, screened=False)
+    return measure(prepared.setup, prepared.timeline, outcome, data={}, rules_source="")
 
 
 AMOUNT = {

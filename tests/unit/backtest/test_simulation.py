@@ -26,7 +26,7 @@ every_case = settings(max_examples=25, deadline=None, derandomize=True)
 
 @dataclass(frozen=True)
 class Case:
-    trial: BacktestConfig
+    setup: BacktestConfig
     recordings: list[Recording]
 
     def timeline(self, candles: int | None = None) -> Timeline:
@@ -106,7 +106,7 @@ def test_screening_changes_nothing_but_how_often_the_engine_is_asked() -> None:
     @given(cases())
     def check(case: Case) -> None:
         timeline = case.timeline()
-        screened, unscreened = simulate(case.trial, timeline), simulate(case.trial, timeline, screened=False)
+        screened, unscreened = simulate(case.setup, timeline), simulate(case.setup, timeline, screened=False)
         assert facts(screened.orders) == facts(unscreened.orders)
         assert screened.balances == unscreened.balances
         assert unscreened.decisions == timeline.complete.sum()
@@ -126,7 +126,7 @@ def test_screening_changes_nothing_but_how_often_the_engine_is_asked() -> None:
 @given(cases(), st.integers(10, 200))
 def test_nothing_that_comes_later_changes_what_was_done_before(case: Case, cut: int) -> None:
     short = case.timeline(candles=min(cut, 39))
-    whole, part = simulate(case.trial, case.timeline()), simulate(case.trial, short)
+    whole, part = simulate(case.setup, case.timeline()), simulate(case.setup, short)
     until = len(short)
     known = [order for order in whole.orders if order.placed_in < until]
     assert [order.action for order in known] == [order.action for order in part.orders]
@@ -139,7 +139,7 @@ def test_nothing_that_comes_later_changes_what_was_done_before(case: Case, cut: 
 @given(cases())
 def test_an_order_fills_in_a_later_candle_that_trades_through_it_and_in_the_first_such(case: Case) -> None:
     timeline = case.timeline()
-    for order in simulate(case.trial, timeline).orders:
+    for order in simulate(case.setup, timeline).orders:
         limit, symbol = order.action.limit_price, order.action.symbol
         last = len(timeline) - 1 if order.ended_in is None else order.ended_in
         through = []
@@ -154,8 +154,8 @@ def test_an_order_fills_in_a_later_candle_that_trades_through_it_and_in_the_firs
 @given(cases())
 def test_nav_and_bonus_follow_from_the_fills_alone(case: Case) -> None:
     timeline = case.timeline()
-    outcome = simulate(case.trial, timeline)
-    result = measure(case.trial, timeline, outcome, data={}, rules_source="")
+    outcome = simulate(case.setup, timeline)
+    result = measure(case.setup, timeline, outcome, data={}, rules_source="")
     held = {asset: Fraction(quantity) for asset, quantity in result.start_balances.items()}
     prices = {symbol.removesuffix("USDT"): Fraction(price) for symbol, price in result.end_prices.items()}
     prices["USDT"] = Fraction(1)
@@ -180,7 +180,7 @@ def test_nav_and_bonus_follow_from_the_fills_alone(case: Case) -> None:
 @every_case
 @given(cases())
 def test_no_balance_is_ever_overdrawn_and_locked_is_what_rests(case: Case) -> None:
-    outcome: Outcome = simulate(case.trial, case.timeline())
+    outcome: Outcome = simulate(case.setup, case.timeline())
     resting = [order for order in outcome.orders if order.ended_in is None]
     locked: dict[str, Decimal] = {}
     for order in resting:

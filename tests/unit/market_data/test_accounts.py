@@ -37,7 +37,7 @@ def credentials(client: "DynamoDBClient") -> Iterator[CredentialsTable]:
         kms.close()
 
 
-class Connections:
+class NotedAdapters:
     """Makes real adapters, and remembers with which keys."""
 
     def __init__(self) -> None:
@@ -56,8 +56,8 @@ class Connections:
 
 
 @pytest.fixture
-def connections() -> Iterator[Connections]:
-    made = Connections()
+def connections() -> Iterator[NotedAdapters]:
+    made = NotedAdapters()
     yield made
     made.close()
 
@@ -73,7 +73,7 @@ def no_paper(*_: object) -> NoReturn:
 
 @pytest.fixture
 def accounts(
-    credentials: CredentialsTable, limits: RateLimits, connections: Connections, clock: Clock
+    credentials: CredentialsTable, limits: RateLimits, connections: NotedAdapters, clock: Clock
 ) -> ExchangeClients:
     return ExchangeClients(credentials, limits, connections.connect, no_paper, clock)
 
@@ -83,7 +83,7 @@ def save(credentials: CredentialsTable, user_id: str, api_key: str, exchange: st
 
 
 def test_a_connection_is_kept(
-    accounts: ExchangeClients, credentials: CredentialsTable, connections: Connections
+    accounts: ExchangeClients, credentials: CredentialsTable, connections: NotedAdapters
 ) -> None:
     save(credentials, "alice", "key-1")
     assert accounts.get("alice", "binance") is accounts.get("alice", "binance")
@@ -102,7 +102,7 @@ def test_users_and_exchanges_have_connections_of_their_own(
 
 @pytest.mark.parametrize("new", ["another-key", "key-with-the-same-end-1", "key-1"])
 def test_a_replaced_key_is_used_from_the_next_request_on(
-    accounts: ExchangeClients, credentials: CredentialsTable, connections: Connections, new: str
+    accounts: ExchangeClients, credentials: CredentialsTable, connections: NotedAdapters, new: str
 ) -> None:
     save(credentials, "alice", "key-1")
     old = accounts.get("alice", "binance")
@@ -125,7 +125,7 @@ def kept_keys(accounts: ExchangeClients) -> list[str]:
 
 
 def test_a_key_is_in_the_clear_for_minutes_at_most(
-    accounts: ExchangeClients, credentials: CredentialsTable, connections: Connections, clock: Clock
+    accounts: ExchangeClients, credentials: CredentialsTable, connections: NotedAdapters, clock: Clock
 ) -> None:
     save(credentials, "alice", "key-1")
     save(credentials, "bob", "key-2")
@@ -164,7 +164,10 @@ def test_a_key_that_this_process_deletes_or_replaces_is_dropped_at_once(
 
 
 def test_no_more_connections_are_kept_than_agreed_and_the_least_used_goes_first(
-    accounts: ExchangeClients, credentials: CredentialsTable, connections: Connections, monkeypatch: pytest.MonkeyPatch
+    accounts: ExchangeClients,
+    credentials: CredentialsTable,
+    connections: NotedAdapters,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("botbalance.accounts.exchange_clients.MAX_CLIENTS", 2)
     assert MAX_CLIENTS == 2048
@@ -181,7 +184,7 @@ def test_no_more_connections_are_kept_than_agreed_and_the_least_used_goes_first(
 
 
 def test_a_key_that_is_limited_is_not_even_decrypted(
-    credentials: CredentialsTable, cache: CacheTable, connections: Connections
+    credentials: CredentialsTable, cache: CacheTable, connections: NotedAdapters
 ) -> None:
     save(credentials, "alice", "key-1")
     save(credentials, "bob", "key-2")
@@ -208,7 +211,7 @@ def test_many_keys_are_read_at_once(accounts: ExchangeClients, credentials: Cred
 
 
 def test_with_reads_stopped_there_is_a_connection_to_cancel_with_and_with_all_stopped_none(
-    accounts: ExchangeClients, credentials: CredentialsTable, limits: RateLimits, connections: Connections
+    accounts: ExchangeClients, credentials: CredentialsTable, limits: RateLimits, connections: NotedAdapters
 ) -> None:
     save(credentials, "alice", "key-1")
     anybody = limits.of("binance", None)

@@ -31,7 +31,7 @@ WRITERS = 3
 OWN = 5
 """How many orders or fills a new holder writes."""
 PATIENCE_S = 120
-"""For how long a racer waits for the others: only a test that fails gets there."""
+"""For how long a writer waits for the others: only a test that fails gets there."""
 _PATIENT = Config(connect_timeout=5, read_timeout=30, retries={"mode": "standard", "total_max_attempts": 3})
 
 
@@ -74,18 +74,18 @@ def in_step[T](barrier: Barrier, rounds: int, attempt: Callable[[int], T]) -> li
     return answers
 
 
-def in_threads[T](racers: Sequence[Callable[[], T]]) -> list[T]:
-    """Run all ``racers`` at once, each in a thread."""
-    with ThreadPoolExecutor(len(racers)) as pool:
-        return [future.result(PATIENCE_S) for future in [pool.submit(racer) for racer in racers]]
+def in_threads[T](writers: Sequence[Callable[[], T]]) -> list[T]:
+    """Run all ``writers`` at once, each in a thread."""
+    with ThreadPoolExecutor(len(writers)) as pool:
+        return [future.result(PATIENCE_S) for future in [pool.submit(writer) for writer in writers]]
 
 
-def in_processes(racers: Sequence[Callable[..., Any]], engine: Engine, rounds: int) -> list[Any]:
-    """Run all ``racers`` at once, each in a new interpreter, in step for ``rounds`` rounds."""
+def in_processes(writers: Sequence[Callable[..., Any]], engine: Engine, rounds: int) -> list[Any]:
+    """Run all ``writers`` at once, each in a new interpreter, in step for ``rounds`` rounds."""
     context = get_context("spawn")
-    barrier = context.Barrier(len(racers), timeout=PATIENCE_S)
-    with ProcessPoolExecutor(len(racers), context, initializer=_meet_at, initargs=(barrier,)) as pool:
-        return [future.result(PATIENCE_S) for future in [pool.submit(racer, engine, rounds) for racer in racers]]
+    barrier = context.Barrier(len(writers), timeout=PATIENCE_S)
+    with ProcessPoolExecutor(len(writers), context, initializer=_meet_at, initargs=(barrier,)) as pool:
+        return [future.result(PATIENCE_S) for future in [pool.submit(writer, engine, rounds) for writer in writers]]
 
 
 _barrier: Barrier
@@ -197,7 +197,7 @@ def write_until_lost(write: Callable[[int], None], under_way: Callable[[], objec
     raise AssertionError("the lease was never lost")
 
 
-# racers that are processes
+# writers that are processes
 
 
 def claim_ticks(engine: Engine, rounds: int) -> list[int | None]:

@@ -68,10 +68,10 @@ def engine(repeating: "DynamoDBClient", accounts_table: str, orders_table: str) 
     return Engine(repeating.meta.endpoint_url, accounts_table, orders_table)
 
 
-def race[T](attempt: Callable[[int, int], T], racers: int = RACERS, rounds: int = ROUNDS) -> list[list[T]]:
-    """What came of ``attempt(racer, round)``, all racers at once, by round."""
-    barrier = Barrier(racers, timeout=PATIENCE_S)
-    answers = in_threads([partial(in_step, barrier, rounds, partial(attempt, racer)) for racer in range(racers)])
+def race[T](attempt: Callable[[int, int], T], writers: int = RACERS, rounds: int = ROUNDS) -> list[list[T]]:
+    """What came of ``attempt(writer, round)``, all writers at once, by round."""
+    barrier = Barrier(writers, timeout=PATIENCE_S)
+    answers = in_threads([partial(in_step, barrier, rounds, partial(attempt, writer)) for writer in range(writers)])
     return [list(of_round) for of_round in zip(*answers, strict=True)]
 
 
@@ -120,8 +120,8 @@ def test_of_threads_that_write_an_intent_exactly_one_does(
 ) -> None:
     with held(shared_accounts, "alice", NOW) as lease:
 
-        def write(racer: int, number: int) -> bool:
-            intent = an_order("alice", number, placed_at=NOW + racer)
+        def write(writer: int, number: int) -> bool:
+            intent = an_order("alice", number, placed_at=NOW + writer)
             return insist(partial(shared_orders.create, intent, lease, decided(lease)))
 
         rounds = race(write)
@@ -139,10 +139,10 @@ def test_of_threads_that_read_the_same_revision_exactly_one_writes(
     with held(shared_accounts, "alice", NOW) as lease:
         shared_orders.create(an_order("alice", 0), lease, decided(lease))
 
-        def write(racer: int, number: int) -> Order | None:
+        def write(writer: int, number: int) -> Order | None:
             order = shared_orders.get("alice", an_order("alice", 0).client_order_id)
             everybody_has_read.wait()
-            changed = order.model_copy(update={"reason": f"{number}-{racer}"})
+            changed = order.model_copy(update={"reason": f"{number}-{writer}"})
             with suppress(ConflictError):
                 return insist(partial(shared_orders.update, changed, lease))
             return None
@@ -156,9 +156,9 @@ def test_of_threads_that_read_the_same_revision_exactly_one_writes(
 def test_of_many_logs_of_a_tick_the_latest_lease_s_stays(repeating: "DynamoDBClient", decisions_table: str) -> None:
     decisions = DecisionsTable(repeating, decisions_table, TTL_DAYS, NOOP_TTL_DAYS)
 
-    def log(racer: int, number: int) -> bool:
-        decision: Decision = a_decision(TICK + 30 * number, reason=f"lease {racer}")
-        lease = Lease("leases", "alice", racer, NOW + 60) if racer else None
+    def log(writer: int, number: int) -> bool:
+        decision: Decision = a_decision(TICK + 30 * number, reason=f"lease {writer}")
+        lease = Lease("leases", "alice", writer, NOW + 60) if writer else None
         return decisions.log(decision, lease)
 
     rounds = race(log)
@@ -171,49 +171,49 @@ def test_of_many_logs_of_a_tick_the_latest_lease_s_stays(repeating: "DynamoDBCli
 
 
 def test_no_optimistic_update_of_threads_is_lost(shared_accounts: AccountsTable, shared_orders: OrdersTable) -> None:
-    racers, rounds = 4, 10
+    writers, rounds = 4, 10
     with held(shared_accounts, "alice", NOW) as lease:
         shared_orders.create(an_order("alice", 0), lease, decided(lease))
 
-        def add(racer: int, number: int) -> int:
+        def add(writer: int, number: int) -> int:
             order = shared_orders.get("alice", an_order("alice", 0).client_order_id)
-            return add_fill(shared_orders, lease, order, f"{racer}-{number}")
+            return add_fill(shared_orders, lease, order, f"{writer}-{number}")
 
-        revisions = [revision for of_round in race(add, racers, rounds) for revision in of_round]
+        revisions = [revision for of_round in race(add, writers, rounds) for revision in of_round]
     order = shared_orders.get("alice", an_order("alice", 0).client_order_id)
-    assert sorted(revisions) == list(range(1, racers * rounds + 1))
-    assert order.revision == len(order.fills) == racers * rounds
-    assert {fill.trade_id for fill in order.fills} == {f"{r}-{n}" for r in range(racers) for n in range(rounds)}
+    assert sorted(revisions) == list(range(1, writers * rounds + 1))
+    assert order.revision == len(order.fills) == writers * rounds
+    assert {fill.trade_id for fill in order.fills} == {f"{r}-{n}" for r in range(writers) for n in range(rounds)}
 
 
 def test_no_optimistic_update_of_processes_is_lost(
     shared_accounts: AccountsTable, shared_orders: OrdersTable, engine: Engine
 ) -> None:
-    racers, rounds = 3, 10
+    writers, rounds = 3, 10
     with held(shared_accounts, "alice", NOW) as lease:
         shared_orders.create(an_order("alice", 0), lease, decided(lease))
-        processes = in_processes([partial(add_fills, lease.fencing_token)] * racers, engine, rounds)
+        processes = in_processes([partial(add_fills, lease.fencing_token)] * writers, engine, rounds)
     order = shared_orders.get("alice", an_order("alice", 0).client_order_id)
-    assert sorted(chain.from_iterable(processes)) == list(range(1, racers * rounds + 1))
-    assert order.revision == len({fill.trade_id for fill in order.fills}) == len(order.fills) == racers * rounds
+    assert sorted(chain.from_iterable(processes)) == list(range(1, writers * rounds + 1))
+    assert order.revision == len({fill.trade_id for fill in order.fills}) == len(order.fills) == writers * rounds
 
 
 def test_no_save_of_a_strategy_is_lost(repeating: "DynamoDBClient", strategies_table: str) -> None:
     strategies = StrategiesTable(repeating, strategies_table)
     strategies.save(STRATEGY)
-    racers, rounds = 4, 10
+    writers, rounds = 4, 10
 
-    def add(racer: int, number: int) -> int:
+    def add(writer: int, number: int) -> int:
         for _ in range(1_000):
             read = strategies.get("alice")
-            targets = read.target_allocations | {f"COIN-{racer}-{number}": read.order_size_pct}
+            targets = read.target_allocations | {f"COIN-{writer}-{number}": read.order_size_pct}
             with suppress(ConflictError):
                 return strategies.save(read.model_copy(update={"target_allocations": targets})).version
         raise AssertionError("a thousand times too late")
 
-    versions = [version for of_round in race(add, racers, rounds) for version in of_round]
-    assert sorted(versions) == list(range(2, racers * rounds + 2))
-    coins = {f"COIN-{racer}-{number}" for racer in range(racers) for number in range(rounds)}
+    versions = [version for of_round in race(add, writers, rounds) for version in of_round]
+    assert sorted(versions) == list(range(2, writers * rounds + 2))
+    coins = {f"COIN-{writer}-{number}" for writer in range(writers) for number in range(rounds)}
     assert strategies.get("alice").target_allocations.keys() == STRATEGY.target_allocations.keys() | coins
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from mypy_boto3_kms import KMSClient
 
 
-# The troubles are the client's to meet, before any engine sees a request: one engine is enough.
+# The failures are the client's to meet, before any engine sees a request: one engine is enough.
 pytestmark = pytest.mark.parametrize("client", ["moto"], indirect=True, scope="session")
 
 
@@ -80,7 +80,7 @@ DATABASE: dict[str, tuple[str, Call]] = {
     "credentials.save": ("TransactWriteItems", lambda on: on.credentials.save("alice", "binance", KEY, NOW)),
     "credentials.find": ("GetItem", lambda on: on.credentials.find("alice", "okx")),
     "credentials.find_many": ("BatchGetItem", lambda on: on.credentials.find_many([("alice", "okx")])),
-    "credentials.reveal": ("GetItem", lambda on: on.credentials.decrypt("alice", "okx")),
+    "credentials.decrypt": ("GetItem", lambda on: on.credentials.decrypt("alice", "okx")),
     "credentials.delete": ("TransactWriteItems", lambda on: on.credentials.delete("alice", "okx")),
     "accounts.acquire": ("UpdateItem", lambda on: on.accounts.acquire("bob", NOW)),
     "accounts.acquire for a tick": ("UpdateItem", lambda on: on.accounts.acquire("bob", NOW, ts_tick=TICK)),
@@ -89,7 +89,7 @@ DATABASE: dict[str, tuple[str, Call]] = {
 KEY_SERVICE: dict[str, tuple[str, Call]] = {
     "credentials.save": ("Decrypt", lambda on: on.credentials.save("alice", "okx", KEY, NOW)),
     "credentials.save of a shard's first": ("GenerateDataKey", lambda on: on.credentials.save("bob", "okx", KEY, NOW)),
-    "credentials.reveal": ("Decrypt", lambda on: on.credentials.decrypt("alice", "okx")),
+    "credentials.decrypt": ("Decrypt", lambda on: on.credentials.decrypt("alice", "okx")),
 }
 READING_AGAIN: dict[str, Call] = {
     "strategies.save": lambda on: on.strategies.save(STRATEGY),

@@ -27,7 +27,7 @@ MAX_CLIENTS = 2048
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
+class _Entry:
     """An adapter with a key in the clear, and when (epoch seconds) it has to be gone."""
 
     adapter: ExchangeAdapter
@@ -54,7 +54,7 @@ class ExchangeClients:
         self._connect = connect
         self._open_paper = open_paper
         self._clock = clock
-        self._clients: OrderedDict[StoredKey, _Kept] = OrderedDict()
+        self._clients: OrderedDict[StoredKey, _Entry] = OrderedDict()
         self._lock = Lock()
 
     def find_keys(self, owners: Collection[tuple[str, str]]) -> dict[tuple[str, str], StoredKey]:
@@ -139,7 +139,7 @@ class ExchangeClients:
                 return self._clients[stored].adapter
         client = self._connect(exchange, user_id, self._credentials.decrypt(user_id, exchange))
         with self._lock:
-            self._clients[stored] = _Kept(client, self._clock() + KEPT_S)
+            self._clients[stored] = _Entry(client, self._clock() + KEPT_S)
             if len(self._clients) > MAX_CLIENTS:
                 self._clients.popitem(last=False)
         return client

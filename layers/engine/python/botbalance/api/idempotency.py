@@ -35,11 +35,11 @@ class IdempotencyKeys:
     """Answers by user and key, in the cache table: one that is lost means that a request is carried out anew."""
 
     def __init__(self, client: "DynamoDBClient", table: str) -> None:
-        self._kept = DynamoDBPersistenceLayer(
+        self._answers = DynamoDBPersistenceLayer(
             table_name=table, key_attr="key", expiry_attr="expires_at", boto3_client=client
         )
 
-    def once[M: BaseModel](
+    def run_once[M: BaseModel](
         self, user_id: str, key: str, answer: type[M], work: Callable[[], M], context: LambdaContext
     ) -> M:
         """What ``work`` answers, or what it has answered the user to this key before.
@@ -53,7 +53,7 @@ class IdempotencyKeys:
 
         @idempotent_function(  # type: ignore[untyped-decorator]
             data_keyword_argument="request",
-            persistence_store=self._kept,
+            persistence_store=self._answers,
             config=config,
             output_serializer=PydanticSerializer(answer),
             key_prefix="idempotency",

@@ -23,8 +23,8 @@ def _binance(client: Any) -> KeyPermissions:
 
 def _okx(client: Any) -> KeyPermissions:
     [told] = client.privateGetAccountConfig()["data"]
-    rights = _words(told["perm"])
-    return KeyPermissions("trade" in rights, "withdraw" in rights, bool(_words(told["ip"])))
+    rights = _split_words(told["perm"])
+    return KeyPermissions("trade" in rights, "withdraw" in rights, bool(_split_words(told["ip"])))
 
 
 def _bybit(client: Any) -> KeyPermissions:
@@ -50,10 +50,12 @@ def _kraken(client: Any) -> KeyPermissions:
 
 def _kucoin(client: Any) -> KeyPermissions:
     told = client.privateGetUserApiKey()["data"]
-    rights = _words(told["permission"])
+    rights = _split_words(told["permission"])
     # What moves money out has had more than one name there.
     out = {"withdraw", "withdrawal", "transfer"}
-    return KeyPermissions(bool({"spot", "trade"} & rights), bool(out & rights), bool(_words(told.get("ipWhitelist"))))
+    return KeyPermissions(
+        bool({"spot", "trade"} & rights), bool(out & rights), bool(_split_words(told.get("ipWhitelist")))
+    )
 
 
 def _coinbase(client: Any) -> KeyPermissions:
@@ -69,15 +71,15 @@ def _bitget(client: Any) -> KeyPermissions:
     return KeyPermissions(
         may_trade="trade" in rights or None,
         may_withdraw=any("withdraw" in right for right in rights) or None,
-        bound_to_addresses=bool(_words(told.get("ips"))),
+        bound_to_addresses=bool(_split_words(told.get("ips"))),
     )
 
 
 def _htx(client: Any) -> KeyPermissions:
     uid = client.spotPrivateGetV2UserUid()["data"]
     [told] = client.spotPrivateGetV2UserApiKey({"uid": uid, "accessKey": client.apiKey})["data"]
-    rights = _words(told["permission"])
-    return KeyPermissions("trade" in rights, "withdraw" in rights, bool(_words(told.get("ipAddresses"))))
+    rights = _split_words(told["permission"])
+    return KeyPermissions("trade" in rights, "withdraw" in rights, bool(_split_words(told.get("ipAddresses"))))
 
 
 _ASKED: dict[str, Callable[[Any], KeyPermissions]] = {
@@ -108,7 +110,7 @@ def _flag(value: object) -> bool:
     return value
 
 
-def _words(text: object) -> set[str]:
+def _split_words(text: object) -> set[str]:
     """The words of a list that is written with commas, in lower case."""
     if text is None:
         return set()

@@ -63,7 +63,7 @@ class MarketRulesService:
     def listed(self, exchange: str, symbols: Collection[str]) -> dict[str, MarketListing]:
         """The listings of those of ``symbols`` that are spot markets."""
         with self._locks[exchange]:  # users who are ticked together share one request, and the connection
-            found = self._kept(exchange, symbols)
+            found = self._load_cached(exchange, symbols)
             missing = [symbol for symbol in symbols if symbol not in found]
             pairs = self._cached_pairs(exchange) if missing else None
             if pairs is not None:
@@ -85,7 +85,7 @@ class MarketRulesService:
             if now < self._rechecked.get(exchange, 0) + RECHECKED_EVERY_S:
                 return
             self._rechecked[exchange] = now
-            kept = self._kept(exchange, symbols)
+            kept = self._load_cached(exchange, symbols)
             gone = kept.keys() - self._download(exchange, symbols).keys()
             for symbol in gone:
                 del self._here[_cache_key(exchange, symbol)]
@@ -96,7 +96,7 @@ class MarketRulesService:
     def cached(self, exchange: str, symbols: Collection[str]) -> dict[str, MarketListing]:
         """The listings of those of ``symbols`` that are known already; asks no exchange."""
         with self._locks[exchange]:
-            return self._kept(exchange, symbols)
+            return self._load_cached(exchange, symbols)
 
     def pairs(self, exchange: str) -> list[tuple[str, str]]:
         """Every spot market of ``exchange``, as base and quote, as it was ``MARKET_RULES_TTL`` seconds ago at most."""
@@ -125,7 +125,7 @@ class MarketRulesService:
         self._cache.put_many({_pairs_key(exchange): json.dumps(pairs, separators=(",", ":"))}, expires_at)
         return pairs
 
-    def _kept(self, exchange: str, symbols: Collection[str]) -> dict[str, MarketListing]:
+    def _load_cached(self, exchange: str, symbols: Collection[str]) -> dict[str, MarketListing]:
         now = self._clock()
         keys = {_cache_key(exchange, symbol): symbol for symbol in symbols}
         here = {key: self._here[key] for key in keys if key in self._here and self._here[key][0] > now}

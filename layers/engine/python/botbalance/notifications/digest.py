@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from botbalance.engine import AssetRow
+from botbalance.engine import AssetRow, format_decimal
 from botbalance.engine.arithmetic import ZERO, ExactArithmetic
 from botbalance.exchange.profiles import is_paper
 from botbalance.models.activity import Activity
@@ -91,7 +91,7 @@ def _fees(fills: Iterable[Activity]) -> str:
         for fill in fills:
             after = fill.after or {}
             fees[str(after.get("fee_asset"))] += Decimal(str(after.get("fee", "0")))
-    paid = [f"{_plain(fee)} {asset}" for asset, fee in sorted(fees.items()) if fee]
+    paid = [f"{format_decimal(fee)} {asset}" for asset, fee in sorted(fees.items()) if fee]
     return f"; fees {', '.join(paid)}" if paid else ""
 
 
@@ -106,12 +106,7 @@ def _triggers(row: AssetRow) -> str:
 
 def _amount(number: Decimal) -> str:
     """To six digits: a digest is read, not computed with."""
-    return _plain(Decimal(f"{number:.6g}"))
-
-
-def _plain(number: Decimal) -> str:
-    text = f"{number:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
+    return format_decimal(Decimal(f"{number:.6g}"))
 
 
 def _count(number: int, what: str) -> str:

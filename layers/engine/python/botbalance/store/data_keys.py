@@ -8,7 +8,7 @@ its shard; whatever is encrypted with one is bound to its user and exchange.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botbalance.store.dynamodb import translate_aws_errors, try_write
 
@@ -30,6 +30,13 @@ class DataKey:
     clear: bytes = field(repr=False)
 
 
+class _Entry(NamedTuple):
+    """A key in the clear, and until when (epoch seconds) it is kept."""
+
+    clear: bytes
+    ends_at: int
+
+
 class DataKeys:
     """Data keys of shards, in the credentials table; ``clock`` gives epoch seconds."""
 
@@ -41,7 +48,7 @@ class DataKeys:
         self._kms = kms
         self._key_id = key_id
         self._clock = clock
-        self._kept: dict[bytes, tuple[bytes, int]] = {}
+        self._cached: dict[bytes, _Entry] = {}
         self._lock = Lock()
 
     def of(self, shard: str) -> DataKey:
@@ -65,15 +72,15 @@ class DataKeys:
         """The data key in the clear, from this process's memory or from KMS; raises TransientError."""
         now = self._clock()
         with self._lock:
-            self._kept = {key: kept for key, kept in self._kept.items() if now < kept[1]}
-            if wrapped in self._kept:
-                return self._kept[wrapped][0]
+            self._cached = {key: entry for key, entry in self._cached.items() if now < entry.ends_at}
+            if wrapped in self._cached:
+                return self._cached[wrapped].clear
         with translate_aws_errors("the key service"):
             clear = self._kms.decrypt(KeyId=self._key_id, CiphertextBlob=wrapped, EncryptionContext={"shard": shard})[
                 "Plaintext"
             ]
         with self._lock:
-            self._kept[wrapped] = clear, now + KEPT_S
+            self._cached[wrapped] = _Entry(clear, now + KEPT_S)
         return clear
 
     def _generate(self, shard: str) -> DataKey:

@@ -122,7 +122,7 @@ def users_inside_region(context: TradingContext, noted: Mapping[str, NoTradeNote
     """
     now = context.clock()
     prices = _prices(context, noted.values())
-    calm = {
+    unmoved = {
         user_id: note
         for user_id, note in noted.items()
         if prices[note.exchange]
@@ -130,8 +130,8 @@ def users_inside_region(context: TradingContext, noted: Mapping[str, NoTradeNote
             prices[note.exchange], note.prices, bound_after(context.price_jump_pct, now - note.looked_at)
         )
     }
-    _prepare_ranges(context, calm.values())
-    return {user_id for user_id, note in calm.items() if _still_inside(context, note, prices[note.exchange], now)}
+    _prepare_ranges(context, unmoved.values())
+    return {user_id for user_id, note in unmoved.items() if _still_inside(context, note, prices[note.exchange], now)}
 
 
 def _age_at_most(context: TradingContext, user_id: str) -> int:

@@ -115,7 +115,7 @@ def resolve_order(
     InvalidRequestError for quantities that cannot be.
     """
     with open_session(context, user_id) as session:
-        order = _asked_again(session, context.orders.get(user_id, client_order_id))
+        order = _look_up_again(session, context.orders.get(user_id, client_order_id))
         if not order.is_lost:
             raise ConflictError(
                 "order_not_lost",
@@ -134,7 +134,7 @@ def resolve_order(
         return session.update_order(order, resolved, told)
 
 
-def _asked_again(session: AccountSession, order: Order) -> Order:
+def _look_up_again(session: AccountSession, order: Order) -> Order:
     """``order`` as its exchange tells of it now, where it could not be asked before, or told no trades.
 
     Raises ConflictError where it rests, and RateLimitedError where it may not be asked now.

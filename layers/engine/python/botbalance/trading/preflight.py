@@ -72,9 +72,9 @@ def _items(context: TradingContext, plan: Plan) -> Iterator[CheckResult]:
         yield CheckResult(
             "account", CheckStatus.PASS, f"{plan.strategy.exchange} accepts the key, and a decision can be made"
         )
-        yield from _asked("key_permissions", lambda: _key_rights(account.key_permissions(), context.egress_address))
-    yield from _asked("clock", lambda: [_clock(account.clock_offset_ms())])
-    yield from _asked("fees", lambda: [_fees(plan, account)])
+        yield from _ask("key_permissions", lambda: _key_rights(account.key_permissions(), context.egress_address))
+    yield from _ask("clock", lambda: [_clock(account.clock_offset_ms())])
+    yield from _ask("fees", lambda: [_fees(plan, account)])
     yield _orders(plan, account)
     yield _markets(plan)
     yield _sizes(plan)
@@ -85,7 +85,7 @@ def _items(context: TradingContext, plan: Plan) -> Iterator[CheckResult]:
         yield _egress(context.egress_address)
 
 
-def _asked(name: str, ask: Callable[[], list[CheckResult]]) -> list[CheckResult]:
+def _ask(name: str, ask: Callable[[], list[CheckResult]]) -> list[CheckResult]:
     """What ``ask`` finds; where the exchange does not answer, that."""
     try:
         return ask()

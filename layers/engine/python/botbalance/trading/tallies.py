@@ -82,12 +82,12 @@ def kept_budgets(budgets: Mapping[str, BudgetState], now: int) -> dict[str, Budg
 
     What would be too much is added up by days.
     """
-    kept = _kept(budgets, now, by_day=False)
+    kept = _prune(budgets, now, by_day=False)
     tallies = sum(len(hours) for one in kept.values() for hours in one.tallies.values())
-    return kept if tallies <= MOST_TALLIES else _kept(kept, now, by_day=True)
+    return kept if tallies <= MOST_TALLIES else _prune(kept, now, by_day=True)
 
 
-def _kept(budgets: Mapping[str, BudgetState], now: int, *, by_day: bool) -> dict[str, BudgetState]:
+def _prune(budgets: Mapping[str, BudgetState], now: int, *, by_day: bool) -> dict[str, BudgetState]:
     kept = {}
     for account, one in budgets.items():
         pairs = {
