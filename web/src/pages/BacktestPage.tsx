@@ -1,4 +1,5 @@
 import { type ChangeEvent, lazy, Suspense, useMemo, useState } from "react";
+import { FillsTable } from "../components/FillsTable";
 import { Banner, Empty, Figure, Signed, Skeleton, Table } from "../components/parts";
 import type { ChartLine } from "../components/TimeChart";
 import { WorthCharts } from "../components/WorthCharts";
@@ -9,7 +10,7 @@ import {
   type BacktestResult,
   readResult,
 } from "../lib/backtest";
-import { amount, exact, percent, signedPercent, subtract } from "../lib/money";
+import { amount, percent, signedPercent, subtract } from "../lib/money";
 import { dateTimeUtc, day, duration } from "../lib/time";
 
 const TimeChart = lazy(() => import("../components/TimeChart"));
@@ -350,43 +351,23 @@ function Pauses({ pauses }: { pauses: readonly BacktestPause[] }) {
 
 function Fills({ fills, quote }: { fills: readonly BacktestFill[]; quote: string }) {
   const shown = fills.slice(-FILLS_SHOWN).reverse();
-  const head = (
-    <tr>
-      {["Time (UTC)", "Pair", "Side"].map((name) => (
-        <th key={name} scope="col">
-          {name}
-        </th>
-      ))}
-      {["Price", "Quantity", "Fee", "Added"].map((name) => (
-        <th key={name} scope="col" className="number">
-          {name}
-        </th>
-      ))}
-    </tr>
-  );
+  const rows = shown.map((fill) => ({
+    ...fill,
+    key: `${fill.symbol} ${fill.side} ${fill.filled_at_ms}`,
+    time: dateTimeUtc(fill.filled_at_ms / 1000),
+  }));
   return (
     <section className="card" aria-labelledby="fills">
       <h2 id="fills">Fills</h2>
-      {shown.length === 0 ? (
+      {rows.length === 0 ? (
         <Empty>No order was filled.</Empty>
       ) : (
-        <Table caption={`The last ${shown.length} of ${fills.length}, the newest first`} head={head}>
-          {shown.map((fill) => (
-            <tr key={`${fill.symbol} ${fill.side} ${fill.filled_at_ms}`}>
-              <th scope="row">{dateTimeUtc(fill.filled_at_ms / 1000)}</th>
-              <td>{fill.symbol}</td>
-              <td className={fill.side}>{fill.side}</td>
-              <td className="number">{exact(fill.price)}</td>
-              <td className="number">{exact(fill.base_qty)}</td>
-              <td className="number">
-                {exact(fill.fee)} {fill.fee_asset}
-              </td>
-              <td className="number">
-                <Signed value={fill.bonus_quote} quote={quote} />
-              </td>
-            </tr>
-          ))}
-        </Table>
+        <FillsTable
+          caption={`The last ${rows.length} of ${fills.length}, the newest first`}
+          fills={rows}
+          time="Time (UTC)"
+          quote={quote}
+        />
       )}
     </section>
   );

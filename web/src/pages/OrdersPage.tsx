@@ -2,8 +2,9 @@ import { useInfiniteQuery } from "@tanstack/react-query";
 import { type ReactNode, useState } from "react";
 import { api, type Schemas, unwrap } from "../api/client";
 import { useAction } from "../api/queries";
+import { FillsTable } from "../components/FillsTable";
 import { OrderList } from "../components/OrderList";
-import { Dialog, Empty, Failure, Skeleton, Table } from "../components/parts";
+import { Dialog, Empty, Failure, Skeleton } from "../components/parts";
 import { ResolveDialog } from "../components/ResolveDialog";
 import { exact } from "../lib/money";
 import { dateTime } from "../lib/time";
@@ -127,44 +128,22 @@ function CancelDialog({ order, onClose }: { order: Order | null; onClose: () => 
 }
 
 function Fills({ orders }: { orders: readonly Order[] }) {
-  const fills = orders
+  const rows = orders
     .flatMap((order) => order.fills.map((fill) => ({ order, fill })))
     .sort((one, other) => other.fill.traded_at_ms - one.fill.traded_at_ms)
-    .slice(0, 100);
-  if (fills.length === 0) return null;
-  const head = (
-    <tr>
-      <th scope="col">Time</th>
-      <th scope="col">Pair</th>
-      <th scope="col">Side</th>
-      <th scope="col" className="number">
-        Price
-      </th>
-      <th scope="col" className="number">
-        Quantity
-      </th>
-      <th scope="col" className="number">
-        Fee
-      </th>
-    </tr>
-  );
+    .slice(0, 100)
+    .map(({ order, fill }) => ({
+      ...fill,
+      key: `${order.client_order_id} ${fill.trade_id}`,
+      time: dateTime(Math.floor(fill.traded_at_ms / 1000)),
+      symbol: order.symbol,
+      side: order.side,
+    }));
+  if (rows.length === 0) return null;
   return (
     <section className="card" aria-labelledby="fills">
       <h2 id="fills">Fills</h2>
-      <Table caption="Fills of these orders, the newest first" head={head}>
-        {fills.map(({ order, fill }) => (
-          <tr key={`${order.client_order_id} ${fill.trade_id}`}>
-            <td>{dateTime(Math.floor(fill.traded_at_ms / 1000))}</td>
-            <th scope="row">{order.symbol}</th>
-            <td className={order.side}>{order.side}</td>
-            <td className="number">{exact(fill.price)}</td>
-            <td className="number">{exact(fill.base_qty)}</td>
-            <td className="number">
-              {exact(fill.fee)} {fill.fee_asset}
-            </td>
-          </tr>
-        ))}
-      </Table>
+      <FillsTable caption="Fills of these orders, the newest first" fills={rows} />
     </section>
   );
 }

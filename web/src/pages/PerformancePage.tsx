@@ -1,8 +1,9 @@
 import type { Schemas } from "../api/client";
 import { usePerformance } from "../api/queries";
+import { FillsTable } from "../components/FillsTable";
 import { HistoryCard } from "../components/HistoryCard";
 import { Banner, Failure, Figure, Signed, Skeleton, Table } from "../components/parts";
-import { amount, exact } from "../lib/money";
+import { amount } from "../lib/money";
 import { dateTime } from "../lib/time";
 
 type Fill = Schemas["FillContributionView"];
@@ -52,45 +53,15 @@ export function PerformancePage() {
 
 function Fills({ fills, quote }: { fills: readonly Fill[]; quote: string }) {
   if (fills.length === 0) return null;
-  const head = (
-    <tr>
-      <th scope="col">Time</th>
-      <th scope="col">Pair</th>
-      <th scope="col">Side</th>
-      <th scope="col" className="number">
-        Price
-      </th>
-      <th scope="col" className="number">
-        Quantity
-      </th>
-      <th scope="col" className="number">
-        Fee
-      </th>
-      <th scope="col" className="number">
-        Added
-      </th>
-    </tr>
-  );
+  const rows = fills.map((fill) => ({
+    ...fill,
+    key: `${fill.client_order_id} ${fill.trade_id}`,
+    time: dateTime(Math.floor(fill.traded_at_ms / 1000)),
+  }));
   return (
     <section className="card" aria-labelledby="fills">
       <h2 id="fills">Fill by fill</h2>
-      <Table caption={`The newest ${fills.length} fills, at the prices of now`} head={head}>
-        {fills.map((fill) => (
-          <tr key={`${fill.client_order_id} ${fill.trade_id}`}>
-            <th scope="row">{dateTime(Math.floor(fill.traded_at_ms / 1000))}</th>
-            <td>{fill.symbol}</td>
-            <td className={fill.side}>{fill.side}</td>
-            <td className="number">{exact(fill.price)}</td>
-            <td className="number">{exact(fill.base_qty)}</td>
-            <td className="number">
-              {exact(fill.fee)} {fill.fee_asset}
-            </td>
-            <td className="number">
-              <Signed value={fill.bonus_quote} quote={quote} />
-            </td>
-          </tr>
-        ))}
-      </Table>
+      <FillsTable caption={`The newest ${fills.length} fills, at the prices of now`} fills={rows} quote={quote} />
     </section>
   );
 }

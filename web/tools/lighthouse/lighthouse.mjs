@@ -7,6 +7,7 @@ import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { setTimeout as wait } from "node:timers/promises";
 import { PAGES } from "../../src/lib/pages.ts";
+import { BROWSER_FLAGS } from "../browser-flags.ts";
 
 const FLOOR = 95;
 const PORT = 8796;
@@ -14,16 +15,7 @@ const HOME = `http://127.0.0.1:${PORT}`;
 const BOTBALANCE = new URL("../../../.venv/bin/botbalance", import.meta.url).pathname;
 const LIGHTHOUSE = new URL("node_modules/.bin/lighthouse", import.meta.url).pathname;
 const FORMS = ["mobile", "desktop"];
-const BROWSER_FLAGS = [
-  "--headless=new",
-  "--no-sandbox", // as root, as in a container
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-];
+const FLAGS = ["--headless=new", ...BROWSER_FLAGS];
 
 async function started() {
   const args = ["local", "--freeze-prices", "--seed", "7", "--tick-seconds", "10", "--port", `${PORT}`];
@@ -39,7 +31,7 @@ async function started() {
 function look(path, form) {
   const args = [`${HOME}/#${path}`, "--output=json", "--quiet", "--only-categories=performance,accessibility"];
   if (form === "desktop") args.push("--preset=desktop");
-  args.push(`--chrome-flags=${BROWSER_FLAGS.join(" ")}`);
+  args.push(`--chrome-flags=${FLAGS.join(" ")}`);
   const env = { CHROME_PATH: process.env.CHROMIUM ?? "/usr/bin/chromium", ...process.env };
   const output = execFileSync(LIGHTHOUSE, args, { env, maxBuffer: 1 << 28, stdio: ["ignore", "pipe", "ignore"] });
   const { audits, categories } = JSON.parse(output);
