@@ -259,14 +259,19 @@ def test_holdings_that_stay_away_are_believed_gone_in_the_end(balanced: TradingH
     assert ("ETHUSDT", "buy") in {(placed["symbol"], placed["side"]) for placed in decision.placed}
 
 
-def test_holdings_that_own_orders_have_sold_are_no_doubt(
-    newcomer: TradingHarness, alarms: Callable[[], list[Any]]
-) -> None:
-    harness = newcomer
+def sell_everything(harness: TradingHarness) -> None:
+    """The account holds coins alone and wants none; what it offers is sold before the next look."""
     harness.open_account(harness.user, {"BTC": D("0.25")})
     harness.set_strategy({"BTC": "0", "USDT": "100"}, order_size_pct=D(100))
     harness.tick()
     harness.market.set_price(BTC, D(41_000))
+
+
+def test_holdings_that_own_orders_have_sold_are_no_doubt(
+    newcomer: TradingHarness, alarms: Callable[[], list[Any]]
+) -> None:
+    harness = newcomer
+    sell_everything(harness)
     assert harness.books.balances(harness.key)["BTC"].free == D("0.001")
     assert [harness.tick().outcome, harness.tick().outcome] == ["decided", "decided"]
     assert alarms() == []
@@ -276,10 +281,7 @@ def test_holdings_that_an_order_has_sold_whose_end_somebody_else_has_booked_are_
     newcomer: TradingHarness, alarms: Callable[[], list[Any]]
 ) -> None:
     harness = newcomer
-    harness.open_account(harness.user, {"BTC": D("0.25")})
-    harness.set_strategy({"BTC": "0", "USDT": "100"}, order_size_pct=D(100))
-    harness.tick()
-    harness.market.set_price(BTC, D(41_000))
+    sell_everything(harness)
     order = cancel_one(harness.context, harness.user, harness.order_on(BTC).client_order_id)
     assert order.status is OrderStatus.FILLED
     assert harness.tick().outcome == "decided"

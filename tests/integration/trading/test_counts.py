@@ -9,14 +9,12 @@ from itertools import batched, count, islice
 import pytest
 from botbalance.log import logger
 from botbalance.models.exchange_key import ExchangeKey
-from botbalance.models.strategy import Strategy
 from botbalance.store.dynamodb import shard_name
 
+from tests.integration.trading.counted import HELD, PRICES, counted_strategy, usage_meter
 from tests.integration.trading.harness import Process, new_harness
 from tests.integration.trading.no_trade_harness import MinuteByMinute, NoTradeHarness
 from workbench.aws.cost import COUNTS, Counts
-from workbench.aws.template import read_template
-from workbench.aws.usage_meter import UsageMeter
 from workbench.simulated_exchange.market import Market
 
 D = Decimal
@@ -24,11 +22,6 @@ QUIET = 198
 """In one message, whose ticks are quiet."""
 LOOKED_AT = 40
 """In one message that looks at accounts: a minute's weight is enough for 48."""
-PRICES = {
-    "BTC": "43250.52", "ETH": "2580.71", "SOL": "98.42", "BNB": "311.80", "XRP": "0.6142",
-    "ADA": "0.5317", "DOGE": "0.08123", "LTC": "71.35", "LINK": "14.28", "DOT": "7.16",
-}  # fmt: skip
-TARGETS = dict.fromkeys(PRICES, D(9)) | {"USDT": D(10)}
 _POPULATIONS = count()
 _LOGGER = logging.getLogger(logger.name)
 
@@ -58,49 +51,29 @@ class Counted:
     """Users with ten assets each, and everything that their ticks use."""
 
     def __init__(self, no_trade_harness: NoTradeHarness, environment: Mapping[str, str]) -> None:
-        self._calm = no_trade_harness
+        self._minutes = no_trade_harness
         harness = no_trade_harness.harness
         self._users = _neighbours(2 + QUIET)
-        held = {asset: (D(900) / D(price)).quantize(D("1e-8")) for asset, price in PRICES.items()} | {"USDT": D(1000)}
         for user in self._users:
-            harness.books.open_account(f"key-of-{user}", f"secret-of-{user}", held)
+            harness.books.open_account(f"key-of-{user}", f"secret-of-{user}", HELD)
             harness.services.credentials.save(user, "binance", ExchangeKey(f"key-of-{user}", f"secret-of-{user}"), 1)
-            harness.services.strategies.save(
-                Strategy(
-                    user_id=user,
-                    exchange="binance",
-                    quote_asset="USDT",
-                    target_allocations=TARGETS,
-                    order_size_pct=D(1),
-                    order_step_pct=D("0.4"),
-                    min_delta_quote=D(50),
-                    autopilot_enabled=True,
-                )
-            )
-        template = read_template()
-        tables = {
-            name: environment[f"{name.removesuffix('Table').upper()}_TABLE"]
-            for name in template.resources("AWS::DynamoDB::Table")
-        }
-        reader = harness.services.dynamodb
-        self._meter = UsageMeter(
-            template, tables, lambda table, key: reader.get_item(TableName=table, Key=key).get("Item", {})
-        )
+            harness.services.strategies.save(counted_strategy(user, "binance"))
+        self._meter = usage_meter(harness, environment)
         self._log = _LogBytes()
         self.key_requests: list[int] = []
         """Of each message, to the key service."""
 
     def move(self, **prices: str) -> None:
-        self._calm.move(**prices)
+        self._minutes.move(**prices)
 
     def go_on_to_the_next_hour(self) -> None:
         """Until the next look is the first one of its hour."""
-        self._calm.go_on(3_600 - self._calm.harness.now % 3_600)
+        self._minutes.go_on(3_600 - self._minutes.harness.now % 3_600)
 
     def look_at_everybody(self) -> None:
         """So that the ticks that follow are quiet."""
         for users in batched(self._users, LOOKED_AT, strict=False):
-            self._calm.go_on(60)
+            self._minutes.go_on(60)
             self._message(users, {})
 
     def tick(
@@ -110,12 +83,12 @@ class Counted:
 
         Each message is worked on by a process that has just started; the first of them asks for everybody's prices.
         """
-        self._calm.go_on(60)  # the exchange allows so much a minute
+        self._minutes.go_on(60)  # the exchange allows so much a minute
         before()
         return [self._message([self._users[place] for place in group], settings) for group in groups]
 
     def _message(self, users: Sequence[str], settings: Mapping[str, str]) -> Counts:
-        harness = self._calm.harness
+        harness = self._minutes.harness
         process = Process(
             {**harness.environment, **settings}, harness.injector, clock=lambda: harness.now, sleep=harness.slept.append
         )

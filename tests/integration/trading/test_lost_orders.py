@@ -217,6 +217,16 @@ def answers(harness: TradingHarness) -> dict[str, Reply]:
     return replies
 
 
+def resting_out_of_sight(harness: TradingHarness, answers: dict[str, Reply]) -> Order:
+    """An order of the autopilot, which is off since, as it was before its first look-up failed."""
+    harness.tick()
+    order = harness.order_on("BTCUSDT")
+    harness.set_strategy(autopilot=False)
+    answers |= {ORDER_PATH: Reply(503, ""), "/api/v3/openOrders": Reply(200, "[]")}
+    look(harness, 30)
+    return order
+
+
 @pytest.mark.parametrize("status", [OrderStatus.OPEN, OrderStatus.PENDING])
 def test_an_order_whose_look_ups_fail_for_a_day_is_its_owner_s_to_resolve(
     harness: TradingHarness, answers: dict[str, Reply], caplog: pytest.LogCaptureFixture, status: OrderStatus
@@ -294,11 +304,7 @@ def test_its_exchange_is_asked_once_more_before_its_owner_s_word_counts(
     harness: TradingHarness, answers: dict[str, Reply], whole: bool
 ) -> None:
     """It is reachable again, and nobody has looked since: the order rests, or has filled meanwhile."""
-    harness.tick()
-    order = harness.order_on("BTCUSDT")
-    harness.set_strategy(autopilot=False)
-    answers |= {ORDER_PATH: Reply(503, ""), "/api/v3/openOrders": Reply(200, "[]")}
-    look(harness, 30)
+    order = resting_out_of_sight(harness, answers)
     assert look(harness, DAY_S).is_lost
     if whole:
         harness.books.fill_now(harness.key, int(order.exchange_order_id or 0), whole=True)
@@ -313,11 +319,7 @@ def test_its_exchange_is_asked_once_more_before_its_owner_s_word_counts(
 def test_failed_look_ups_do_not_count_for_trades_that_are_missing_then(
     harness: TradingHarness, answers: dict[str, Reply]
 ) -> None:
-    harness.tick()
-    order = harness.order_on("BTCUSDT")
-    harness.set_strategy(autopilot=False)
-    answers |= {ORDER_PATH: Reply(503, ""), "/api/v3/openOrders": Reply(200, "[]")}
-    look(harness, 30)
+    order = resting_out_of_sight(harness, answers)
     look(harness, 7200)
     harness.books.fill_now(harness.key, int(order.exchange_order_id or 0), whole=True)
     answers.clear()

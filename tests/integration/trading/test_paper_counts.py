@@ -5,14 +5,11 @@ from decimal import Decimal
 from itertools import count
 
 import pytest
-from botbalance.models.strategy import Strategy
 from botbalance.trading.paper import open_paper
 
+from tests.integration.trading.counted import HELD, PRICES, counted_strategy, usage_meter
 from tests.integration.trading.harness import Process, new_harness
 from tests.integration.trading.no_trade_harness import MinuteByMinute, NoTradeHarness
-from tests.integration.trading.test_counts import PRICES, TARGETS
-from workbench.aws.template import read_template
-from workbench.aws.usage_meter import UsageMeter
 from workbench.simulated_exchange.market import Market
 
 D = Decimal
@@ -27,30 +24,10 @@ class CountedPaper:
         self._minutes = minutes
         harness = minutes.harness
         self.users = [f"on-paper-{next(_POPULATIONS):06}" for _ in range(1 + USERS)]
-        held = {asset: (D(900) / D(price)).quantize(D("1e-8")) for asset, price in PRICES.items()} | {"USDT": D(1000)}
         for user in self.users:
-            open_paper(harness.context, user, "binance-paper", held)
-            harness.services.strategies.save(
-                Strategy(
-                    user_id=user,
-                    exchange="binance-paper",
-                    quote_asset="USDT",
-                    target_allocations=TARGETS,
-                    order_size_pct=D(1),
-                    order_step_pct=D("0.4"),
-                    min_delta_quote=D(50),
-                    autopilot_enabled=True,
-                )
-            )
-        template = read_template()
-        tables = {
-            name: environment[f"{name.removesuffix('Table').upper()}_TABLE"]
-            for name in template.resources("AWS::DynamoDB::Table")
-        }
-        reader = harness.services.dynamodb
-        self._meter = UsageMeter(
-            template, tables, lambda table, key: reader.get_item(TableName=table, Key=key).get("Item", {})
-        )
+            open_paper(harness.context, user, "binance-paper", HELD)
+            harness.services.strategies.save(counted_strategy(user, "binance-paper"))
+        self._meter = usage_meter(harness, environment)
 
     def message(self, users: list[str], **settings: str) -> dict[str, Decimal]:
         """What the ticks of a message use, worked on by a process that has just started."""
