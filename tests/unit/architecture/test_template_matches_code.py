@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from botbalance.settings import Settings
 
-from workbench.aws.template import Template, read_template
+from workbench.aws.template import TEMPLATE, Template, read_template
 
 ROOT = Path(__file__).parents[3]
 HTTP_FUNCTIONS = ("plan.app", "execute.app", "account.app", "openapi.app")
@@ -61,6 +61,12 @@ def test_the_environment_of_the_template_is_what_settings_read(template: Templat
     tables = {name for name in Settings.model_fields if name.endswith("_table")}
     assert tables == {name.lower() for name in environment if name.endswith("_TABLE")}
     assert len(template.resources("AWS::DynamoDB::Table")) == len(tables)
+
+
+def test_every_setting_is_set_by_the_template_or_told_of_in_the_docs() -> None:
+    told = TEMPLATE.read_text() + "".join(page.read_text() for page in (ROOT / "docs").glob("*.md"))
+    own = {"aws_sam_local"}  # the SAM CLI's
+    assert {name for name in Settings.model_fields if name.upper() not in told} == own
 
 
 def test_every_queue_of_the_template_is_one_that_the_code_sends_to_or_its_dead_letters(template: Template) -> None:
