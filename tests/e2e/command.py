@@ -8,6 +8,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 COMMAND = str(Path(sys.executable).with_name("botbalance"))
 LONGEST_S = 100
 SUMMARY_KEYS = {
@@ -79,3 +81,12 @@ def parse_summary(status: str | int, output: str, errors: str) -> dict[str, Any]
     assert found["books_agree"] is True
     assert found["book_differences"] == []
     return found
+
+
+def read_until(process: subprocess.Popen[str], beginning: str) -> None:
+    """Read what ``process`` prints until a line begins so."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith(beginning):
+            return
+    pytest.fail(f"the run ended before {beginning!r}: {process.communicate()[1]}")

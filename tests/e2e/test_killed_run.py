@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import subprocess
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -16,10 +15,10 @@ from botbalance.models.decision import TICK_SECONDS
 from botbalance.models.order import Order
 from botbalance.store.orders import OrdersTable
 
-from tests.e2e.command import finish, parse_summary, run, start
+from tests.e2e.command import finish, parse_summary, read_until, run, start
+from tests.fixtures.running import running_emulator
 from tests.thorough import thorough_only
 from workbench.audit.order_books import differences
-from workbench.aws.emulator import AwsEmulator
 from workbench.aws.resources import CREDENTIALS
 from workbench.local.api_gateway import DEMO_USER
 from workbench.local.stack import DEMO_KEY
@@ -67,13 +66,8 @@ def dynamodb() -> Iterator[str]:
     if named := os.environ.get("BOTBALANCE_TEST_DYNAMODB"):
         yield named
         return
-    cloud = AwsEmulator()
-    try:
-        url = cloud.start()
-        cloud.wait()
+    with running_emulator() as url:
         yield url
-    finally:
-        cloud.stop()
 
 
 @pytest.fixture
@@ -94,14 +88,6 @@ def orders(dynamodb: str, door: ControlClient) -> Iterator[OrdersTable]:
     )
     yield OrdersTable(client, f"botbalance-{door.about().id}-OrdersTable")
     client.close()
-
-
-def read_until(process: subprocess.Popen[str], beginning: str) -> None:
-    assert process.stdout is not None
-    for line in process.stdout:
-        if line.startswith(beginning):
-            return
-    pytest.fail(f"the run ended before {beginning!r}: {process.communicate()[1]}")
 
 
 def untouched(booked: AccountBooks, ours: list[Order], now: int) -> tuple[AccountBooks, list[Order]]:

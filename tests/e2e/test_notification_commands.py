@@ -4,13 +4,11 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
-from typing import Any
 
 import pytest
 from standardwebhooks.webhooks import Webhook
 
+from tests.fixtures.running import running_webhook
 from workbench.cli import app as cli
 from workbench.local.stack import Options, Stack
 
@@ -22,21 +20,8 @@ def received() -> Iterator[tuple[str, Received]]:
     """A webhook's URL, and what it was sent."""
     messages: Received = []
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-            messages.append(({name.lower(): value for name, value in self.headers.items()}, body))
-            self.send_response(204)
-            self.end_headers()
-
-        def log_message(self, *_: Any) -> None:
-            """Nothing is printed."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/", messages
-        server.shutdown()
+    with running_webhook(lambda _path, headers, body: messages.append((dict(headers), body))) as url:
+        yield f"{url}/", messages
 
 
 @pytest.fixture(scope="module")

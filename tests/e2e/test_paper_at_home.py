@@ -6,7 +6,6 @@ BOTBALANCE_KILLS=10 kills it ten times.
 import json
 import os
 import signal
-import subprocess
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -19,7 +18,7 @@ from botbalance.models.paper import PaperAccount
 from botbalance.store.orders import OrdersTable
 from botbalance.store.paper import PaperTable
 
-from tests.e2e.command import finish, only_line, parse_summary, run, start
+from tests.e2e.command import finish, only_line, parse_summary, read_until, run, start
 from workbench.aws.template import read_template
 from workbench.local.api_gateway import DEMO_USER
 from workbench.local.durable_tables import durable_tables
@@ -60,14 +59,6 @@ def door(strategy: Path) -> Iterator[ControlClient]:
     finally:
         process.kill()
         process.communicate()
-
-
-def read_until(process: subprocess.Popen[str], beginning: str) -> None:
-    assert process.stdout is not None
-    for line in process.stdout:
-        if line.startswith(beginning):
-            return
-    pytest.fail(f"the run ended before {beginning!r}: {process.communicate()[1]}")
 
 
 def read_state(folder: Path) -> tuple[PaperAccount, dict[str, Order]]:

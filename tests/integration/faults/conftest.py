@@ -8,7 +8,7 @@ import pytest
 from botbalance.exchange.adapter import SubmitResult
 from botbalance.exchange.ccxt_adapter import CcxtAdapter
 
-from workbench.aws.emulator import AwsEmulator
+from tests.fixtures.running import running_emulator
 from workbench.faults.exchange import FaultyExchange
 from workbench.faults.injector import Fault, Injector
 from workbench.simulated_exchange.binance_api import Reply, Request
@@ -93,10 +93,5 @@ def trader(exchange: Exchange) -> CcxtAdapter:
 @pytest.fixture(scope="session")
 def ministack() -> Iterator[str]:
     """The URL of a DynamoDB and a KMS outside of this process."""
-    cloud = AwsEmulator()
-    try:
-        url = cloud.start()
-        cloud.wait()
+    with running_emulator() as url:
         yield url
-    finally:
-        cloud.stop()

@@ -1,12 +1,11 @@
 """Where and what an owner is told, over HTTP: stored, never shown, refused where it could not work."""
 
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from typing import Any
 
 import pytest
 
+from tests.fixtures.running import running_webhook
 from tests.integration.http_api.client import Client, newcomer, problem
 from workbench.local.stack import Stack
 
@@ -21,21 +20,8 @@ def received() -> Iterator[tuple[str, list[str]]]:
     """The URL of a webhook on this machine, and the paths at which it was called."""
     paths: list[str] = []
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
-            paths.append(self.path)
-            self.send_response(204)
-            self.end_headers()
-
-        def log_message(self, *_: Any) -> None:
-            """Nothing is printed."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}", paths
-        server.shutdown()
+    with running_webhook(lambda path, _headers, _body: paths.append(path)) as url:
+        yield url, paths
 
 
 def put(user: Client, **body: Any) -> dict[str, Any]:

@@ -8,18 +8,17 @@ each time; ``--hypothesis-seed`` says where.
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from urllib.parse import urlsplit
 from uuid import uuid4
 
 import boto3
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.fixtures.running import local_dynamodb
 from workbench.aws.resources import CREDENTIALS, LOCAL_SETTINGS, EmbeddedAws
 from workbench.aws.template import read_template
 from workbench.faults.aws import no_backoff
 
-LOCAL = "BOTBALANCE_TEST_DYNAMODB"
 LONG = "long"
 
 settings.register_profile(
@@ -36,7 +35,7 @@ if os.environ.get("HYPOTHESIS_PROFILE") == LONG:
 @pytest.fixture(scope="session", params=["embedded", "dynamodb-local"])
 def environment(request: pytest.FixtureRequest) -> Iterator[Mapping[str, str]]:
     """What the template tells the functions, over tables that are really there."""
-    local = _local_endpoint() if request.param == "dynamodb-local" else None
+    local = local_dynamodb() if request.param == "dynamodb-local" else None
     aws = EmbeddedAws(read_template(), run=f"life-{uuid4().hex[:8]}", dynamodb=local)
     with pytest.MonkeyPatch.context() as patch:
         for name, value in CREDENTIALS.items():
@@ -71,13 +70,3 @@ _TABLE_VARIABLES = (
     "PAPER_TABLE",
     "NOTIFICATIONS_TABLE",
 )
-
-
-def _local_endpoint() -> str:
-    """DynamoDB Local's URL; skips the test where there is none."""
-    endpoint = os.environ.get(LOCAL, "")
-    if not endpoint:
-        pytest.skip(f"{LOCAL} names no DynamoDB Local")
-    if urlsplit(endpoint).hostname not in {"127.0.0.1", "localhost", "::1"}:
-        pytest.fail(f"{LOCAL} is {endpoint}, expected a URL on loopback: these tests delete tables")
-    return endpoint

@@ -59,6 +59,19 @@ def test_out_of_order_and_twice_each_message_arrives_once(world: World, order: t
     )
 
 
+def alices_strategy(**changes: Any) -> Strategy:
+    parameters: dict[str, Any] = {
+        "user_id": "alice",
+        "exchange": "binance",
+        "quote_asset": "USDT",
+        "target_allocations": {"BTC": D(50), "USDT": D(50)},
+        "order_size_pct": D(1),
+        "order_step_pct": D("0.4"),
+        "min_delta_quote": D(50),
+    }
+    return Strategy(**parameters | changes)
+
+
 def test_an_incident_that_goes_on_is_told_once(world: World) -> None:
     world.set_up(Channel.SLACK)
     for minute in range(10):
@@ -137,14 +150,7 @@ def test_the_digest_comes_once_a_day_at_its_owner_s_hour_whatever_happened(world
     world.now = at("2026-01-15T12:00")
     world.set_up(Channel.WEBHOOK, digest="silent", digest_hour=8, time_zone="Europe/Berlin")
     world.services.strategies.save(
-        Strategy(
-            user_id="alice",
-            exchange="binance",
-            quote_asset="USDT",
-            target_allocations={"BTC": D(50), "USDT": D(50)},
-            order_size_pct=D(1),
-            order_step_pct=D("0.4"),
-            min_delta_quote=D(50),
+        alices_strategy(
             autopilot_enabled=False,
             disabled_reason="the exchange refuses the API key",
         )
@@ -279,15 +285,7 @@ def test_where_real_money_runs_and_nobody_would_hear_of_trouble_the_overview_say
         return OverviewView.of(overview(world.services.context, "alice"), stand_in).nobody_told
 
     assert not says(), "there is no strategy yet"
-    strategy = Strategy(
-        user_id="alice",
-        exchange="binance",
-        quote_asset="USDT",
-        target_allocations={"BTC": D(50), "USDT": D(50)},
-        order_size_pct=D(1),
-        order_step_pct=D("0.4"),
-        min_delta_quote=D(50),
-    )
+    strategy = alices_strategy()
     stored = world.services.strategies.save(strategy)
     assert not says(), "the autopilot is off"
     world.services.strategies.save(stored.model_copy(update={"autopilot_enabled": True}))

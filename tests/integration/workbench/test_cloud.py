@@ -17,6 +17,7 @@ import pytest
 import requests
 from botbalance.errors import TransientError
 
+from tests.fixtures.running import running_emulator
 from workbench.aws.emulator import AwsEmulator
 
 LONGEST_S = 20
@@ -40,21 +41,9 @@ WAITS_FOR_A_CTRL_C = STARTS_A_CLOUD.replace(
 """The signal is blocked before anybody is told to send it, then waited for: none is lost."""
 
 
-@contextmanager
-def running_cloud() -> Iterator[str]:
-    """The URL of a cloud that answers."""
-    cloud = AwsEmulator()
-    try:
-        url = cloud.start()
-        cloud.wait()
-        yield url
-    finally:
-        cloud.stop()
-
-
 @pytest.fixture
 def url() -> Iterator[str]:
-    with running_cloud() as url:
+    with running_emulator() as url:
         yield url
 
 
@@ -114,14 +103,14 @@ def test_no_other_service_runs_and_what_is_set_for_other_ministacks_counts_for_n
 ) -> None:
     for name, value in {"SERVICES": "s3", "BIND_HOST": "0.0.0.0", "GATEWAY_PORT": "1", "AUTH": "true"}.items():
         monkeypatch.setenv(name, value)
-    with running_cloud() as url:
+    with running_emulator() as url:
         found = requests.get(f"{url}/_ministack/health", timeout=LONGEST_S).json()
     assert set(found["services"]) == {"dynamodb", "sqs", "kms"}
     assert found["auth"] == "disabled"
 
 
 def test_two_at_once_share_nothing(url: str) -> None:
-    with running_cloud() as other_url, closing(boto3.client("sqs", endpoint_url=other_url, **NOBODY)) as other:
+    with running_emulator() as other_url, closing(boto3.client("sqs", endpoint_url=other_url, **NOBODY)) as other:
         other.create_queue(QueueName="things")
         with closing(boto3.client("sqs", endpoint_url=url, **NOBODY)) as sqs:
             assert not sqs.list_queues().get("QueueUrls")
@@ -158,7 +147,7 @@ def test_a_ctrl_c_in_the_terminal_is_for_its_parent() -> None:
 @pytest.mark.parametrize("python", ["/nowhere/python", shutil.which("false")])
 def test_one_that_cannot_start_says_so(monkeypatch: pytest.MonkeyPatch, python: str) -> None:
     monkeypatch.setattr(sys, "executable", python)
-    with pytest.raises(TransientError, match="embedded AWS services cannot be started"), running_cloud():
+    with pytest.raises(TransientError, match="embedded AWS services cannot be started"), running_emulator():
         pass
 
 
@@ -167,5 +156,5 @@ def test_what_it_died_of_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     python.write_text("#!/bin/sh\necho first >&2\necho 'the disk is full' >&2\n")
     python.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(python))
-    with pytest.raises(TransientError, match="the disk is full"), running_cloud():
+    with pytest.raises(TransientError, match="the disk is full"), running_emulator():
         pass

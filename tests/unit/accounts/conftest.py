@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -11,29 +10,13 @@ from botbalance.accounts.rate_limits import RateLimits
 from botbalance.store.cache import CacheTable
 from moto import mock_aws
 
+from tests.fixtures.cache_table import CACHE, Clock, cache_properties, clock
 from tests.integration.exchange.simulated import Exchange, running_exchange
-from workbench.aws.template import read_template
+
+__all__ = ["cache_properties", "clock"]  # fixtures
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-
-CACHE = "cache"
-START = 1_700_000_000
-
-
-@dataclass
-class Clock:
-    """Epoch seconds; a test moves ``now``."""
-
-    now: int = START
-
-    def __call__(self) -> int:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture(scope="session")
@@ -41,12 +24,6 @@ def client() -> Iterator["DynamoDBClient"]:
     keys: dict[str, Any] = {"aws_access_key_id": "local", "aws_secret_access_key": "local"}
     with closing(boto3.client("dynamodb", region_name="us-east-1", **keys)) as client:
         yield client
-
-
-@pytest.fixture(scope="session")
-def cache_properties() -> dict[str, Any]:
-    properties = read_template().resources("AWS::DynamoDB::Table")["CacheTable"]
-    return {name: properties[name] for name in ("AttributeDefinitions", "KeySchema", "BillingMode")}
 
 
 @pytest.fixture

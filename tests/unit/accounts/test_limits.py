@@ -12,8 +12,8 @@ from botbalance.exchange.adapter import OrderRejected, OrderUnknown, RateLimiter
 from botbalance.exchange.ccxt_adapter import CcxtAdapter
 from botbalance.store.cache import Cached, CacheTable
 
+from tests.fixtures.cache_table import START, Clock
 from tests.integration.exchange.simulated import BALANCES, Exchange, Fault
-from tests.unit.accounts.conftest import START, Clock
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

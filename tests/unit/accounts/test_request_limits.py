@@ -5,7 +5,7 @@ from botbalance.api.request_limits import A_CHANGE, STOPS_A_MINUTE, RequestKind,
 from botbalance.errors import RateLimitedError
 from botbalance.store.cache import CacheTable
 
-from tests.unit.accounts.conftest import START, Clock
+from tests.fixtures.cache_table import START, Clock
 
 A_MINUTE = 50
 

@@ -13,8 +13,8 @@ from botbalance.exchange.adapter import OrderAccepted, OrderRejected, RateLimite
 from botbalance.exchange.ccxt_adapter import CcxtAdapter
 from botbalance.store.cache import Cached, CacheTable
 
+from tests.fixtures.cache_table import START, Clock
 from tests.integration.exchange.simulated import Exchange, Fault
-from tests.unit.accounts.conftest import START, Clock
 from workbench.simulated_exchange.binance_api import Reply, Request
 
 if TYPE_CHECKING:

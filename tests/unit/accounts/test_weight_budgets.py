@@ -14,8 +14,8 @@ from botbalance.exchange.adapter import OrderAccepted, OrderRejected
 from botbalance.exchange.ccxt_adapter import CcxtAdapter
 from botbalance.store.cache import CacheTable
 
+from tests.fixtures.cache_table import CACHE, START, Clock
 from tests.integration.exchange.simulated import BALANCES, Exchange
-from tests.unit.accounts.conftest import CACHE, START, Clock
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

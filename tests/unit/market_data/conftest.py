@@ -19,25 +19,16 @@ from botbalance.market_data.traded_ranges import TradedRanges
 from botbalance.settings import Settings
 from botbalance.store.cache import CacheTable
 
+from tests.fixtures.cache_table import CACHE, Clock, cache_properties, clock
 from tests.integration.exchange.simulated import Exchange, running_exchange
-from workbench.aws.template import read_template
 from workbench.simulation.dynamodb import InMemoryDynamoDB
+
+__all__ = ["cache_properties", "clock"]  # fixtures
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-CACHE = "cache"
 NAMES: dict[str, Any] = {name: name.removesuffix("_table") for name in Settings.model_fields if name.endswith("_table")}
-
-
-@dataclass
-class Clock:
-    """Epoch seconds; a test moves ``now``."""
-
-    now: int = 1_700_000_000
-
-    def __call__(self) -> int:
-        return self.now
 
 
 @dataclass(frozen=True)
@@ -66,22 +57,11 @@ class Counting(UnlimitedRateLimiter):
 type StartProcess = Callable[..., Process]
 
 
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
 @pytest.fixture(scope="session")
 def client() -> Iterator["DynamoDBClient"]:
     keys: dict[str, Any] = {"aws_access_key_id": "local", "aws_secret_access_key": "local"}
     with closing(boto3.client("dynamodb", region_name="us-east-1", **keys)) as client:
         yield client
-
-
-@pytest.fixture(scope="session")
-def cache_properties() -> dict[str, Any]:
-    properties = read_template().resources("AWS::DynamoDB::Table")["CacheTable"]
-    return {name: properties[name] for name in ("AttributeDefinitions", "KeySchema", "BillingMode")}
 
 
 @pytest.fixture

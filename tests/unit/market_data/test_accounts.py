@@ -16,7 +16,7 @@ from botbalance.store.credentials import CredentialsTable
 from botbalance.store.data_keys import DataKeys
 from moto import mock_aws
 
-from tests.unit.market_data.conftest import Clock
+from tests.fixtures.cache_table import Clock
 from workbench.aws.template import read_template
 
 if TYPE_CHECKING:

@@ -3,8 +3,9 @@
 import pytest
 from botbalance.errors import InvalidRequestError, TransientError
 
+from tests.fixtures.cache_table import Clock
 from tests.integration.exchange.simulated import Exchange, Fault
-from tests.unit.market_data.conftest import Clock, Process, StartProcess
+from tests.unit.market_data.conftest import Process, StartProcess
 
 INFO = ("GET", "/api/v3/exchangeInfo")
 TTL = 3_600

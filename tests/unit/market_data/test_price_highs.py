@@ -11,8 +11,9 @@ from botbalance.engine.durations import HOUR_S
 from botbalance.market_data import price_highs
 from botbalance.market_data.price_highs import ASKED_FOR_S, FAILED_WAITS_S, STILL_USED_S, UNKNOWN_TOLD_EVERY_S
 
+from tests.fixtures.cache_table import Clock
 from tests.integration.exchange.simulated import FIRST_PRICES, Exchange, Fault
-from tests.unit.market_data.conftest import Clock, Process, StartProcess
+from tests.unit.market_data.conftest import Process, StartProcess
 from workbench.simulated_exchange.binance_api import Reply, Request
 
 BTC, ETH, XRP = FIRST_PRICES

@@ -11,8 +11,9 @@ from botbalance.engine import PriceUnavailableError
 from botbalance.errors import InvalidRequestError, TransientError
 from botbalance.market_data.price_service import FAILURE_SHARED_S
 
+from tests.fixtures.cache_table import Clock
 from tests.integration.exchange.simulated import Exchange, Fault
-from tests.unit.market_data.conftest import Clock, Process, StartProcess
+from tests.unit.market_data.conftest import Process, StartProcess
 
 BTC, ETH = "BTCUSDT", "ETHUSDT"
 TICKERS = ("GET", "/api/v3/ticker/24hr")

@@ -17,8 +17,9 @@ from botbalance.market_data.public_adapters import PublicAdapters
 from botbalance.market_data.shared_requests import CLAIM_S, FAILED_S, MOST_WATCHED, SharedRequests
 from botbalance.store.cache import CacheTable, Claim
 
+from tests.fixtures.cache_table import Clock
 from tests.integration.exchange.simulated import Exchange, Fault
-from tests.unit.market_data.conftest import Clock, Process, StartProcess
+from tests.unit.market_data.conftest import Process, StartProcess
 
 SYMBOLS = ["BTCUSDT", "ETHUSDT", "XRPUSDT"]
 KLINES = ("GET", "/api/v3/klines")

@@ -7,8 +7,9 @@ from botbalance.engine.durations import MINUTE_S
 from botbalance.errors import BotBalanceError
 from botbalance.exchange.paper_books import ToldMinutes
 
+from tests.fixtures.cache_table import Clock
 from tests.integration.exchange.simulated import Exchange, Fault
-from tests.unit.market_data.conftest import Clock, Process, StartProcess
+from tests.unit.market_data.conftest import Process, StartProcess
 
 BTC, ETH = "BTCUSDT", "ETHUSDT"
 KLINES = ("GET", "/api/v3/klines")

@@ -4,11 +4,9 @@ where one answers.
 ``BOTBALANCE_TEST_DYNAMODB=http://127.0.0.1:8000`` names it; without that its third of the tests is skipped.
 """
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 from uuid import uuid4
 
 import boto3
@@ -26,6 +24,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 from moto import mock_aws
 
+from tests.fixtures.running import LOCAL_DYNAMODB, local_dynamodb
 from tests.unit.store.concurrent_writers import held
 from workbench.aws.template import read_template
 from workbench.simulation.dynamodb import InMemoryDynamoDB
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_kms import KMSClient
 
-LOCAL = "BOTBALANCE_TEST_DYNAMODB"
 TTL_DAYS, NOOP_TTL_DAYS = 90, 14
 NOW = 1_700_000_000
 _PROPERTIES = {
@@ -59,16 +57,6 @@ type MakeTable = Callable[[str], str]
 type Grant = Callable[[str], Lease]
 
 
-def _local_endpoint() -> str:
-    """DynamoDB Local's URL; skips the test where there is none."""
-    endpoint = os.environ.get(LOCAL, "")
-    if not endpoint:
-        pytest.skip(f"{LOCAL} names no DynamoDB Local")
-    if urlsplit(endpoint).hostname not in {"127.0.0.1", "localhost", "::1"}:
-        pytest.fail(f"{LOCAL} is {endpoint}, expected a URL on loopback: these tests delete tables")
-    return endpoint
-
-
 @pytest.fixture(scope="session")
 def tables() -> dict[str, dict[str, Any]]:
     """The properties of the template's tables, as CreateTable takes them, by logical id."""
@@ -85,13 +73,13 @@ def client(request: pytest.FixtureRequest) -> Iterator["DynamoDBClient"]:
         in_memory: Any = InMemoryDynamoDB()
         yield in_memory
         return
-    endpoint = _local_endpoint() if request.param == "dynamodb-local" else None
+    endpoint = local_dynamodb() if request.param == "dynamodb-local" else None
     with closing(boto3.client("dynamodb", endpoint_url=endpoint, config=_QUICK, **_NOBODY)) as client:
         if endpoint is not None:
             try:
                 client.list_tables(Limit=1)
             except BotoCoreError as error:
-                pytest.skip(f"{LOCAL} is {endpoint}, where nothing answers: {error}")
+                pytest.skip(f"{LOCAL_DYNAMODB} is {endpoint}, where nothing answers: {error}")
         yield client
 
 
