@@ -20,6 +20,7 @@ class InProcessConnections(HttpPool):
         self._answer = answer
 
     def session(self) -> Session:
+        """A session whose requests are answered here."""
         return _InProcessSession(self._url, self._answer)
 
 

@@ -15,7 +15,7 @@ class Ongoing(BaseModel, frozen=True):
     evidence: str
 
 
-class Anomaly(Ongoing):
+class Anomaly(Ongoing, frozen=True):
     """What is not believed of one asset or symbol."""
 
 
@@ -81,7 +81,7 @@ class RefusedPair(BaseModel, frozen=True):
     reason: str
 
 
-class Incident(Ongoing):
+class Incident(Ongoing, frozen=True):
     """What keeps an account, or a part of it, from being traded."""
 
 
@@ -92,7 +92,7 @@ class FillTotals(BaseModel, frozen=True):
     net: dict[str, Decimal] = {}
 
 
-class BudgetPause(Ongoing):
+class BudgetPause(Ongoing, frozen=True):
     """What a budget has paused.
 
     ``symbol`` is None where it is the whole account. It ends by its owner's word; one with ``until`` (epoch seconds)
