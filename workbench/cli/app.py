@@ -398,6 +398,9 @@ def simulate(
     seed: Annotated[int, typer.Option(help="Of everything: the same seed is the same history.")] = 1,
     orders: Annotated[int, typer.Option(min=1, help="How many orders.")] = 2_000,
     minutes: Annotated[float | None, typer.Option(min=0, help="Stop after so many minutes.")] = None,
+    processes: Annotated[
+        int, typer.Option(min=1, show_default="one a core", help="How many episodes at once; the result is the same.")
+    ] = os.process_cpu_count() or 1,
     replay: Annotated[
         Path | None, typer.Option(help="A file with what --json printed of a failure: run that again, step by step.")
     ] = None,
@@ -413,7 +416,8 @@ def simulate(
     began = time.monotonic()
     with progress_bar() as bar:
         task = bar.add_task("orders", total=orders)
-        result = Campaign(seed, orders, minutes).run(lambda done: bar.update(task, completed=done))
+        campaign = Campaign(seed, orders, minutes, processes=processes)
+        result = campaign.run(lambda done: bar.update(task, completed=done))
     seconds = time.monotonic() - began
     typer.echo(f"{result.orders} orders in {seconds:.1f} s: {result.orders / seconds:.0f} a second", err=True)
     show(result.model_dump(mode="json"), simulation_table, as_json=as_json)

@@ -2,10 +2,15 @@
 
 import gc
 import json
-from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import multiprocessing
+from collections import Counter, deque
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
+from itertools import count
 from pathlib import Path
 from time import monotonic
 
@@ -65,17 +70,40 @@ class CampaignResult(BaseModel):
         return self.faults | self.manners | self.acts
 
 
+@dataclass(frozen=True, slots=True)
+class EpisodeResult:
+    """What became of an episode, as its process hands it on; ``drawn`` is how many choices were made in it."""
+
+    seed: str
+    counts: Counter[str]
+    digest: bytes
+    findings: list[Finding]
+    drawn: int
+
+
 class Campaign:
-    """``orders`` to be reached, within ``minutes`` of real time."""
+    """``orders`` to be reached, within ``minutes`` of real time.
+
+    Episodes know nothing of each other: so many ``processes`` play them, and their results are taken in order. How
+    many there are changes nothing of what is found.
+    """
 
     def __init__(
-        self, seed: int, orders: int, minutes: float | None = None, *, users: int = USERS, busy_ticks: int = BUSY_TICKS
+        self,
+        seed: int,
+        orders: int,
+        minutes: float | None = None,
+        *,
+        users: int = USERS,
+        busy_ticks: int = BUSY_TICKS,
+        processes: int = 1,
     ) -> None:
         self._seed = seed
         self._orders = orders
         self._minutes = minutes
         self._users = users
         self._busy_ticks = busy_ticks
+        self._processes = processes
 
     def run(self, on_progress: Callable[[int], None] = lambda _: None) -> CampaignResult:
         """Everything; ends with the first finding, which is then made as short as it can be."""
@@ -86,18 +114,36 @@ class Campaign:
         totals: Counter[str] = Counter()
         digest = sha256()
         began = monotonic()
-        while totals["orders"] < self._orders and not self._time_is_up(began):
-            seed = f"{self._seed}:{totals['episodes']}"
-            episode = Episode(seed, users=self._users, busy_ticks=self._busy_ticks)
-            findings = episode.run()
-            totals += episode.counts()
-            totals["episodes"] += 1
-            digest.update(episode.world.digest.digest())
-            on_progress(min(totals["orders"], self._orders))
-            if findings:
-                failure = shortest(findings[0], seed, self._users, self._busy_ticks, episode.world.choices.drawn)
-                return self._result(totals, digest.hexdigest(), failure, format_story(failure)[-STORY_LINES:])
+        with closing(self._episodes()) as episodes:
+            while totals["orders"] < self._orders and not self._time_is_up(began):
+                episode = next(episodes)
+                totals += episode.counts
+                totals["episodes"] += 1
+                digest.update(episode.digest)
+                on_progress(min(totals["orders"], self._orders))
+                if episode.findings:
+                    episodes.close()
+                    failure = shortest(episode.findings[0], episode.seed, self._users, self._busy_ticks, episode.drawn)
+                    return self._result(totals, digest.hexdigest(), failure, format_story(failure)[-STORY_LINES:])
         return self._result(totals, digest.hexdigest(), None, [])
+
+    def _episodes(self) -> Generator[EpisodeResult]:
+        """One episode after the other, without end; whoever has enough closes it."""
+        seeds = (f"{self._seed}:{number}" for number in count())
+        play = partial(play_episode, users=self._users, busy_ticks=self._busy_ticks)
+        if self._processes == 1:
+            yield from map(play, seeds)
+            return
+        spawning = multiprocessing.get_context("spawn")
+        pool = ProcessPoolExecutor(self._processes, spawning, initializer=collect_garbage_seldom)
+        try:
+            playing: deque[Future[EpisodeResult]] = deque()
+            for seed in seeds:
+                playing.append(pool.submit(play, seed))
+                if len(playing) > self._processes:
+                    yield playing.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
     def _time_is_up(self, began: float) -> bool:
         return self._minutes is not None and monotonic() - began > self._minutes * 60
@@ -122,12 +168,25 @@ class Campaign:
         )
 
 
-@contextmanager
-def rare_garbage_collection() -> Iterator[None]:
+def play_episode(seed: str, *, users: int, busy_ticks: int) -> EpisodeResult:
+    """Play one episode to its end."""
+    episode = Episode(seed, users=users, busy_ticks=busy_ticks)
+    findings = episode.run()
+    world = episode.world
+    return EpisodeResult(seed, episode.counts(), world.digest.digest(), findings, world.choices.drawn)
+
+
+def collect_garbage_seldom() -> None:
     """Look for cycles once in some episodes: they make few that are garbage, and many objects to look through."""
-    before = gc.get_threshold()
     gc.freeze()
     gc.set_threshold(1_000_000, 10, 10)
+
+
+@contextmanager
+def rare_garbage_collection() -> Iterator[None]:
+    """Look for cycles seldom for as long as this lasts."""
+    before = gc.get_threshold()
+    collect_garbage_seldom()
     try:
         yield
     finally:
