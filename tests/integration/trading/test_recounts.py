@@ -10,7 +10,8 @@ from botbalance.models.account_state import AccountState
 from botbalance.models.fill import OrderFill
 from botbalance.models.order import Order, OrderStatus
 from botbalance.store.accounts import LEASE_S
-from botbalance.trading.session import SEND_AND_SETTLE_S, open_session, sum_fills
+from botbalance.trading.session import SEND_AND_SETTLE_S, open_session
+from botbalance.trading.tallies import sum_fills
 
 from tests.integration.trading.harness import DAY_S, TradingHarness
 

@@ -2,7 +2,7 @@
 
 They err on one side only. Within them the whole decision, asked on the same balances and orders, does nothing; outside
 of them it may still do nothing, and has to be asked. So whoever looks often, the autopilot or a backtest, need only
-compare prices in between.
+compare prices in between. Why they hold is in docs/engine.md, "When nothing can happen".
 """
 
 from collections.abc import Collection, Iterable, Mapping

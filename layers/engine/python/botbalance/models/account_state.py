@@ -136,6 +136,10 @@ class Recount(BaseModel, frozen=True):
 class AccountState(BaseModel, frozen=True):
     """One account's memory, written as one JSON document. A new account starts with the defaults.
 
+    ``last_observation`` is what the next look is compared with before anything is traded on it, ``last_look`` what is
+    shown to whoever asks meanwhile. ``no_trade_note`` says within which prices ticks have nothing to look at; every run
+    ends it, and may leave a new one. ``refused_pairs``, by symbol, wait before they get another order.
+
     ``fill_totals`` are of all fills ever booked, by the account that an order names (an exchange, or an epoch of a
     paper account) and base asset. None means that they have to be summed up from the orders: after a run died, or where
     the state was another version's. ``budgets`` are by that name, too: no account's trading counts for another's.

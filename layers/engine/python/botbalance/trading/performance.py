@@ -21,7 +21,7 @@ from botbalance.trading.bonus import bonus_of_totals, first_unbooked, prices_in_
 from botbalance.trading.context import TradingContext
 from botbalance.trading.orders import refresh_orders
 from botbalance.trading.plan import Plan, preview
-from botbalance.trading.session import sum_fills
+from botbalance.trading.tallies import sum_fills
 
 NEWEST_ORDERS = 200
 """So many are looked through for the fills that are told one by one."""

@@ -1,27 +1,30 @@
-"""AccountSession: one run on one account: a tick, an execution, a stop, or whatever else reads or changes its orders,
-keys, pauses or paper books."""
+"""AccountSession: one run on one account, which works on it alone: a tick, an execution, a stop, or another change to
+its orders, keys, pauses or paper books.
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+A run takes the account's lease, and with it the AccountState that the last run left. What is to be remembered goes into
+the session's copy; the write that ends the lease stores it.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
 from botbalance.deadline import OUT_OF_TIME, Deadline, bounded_by, seconds_for_exchange
-from botbalance.engine import net_quantities
 from botbalance.errors import ConflictError, InvalidRequestError, TransientError
 from botbalance.exchange.adapter import ExchangeAdapter
 from botbalance.exchange.paper_adapter import PaperAdapter
 from botbalance.exchange.profiles import is_paper
 from botbalance.log import logger
-from botbalance.models.account_state import AccountState, BudgetState, FillTotals, Recount
+from botbalance.models.account_state import AccountState, BudgetState, Recount
 from botbalance.models.activity import Activity
 from botbalance.models.exchange_key import StoredKey
 from botbalance.models.order import Order
 from botbalance.models.paper import PaperAccount, account_name
 from botbalance.store.accounts import Lease
 from botbalance.trading.context import TradingContext
-from botbalance.trading.tallies import kept_budgets, with_counted, with_fills, with_order
+from botbalance.trading.tallies import add_fills, kept_budgets, with_counted, with_fills, with_order
 from botbalance.trading.trail import fills_of_order
 
 LONGEST_WAIT_S = 30
@@ -200,27 +203,6 @@ class AccountSession:
             totals = add_fills(totals, order) if order.fills else totals
             budgets = with_order(budgets, order, look, paper.get(order.exchange), now)
         return Recount(before=before, fill_totals=totals, budgets=kept_budgets(budgets, now)), complete
-
-
-type TotalsByAccount = dict[str, dict[str, FillTotals]]
-"""Of fills, by the account that an order names (an exchange, or an epoch of a paper account) and base asset."""
-
-
-def sum_fills(orders: Iterable[Order]) -> TotalsByAccount:
-    """The totals of the fills of ``orders``."""
-    totals: TotalsByAccount = {}
-    for order in orders:
-        if order.fills:
-            totals = add_fills(totals, order)
-    return totals
-
-
-def add_fills(totals: TotalsByAccount, order: Order) -> TotalsByAccount:
-    """``totals`` with the fills of ``order``."""
-    of_account = totals.get(order.account, {})
-    before = of_account.get(order.base, FillTotals())
-    after = FillTotals(fills=before.fills + len(order.fills), net=net_quantities(order.as_engine_fills(), before.net))
-    return totals | {order.account: of_account | {order.base: after}}
 
 
 @contextmanager

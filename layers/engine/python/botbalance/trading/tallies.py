@@ -1,6 +1,6 @@
-"""Counting for the budgets what is placed and filled: once each, in the hour in which it was."""
+"""Counting what is placed and filled, once each: for the budgets by the hour in which it was, for the bonus in all."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 
 from botbalance.engine import (
@@ -11,12 +11,13 @@ from botbalance.engine import (
     fee_in_quote,
     finding_id,
     kept_hours,
+    net_quantities,
     with_navs,
 )
 from botbalance.engine.arithmetic import ZERO
 from botbalance.engine.budgets import MONTH_HOURS
 from botbalance.engine.durations import HOUR_S
-from botbalance.models.account_state import BudgetState, LastLook
+from botbalance.models.account_state import BudgetState, FillTotals, LastLook
 from botbalance.models.fill import OrderFill
 from botbalance.models.order import Order
 from botbalance.models.paper import PaperAccount, account_name
@@ -26,6 +27,27 @@ MOST_TALLIES = 2_500
 
 An item of DynamoDB has 400 kB; the most that is counted takes 168, and twice that while it is counted anew.
 """
+
+
+type TotalsByAccount = dict[str, dict[str, FillTotals]]
+"""Of fills, by the account that an order names (an exchange, or an epoch of a paper account) and base asset."""
+
+
+def sum_fills(orders: Iterable[Order]) -> TotalsByAccount:
+    """The totals of the fills of ``orders``."""
+    totals: TotalsByAccount = {}
+    for order in orders:
+        if order.fills:
+            totals = add_fills(totals, order)
+    return totals
+
+
+def add_fills(totals: TotalsByAccount, order: Order) -> TotalsByAccount:
+    """``totals`` with the fills of ``order``."""
+    of_account = totals.get(order.account, {})
+    before = of_account.get(order.base, FillTotals())
+    after = FillTotals(fills=before.fills + len(order.fills), net=net_quantities(order.as_engine_fills(), before.net))
+    return totals | {order.account: of_account | {order.base: after}}
 
 
 def with_order_placed(budgets: BudgetState, order: Order) -> BudgetState:
