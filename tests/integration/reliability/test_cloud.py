@@ -123,6 +123,7 @@ def test_an_intent_that_was_written_without_an_answer_is_not_sent_and_given_up_i
 def test_what_became_of_an_order_is_written_at_the_second_try_where_the_first_fails(
     harness: TradingHarness, kind: FaultKind
 ) -> None:
+    harness.waits_take_time = True
     interrupt_the_first_order(
         harness, lambda: harness.injector.script(kind, Where.TRANSACTION, attempts=3, times=TRIES[kind])
     )

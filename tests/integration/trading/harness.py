@@ -88,7 +88,7 @@ class TradingHarness:
 
     What ``injector`` is told strikes the exchange and AWS. ``requests`` are all that reached the exchange, in the order
     of their effects; ``on_request`` is called for each, after its effect and before its reply. ``slept`` are the waits
-    that were asked for. ``services`` are those of the process that works.
+    that were asked for; they take no time unless ``waits_take_time``. ``services`` are those of the process that works.
     """
 
     market: Market
@@ -99,6 +99,7 @@ class TradingHarness:
     user: str
     now: int
     slept: list[float] = field(default_factory=list)
+    waits_take_time: bool = False
     requests: list[Request] = field(default_factory=list)
     on_request: Callable[[Request], None] = lambda _: None
     processes: list[Process] = field(default_factory=list)
@@ -108,9 +109,14 @@ class TradingHarness:
 
     def another_process(self) -> Process:
         """The services of a process that has just started, on the same tables and the same exchange."""
-        process = Process(self.environment, self.injector, clock=lambda: self.now, sleep=self.slept.append)
+        process = Process(self.environment, self.injector, clock=lambda: self.now, sleep=self._sleep)
         self.processes.append(process)
         return process
+
+    def _sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        if self.waits_take_time:
+            self.now += int(seconds)
 
     def note(self, request: Request) -> None:
         """A request has reached the exchange."""

@@ -171,6 +171,13 @@ def test_after_an_order_that_does_not_rest_as_it_was_placed_the_next_tick_looks(
     assert not no_trade_harness.is_quiet()
 
 
+def test_after_a_cancel_the_next_tick_looks(resting: NoTradeHarness) -> None:
+    (order,) = resting.harness.orders()
+    assert order.client_order_id in resting.tick(900, BTC="39400").canceled
+    assert not resting.is_quiet(BTC="39000")  # where the order would have kept its place
+    assert sorted(one.status for one in resting.harness.orders()) == ["CANCELED", "OPEN"]
+
+
 def test_after_an_order_that_could_not_be_brought_up_to_date_the_next_tick_looks(
     no_trade_harness: NoTradeHarness,
 ) -> None:

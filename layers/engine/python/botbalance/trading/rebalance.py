@@ -124,7 +124,7 @@ def rebalance(
     remember_committed(session, active, placed.orders)
     nothing_left = not (reconciliation.found or evaluation.actions)
     session.remember(refused_pairs=refused, no_unreconciled_orders=nothing_left)
-    if not (cancels or reconciliation.changed or placed.stopped_by):
+    if not (cancels or reconciliation.changed):
         note = no_trade_note(
             context,
             exchange,
