@@ -102,6 +102,13 @@ def redenominations(
 
     Where it is not ``both``, the exchange may tell the old number of the one beside the new number of the other, and
     any decision is off by that factor.
+
+    A thousand old units for each new one, and only the price tells of it so far:
+
+    >>> seen, before = ({"TUSDT": Decimal(p)} for p in (2000, 2))
+    >>> held = {"T": Decimal(5)}
+    >>> redenominations(Observation(seen, held), Observation(before, held), quote_asset="USDT", bound_pct=Decimal(10))
+    {'T': 'price'}
     """
     found: dict[str, Redenominated] = {}
     for asset, held in seen.held.items():
@@ -134,6 +141,13 @@ def appeared_balances(
 
     ``worth_at_least`` in quote: what is worth less now may appear unnoticed. ``received`` is what this system's own
     orders may have brought since, in units by asset.
+
+    >>> price = {"BTCUSDT": Decimal(40000)}
+    >>> seen, before = (Observation(price, {"BTC": Decimal(units)}) for units in (3, 1))
+    >>> appeared_balances(seen, before, quote_asset="USDT", worth_at_least=Decimal(50), received={})
+    ['BTC']
+    >>> appeared_balances(seen, before, quote_asset="USDT", worth_at_least=Decimal(50), received={"BTC": Decimal(2)})
+    []
     """
     with ExactArithmetic():
         return sorted(

@@ -90,7 +90,15 @@ def sum_exactly(amounts: Iterable[Decimal]) -> Decimal:
 
 
 def rebalancing_bonus(fills: Iterable[Fill], prices: Mapping[str, Decimal]) -> Decimal:
-    """The sum of all contributions, in the asset of ``prices``; negative where holding was better."""
+    """The sum of all contributions, in the asset of ``prices``; negative where holding was better.
+
+    One BTC bought at 90 and sold at 110 has added 20, at whatever price:
+
+    >>> sides = {"buy": Decimal(90), "sell": Decimal(110)}
+    >>> fills = [Fill("BTC", "USDT", side, price, Decimal(1), ZERO, "USDT") for side, price in sides.items()]
+    >>> rebalancing_bonus(fills, {"BTC": Decimal(300), "USDT": Decimal(1)})
+    Decimal('20')
+    """
     return sum_exactly([fill_contribution(fill, prices) for fill in fills])
 
 
@@ -115,6 +123,9 @@ def hold_value_from_nav(nav: Decimal, bonus: Decimal) -> Decimal:
     """What a portfolio worth ``nav`` would be worth had none of the fills happened that added ``bonus``: V_hold.
 
     Deposits and withdrawals are in both, so they are neither profit nor loss.
+
+    >>> hold_value_from_nav(Decimal(1000), Decimal("9.58"))
+    Decimal('990.42')
     """
     with ExactArithmetic():
         return nav - bonus

@@ -142,7 +142,11 @@ class BudgetFinding:
 
 
 def finding_id(rule: BudgetRule, symbol: str | None) -> str:
-    """What a rule finds of a pair, or of the account, is called."""
+    """What a rule finds of a pair, or of the account, is called.
+
+    >>> finding_id(BudgetRule.CHURN, "BTCUSDT"), finding_id(BudgetRule.FEES, None)
+    ('churn-BTCUSDT', 'fees-account')
+    """
     return f"{rule}-{symbol or 'account'}"
 
 
@@ -165,7 +169,11 @@ def count_fill(
 
 
 def count_placed(hours: Hours, placed_at: int) -> dict[int, Tally]:
-    """``hours`` of a pair with one order more that was sent at ``placed_at`` (epoch seconds)."""
+    """``hours`` of a pair with one order more that was sent at ``placed_at`` (epoch seconds).
+
+    >>> [(hour, tally.placed) for hour, tally in count_placed({}, 7_200).items()]
+    [(2, 1)]
+    """
     hour = placed_at // HOUR_S
     tally = hours.get(hour, Tally())
     return {**hours, hour: replace(tally, placed=tally.placed + 1)}
@@ -178,7 +186,12 @@ def with_navs(hours: Hours, known: Hours) -> dict[int, Tally]:
 
 
 def fee_in_quote(fill: Fill, prices: Mapping[str, Decimal]) -> Decimal:
-    """A fill's fee in quote: of a third coin at ``prices`` (by symbol), and where it has none there the usual fee."""
+    """A fill's fee in quote: of a third coin at ``prices`` (by symbol), and where it has none there the usual fee.
+
+    >>> fill = Fill("BTC", "USDT", "buy", Decimal(40000), Decimal("0.1"), Decimal("0.02"), "BNB")
+    >>> fee_in_quote(fill, {"BNBUSDT": Decimal(300)}), fee_in_quote(fill, {})
+    (Decimal('6.00'), Decimal('4.0000'))
+    """
     if not fill.fee:
         return ZERO
     with ExactArithmetic():

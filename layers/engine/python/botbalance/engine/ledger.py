@@ -31,13 +31,21 @@ def lock(balances: Balances, asset: str, amount: Decimal) -> Changes:
 
 
 def release(balances: Balances, asset: str, amount: Decimal) -> Changes:
-    """Free ``amount`` of what is locked of ``asset``, as an order ends; raises InsufficientBalanceError."""
+    """Free ``amount`` of what is locked of ``asset``, as an order ends; raises InsufficientBalanceError.
+
+    >>> release({"USDT": Balance(Decimal(70), Decimal(30))}, "USDT", Decimal(10))["USDT"]
+    Balance(free=Decimal('80'), locked=Decimal('20'))
+    """
     with ExactArithmetic():
         return _moved(balances, {asset: (_non_negative(amount), -amount)})
 
 
 def transfer(balances: Balances, asset: str, amount: Decimal) -> Changes:
-    """Deposit ``amount`` of ``asset``, or withdraw it where it is negative; raises InsufficientBalanceError."""
+    """Deposit ``amount`` of ``asset``, or withdraw it where it is negative; raises InsufficientBalanceError.
+
+    >>> transfer({"USDT": Balance(Decimal(70))}, "USDT", Decimal(-70))["USDT"]
+    Balance(free=Decimal('0'), locked=Decimal('0'))
+    """
     with ExactArithmetic():
         return _moved(balances, {asset: (amount, ZERO)})
 
@@ -48,6 +56,11 @@ def book_fill(balances: Balances, fill: Fill, *, unlocked: Decimal = ZERO) -> Ch
     ``unlocked`` is how much of the asset spent was locked for what has filled: it pays first, and what the fill does
     not take of it is free again. Zero for an order that never rested, which pays from what is free. Raises
     InsufficientBalanceError.
+
+    >>> fill = Fill("BTC", "USDT", "buy", Decimal(40000), Decimal("0.001"), Decimal("0.000001"), "BTC")
+    >>> after = book_fill({"USDT": Balance(ZERO, Decimal(41))}, fill, unlocked=Decimal(41))
+    >>> after["USDT"].free, after["USDT"].locked, after["BTC"].free
+    (Decimal('1.000'), Decimal('0'), Decimal('0.000999'))
     """
     with ExactArithmetic():
         quote_qty = fill.price * fill.base_qty

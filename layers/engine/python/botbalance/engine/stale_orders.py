@@ -83,7 +83,11 @@ def is_paused(order: RestingOrder, paused_symbols: Collection[str], buy_paused_s
 
 
 def reprice_tolerance_pct(strategy_config: StrategyConfig) -> Decimal:
-    """How far, in percent of the new price, a reviewed order may be off and stay. Must run in exact arithmetic."""
+    """How far, in percent of the new price, a reviewed order may be off and stay. Must run in exact arithmetic.
+
+    >>> reprice_tolerance_pct(StrategyConfig("USDT", Decimal(1), Decimal("0.4"), Decimal(50)))
+    Decimal('0.8')
+    """
     if strategy_config.reprice_tolerance_pct is None:
         return min(strategy_config.order_step_pct * TOLERANCE_STEPS, MOST_TOLERANCE_PCT)
     return strategy_config.reprice_tolerance_pct

@@ -78,7 +78,13 @@ def band_quote(config: StrategyConfig, nav: Decimal) -> Decimal:
 
 def validate_strategy(target_allocations: Mapping[str, Decimal], config: StrategyConfig) -> None:
     """Raise InvalidStrategyError unless targets are percentages that sum to exactly 100 and leave room for the
-    reserve, whatever is held."""
+    reserve, whatever is held.
+
+    >>> validate_strategy({"BTC": Decimal(60)}, StrategyConfig("USDT", Decimal(1), Decimal("0.4"), Decimal(50)))
+    Traceback (most recent call last):
+    ...
+    botbalance.engine.errors.InvalidStrategyError: target_allocations is a sum of 60, expected a sum of exactly 100
+    """
     with ExactArithmetic():
         validate_targets(target_allocations)
         validate_reserve(target_allocations, config)

@@ -189,7 +189,11 @@ def validate_digits(numbers: Iterable[tuple[str, Decimal]], error: type[InvalidI
 
 
 def share_pct(value: Decimal, nav: Decimal) -> Decimal:
-    """``value`` in percent of ``nav``, to 28 significant digits."""
+    """``value`` in percent of ``nav``, to 28 significant digits.
+
+    >>> share_pct(Decimal(30), Decimal(120))
+    Decimal('25')
+    """
     return NEAREST.divide(value * HUNDRED, nav)
 
 
@@ -208,6 +212,12 @@ def trigger_prices(
     the price itself: then it is p <= (w − b)·K / (q·(1 − w + b)) and p >= (w + b)·K / (q·(1 − w − b)). Where both
     bounds are set, the later of the two prices counts. Rounded to 28 digits so that at the returned price the trade
     does start. None where no price makes it start.
+
+    Half of it in one coin, which is 0.25 units at 4000, and the other half in quote; a band of 100:
+
+    >>> prices = trigger_prices(Decimal(2000), Decimal("0.25"), Decimal(1000), Decimal(50), Decimal(100), None)
+    >>> [format_decimal(price) for price in prices]
+    ['3200', '4800']
     """
     weight = target_pct * PERCENT
     if not held or not ZERO < weight < ONE:

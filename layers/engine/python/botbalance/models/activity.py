@@ -109,7 +109,11 @@ class Activity(BaseModel, frozen=True):
 def changes(
     before: Mapping[str, Any] | None, after: Mapping[str, Any] | None
 ) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
-    """What differs between the two, by its old and its new value; what only one has is in that one alone."""
+    """What differs between the two, by its old and its new value; what only one has is in that one alone.
+
+    >>> changes({"step": "0.4", "size": "1"}, {"step": "0.5", "size": "1"})
+    ({'step': '0.4'}, {'step': '0.5'})
+    """
     if before is None or after is None:
         return (None if before is None else dict(before)), (None if after is None else dict(after))
     differing = [name for name in {**before, **after} if before.get(name) != after.get(name)]

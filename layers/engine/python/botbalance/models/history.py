@@ -31,5 +31,9 @@ class HistoryPoint(BaseModel, frozen=True):
 
 
 def hour_start(moment: int) -> int:
-    """When the hour of ``moment`` began (both in epoch seconds)."""
+    """When the hour of ``moment`` began (both in epoch seconds).
+
+    >>> hour_start(7_201)
+    7200
+    """
     return moment - moment % HOUR_S

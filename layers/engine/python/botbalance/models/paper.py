@@ -107,12 +107,20 @@ class PaperEpoch(BaseModel, frozen=True):
 
 
 def paper_order_id(epoch: int, client_order_id: str) -> str:
-    """A paper order's own id, which tells the epoch that it is of."""
+    """A paper order's own id, which tells the epoch that it is of.
+
+    >>> paper_order_id(2, "374dd1cd7e74c79cdbf1")
+    'paper-2-374dd1cd7e74c79cdbf1'
+    """
     return f"{_PREFIX}-{epoch}-{client_order_id}"
 
 
 def paper_epoch(exchange_order_id: str | None) -> int | None:
-    """The epoch of a paper account that an order is of; None for one that is at an exchange."""
+    """The epoch of a paper account that an order is of; None for one that is at an exchange.
+
+    >>> paper_epoch("paper-2-374dd1cd7e74c79cdbf1"), paper_epoch("7000001")
+    (2, None)
+    """
     prefix, _, rest = (exchange_order_id or "").partition("-")
     epoch = rest.partition("-")[0]
     return int(epoch) if prefix == _PREFIX and epoch.isdecimal() else None
