@@ -8,6 +8,7 @@ import asyncio
 import ctypes
 import json
 import logging
+import os
 import re
 from base64 import b64decode
 from collections.abc import Callable, Iterable, Mapping
@@ -21,7 +22,7 @@ from uuid import uuid4
 from aiohttp import web
 from botbalance.errors import InvalidRequestError
 
-from workbench.aws.template import Route
+from workbench.aws.template import Route, Template
 from workbench.local.dashboard import SECURITY_HEADERS, dashboard_file
 from workbench.local.lambda_runtime import LambdaRuntime
 from workbench.local.same_origin import require_same_origin
@@ -41,6 +42,12 @@ _LONGEST_START_S = 10
 _M_MMAP_THRESHOLD = -3
 """The number that malloc.h has for it; once set, it no longer grows by itself."""
 _USER = re.compile(r"[A-Za-z0-9_.@-]{1,64}")
+
+
+def preflight_headers(template: Template) -> dict[str, str]:
+    """What a page of the origin that ``CORS_ORIGIN`` names may ask for; nothing where it names none."""
+    origin = os.environ.get("CORS_ORIGIN")
+    return template.preflight() | {ALLOW_ORIGIN: origin} if origin else {}
 
 
 class ApiGateway:

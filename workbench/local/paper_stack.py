@@ -34,7 +34,7 @@ from botbalance.trading.strategy import save_strategy
 from workbench.aws.resources import CREDENTIALS
 from workbench.aws.template import read_template
 from workbench.backtest.inputs import read_balances
-from workbench.local.api_gateway import ALLOW_ORIGIN, DEMO_USER, ApiGateway
+from workbench.local.api_gateway import DEMO_USER, ApiGateway, preflight_headers
 from workbench.local.clock import ExchangeClock, tick_at
 from workbench.local.durable_tables import durable_tables
 from workbench.local.lambda_runtime import LambdaRuntime
@@ -76,14 +76,13 @@ class PaperStack:
         self._exchange = f"{options.exchange}-paper"
         self._template = read_template()
         self._runtime = LambdaRuntime()
-        origin = os.environ.get("CORS_ORIGIN")
         self._gateway = ApiGateway(
             self._template.routes(),
             self._runtime,
             self.tick,
             port=options.port,
             notify_now=lambda: None,
-            preflight=self._template.preflight() | {ALLOW_ORIGIN: origin} if origin else {},
+            preflight=preflight_headers(self._template),
         )
         self._clock: Callable[[], int] = lambda: int(time.time())
         self._next_tick: Callable[[], int] = lambda: tick_start(self._clock())

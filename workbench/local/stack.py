@@ -34,7 +34,7 @@ from workbench.aws.emulator import LOOPBACK
 from workbench.aws.key_service import InMemoryKeyService
 from workbench.aws.resources import CREDENTIALS, LOCAL_SETTINGS, EmbeddedAws, in_memory_dynamodb
 from workbench.aws.template import read_template
-from workbench.local.api_gateway import ALLOW_ORIGIN, DEMO_USER, ApiGateway
+from workbench.local.api_gateway import DEMO_USER, ApiGateway, preflight_headers
 from workbench.local.clock import ExchangeClock, tick_at
 from workbench.local.lambda_runtime import LambdaRuntime
 from workbench.local.notifier import Notifier
@@ -126,14 +126,13 @@ class Stack:
         self._template = read_template()
         self._simulation = _simulation(options) if options.exchange is None else None
         self._runtime = LambdaRuntime()
-        origin = os.environ.get("CORS_ORIGIN")
         self._gateway = ApiGateway(
             self._template.routes(),
             self._runtime,
             self.tick,
             port=options.port,
             notify_now=self.notify,
-            preflight=self._template.preflight() | {ALLOW_ORIGIN: origin} if origin else {},
+            preflight=preflight_headers(self._template),
         )
         self._notifier = Notifier(self._runtime, partial(drain_queue, self._runtime))
         self._ticking = Lock()
