@@ -8,6 +8,7 @@ so. A redenomination of which only one half is seen is not believed at all, unti
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
+from typing import Literal
 
 from botbalance.accounts.portfolio import Snapshot
 from botbalance.engine import (
@@ -221,7 +222,7 @@ def _anomaly(last: LastObservation, subject: str, now: int, evidence: str) -> An
 def receivable_quantities(resting: Iterable[Order], placed: Iterable[Order]) -> dict[str, Decimal]:
     """What a run's orders can bring between its look and the next one, in units by asset; see
     :func:`committed_quantities`."""
-    return _to_be_received([*resting, *(order.model_copy(update={"filled_qty": ZERO}) for order in placed)])
+    return _unfilled([*resting, *(order.model_copy(update={"filled_qty": ZERO}) for order in placed)], "brings")
 
 
 def quantities_own_orders_may_have_brought(last: LastObservation | None, orders: Iterable[Order]) -> dict[str, Decimal]:
@@ -229,24 +230,11 @@ def quantities_own_orders_may_have_brought(last: LastObservation | None, orders:
     units by asset."""
     if last is None:
         return {}
-    of_orders = _to_be_received(orders)
+    of_orders = _unfilled(orders, "brings")
     return {
         asset: max(of_orders.get(asset, ZERO), last.receivable.get(asset, ZERO))
         for asset in of_orders.keys() | last.receivable.keys()
     }
-
-
-def _to_be_received(orders: Iterable[Order]) -> dict[str, Decimal]:
-    """What is not filled of ``orders`` yet, in units by the asset that it brings."""
-    received: dict[str, Decimal] = defaultdict(Decimal)
-    with ExactArithmetic():
-        for order in orders:
-            unfilled = order.base_qty - order.filled_qty
-            if order.side == "buy":
-                received[order.base] += unfilled
-            else:
-                received[order.quote] += unfilled * order.limit_price
-    return dict(received)
 
 
 def committed_quantities(resting: Iterable[Order], placed: Iterable[Order]) -> dict[str, Decimal]:
@@ -254,7 +242,7 @@ def committed_quantities(resting: Iterable[Order], placed: Iterable[Order]) -> d
 
     ``resting`` as they were at the look; of those ``placed`` since, all of it counts, whatever has filled already.
     """
-    return _to_be_spent([*resting, *(order.model_copy(update={"filled_qty": ZERO}) for order in placed)])
+    return _unfilled([*resting, *(order.model_copy(update={"filled_qty": ZERO}) for order in placed)], "spends")
 
 
 def assets_own_orders_may_have_spent(last: LastObservation | None, orders: Iterable[Order]) -> frozenset[str]:
@@ -265,7 +253,7 @@ def assets_own_orders_may_have_spent(last: LastObservation | None, orders: Itera
     """
     if last is None:  # nothing to compare with
         return frozenset()
-    of_orders = _to_be_spent(orders)
+    of_orders = _unfilled(orders, "spends")
     with ExactArithmetic():
         spent = {asset: max(of_orders.get(asset, ZERO), last.committed.get(asset, ZERO)) for asset in last.held}
         return frozenset(
@@ -273,17 +261,17 @@ def assets_own_orders_may_have_spent(last: LastObservation | None, orders: Itera
         )
 
 
-def _to_be_spent(orders: Iterable[Order]) -> dict[str, Decimal]:
-    """What is not filled of ``orders`` yet, in units by the asset that it spends."""
-    spent: dict[str, Decimal] = defaultdict(Decimal)
+def _unfilled(orders: Iterable[Order], what: Literal["spends", "brings"]) -> dict[str, Decimal]:
+    """What is not filled of ``orders`` yet, in units by the asset that each of them spends, or brings."""
+    unfilled: dict[str, Decimal] = defaultdict(Decimal)
     with ExactArithmetic():
         for order in orders:
-            unfilled = order.base_qty - order.filled_qty
-            if order.side == "buy":
-                spent[order.quote] += unfilled * order.limit_price
+            base_qty = order.base_qty - order.filled_qty
+            if (order.side == "buy") is (what == "spends"):
+                unfilled[order.quote] += base_qty * order.limit_price
             else:
-                spent[order.base] += unfilled
-    return dict(spent)
+                unfilled[order.base] += base_qty
+    return dict(unfilled)
 
 
 def _jumped(prices: Mapping[str, Decimal], last: LastObservation, now: int, bound_pct: Decimal) -> list[str]:
