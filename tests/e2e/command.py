@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from decimal import Decimal
@@ -12,6 +13,8 @@ import pytest
 
 COMMAND = str(Path(sys.executable).with_name("botbalance"))
 LONGEST_S = 100
+LIBRARY_WORDS = re.compile(r"\b[A-Z]\w+(Error|Exception|Schema)\b|\[Errno|Input should be|Value error")
+"""What a person who mistyped something should not have to read: names of classes, and a validator's own sentences."""
 SUMMARY_KEYS = {
     "ticks",
     "orders_placed",
@@ -65,6 +68,7 @@ def only_line(status: int, output: str, errors: str) -> str:
     assert "Traceback" not in errors
     assert len(errors.splitlines()) == 1, errors
     assert errors.startswith("botbalance: ")
+    assert not LIBRARY_WORDS.search(errors), errors
     return errors.strip()
 
 

@@ -206,7 +206,7 @@ def _network_reason(error: BaseException) -> str:
 
 
 def _describe(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"[:200]
+    return str(error)[:200] or type(error).__name__
 
 
 def _unavailable(exchange: str, problem: str) -> TransientError:

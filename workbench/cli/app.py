@@ -16,6 +16,7 @@ from botbalance import __version__
 from botbalance.engine import InvalidInputError
 from botbalance.errors import BotBalanceError, InvalidRequestError, SettingsError
 from platformdirs import user_data_path
+from pydantic import ValidationError
 from pydantic_core import to_jsonable_python
 from rich.console import Console
 
@@ -425,6 +426,22 @@ def simulate(
         raise typer.Exit(1)
 
 
+_EXPECTED_OF_OPTION = {"int_parsing": "a whole number", "float_parsing": "a number"}
+"""Of an option's value, by the kind of error; what is not here, the validator says well itself."""
+
+
+def _explain(error: typer.TyperException) -> str:
+    """What is wrong with the command: of an option its name, its value and what would be right."""
+    cause = error.__cause__
+    if not (isinstance(error, typer.BadParameter) and isinstance(cause, ValidationError) and error.param is not None):
+        return error.format_message().replace("Value error, ", "")
+    wrong = cause.errors()[0]
+    expected = _EXPECTED_OF_OPTION.get(wrong["type"]) or wrong["msg"].removeprefix("Value error, ")
+    expected = expected.removeprefix("Input should be ")
+    expected = expected.replace("greater than or equal to", "at least").replace("less than or equal to", "at most")
+    return f"{error.param.opts[0]} is {wrong['input']!r}, expected {expected}"
+
+
 def main() -> None:
     """Entry point: every failure that a user can mend is one line, and no traceback."""
     try:
@@ -432,7 +449,7 @@ def main() -> None:
     except typer.TyperException as error:
         if not error.format_message():  # without arguments the help was shown already
             sys.exit(2)
-        _fail(error.format_message().replace("Value error, ", ""), 2)
+        _fail(_explain(error), 2)
     except (typer.Abort, KeyboardInterrupt):
         sys.exit(130)
     except (BotBalanceError, SettingsError, InvalidInputError, CandleFileError) as error:

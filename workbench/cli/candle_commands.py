@@ -4,6 +4,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
 
 import typer
 from botbalance.errors import InvalidRequestError
@@ -39,6 +40,8 @@ def fetch(
     from workbench.candles.download import fetch_candles  # noqa: PLC0415
     from workbench.candles.file_names import timeframe_ms  # noqa: PLC0415
 
+    if base_url is not None and not _is_address(base_url):
+        raise InvalidRequestError("base_url", f"--base-url is {base_url!r}, expected one like http://127.0.0.1:8788")
     start_ms = moment(start, "--start")
     now_ms = int(time.time() * 1000)
     end_ms = now_ms if end is None else min(now_ms, moment(end, "--end"))
@@ -112,6 +115,14 @@ def sample(
 
     for path in write_sample(folder, seed):
         typer.echo(path)
+
+
+def _is_address(url: str) -> bool:
+    try:
+        address = urlsplit(url)
+    except ValueError:  # a bracket that is not closed
+        return False
+    return address.scheme in {"http", "https"} and bool(address.hostname)
 
 
 def _in_words(found: "Coverage") -> str:

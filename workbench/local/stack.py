@@ -325,7 +325,7 @@ def write_sam_environment(file: Path, environment: Mapping[str, str], listen: st
     try:
         file.write_text(json.dumps({"Parameters": parameters}, indent=2))
     except OSError as error:
-        raise InvalidRequestError("sam_environment", f"{file} cannot be written: {error}") from error
+        raise InvalidRequestError("sam_environment", f"{file} cannot be written: {error.strerror}") from error
 
 
 def _record(message: Any) -> dict[str, Any]:

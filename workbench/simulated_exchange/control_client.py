@@ -69,8 +69,8 @@ class ControlClient:
         data = None if body is None else body.model_dump_json()
         try:
             answer = self._session.request(method, f"{self.url}/simulator{path}", data=data, timeout=_TIMEOUTS_S)
-        except (requests.RequestException, ValueError) as error:
-            raise self._not_there(f"nothing answers ({type(error).__name__})") from None
+        except (requests.RequestException, ValueError):
+            raise self._not_there("nothing answers") from None
         try:
             if answer.ok:
                 return kind.model_validate_json(answer.content)

@@ -248,9 +248,9 @@ def read_failure(path: Path) -> Failure:
     try:
         document = json.loads(path.read_text())
         return Failure.model_validate(document["failure"])
-    except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
+    except (OSError, ValueError, KeyError, TypeError, ValidationError):
         raise InvalidRequestError(
-            "replay", f"{path} is no result of simulate --json with a failure: {type(error).__name__}"
+            "replay", f"--replay is {path}, expected what `simulate --json` printed of a failure"
         ) from None
 
 
