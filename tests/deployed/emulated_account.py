@@ -105,9 +105,21 @@ class EmulatedAccount:
 
     def log(self, group: str) -> list[dict[str, Any]]:
         """The functions' log: every line that is a JSON object."""
+        return [json.loads(line) for line in self._log_lines(group) if line.startswith("{")]
+
+    def crashes(self, group: str) -> list[str]:
+        """What handlers have raised, as their runtime logs it: the last line of each traceback."""
+        crashes, is_inside = [], False
+        for line in self._log_lines(group):
+            if is_inside and not line.startswith(" "):
+                crashes.append(line)
+                is_inside = False
+            is_inside |= line.startswith("Traceback ")
+        return crashes
+
+    def _log_lines(self, group: str) -> list[str]:
         pages = self.client("logs").get_paginator("filter_log_events").paginate(logGroupName=group)
-        lines = [line for page in pages for event in page["events"] for line in event["message"].splitlines()]
-        return [json.loads(line) for line in lines if line.startswith("{")]
+        return [line for page in pages for event in page["events"] for line in event["message"].splitlines()]
 
     def _environment(self) -> dict[str, str]:
         kept = {name: os.environ[name] for name in ("HOME", "LANG", "TMPDIR") if name in os.environ}

@@ -119,9 +119,11 @@ def failed_ticks(account: EmulatedAccount, since: float) -> list[dict[str, Any]]
 
 
 def resting_orders(account: EmulatedAccount, books: MatchingEngine, at_least: int) -> bool | None:
-    """Whether so many rest; a tick that fails meanwhile is named."""
+    """Whether so many rest; a tick, or a whole function, that fails meanwhile is named."""
     for tick in failed_ticks(account, 0):
         pytest.fail(f"a tick raises: {tick.get('exception', tick)}")
+    for crash in account.crashes(account.resources(STACK)["FunctionLogs"][1]):
+        pytest.fail(f"a function raises: {crash}")
     return len(books.open_orders(KEY)) >= at_least or None
 
 
