@@ -38,7 +38,7 @@ class TickMessage(BaseModel):
 def tick_users(record: SQSRecord, lambda_context: LambdaContext) -> None:
     """Tick every user of one message; a message that cannot be worked on raises, and ends in the dead-letter queue.
 
-    Whoever's turn has not come when time runs short is left to the next tick, with a decision that says so.
+    Users who are not reached before time runs short are left to the next tick, with a decision that says so.
     """
     try:
         message = TickMessage.model_validate_json(record.body)

@@ -68,7 +68,7 @@ reads, and 15 for what places or cancels."""
 
 
 class Caller(NamedTuple):
-    """On whose behalf requests are made, None: nobody's, the system's own; what for; and by which API request."""
+    """On whose behalf requests are made (None: the system's own), what for, and by which API request."""
 
     user_id: str | None
     purpose: Purpose

@@ -1,4 +1,4 @@
-"""RequestLimits: how many requests a user may send in a clock minute, so that nobody's keep others' from being met."""
+"""RequestLimits: how many requests a user may send in a clock minute, so that one user cannot crowd out the others."""
 
 from collections.abc import Callable
 from enum import Enum

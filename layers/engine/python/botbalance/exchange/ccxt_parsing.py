@@ -346,7 +346,7 @@ def is_content(profile: ExchangeProfile, reply: Any) -> bool:
 
 
 def holds_content(reply: Any) -> bool:
-    """Whether a reply has a list or an object where content could be, be it empty; ``{}`` and text have none."""
+    """Whether a reply has a list or an object, even an empty one, where content could be; ``{}`` and text have none."""
     if isinstance(reply, dict):
         return any(isinstance(value, list | dict) for name, value in reply.items() if name not in {"error", "errors"})
     return isinstance(reply, list)
@@ -390,7 +390,7 @@ def ended_at_ms(order: Mapping[str, Any]) -> int:
 
 
 def number_or_none(text: Any) -> Decimal | None:
-    """The number that ``text`` tells, be it NaN; None where it tells none."""
+    """``text`` as a number, which may be NaN; None where it is none."""
     try:
         return None if text is None else Decimal(str(text))
     except InvalidOperation:

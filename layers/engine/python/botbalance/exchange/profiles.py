@@ -418,7 +418,7 @@ DEFAULT_PAPER_EXCHANGE = _on_paper(_BINANCE).name
 
 
 def is_paper(exchange: str) -> bool:
-    """Whether what trades there is nobody's money, in books of our own."""
+    """Whether it is a paper account: real prices, and books of our own."""
     return market_exchange(exchange) != exchange
 
 

@@ -181,9 +181,9 @@ class PriceHighs:
         logger.warning("price high not known", exchange=exchange, symbol=symbol, reason=reason)
 
     def _tell_unknown(self, exchange: str, symbols: Collection[str], reason: str, now: int) -> None:
-        """Alarm for those of ``symbols`` that have had no high for a while, whyever; ``reason`` is why none was asked.
+        """Alarm for those of ``symbols`` whose high has long been unknown; ``reason`` is why it was not asked for.
 
-        One that nobody has wanted for a day may have had one meanwhile: for that the while begins anew.
+        For a pair that nobody has asked about for a day, the while begins anew.
         """
         reasons: dict[str, str] = {}
         for symbol in symbols:

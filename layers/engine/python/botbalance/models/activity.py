@@ -1,4 +1,4 @@
-"""Activity: who changed what of a user's, and what the system did by itself."""
+"""Activity: who changed what for a user, and what the system did by itself."""
 
 from collections.abc import Mapping
 from enum import StrEnum

@@ -60,7 +60,7 @@ def resolve(host: str, port: int) -> list[str]:
 
 
 def is_public(address: str) -> bool:
-    """Whether ``address`` is one of the public internet, be it as it is or held in another one."""
+    """Whether ``address``, or the IPv4 address that it holds, is one of the public internet."""
     try:
         found: IPv4Address | IPv6Address = ip_address(address.partition("%")[0])
     except ValueError:

@@ -65,9 +65,9 @@ def ends_of_pauses(budgets: BudgetState) -> list[int]:
 
 
 def review(session: AccountSession, strategy: Strategy, snapshot: Snapshot, now: int) -> None:
-    """Remember, and tell, what of the account is paused by what it has traded until ``now`` (epoch seconds).
+    """Pause what the limits ask for after all that was traded until ``now`` (epoch seconds), and tell of it.
 
-    Raises AccountPausedError where that is all of it.
+    Raises AccountPausedError where the whole account is paused.
     """
     _drop_the_old(session, now)
     account = session.account(strategy.exchange)
@@ -109,7 +109,7 @@ def review_prices(
 
 
 def end_account(session: AccountSession, account: str) -> None:
-    """Forget what ``account``, which is over, has traded, and end its pauses, be it that the next runs tell of some."""
+    """Forget what ``account``, which is over, has traded, and end its pauses; later runs may tell of some of them."""
     budgets, now = session.state.account_budgets(account), session.context.clock()
     untold = _tell_ends(session, budgets.pauses, "the account starts anew")
     over = {key: pause.model_copy(update={"until": now}) for key, pause in untold.items()}

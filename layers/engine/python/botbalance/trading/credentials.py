@@ -97,10 +97,10 @@ def delete_key(context: TradingContext, user_id: str, exchange: str) -> StoredKe
 
 
 def _require_same_account(context: TradingContext, user_id: str, client: ExchangeAdapter) -> None:
-    """Raise ConflictError where an order that may trade is unknown to the account: with another's key it would be lost.
+    """Raise ConflictError where the key's account does not know an order that may trade: it would be lost.
 
-    One whose fate is unknown is known within minutes, unless the key that sent it serves no more: after
-    ``FATE_KNOWN_AFTER_S`` it stands in nobody's way.
+    The fate of an order is known within minutes, unless its key serves no more. After ``FATE_KNOWN_AFTER_S`` an unknown
+    one hinders no key.
     """
     settled_by = context.clock() - FATE_KNOWN_AFTER_S
     active = [

@@ -57,7 +57,7 @@ def _overdue(context: TradingContext, user_ids: Collection[str]) -> list[str]:
 def _is_on(context: TradingContext, user_id: str, strategy: Strategy | None, latest: int) -> bool:
     """Whether the autopilot has been on since ``latest`` (epoch seconds), as far as can be read.
 
-    A ``strategy`` that was not found is of another version of the code, or was not to be seen yet, or is nobody's.
+    A ``strategy`` that was not found is of another version of the code, was written a moment ago, or never existed.
     """
     if strategy is None:
         try:

@@ -116,9 +116,9 @@ def noted_symbols(note: NoTradeNote) -> set[str]:
 
 
 def users_inside_region(context: TradingContext, noted: Mapping[str, NoTradeNote]) -> set[str]:
-    """The ids of those users, of whom valid notes are given, for whom a tick now is quiet.
+    """The ids of those ``noted`` users for whom a tick now is quiet; ``noted`` are valid notes by user id.
 
-    Prices and ranges are had once for everybody. Where one cannot be had, those who need it are looked at.
+    Prices and ranges are read once for everybody. Users who need one that cannot be read are not among them.
     """
     now = context.clock()
     prices = _prices(context, noted.values())

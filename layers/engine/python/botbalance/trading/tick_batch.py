@@ -39,14 +39,13 @@ class TickJob:
 def due_jobs(
     context: TradingContext, users: Mapping[str, int], ts_tick: int, halt: str | None = None
 ) -> Iterator[TickJob]:
-    """Whose account of those ``users`` has to be looked at, read in few requests; for the others the tick is quiet.
+    """Yield the users whose account has to be looked at; for the others of ``users`` the tick is quiet.
 
     ``users`` are user ids with the version of the strategy, as dispatch found it; ``halt`` is why the operator has
-    halted trading for everybody, None where it goes on. Whoever had the tick already, or has switched the autopilot
-    off since, is left out. Also read are the limits that exchanges have set for those who are ticked, and the prices of
-    what they trade, which their ticks then have. They come exchange by exchange, as prices do: nobody waits for an
-    exchange on which others trade. What is raised for one exchange, the first of it, is raised after the users of all
-    others.
+    halted trading for everybody, None where it goes on. Users who had the tick already, or have switched the autopilot
+    off since, are left out. The limits and the prices that their ticks need are read as well, all in few requests.
+    Users come exchange by exchange, as soon as its prices are there: nobody waits for an exchange on which others
+    trade. Where exchanges fail, the first error is raised after the users of all others.
     """
     with bounded_by(context.deadline):
         # While it is halted nothing is quiet, and users come in any order: whoever had the tick finds it claimed.
