@@ -38,8 +38,8 @@ from workbench.local.api_gateway import DEMO_USER, ApiGateway, preflight_headers
 from workbench.local.clock import ExchangeClock, tick_at
 from workbench.local.durable_tables import durable_tables
 from workbench.local.lambda_runtime import LambdaRuntime
+from workbench.local.queues import InProcessQueues
 from workbench.local.stack import DISPATCH, WORK, PortfolioStatus, drain_queue, own_settings
-from workbench.local.tick_queue import TickQueue
 from workbench.portfolios import demo as demo_portfolio
 from workbench.simulated_exchange.control_client import ControlClient
 
@@ -162,7 +162,7 @@ class PaperStack:
         tables = self._started.enter_context(durable_tables(self._template, self._options.data, self._clock()))
         services = bootstrap.Services(read_settings(self._environment()), clock=self._clock)
         services.dynamodb = tables  # type: ignore[assignment]
-        services.sqs = TickQueue()  # type: ignore[assignment]
+        services.sqs = InProcessQueues()  # type: ignore[assignment]
         services.kms = _NoKeys()  # type: ignore[assignment]
         self._started.callback(services.close)
         bootstrap.use(services)

@@ -38,7 +38,7 @@ from workbench.local.api_gateway import DEMO_USER, ApiGateway, preflight_headers
 from workbench.local.clock import ExchangeClock, tick_at
 from workbench.local.lambda_runtime import LambdaRuntime
 from workbench.local.notifier import Notifier
-from workbench.local.tick_queue import TickQueue
+from workbench.local.queues import InProcessQueues
 from workbench.simulated_exchange.binance_api import BinanceApi
 from workbench.simulated_exchange.control_api import ControlApi
 from workbench.simulated_exchange.control_client import ControlClient
@@ -54,8 +54,10 @@ DEMO_KEY = ExchangeKey(  # nosec B106  # of the simulated exchange, where nobody
 DISPATCH = "tick.dispatch.lambda_handler"
 WORK = "tick.work.lambda_handler"
 _MESSAGES_PER_RECEIVE = 10
-_FEW_THREADS = {"DISPATCH_THREADS": "1", "WORK_THREADS": "1"}
-"""Users are few here, and nothing is far away: starting a tick's threads takes longer than what they do."""
+_OF_THIS_EXCHANGE = {"DISPATCH_THREADS": "1", "WORK_THREADS": "1", "MARKET_RULES_TTL": "86400"}
+"""Users are few here, and nothing is far away: starting a tick's threads takes longer than what they do. Markets stay
+as they are.
+"""
 _DOCKER_DESKTOP = "host.docker.internal"
 _LOOPBACK_URL = re.compile(r"^(https?://)(127\.0\.0\.1|localhost)(?=[:/]|$)")
 
@@ -238,7 +240,9 @@ class Stack:
         self.clock = ExchangeClock(self._own_simulation() if here else self.exchange, about.now)
         aws = EmbeddedAws(self._template, run=about.id, dynamodb=self._options.dynamodb, host=self._options.listen)
         started.callback(aws.stop)
-        environment = aws.start() | LOCAL_SETTINGS | _FEW_THREADS | {"EXCHANGE_BASE_URL": exchange_url} | own_settings()
+        environment = (
+            aws.start() | LOCAL_SETTINGS | _OF_THIS_EXCHANGE | {"EXCHANGE_BASE_URL": exchange_url} | own_settings()
+        )
         # Beyond loopback the exchange is this machine's still, as it is for functions that SAM runs here.
         opened = {} if self._options.listen == LOOPBACK else {"AWS_SAM_LOCAL": "true"}
         services = bootstrap.Services(read_settings(environment | opened), clock=self.clock)
@@ -268,7 +272,7 @@ class Stack:
 
     def _keep_in_this_process(self, services: bootstrap.Services, exchange_url: str, run: str) -> None:
         services.dynamodb = in_memory_dynamodb(self._template, run)  # type: ignore[assignment]
-        services.sqs = TickQueue()  # type: ignore[assignment]
+        services.sqs = InProcessQueues()  # type: ignore[assignment]
         services.kms = InMemoryKeyService()  # type: ignore[assignment]
         services.exchange_connections = InProcessConnections(exchange_url, self._api.answer)
 
