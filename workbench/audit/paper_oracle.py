@@ -20,7 +20,7 @@ import numpy as np
 from botbalance.api.account_schemas import StrategyRequest
 from botbalance.engine import Action, Balance, CancelReason, Fill, RestingOrder, rebalancing_bonus
 from botbalance.engine.arithmetic import ExactArithmetic
-from botbalance.exchange.adapter import HourlyHigh, MarketListing, MinuteRange, OrderAccepted, Quote
+from botbalance.exchange.adapter import HourlyHigh, MarketListing, MinuteRange, OrderAccepted, OrderRequest, Quote
 from botbalance.exchange.paper_adapter import MAX_VOLUME_FRACTION, PaperAdapter
 from botbalance.exchange.paper_books import ToldMinutes, open_account
 from botbalance.exchange.profiles import DEFAULT_PAPER_EXCHANGE
@@ -303,7 +303,9 @@ class RestartedPaper:
 
     def _place(self, number: int, action: Action) -> Any:
         return self._adapter.place_order(
-            action.symbol, action.side, action.limit_price, action.base_qty, _client_id(number), post_only=True
+            OrderRequest(
+                action.symbol, action.side, action.limit_price, action.base_qty, _client_id(number), post_only=True
+            )
         )
 
     def _restart(self) -> PaperAdapter:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from botbalance.errors import BotBalanceError
-from botbalance.exchange.adapter import OrderRejected
+from botbalance.exchange.adapter import OrderRejected, OrderRequest
 from botbalance.exchange.ccxt_adapter import CcxtAdapter
 from botbalance.exchange.profiles import PROFILES
 
@@ -118,7 +118,9 @@ def test_refusals(exchange: Exchange, name: str, case: dict[str, Any]) -> None:
             if code == "exchange_refuses_region":
                 assert "another AWS region" in str(raised.value)
         else:
-            sent = adapter.place_order("BTCUSDT", "buy", Decimal(39_000), Decimal("0.01"), CLIENT_ID, post_only=True)
+            sent = adapter.place_order(
+                OrderRequest("BTCUSDT", "buy", Decimal(39_000), Decimal("0.01"), CLIENT_ID, post_only=True)
+            )
             assert isinstance(sent, OrderRejected), sent
             assert sent.code == case["expected"]["place"], sent
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 from botbalance.engine import Evaluation, StrategyConfig, evaluate
 from botbalance.errors import CredentialsRejectedError
-from botbalance.exchange.adapter import KEY_REFUSED, OrderRejected
+from botbalance.exchange.adapter import KEY_REFUSED, OrderRejected, OrderRequest
 from botbalance.exchange.ccxt_adapter import CcxtAdapter
 from botbalance.exchange.ccxt_client import mended_secret
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
@@ -54,7 +54,7 @@ def test_a_secret_that_cannot_be_read_is_the_key_s_fault_and_nothing_is_sent(exc
         door.asked.clear()
         with pytest.raises(CredentialsRejectedError, match="the secret cannot be read"):
             adapter.balances()
-        sent = adapter.place_order("BTCUSDT", "buy", D(39_000), D("0.01"), CLIENT_ID, post_only=True)
+        sent = adapter.place_order(OrderRequest("BTCUSDT", "buy", D(39_000), D("0.01"), CLIENT_ID, post_only=True))
         assert isinstance(sent, OrderRejected)
         assert sent.code == KEY_REFUSED
         assert door.asked == []

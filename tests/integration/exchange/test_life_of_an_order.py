@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 from botbalance.engine import Balance, Fill
-from botbalance.exchange.adapter import ExchangeOrderStatus, OrderAccepted, Trade
+from botbalance.exchange.adapter import ExchangeOrderStatus, OrderAccepted, OrderRequest, Trade
 from botbalance.exchange.ccxt_adapter import KRAKEN_TRADES, CcxtAdapter
 from botbalance.exchange.profiles import PROFILES
 
@@ -37,7 +37,7 @@ def door_and_adapter(exchange: Exchange, name: str) -> Iterator[tuple[Door, Ccxt
 
 
 def place(adapter: CcxtAdapter) -> OrderAccepted:
-    placement = adapter.place_order("BTCUSDT", "buy", D(39_000), D("0.01"), CLIENT_ID, post_only=True)
+    placement = adapter.place_order(OrderRequest("BTCUSDT", "buy", D(39_000), D("0.01"), CLIENT_ID, post_only=True))
     assert isinstance(placement, OrderAccepted), placement
     return placement
 

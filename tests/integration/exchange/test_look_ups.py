@@ -12,7 +12,7 @@ from urllib.parse import parse_qs
 
 import pytest
 from botbalance.errors import RateLimitedError, TransientError
-from botbalance.exchange.adapter import ExchangeOrder, ExchangeOrderStatus, OrderRejected
+from botbalance.exchange.adapter import ExchangeOrder, ExchangeOrderStatus, OrderRejected, OrderRequest
 from botbalance.exchange.ccxt_adapter import CcxtAdapter
 
 from tests.integration.exchange.fake_exchanges import (
@@ -272,7 +272,9 @@ def test_an_order_is_not_sent_where_the_kind_of_account_is_in_doubt(
 ) -> None:
     door, adapter = asked
     door.broken[aside] = broken
-    placement = adapter.place_order("BTCUSDT", "buy", Decimal(39_000), Decimal("0.01"), CLIENT_ID, post_only=True)
+    placement = adapter.place_order(
+        OrderRequest("BTCUSDT", "buy", Decimal(39_000), Decimal("0.01"), CLIENT_ID, post_only=True)
+    )
     assert isinstance(placement, OrderRejected)
     assert [place for place, _ in door.asked] == [aside]
 

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 from botbalance.errors import TransientError
-from botbalance.exchange.adapter import OrderRejected, OrderUnknown
+from botbalance.exchange.adapter import OrderRejected, OrderRequest, OrderUnknown
 from botbalance.exchange.ccxt_adapter import CcxtAdapter
 
 from tests.integration.exchange.simulated import Exchange, Fault
@@ -91,7 +91,7 @@ def test_an_order_that_was_sent_and_answered_with_garbage_is_unknown(
 ) -> None:
     exchange.api.everywhere = Fault.body(body)
     placement = connect(name).place_order(
-        "BTCUSDT", "buy", Decimal(39_000), Decimal("0.01"), "0123456789abcdef0123", post_only=True
+        OrderRequest("BTCUSDT", "buy", Decimal(39_000), Decimal("0.01"), "0123456789abcdef0123", post_only=True)
     )
     times_sent = sum(request.method == "POST" for request in exchange.api.requests)
     assert times_sent <= 1

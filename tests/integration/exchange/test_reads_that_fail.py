@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from botbalance.errors import CredentialsRejectedError, InvalidRequestError, RateLimitedError, TransientError
-from botbalance.exchange.adapter import ExchangeOrderStatus, OrderUnknown
+from botbalance.exchange.adapter import ExchangeOrderStatus, OrderRequest, OrderUnknown
 from botbalance.exchange.ccxt_adapter import CcxtAdapter
 
 from tests.integration.exchange.simulated import KEY, Exchange, Fault
@@ -69,7 +69,7 @@ def test_garbage_with_http_200_is_a_doubtful_reply(
 
 @pytest.mark.parametrize("name", READS)
 def test_a_truncated_answer_is_a_doubtful_reply(trader: CcxtAdapter, exchange: Exchange, name: str) -> None:
-    trader.place_order("BTCUSDT", "buy", Decimal(39_000), Decimal("0.01"), CLIENT_ID, post_only=True)
+    trader.place_order(OrderRequest("BTCUSDT", "buy", Decimal(39_000), Decimal("0.01"), CLIENT_ID, post_only=True))
     exchange.market.set_price("BTCUSDT", Decimal(38_000))
     path, read = READS[name]
     read(trader)
@@ -82,7 +82,7 @@ def test_a_truncated_answer_is_a_doubtful_reply(trader: CcxtAdapter, exchange: E
 @pytest.mark.parametrize("name", READS)
 def test_a_doubtful_reply_leaves_the_adapter_as_it_was(trader: CcxtAdapter, exchange: Exchange, name: str) -> None:
     path, read = READS[name]
-    trader.place_order("BTCUSDT", "buy", Decimal(39_000), Decimal("0.01"), CLIENT_ID, post_only=True)
+    trader.place_order(OrderRequest("BTCUSDT", "buy", Decimal(39_000), Decimal("0.01"), CLIENT_ID, post_only=True))
     before = {other: ask(trader) for other, (_, ask) in READS.items()}
     exchange.api.faults["GET", path] = Fault.body("{}")
     catch_failure(trader, read)
@@ -147,7 +147,7 @@ def test_a_balance_that_cannot_be_right_is_doubtful(trader: CcxtAdapter, exchang
 def test_an_order_that_cannot_be_right_is_doubtful(
     trader: CcxtAdapter, exchange: Exchange, name: str, change: dict[str, Any]
 ) -> None:
-    trader.place_order("BTCUSDT", "buy", Decimal(39_000), Decimal("0.01"), CLIENT_ID, post_only=True)
+    trader.place_order(OrderRequest("BTCUSDT", "buy", Decimal(39_000), Decimal("0.01"), CLIENT_ID, post_only=True))
     [order] = json.loads(exchange.api.answer_to("/api/v3/openOrders", signed_by=KEY))
     path, read = READS[name]
     distorted = order | change
@@ -163,7 +163,7 @@ def test_an_order_that_cannot_be_right_is_doubtful(
 
 
 def test_an_order_of_another_market_is_not_the_one_looked_up(trader: CcxtAdapter, exchange: Exchange) -> None:
-    trader.place_order("BTCUSDT", "buy", Decimal(39_000), Decimal("0.01"), CLIENT_ID, post_only=True)
+    trader.place_order(OrderRequest("BTCUSDT", "buy", Decimal(39_000), Decimal("0.01"), CLIENT_ID, post_only=True))
     [order] = json.loads(exchange.api.answer_to("/api/v3/openOrders", signed_by=KEY))
     exchange.api.faults["GET", "/api/v3/order"] = Fault.body(json.dumps(order | {"symbol": "ETHUSDT"}))
     assert catch_failure(trader, READS["find_order"][1]).code == "doubtful_reply"
@@ -190,7 +190,7 @@ def test_an_order_of_another_market_is_not_the_one_looked_up(trader: CcxtAdapter
 def test_a_trade_that_cannot_be_right_is_doubtful(
     trader: CcxtAdapter, exchange: Exchange, change: dict[str, Any]
 ) -> None:
-    trader.place_order("BTCUSDT", "buy", Decimal(41_000), Decimal("0.01"), CLIENT_ID, post_only=False)
+    trader.place_order(OrderRequest("BTCUSDT", "buy", Decimal(41_000), Decimal("0.01"), CLIENT_ID, post_only=False))
     [trade] = json.loads(exchange.api.answer_to("/api/v3/myTrades", "symbol=BTCUSDT", signed_by=KEY))
     exchange.api.faults["GET", "/api/v3/myTrades"] = Fault.body(json.dumps([trade | change]))
     assert catch_failure(trader, READS["trades"][1]).code == "doubtful_reply"
@@ -242,7 +242,7 @@ PASSING = {
 def test_a_read_that_fails_is_sent_again_and_then_answered(
     trader: CcxtAdapter, exchange: Exchange, name: str, fault: Fault, times: int
 ) -> None:
-    trader.place_order("BTCUSDT", "buy", Decimal(39_000), Decimal("0.01"), CLIENT_ID, post_only=True)
+    trader.place_order(OrderRequest("BTCUSDT", "buy", Decimal(39_000), Decimal("0.01"), CLIENT_ID, post_only=True))
     path, read = READS[name]
     undisturbed = read(trader)
     exchange.api.requests.clear()
@@ -332,7 +332,9 @@ def test_an_order_that_ran_into_its_timeout_is_unknown_and_not_sent_again(exchan
     with silent_exchange() as (host, url):
         adapter = replace(exchange, url=url).connect(timeout_s=0.05)
         adapter.load_listings(listings)
-        placement = adapter.place_order("BTCUSDT", "buy", Decimal(39_000), Decimal("0.01"), CLIENT_ID, post_only=True)
+        placement = adapter.place_order(
+            OrderRequest("BTCUSDT", "buy", Decimal(39_000), Decimal("0.01"), CLIENT_ID, post_only=True)
+        )
         assert isinstance(placement, OrderUnknown)
         assert placement.retry_after_s is None
         assert connections_to(host) == 1
@@ -429,7 +431,7 @@ def test_a_code_that_only_the_spot_market_has_keeps_its_meaning_at_a_local_addre
 
 @pytest.mark.parametrize("fault", [Fault(), Fault(after_effect=True), Fault.error(503, HTML)], ids=str)
 def test_a_cancel_that_fails_is_tried_again_later(trader: CcxtAdapter, exchange: Exchange, fault: Fault) -> None:
-    trader.place_order("BTCUSDT", "buy", Decimal(39_000), Decimal("0.01"), CLIENT_ID, post_only=True)
+    trader.place_order(OrderRequest("BTCUSDT", "buy", Decimal(39_000), Decimal("0.01"), CLIENT_ID, post_only=True))
     exchange.api.faults["DELETE", "/api/v3/order"] = fault
     catch_failure(trader, lambda adapter: adapter.cancel_order("BTCUSDT", CLIENT_ID))
     assert exchange.api.count("DELETE", "/api/v3/order") == 1
@@ -440,7 +442,7 @@ def test_a_cancel_that_got_no_answer_is_not_sent_again(
     trader: CcxtAdapter, exchange: Exchange, after_effect: bool
 ) -> None:
     """It would be signed anew, by whoever sent it, whatever has become of their right to."""
-    trader.place_order("BTCUSDT", "buy", Decimal(39_000), Decimal("0.01"), CLIENT_ID, post_only=True)
+    trader.place_order(OrderRequest("BTCUSDT", "buy", Decimal(39_000), Decimal("0.01"), CLIENT_ID, post_only=True))
     exchange.api.faults["DELETE", "/api/v3/order"] = Fault(after_effect=after_effect, times=1)
     catch_failure(trader, lambda adapter: adapter.cancel_order("BTCUSDT", CLIENT_ID))
     assert exchange.api.count("DELETE", "/api/v3/order") == 1

@@ -10,7 +10,7 @@ from typing import Any, get_args
 import pytest
 from botbalance.api.fields import Exchange
 from botbalance.errors import BotBalanceError, TransientError
-from botbalance.exchange.adapter import OrderUnknown
+from botbalance.exchange.adapter import OrderRequest, OrderUnknown
 from botbalance.exchange.ccxt_adapter import CcxtAdapter
 
 from tests.integration.exchange.simulated import running_exchange
@@ -115,7 +115,9 @@ def test_whatever_kind_of_redirect_it_is(elsewhere: Elsewhere, status: int) -> N
 def test_an_order_that_was_redirected_is_unknown_and_was_sent_once(elsewhere: Elsewhere, listed: Any) -> None:
     with closing(make_adapter("binance", elsewhere.url)) as adapter:
         adapter.load_listings(listed)
-        sent = adapter.place_order("BTCUSDT", "buy", Decimal(39_000), Decimal("0.01"), "0" * 20, post_only=True)
+        sent = adapter.place_order(
+            OrderRequest("BTCUSDT", "buy", Decimal(39_000), Decimal("0.01"), "0" * 20, post_only=True)
+        )
         assert isinstance(sent, OrderUnknown)
         with pytest.raises(TransientError, match="another address"):
             adapter.cancel_order("BTCUSDT", "0" * 20)

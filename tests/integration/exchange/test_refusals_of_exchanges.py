@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pytest
 from botbalance.errors import CredentialsRejectedError, TransientError
-from botbalance.exchange.adapter import KEY_REFUSED, OrderRejected, OrderUnknown, SubmitResult
+from botbalance.exchange.adapter import KEY_REFUSED, OrderRejected, OrderRequest, OrderUnknown, SubmitResult
 from botbalance.exchange.ccxt_adapter import CcxtAdapter
 
 from tests.integration.exchange.fake_exchanges import CLIENT_ID, NOW, Body, Door, run_stand_in
@@ -212,7 +212,9 @@ def refusing(exchange: Exchange, name: str) -> Iterator[tuple[Door, CcxtAdapter]
 
 
 def place(adapter: CcxtAdapter) -> SubmitResult:
-    return adapter.place_order("BTCUSDT", "buy", Decimal(39_000), Decimal("0.01"), CLIENT_ID, post_only=True)
+    return adapter.place_order(
+        OrderRequest("BTCUSDT", "buy", Decimal(39_000), Decimal("0.01"), CLIENT_ID, post_only=True)
+    )
 
 
 @pytest.mark.parametrize(("name", "said", "expected"), EVERY)

@@ -18,6 +18,7 @@ import pytest
 import requests
 from aiohttp import web
 from botbalance.exchange import ccxt_client, http_pool
+from botbalance.exchange.adapter import OrderRequest
 from botbalance.exchange.ccxt_adapter import CcxtAdapter
 from botbalance.exchange.http_pool import HttpPool
 from botbalance.exchange.profiles import PROFILES
@@ -117,7 +118,9 @@ def test_every_request_is_signed_with_its_own_user_s_key(adapters: list[CcxtAdap
             held = adapter.balances()["USDT"]
             assert held.free + held.locked == 1000 + user
             client_id = f"{user}of{number}"
-            placed = adapter.place_order("BTCUSDT", "buy", Decimal(39_000), Decimal("0.001"), client_id, post_only=True)
+            placed = adapter.place_order(
+                OrderRequest("BTCUSDT", "buy", Decimal(39_000), Decimal("0.001"), client_id, post_only=True)
+            )
             assert type(placed).__name__ == "OrderAccepted", placed
             assert [order.client_order_id for order in adapter.open_orders()] == [client_id]
             adapter.cancel_order("BTCUSDT", client_id)
@@ -196,8 +199,12 @@ def test_nothing_that_is_shared_is_ever_changed(adapters: list[CcxtAdapter]) -> 
         adapter.key_permissions()
         adapter.clock_offset_ms()
         adapter.fees("BTCUSDT")
-        adapter.place_order("BTCUSDT", "buy", Decimal(40_100), Decimal("0.001"), CLIENT_ID, post_only=False)
-        adapter.place_order("BTCUSDT", "buy", Decimal(39_000), Decimal("0.001"), CLIENT_ID, post_only=True)
+        adapter.place_order(
+            OrderRequest("BTCUSDT", "buy", Decimal(40_100), Decimal("0.001"), CLIENT_ID, post_only=False)
+        )
+        adapter.place_order(
+            OrderRequest("BTCUSDT", "buy", Decimal(39_000), Decimal("0.001"), CLIENT_ID, post_only=True)
+        )
         order = adapter.find_order("BTCUSDT", CLIENT_ID)
         assert order is not None
         adapter.trades("BTCUSDT", order.exchange_order_id)

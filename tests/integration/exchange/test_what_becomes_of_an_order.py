@@ -9,6 +9,7 @@ from botbalance.exchange.adapter import (
     ExchangeOrderStatus,
     OrderAccepted,
     OrderRejected,
+    OrderRequest,
     OrderUnknown,
     SubmitResult,
 )
@@ -32,7 +33,9 @@ def place(
     client_order_id: str = CLIENT_ID,
     post_only: bool = True,
 ) -> SubmitResult:
-    return trader.place_order(symbol, side, Decimal(price), Decimal(qty), client_order_id, post_only=post_only)
+    return trader.place_order(
+        OrderRequest(symbol, side, Decimal(price), Decimal(qty), client_order_id, post_only=post_only)
+    )
 
 
 def only_order(exchange: Exchange) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from botbalance.engine import Balance, MarketRules
 from botbalance.errors import CredentialsRejectedError, InvalidRequestError, TransientError
-from botbalance.exchange.adapter import ExchangeOrder, ExchangeOrderStatus, OrderAccepted, Quote
+from botbalance.exchange.adapter import ExchangeOrder, ExchangeOrderStatus, OrderAccepted, OrderRequest, Quote
 from botbalance.exchange.ccxt_adapter import CcxtAdapter
 
 from tests.integration.exchange.simulated import FIRST_PRICES, KEY, SECRET, SOME_MS, Exchange, Fault, running_exchange
@@ -42,7 +42,7 @@ def small_market(**changes: Any) -> Market:
 
 def placed(trader: CcxtAdapter, client_order_id: str = CLIENT_ID, price: int = 39_000) -> ExchangeOrder:
     placement = trader.place_order(
-        "BTCUSDT", "buy", Decimal(price), Decimal("0.01"), client_order_id, post_only=price < 40_000
+        OrderRequest("BTCUSDT", "buy", Decimal(price), Decimal("0.01"), client_order_id, post_only=price < 40_000)
     )
     assert isinstance(placement, OrderAccepted)
     return placement.order

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 import pytest
-from botbalance.exchange.adapter import SubmitResult
+from botbalance.exchange.adapter import OrderRequest, SubmitResult
 from botbalance.exchange.ccxt_adapter import CcxtAdapter
 
 from tests.fixtures.running import running_emulator
@@ -72,7 +72,7 @@ class Exchange:
 def place(adapter: CcxtAdapter, client_order_id: str = CLIENT_ID, symbol: str = "BTCUSDT") -> SubmitResult:
     """Send an order to buy that rests: 0.01 BTC at 39,000, or what costs as much."""
     price = {"BTCUSDT": Decimal(39_000), "ETHUSDT": Decimal(2_400)}[symbol]
-    return adapter.place_order(symbol, "buy", price, Decimal("0.02"), client_order_id, post_only=True)
+    return adapter.place_order(OrderRequest(symbol, "buy", price, Decimal("0.02"), client_order_id, post_only=True))
 
 
 @pytest.fixture

@@ -5,7 +5,14 @@ from decimal import Decimal
 
 import pytest
 from botbalance.errors import TransientError
-from botbalance.exchange.adapter import KEY_REFUSED, ExchangeOrderStatus, OrderAccepted, OrderRejected, OrderUnknown
+from botbalance.exchange.adapter import (
+    KEY_REFUSED,
+    ExchangeOrderStatus,
+    OrderAccepted,
+    OrderRejected,
+    OrderRequest,
+    OrderUnknown,
+)
 from botbalance.exchange.ccxt_adapter import CcxtAdapter
 
 from tests.integration.faults.conftest import CLIENT_ID, KEY, OTHER_KEY, Exchange, place
@@ -109,7 +116,7 @@ def test_a_line_of_the_script_strikes_as_often_as_it_says(exchange: Exchange, tr
 
 def test_nothing_is_a_duplicate_that_was_refused(exchange: Exchange, trader: CcxtAdapter) -> None:
     exchange.injector.script(K.DUPLICATE, Where.PLACE_ORDER)
-    answer = trader.place_order("BTCUSDT", "buy", Decimal(39_000), Decimal(1), CLIENT_ID, post_only=True)
+    answer = trader.place_order(OrderRequest("BTCUSDT", "buy", Decimal(39_000), Decimal(1), CLIENT_ID, post_only=True))
     assert isinstance(answer, OrderRejected)
     assert answer.code == "insufficient_funds"
     assert exchange.injector.unplayed() == [K.DUPLICATE]

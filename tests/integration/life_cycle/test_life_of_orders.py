@@ -1,11 +1,10 @@
 """Whatever happens in whatever order: no order is doubled, none is lost, and in the end the books are equal."""
 
 from collections.abc import Mapping
-from decimal import Decimal
+from dataclasses import replace
 
 import pytest
-from botbalance.engine import Side
-from botbalance.exchange.adapter import OrderUnknown, SubmitResult
+from botbalance.exchange.adapter import OrderRequest, OrderUnknown, SubmitResult
 from botbalance.exchange.ccxt_adapter import CcxtAdapter
 from botbalance.store.orders import OrdersTable
 from hypothesis import HealthCheck, Phase, settings
@@ -57,21 +56,11 @@ def test_orders_that_are_sent_again_when_their_fate_is_unknown_are_found(
 ) -> None:
     place_order = CcxtAdapter.place_order
 
-    def place_twice(
-        account: CcxtAdapter,
-        symbol: str,
-        side: Side,
-        limit_price: Decimal,
-        base_qty: Decimal,
-        client_order_id: str,
-        *,
-        post_only: bool,
-    ) -> SubmitResult:
-        placement = place_order(account, symbol, side, limit_price, base_qty, client_order_id, post_only=post_only)
+    def place_twice(account: CcxtAdapter, order: OrderRequest) -> SubmitResult:
+        placement = place_order(account, order)
         if not isinstance(placement, OrderUnknown):
             return placement
-        another_id = client_order_id[::-1]
-        return place_order(account, symbol, side, limit_price, base_qty, another_id, post_only=post_only)
+        return place_order(account, replace(order, client_order_id=order.client_order_id[::-1]))
 
     monkeypatch.setattr(CcxtAdapter, "place_order", place_twice)
     with pytest.raises(AssertionError, match=r"on the exchange only|at once"):

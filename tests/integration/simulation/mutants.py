@@ -17,7 +17,7 @@ from unittest.mock import patch
 from botbalance.engine import Balance
 from botbalance.errors import ConflictError, TransientError
 from botbalance.exchange import ccxt_adapter, ccxt_parsing
-from botbalance.exchange.adapter import ExchangeOrder, ExchangeOrderStatus, OrderUnknown, SubmitResult
+from botbalance.exchange.adapter import ExchangeOrder, ExchangeOrderStatus, OrderRequest, OrderUnknown, SubmitResult
 from botbalance.exchange.ccxt_adapter import CcxtAdapter
 from botbalance.exchange.ccxt_errors import SubmitStatus
 from botbalance.market_data.market_rules import MarketRulesService
@@ -60,10 +60,10 @@ def resend() -> Sequence[Any]:
     """An order of unknown fate is sent again."""
     place_order = CcxtAdapter.place_order
 
-    def place_twice(self: CcxtAdapter, *order: Any, **more: Any) -> SubmitResult:
-        submitted = place_order(self, *order, **more)
+    def place_twice(self: CcxtAdapter, order: OrderRequest) -> SubmitResult:
+        submitted = place_order(self, order)
         if isinstance(submitted, OrderUnknown) and submitted.retry_after_s is None:
-            return place_order(self, *order, **more)
+            return place_order(self, order)
         return submitted
 
     return [patch.object(CcxtAdapter, "place_order", place_twice)]

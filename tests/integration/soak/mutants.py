@@ -5,13 +5,12 @@ python -m tests.integration.soak.mutants resend --users 20 --ticks 300 --seed 99
 """
 
 from collections.abc import Callable
-from decimal import Decimal
+from dataclasses import replace
 from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
-from botbalance.engine import Side
-from botbalance.exchange.adapter import OrderUnknown, SubmitResult
+from botbalance.exchange.adapter import OrderRequest, OrderUnknown, SubmitResult
 from botbalance.exchange.ccxt_adapter import CcxtAdapter
 from botbalance.models.order import Order
 from botbalance.store.accounts import Lease
@@ -40,20 +39,10 @@ def resend_what_is_unknown() -> None:
     """Send an order again, under another id, where it is not known what became of it: what a naive client does."""
     place_order = CcxtAdapter.place_order
 
-    def resend(
-        self: CcxtAdapter,
-        symbol: str,
-        side: Side,
-        limit_price: Decimal,
-        base_qty: Decimal,
-        client_order_id: str,
-        *,
-        post_only: bool,
-    ) -> SubmitResult:
-        placement = place_order(self, symbol, side, limit_price, base_qty, client_order_id, post_only=post_only)
+    def resend(self: CcxtAdapter, order: OrderRequest) -> SubmitResult:
+        placement = place_order(self, order)
         if isinstance(placement, OrderUnknown) and placement.retry_after_s is None:
-            again = client_order_id[::-1]
-            return place_order(self, symbol, side, limit_price, base_qty, again, post_only=post_only)
+            return place_order(self, replace(order, client_order_id=order.client_order_id[::-1]))
         return placement
 
     CcxtAdapter.place_order = resend  # type: ignore[method-assign]

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 from botbalance.errors import TransientError
-from botbalance.exchange.adapter import OrderAccepted
+from botbalance.exchange.adapter import OrderAccepted, OrderRequest
 from botbalance.models.order import Order, OrderStatus
 from botbalance.trading.orders import cancel_one
 from botbalance.trading.plan import preview
@@ -304,7 +304,7 @@ def place_on_exchange(harness: TradingHarness, order: Order) -> None:
     )
     harness.context.portfolio.load_markets(account, [order.symbol])
     placement = account.place_order(
-        order.symbol, order.side, order.limit_price, order.base_qty, order.client_order_id, post_only=True
+        OrderRequest(order.symbol, order.side, order.limit_price, order.base_qty, order.client_order_id, post_only=True)
     )
     account.close()
     assert isinstance(placement, OrderAccepted)

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 from botbalance.engine import RestingOrder, evaluate, review_resting_orders
-from botbalance.exchange.adapter import SubmitResult
+from botbalance.exchange.adapter import OrderRequest, SubmitResult
 from botbalance.trading.no_trade_ticks import users_inside_region, valid_notes
 from botbalance.trading.orders import cancel_by_hand
 from botbalance.trading.plan import expected_convergence, preview
@@ -137,7 +137,9 @@ def test_a_price_that_jumped_is_looked_at_and_held_for_a_tick(no_trade_harness: 
 def test_beside_somebody_elses_order_nothing_is_quiet(no_trade_harness: NoTradeHarness) -> None:
     account = no_trade_harness.harness.context.clients.get(no_trade_harness.harness.user, "binance")
     no_trade_harness.harness.context.portfolio.load_markets(account, ["ETHUSDT"])
-    placed: SubmitResult = account.place_order("ETHUSDT", "buy", D(2000), D("0.1"), "somebody-else", post_only=True)
+    placed: SubmitResult = account.place_order(
+        OrderRequest("ETHUSDT", "buy", D(2000), D("0.1"), "somebody-else", post_only=True)
+    )
     assert placed
     assert [no_trade_harness.tick().outcome for _ in range(3)] == ["decided"] * 3
 
@@ -147,7 +149,7 @@ def test_somebody_elses_order_on_a_pair_that_is_not_managed_disturbs_nobody(no_t
     harness.set_strategy({"BTC": "60", "USDT": "40"})
     account = harness.context.clients.get(harness.user, "binance")
     harness.context.portfolio.load_markets(account, ["ETHUSDT"])
-    account.place_order("ETHUSDT", "buy", D(2000), D("0.1"), "somebody-else", post_only=True)
+    account.place_order(OrderRequest("ETHUSDT", "buy", D(2000), D("0.1"), "somebody-else", post_only=True))
     assert no_trade_harness.tick().outcome == "decided"
     assert no_trade_harness.is_quiet()
 

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 from botbalance.errors import ConflictError, TransientError
-from botbalance.exchange.adapter import ExchangeOrder, ExchangeOrderStatus
+from botbalance.exchange.adapter import ExchangeOrder, ExchangeOrderStatus, OrderRequest
 from botbalance.models.order import Order, OrderStatus
 from botbalance.trading.order_updates import apply_order_report
 from botbalance.trading.orders import cancel_by_hand, cancel_one
@@ -184,7 +184,9 @@ def test_orders_that_others_placed_on_the_account_block_their_pair_and_are_left_
     stranger = harness.intent("BTCUSDT", limit_price="30000", base_qty="0.001")
     account = harness.context.clients.get(harness.user, "binance")
     harness.context.portfolio.load_markets(account, ["BTCUSDT"])
-    account.place_order("BTCUSDT", "buy", stranger.limit_price, stranger.base_qty, "someone-else", post_only=True)
+    account.place_order(
+        OrderRequest("BTCUSDT", "buy", stranger.limit_price, stranger.base_qty, "someone-else", post_only=True)
+    )
     harness.set_strategy(order_max_age_s=0)
 
     decision = harness.tick()

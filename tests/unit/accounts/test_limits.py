@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botbalance.accounts.rate_limits import RateLimits
 from botbalance.errors import CredentialsRejectedError, RateLimitedError, TransientError
-from botbalance.exchange.adapter import OrderRejected, OrderUnknown, RateLimiter
+from botbalance.exchange.adapter import OrderRejected, OrderRequest, OrderUnknown, RateLimiter
 from botbalance.exchange.ccxt_adapter import CcxtAdapter
 from botbalance.store.cache import Cached, CacheTable
 
@@ -170,7 +170,9 @@ def test_other_trouble_is_no_limit(trader: CcxtAdapter, exchange: Exchange, limi
 
 
 def place(trader: CcxtAdapter) -> Any:
-    return trader.place_order("BTCUSDT", "buy", Decimal(39_000), Decimal("0.01"), CLIENT_ID, post_only=True)
+    return trader.place_order(
+        OrderRequest("BTCUSDT", "buy", Decimal(39_000), Decimal("0.01"), CLIENT_ID, post_only=True)
+    )
 
 
 def test_an_order_that_may_not_be_sent_does_not_exist(trader: CcxtAdapter, exchange: Exchange, clock: Clock) -> None:

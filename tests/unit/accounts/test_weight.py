@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botbalance.accounts.rate_limits import HEAVIEST_READ, SHARED_EVERY, RateLimits
 from botbalance.errors import RateLimitedError
-from botbalance.exchange.adapter import OrderAccepted, OrderRejected, RateLimiter
+from botbalance.exchange.adapter import OrderAccepted, OrderRejected, OrderRequest, RateLimiter
 from botbalance.exchange.ccxt_adapter import CcxtAdapter
 from botbalance.store.cache import Cached, CacheTable
 
@@ -69,7 +69,9 @@ def read_until_stopped(*traders: CcxtAdapter) -> RateLimitedError:
 
 
 def place(trader: CcxtAdapter, client_id: str = "0123456789abcdef0123") -> Any:
-    return trader.place_order("BTCUSDT", "buy", Decimal(39_000), Decimal("0.01"), client_id, post_only=True)
+    return trader.place_order(
+        OrderRequest("BTCUSDT", "buy", Decimal(39_000), Decimal("0.01"), client_id, post_only=True)
+    )
 
 
 def tell(rate_limiter: RateLimiter, weight: int) -> None:

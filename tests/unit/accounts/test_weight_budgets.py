@@ -10,7 +10,7 @@ import pytest
 from botbalance.accounts.rate_limits import HEAVIEST_READ, RateLimits
 from botbalance.accounts.weight_budgets import BOUNDS, Purpose, WeightBudgets, caller, on_behalf_of, with_purpose
 from botbalance.errors import RateLimitedError
-from botbalance.exchange.adapter import OrderAccepted, OrderRejected
+from botbalance.exchange.adapter import OrderAccepted, OrderRejected, OrderRequest
 from botbalance.exchange.ccxt_adapter import CcxtAdapter
 from botbalance.store.cache import CacheTable
 
@@ -210,8 +210,10 @@ def test_orders_by_hand_stop_before_those_of_ticks_and_before_cancels(
         tell.record_weight(LIMIT * 80 // 100)
     sent = (Decimal(39_000), Decimal("0.01"))
     with on_behalf_of("ann"):
-        refused = victim.place_order("BTCUSDT", "buy", *sent, "0" * 20, post_only=True)
+        refused = victim.place_order(OrderRequest("BTCUSDT", "buy", *sent, "0" * 20, post_only=True))
     assert isinstance(refused, OrderRejected)
     assert refused.code == "exchange_rate_limit"
     exchange.api.requests.clear()
-    assert isinstance(victim.place_order("BTCUSDT", "buy", *sent, "1" * 20, post_only=True), OrderAccepted)
+    assert isinstance(
+        victim.place_order(OrderRequest("BTCUSDT", "buy", *sent, "1" * 20, post_only=True)), OrderAccepted
+    )

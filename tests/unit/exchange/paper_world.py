@@ -8,7 +8,15 @@ from typing import Any
 
 from botbalance.engine import MarketRules, Side
 from botbalance.errors import TransientError
-from botbalance.exchange.adapter import HourlyHigh, MarketListing, MinuteRange, OrderAccepted, Quote, SubmitResult
+from botbalance.exchange.adapter import (
+    HourlyHigh,
+    MarketListing,
+    MinuteRange,
+    OrderAccepted,
+    OrderRequest,
+    Quote,
+    SubmitResult,
+)
 from botbalance.exchange.paper_adapter import PaperAdapter
 from botbalance.exchange.paper_books import ToldMinutes, open_account
 from botbalance.models.paper import PaperAccount
@@ -143,7 +151,9 @@ class PaperWorld:
         post_only: bool = True,
         symbol: str = "BTCUSDT",
     ) -> SubmitResult:
-        return self.adapter().place_order(symbol, side, D(price), D(base_qty), client_id, post_only=post_only)
+        return self.adapter().place_order(
+            OrderRequest(symbol, side, D(price), D(base_qty), client_id, post_only=post_only)
+        )
 
     def rests(self, side: Side, price: str, base_qty: str, client_id: str = "a" * 20, symbol: str = "BTCUSDT") -> None:
         """Place an order that has to rest."""

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 from botbalance.engine import Balance
 from botbalance.errors import ConflictError, TransientError
-from botbalance.exchange.adapter import OrderAccepted, OrderRejected, Quote
+from botbalance.exchange.adapter import OrderAccepted, OrderRejected, OrderRequest, Quote
 from botbalance.exchange.paper_adapter import MAX_VOLUME_FRACTION
 from botbalance.models.paper import PaperGap, PaperStatus
 
@@ -35,7 +35,9 @@ def test_trap_1_look_ahead_no_minute_fills_an_order_that_was_placed_in_it(world:
 
 def test_trap_1_look_ahead_a_clock_that_is_behind_the_exchange_s_fills_nothing_either(world: PaperWorld) -> None:
     world.now = START - 4  # the exchange may be in the next minute already
-    placed = world.adapter(margin_s=5).place_order("BTCUSDT", "buy", D(39_800), D("0.1"), ORDER, post_only=True)
+    placed = world.adapter(margin_s=5).place_order(
+        OrderRequest("BTCUSDT", "buy", D(39_800), D("0.1"), ORDER, post_only=True)
+    )
     assert isinstance(placed, OrderAccepted)
     world.trade(START, low="39000", high="40000")
     world.now = START + MINUTE + 5
@@ -169,7 +171,9 @@ def test_trap_6_filters_an_order_worth_too_little_and_a_halted_market(world: Pap
 def test_trap_10_partial_minute_waits_until_it_is_over_and_its_last_trades_are_told(world: PaperWorld) -> None:
     world.now = START - 10
     assert isinstance(
-        world.adapter(margin_s=5).place_order("BTCUSDT", "buy", D(39_800), D("0.1"), ORDER, post_only=True),
+        world.adapter(margin_s=5).place_order(
+            OrderRequest("BTCUSDT", "buy", D(39_800), D("0.1"), ORDER, post_only=True)
+        ),
         OrderAccepted,
     )
     world.trade(START, low="39000", high="40000")
@@ -237,7 +241,7 @@ def test_two_processes_that_read_the_same_books_write_one_after_the_other(world:
 def test_a_run_whose_lease_somebody_else_has_taken_writes_nothing(world: PaperWorld) -> None:
     adapter = world.adapter()
     world.take_lease()
-    refused = adapter.place_order("BTCUSDT", "buy", D(39_800), D("0.1"), ORDER, post_only=True)
+    refused = adapter.place_order(OrderRequest("BTCUSDT", "buy", D(39_800), D("0.1"), ORDER, post_only=True))
     assert isinstance(refused, OrderRejected)
     assert refused.code == "lease_lost"
     assert world.table.get(USER, EXCHANGE).orders == ()

@@ -56,6 +56,28 @@ class MinuteRange(NamedTuple):
     volume: Decimal
 
 
+@dataclass(frozen=True, slots=True)
+class OrderRequest:
+    """A limit order as it is asked for: ``limit_price`` in quote per base, ``base_qty`` in base.
+
+    ``post_only``: refused where it would trade at once. ``client_order_id`` is the canonical one.
+    """
+
+    symbol: str
+    side: Side
+    limit_price: Decimal
+    base_qty: Decimal
+    client_order_id: str
+    post_only: bool
+
+    def find_refusal(self) -> "OrderRejected | None":
+        """Why no exchange is asked to take it: a number that is not over zero; None where it may be sent."""
+        for field, number in (("limit_price", self.limit_price), ("base_qty", self.base_qty)):
+            if not number.is_finite() or number <= 0:
+                return OrderRejected("invalid_number", f"{field} is {number}, expected a finite number > 0: not sent")
+        return None
+
+
 class ExchangeOrderStatus(StrEnum):
     """Where the exchange says an order is."""
 
@@ -248,16 +270,7 @@ class ExchangeAdapter(Protocol):
     def open_orders(self) -> list[ExchangeOrder]:
         """Every resting order of the account, whoever placed it."""
 
-    def place_order(
-        self,
-        symbol: str,
-        side: Side,
-        limit_price: Decimal,
-        base_qty: Decimal,
-        client_order_id: str,
-        *,
-        post_only: bool,
-    ) -> SubmitResult:
+    def place_order(self, order: OrderRequest) -> SubmitResult:
         """Send one limit order, once. Never raises for what the exchange answers: the answer is the result."""
 
     def find_order(self, symbol: str, client_order_id: str) -> ExchangeOrder | None:

@@ -7,13 +7,12 @@ How a client is made is in ``ccxt_client``, what its replies are in ``ccxt_parsi
 import json
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence, Sized
-from decimal import Decimal
 from itertools import batched
 from typing import Any
 from urllib.parse import urlsplit
 
 from botbalance.deadline import seconds_for_exchange
-from botbalance.engine import Balance, Side, format_decimal
+from botbalance.engine import Balance, format_decimal
 from botbalance.engine.arithmetic import ExactArithmetic
 from botbalance.engine.durations import DAY_S
 from botbalance.errors import BotBalanceError, InvalidRequestError
@@ -28,6 +27,7 @@ from botbalance.exchange.adapter import (
     MinuteRange,
     OrderAccepted,
     OrderRejected,
+    OrderRequest,
     OrderUnknown,
     Quote,
     RateLimiter,
@@ -312,37 +312,30 @@ class CcxtAdapter:
             params = {**paging.more, paging.parameter: following}
         raise malformed_reply(what, f"they do not end after {_MOST_PAGES} pages")
 
-    def place_order(
-        self,
-        symbol: str,
-        side: Side,
-        limit_price: Decimal,
-        base_qty: Decimal,
-        client_order_id: str,
-        *,
-        post_only: bool,
-    ) -> SubmitResult:
+    def place_order(self, order: OrderRequest) -> SubmitResult:
         """See the port. Sent once, whatever becomes of the connection."""
-        for field, number in (("limit_price", limit_price), ("base_qty", base_qty)):
-            if not number.is_finite() or number <= 0:
-                return OrderRejected("invalid_number", f"{field} is {number}, expected a finite number > 0: not sent")
-        params: dict[str, Any] = client_id_params(self._profile, client_order_id)
-        if post_only:
+        refused = order.find_refusal()
+        if refused is not None:
+            return refused
+        params: dict[str, Any] = client_id_params(self._profile, order.client_order_id)
+        if order.post_only:
             params["postOnly"] = True
         self._client.order_was_sent = False
         self._client.failure = None
         try:
-            unified, qty, price = self._unified(symbol), format_decimal(base_qty), format_decimal(limit_price)
-            reply = self._client.create_order(unified, "limit", side, qty, price, params)
+            unified = self._unified(order.symbol)
+            qty, price = format_decimal(order.base_qty), format_decimal(order.limit_price)
+            reply = self._client.create_order(unified, "limit", order.side, qty, price, params)
             # Some exchanges acknowledge with an id and say no more: the rest is then as it was asked for.
-            asked = {"symbol": unified, "side": side, "price": price, "amount": qty, "filled": "0", "status": "open"}
-            order = self._read_order(symbol, asked | {name: told for name, told in reply.items() if told is not None})
+            asked = {"symbol": unified, "side": order.side, "price": price, "amount": qty}
+            told = {name: value for name, value in reply.items() if value is not None}
+            placed = self._read_order(order.symbol, asked | {"filled": "0", "status": "open"} | told)
         except Exception as error:  # noqa: BLE001 - whatever it is, the table says what it means for the order
             if classify_submit_error(error, self._profile, sent=self._client.order_was_sent) is SubmitStatus.UNKNOWN:
                 limited = limits_requests(error, self._client)
                 return OrderUnknown(redacted_message(error), retry_after_s(self._client) if limited else None)
             return OrderRejected(refusal_code(error, self._client), submit_message(error, self._client))
-        return OrderAccepted(order)
+        return OrderAccepted(placed)
 
     def find_order(self, symbol: str, client_order_id: str) -> ExchangeOrder | None:
         """See the port. By the look-ups of the exchange's profile, one after the other."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import Protocol
 
-from botbalance.engine import Balance, Fill, InvalidInputError, Side
+from botbalance.engine import Balance, Fill, InvalidInputError
 from botbalance.engine.durations import MINUTE_S
 from botbalance.errors import BotBalanceError, InvalidRequestError, TransientError
 from botbalance.exchange.adapter import (
@@ -25,13 +25,14 @@ from botbalance.exchange.adapter import (
     MinuteRange,
     OrderAccepted,
     OrderRejected,
+    OrderRequest,
     OrderUnknown,
     Quote,
     SubmitResult,
     Trade,
 )
 from botbalance.exchange.ccxt_parsing import listed_fees
-from botbalance.exchange.paper_books import Change, ToldMinutes, WantedOrder, cancel, place, settle
+from botbalance.exchange.paper_books import Change, ToldMinutes, cancel, place, settle
 from botbalance.log import logger
 from botbalance.models.paper import PaperAccount, PaperOrder
 
@@ -187,23 +188,13 @@ class PaperAdapter:
         """See the port. After what was traded since is settled."""
         return [_as_reported(order) for order in self._settled().orders]
 
-    def place_order(
-        self,
-        symbol: str,
-        side: Side,
-        limit_price: Decimal,
-        base_qty: Decimal,
-        client_order_id: str,
-        *,
-        post_only: bool,
-    ) -> SubmitResult:
+    def place_order(self, order: OrderRequest) -> SubmitResult:
         """See the port. Written in the books of the account; nothing is sent."""
-        for field, number in (("limit_price", limit_price), ("base_qty", base_qty)):
-            if not number.is_finite() or number <= 0:
-                return OrderRejected("invalid_number", f"{field} is {number}, expected a finite number > 0: not placed")
-        wanted = WantedOrder(symbol, side, limit_price, base_qty, client_order_id, post_only)
+        refused = order.find_refusal()
+        if refused is not None:
+            return refused
         try:
-            return self._place(wanted)
+            return self._place(order)
         except TransientError as error:  # it may be written, or not
             return OrderUnknown(str(error))
         except (BotBalanceError, InvalidInputError) as error:
@@ -236,7 +227,7 @@ class PaperAdapter:
             for fill in found.fills
         ]
 
-    def _place(self, wanted: WantedOrder) -> SubmitResult:
+    def _place(self, wanted: OrderRequest) -> SubmitResult:
         account = self._settled()
         existing = account.open_order(wanted.client_order_id) or self._store.find_ended(wanted.client_order_id)
         if existing is not None:

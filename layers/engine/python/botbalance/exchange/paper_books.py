@@ -24,7 +24,7 @@ from botbalance.engine import (
 )
 from botbalance.engine.arithmetic import ONE, PERCENT, ZERO, ExactArithmetic
 from botbalance.engine.durations import MINUTE_S
-from botbalance.exchange.adapter import WOULD_TAKE, Fees, MinuteRange, OrderRejected, Quote
+from botbalance.exchange.adapter import WOULD_TAKE, Fees, MinuteRange, OrderRejected, OrderRequest, Quote
 from botbalance.models.fill import OrderFill
 from botbalance.models.paper import (
     GAPS_KEPT,
@@ -38,18 +38,6 @@ from botbalance.models.paper import (
 
 MOST_FILLS = 1_000
 """Of all open orders of an account together: they lie in one item, and take up to 200 bytes each."""
-
-
-@dataclass(frozen=True, slots=True)
-class WantedOrder:
-    """An order as it is asked for: ``limit_price`` in quote per base, ``base_qty`` in base."""
-
-    symbol: str
-    side: Side
-    limit_price: Decimal
-    base_qty: Decimal
-    client_order_id: str
-    post_only: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +109,7 @@ def transfer_asset(account: PaperAccount, asset: str, quantity: Decimal) -> Pape
 
 
 def place(
-    account: PaperAccount, wanted: WantedOrder, rules: MarketRules, fees: Fees, quote: Quote, now: int, margin_s: int
+    account: PaperAccount, wanted: OrderRequest, rules: MarketRules, fees: Fees, quote: Quote, now: int, margin_s: int
 ) -> tuple[Change, PaperOrder] | OrderRejected:
     """Accept an order at ``now`` (epoch seconds), or refuse it as its exchange would.
 
@@ -273,7 +261,7 @@ def _take(account: PaperAccount, order: PaperOrder, price: Decimal, fee_pct: Dec
 
 
 def _accepted(
-    account: PaperAccount, wanted: WantedOrder, rules: MarketRules, fees: Fees, now: int, margin_s: int
+    account: PaperAccount, wanted: OrderRequest, rules: MarketRules, fees: Fees, now: int, margin_s: int
 ) -> PaperOrder:
     """The order with everything that its fills will be made of."""
     return PaperOrder(
@@ -295,7 +283,7 @@ def _accepted(
     )
 
 
-def _filter_failure(wanted: WantedOrder, rules: MarketRules, quote: Quote) -> OrderRejected | None:
+def _filter_failure(wanted: OrderRequest, rules: MarketRules, quote: Quote) -> OrderRejected | None:
     """What the market's rules refuse about the order."""
     if not rules.takes(wanted.side):
         return OrderRejected("market_closed", f"{wanted.symbol} takes no {wanted.side} orders now")
@@ -304,7 +292,7 @@ def _filter_failure(wanted: WantedOrder, rules: MarketRules, quote: Quote) -> Or
     return None if wrong is None else OrderRejected("invalid_order", wrong)
 
 
-def _broken_filters(wanted: WantedOrder, rules: MarketRules, last: Decimal | None) -> Iterator[str]:
+def _broken_filters(wanted: OrderRequest, rules: MarketRules, last: Decimal | None) -> Iterator[str]:
     """What of the order no filter lets pass; the price band is around the ``last`` price."""
     price, base_qty, notional = wanted.limit_price, wanted.base_qty, wanted.limit_price * wanted.base_qty
     if last is None or rules.round_price(wanted.side, price, last) != price:

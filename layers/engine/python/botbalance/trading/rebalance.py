@@ -21,6 +21,7 @@ from botbalance.engine import (
     review_resting_orders,
 )
 from botbalance.errors import BotBalanceError, ConflictError, CredentialsRejectedError, RateLimitedError, TransientError
+from botbalance.exchange.adapter import OrderRequest
 from botbalance.exchange.client_order_ids import canonical_client_order_id
 from botbalance.models.account_state import LastLook, RefusedPair
 from botbalance.models.decision import DecisionInputs
@@ -306,12 +307,14 @@ def place_actions(
             orders.append(session.context.orders.get(strategy.user_id, intent.client_order_id))
             continue
         submitted = exchange.place_order(
-            action.symbol,
-            action.side,
-            action.limit_price,
-            action.base_qty,
-            intent.client_order_id,
-            post_only=strategy.post_only,
+            OrderRequest(
+                symbol=action.symbol,
+                side=action.side,
+                limit_price=action.limit_price,
+                base_qty=action.base_qty,
+                client_order_id=intent.client_order_id,
+                post_only=strategy.post_only,
+            )
         )
         order, stopped_by = record_submission(session, intent, submitted)
         orders.append(order)
