@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from botbalance.errors import CredentialsRejectedError, InvalidRequestError, RateLimitedError, TransientError
-from botbalance.exchange.adapter import ExchangeOrderStatus, OrderRequest, OrderUnknown
+from botbalance.exchange.adapter import ExchangeOrderStatus, MarketGoneError, OrderRequest, OrderUnknown
 from botbalance.exchange.ccxt_adapter import CcxtAdapter
 
 from tests.integration.exchange.simulated import KEY, Exchange, Fault
@@ -273,11 +273,10 @@ def test_a_read_that_is_answered_is_not_sent_again(
 ) -> None:
     path, read = READS[name]
     exchange.api.faults["GET", path] = fault
-    if name == "find_order" and failure is InvalidRequestError:  # a market that is gone knows no order any more
-        assert read(trader) is None
-    else:
-        with pytest.raises(failure):
-            read(trader)
+    if name == "find_order" and failure is InvalidRequestError:  # a market that is gone tells nothing of its orders
+        failure = MarketGoneError
+    with pytest.raises(failure):
+        read(trader)
     assert exchange.api.count("GET", path) == 1
     assert exchange.slept == []
 
