@@ -306,16 +306,7 @@ def place_actions(
         if not is_new:
             orders.append(session.context.orders.get(strategy.user_id, intent.client_order_id))
             continue
-        submitted = exchange.place_order(
-            OrderRequest(
-                symbol=action.symbol,
-                side=action.side,
-                limit_price=action.limit_price,
-                base_qty=action.base_qty,
-                client_order_id=intent.client_order_id,
-                post_only=strategy.post_only,
-            )
-        )
+        submitted = exchange.place_order(_order_request(intent, post_only=strategy.post_only))
         order, stopped_by = record_submission(session, intent, submitted)
         orders.append(order)
         if stopped_by is not None:
@@ -366,6 +357,17 @@ def _intent(
         order_index=order_index,
         placed_at=now,
         updated_at=now,
+    )
+
+
+def _order_request(intent: Order, *, post_only: bool) -> OrderRequest:
+    return OrderRequest(
+        symbol=intent.symbol,
+        side=intent.side,
+        limit_price=intent.limit_price,
+        base_qty=intent.base_qty,
+        client_order_id=intent.client_order_id,
+        post_only=post_only,
     )
 
 
