@@ -79,12 +79,12 @@ CHANCES: Mapping[Manner, float] = {
     Manner.BALANCES_LAG: 0.3,
     Manner.STALE_PRICES: 0.3,
     Manner.NEGATIVE_DUST: 1,
-    Manner.ACKNOWLEDGES_LATE: 0.1,
+    Manner.ACKNOWLEDGES_LATE: 0.15,
     Manner.ORDERS_LAG: 0.3,
 }
 """How often one shows in a request that it can show in."""
-LONGEST_UNKNOWN_S = 80
-"""For how long an order that was taken is not known, at most: whoever asks may believe that after two minutes."""
+UNKNOWN_S = (5, 45, 60, 75, 90)
+"""For how long an order that was taken is not known: less than the two minutes after which that may be believed."""
 LONGEST_ORDER_LAG_MS = 120_000
 PAGE = 3
 """Entries of a list, where it comes in pages."""
@@ -167,7 +167,7 @@ class MannerlyExchange(FaultyExchange):
         if account is None or outcome.fault is not None or not self._shows(Manner.ACKNOWLEDGES_LATE):
             return outcome
         order_id = json.loads(outcome.reply.text)["orderId"]
-        self._unknown_until[order_id] = self.books.now_ms() + self._choices.between(1, LONGEST_UNKNOWN_S) * 1000
+        self._unknown_until[order_id] = self.books.now_ms() + self._choices.choose_one(UNKNOWN_S) * 1000
         return replace(outcome, delivery=self._choices.choose_one([Delivery.SILENCE, Delivery.RESET]))
 
     # what owners and strangers do in the exchange's own app

@@ -273,6 +273,8 @@ class World:
             if self._waiting:
                 self._waiting = [start for start in self._waiting if not start()]
             if ready := self.scheduler.ready():
+                if self.clock.now_ms >= moment_ms:
+                    return
                 self._ended(self.scheduler.step(ready))
                 if self.broken is not None:
                     raise self.broken

@@ -23,6 +23,7 @@ from botbalance.exchange.ccxt_errors import SubmitStatus
 from botbalance.market_data.market_rules import MarketRulesService
 from botbalance.models.order import Order, OrderStatus
 from botbalance.models.strategy import Strategy
+from botbalance.store import accounts
 from botbalance.store.accounts import LEASE_S, AccountsTable, Lease, account_key
 from botbalance.store.orders import OrdersTable
 from botbalance.store.strategies import StrategiesTable
@@ -149,7 +150,8 @@ def lease_is_no_lock() -> Sequence[Any]:
     acquire = AccountsTable.acquire
 
     def take(self: AccountsTable, user_id: str, now: int, *, ts_tick: int | None = None) -> Any:
-        return acquire(self, user_id, now + LEASE_S + 1, ts_tick=ts_tick)
+        lease, state = acquire(self, user_id, now, ts_tick=ts_tick)
+        return replace(lease, ends_at=now + LEASE_S), state
 
     def anybody(self: Lease) -> Any:
         return {
@@ -159,7 +161,11 @@ def lease_is_no_lock() -> Sequence[Any]:
             "ExpressionAttributeValues": {},
         }
 
-    return [patch.object(AccountsTable, "acquire", take), patch.object(Lease, "held_condition", anybody)]
+    return [
+        patch.object(accounts, "LEASE_S", 0),
+        patch.object(AccountsTable, "acquire", take),
+        patch.object(Lease, "held_condition", anybody),
+    ]
 
 
 def stop_cancels_nothing() -> Sequence[Any]:

@@ -2,22 +2,26 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from decimal import Decimal
 from hmac import digest
+from itertools import count
 from typing import Any
 
 import pytest
 from botbalance.engine import Balance
-from botbalance.models.order import NOT_ON_EXCHANGE, Order
+from botbalance.models.order import NOT_ON_EXCHANGE, Order, OrderStatus
+from botbalance.store.accounts import LEASE_S
 from botbalance.store.orders import parse_order
 
 from workbench.simulated_exchange.binance_api import Request
 from workbench.simulation.episode import Episode
-from workbench.simulation.exchange import Manner
+from workbench.simulation.exchange import PAGE, Manner
 from workbench.simulation.invariants import Invariant
 from workbench.simulation.owners import Act, Owners
+from workbench.simulation.scheduler import Run
 from workbench.simulation.world import CALM, User, World
 
 
@@ -69,6 +73,12 @@ def tick(world: World) -> int:
     world.run_until((ts_tick + 2) * 1000)
     settle(world)
     return ts_tick
+
+
+def look_at_orders(world: World) -> None:
+    """Ask the API for the orders, which it brings up to date first where the autopilot is off."""
+    world.call(world.users[0], "GET", "/api/me/orders")
+    settle(world)
 
 
 def ask(world: World, path: str) -> Any:
@@ -190,3 +200,107 @@ def test_a_bonus_counts_a_coin_whose_market_is_gone_at_the_price_that_was_seen_l
     assert world.findings.found == []
     episode.check_bonus(user, [])  # as if nothing had been traded
     assert [one.invariant for one in world.findings.found] == [Invariant.BONUS_IS_SUM]
+
+
+def before(world: World, what: str, act: Callable[[Run], None], *, nth: int = 1) -> None:
+    """Let ``act`` happen before the ``nth`` request of ticks in which ``what`` is asked."""
+    seen = count(1)
+
+    def script(run: Run, asked: Callable[[], tuple[str, str]]) -> None:
+        if run.name.startswith("tick") and what in asked()[1] and next(seen) == nth:
+            act(run)
+
+    world.before_request = script
+
+
+def test_an_order_that_is_acknowledged_late_is_adopted_once_it_is_known(
+    world: World, owners: Owners, user: User
+) -> None:
+    world.exchange.manners = {Manner.ACKNOWLEDGES_LATE}
+    world.exchange.chances[Manner.ACKNOWLEDGES_LATE] = 1
+    tick(world)
+    (order,) = our_orders(world)  # waiting for its answer has taken so long that nothing else was sent
+    assert order.status is OrderStatus.PENDING
+    assert ask(world, "/api/v3/openOrders") == []
+    assert [one.client_order_id for one in world.books.open_orders(user.key.api_key)] == [order.client_order_id]
+    world.exchange.manners = set()
+    for _ in range(4):
+        tick(world)
+    (same,) = [one for one in our_orders(world) if one.client_order_id == order.client_order_id]
+    assert (same.status, same.exchange_order_id is not None) == (OrderStatus.OPEN, True)
+    assert world.findings.found == []
+
+
+def test_an_order_is_shown_as_before_its_last_trade_and_what_is_booked_stays(
+    world: World, owners: Owners, user: User
+) -> None:
+    tick(world)
+    do(world, owners, Act.AUTOPILOT_OFF)
+    order = world.books.open_orders(user.key.api_key)[0]
+    trade = world.books.fill_now(user.key.api_key, order.order_id, whole=False)
+    look_at_orders(world)
+    world.exchange.manners = {Manner.ORDERS_LAG}
+    world.exchange.chances[Manner.ORDERS_LAG] = 1
+    shown = {one["orderId"]: Decimal(one["executedQty"]) for one in ask(world, "/api/v3/openOrders")}
+    assert shown[order.order_id] == 0
+    look_at_orders(world)
+    (booked,) = [one for one in our_orders(world) if one.client_order_id == order.client_order_id]
+    assert booked.filled_qty == trade.qty
+    assert world.findings.found == []
+
+
+def test_lists_come_in_pages_and_all_of_them_are_read(world: World, user: User) -> None:
+    world.use_pages()
+    owners = Owners(world)
+    owners.open(user)
+    for act in (Act.STORE_KEY, Act.CHANGE_STRATEGY, Act.AUTOPILOT_ON):
+        do(world, owners, act)
+    tick(world)
+    resting = len(world.books.open_orders(user.key.api_key))
+    assert resting > PAGE
+    assert len(ask(world, "/api/v3/openOrders")) == PAGE
+    do(world, owners, Act.AUTOPILOT_OFF)
+    look_at_orders(world)
+    assert {order.status for order in our_orders(world)} == {OrderStatus.OPEN}
+    assert world.choices.counts[f"manner:{Manner.PAGES}"] >= 1 + (resting - 1) // PAGE
+    assert world.findings.found == []
+
+
+def test_an_owner_stops_in_the_middle_of_a_tick(world: World, owners: Owners, user: User) -> None:
+    stop = lambda _: world.at(0, lambda: owners.do(Act.STOP, user))  # noqa: E731
+    before(world, "POST /api/v3/order", stop, nth=2)
+    tick(world)
+    assert 2 <= world.witness.intents <= 3, "one may be on its way already"
+    assert world.books.open_orders(user.key.api_key) == []
+    assert not world.autopilot_is_on(user.user_id)
+    assert world.findings.found == []
+
+
+def test_an_owner_stops_beside_an_execution_of_theirs(world: World, owners: Owners, user: User) -> None:
+    do(world, owners, Act.AUTOPILOT_OFF)
+    owners.do(Act.EXECUTE, user)
+    world.run_until(world.clock.now_ms + 300)
+    assert user.busy
+    owners.do(Act.STOP, user)
+    settle(world)
+    assert world.books.open_orders(user.key.api_key) == []
+    assert world.findings.found == []
+
+
+def test_a_process_that_was_paused_past_its_lease_writes_nothing_more(world: World, owners: Owners, user: User) -> None:
+    before(world, "POST /api/v3/order", lambda run: world.pause(run, LEASE_S + 10), nth=2)
+    first = world.clock.seconds() // 30 * 30 + 30
+    world.run_until(first * 1000)
+    world.dispatch(first)
+    world.run_until((first + LEASE_S + 5) * 1000)
+    assert world.witness.intents == 2
+    (paused,) = world.scheduler.runs
+    second = world.clock.seconds() // 30 * 30 + 30
+    world.run_until((second - 29) * 1000)
+    world.dispatch(second - 30)
+    settle(world)
+    assert world.choices.counts["fault:paused"] == 1
+    by_token = Counter(order.fencing_token for order in our_orders(world))
+    assert len(by_token) > 1
+    assert paused.error is None
+    assert world.findings.found == []
