@@ -1,4 +1,4 @@
-"""Judges a soak: the exchange's books against ours, and every decision against what was true and against its replay."""
+"""Judges a soak: the exchange's books against ours, and every decision against what was true."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -6,12 +6,10 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from botbalance import bootstrap
-from botbalance.engine.arithmetic import ZERO, ExactArithmetic
 from botbalance.models.decision import Decision, DecisionInputs
 from botbalance.models.order import Order, OrderStatus
 from botbalance.settings import read_settings
 
-from workbench.audit.replay import replay
 from workbench.aws.resources import CREDENTIALS
 from workbench.simulated_exchange.matching_engine import Order as BookedOrder
 from workbench.simulated_exchange.matching_engine import OrderStatus as BookedStatus
@@ -51,9 +49,7 @@ class Findings:
     orders_doubled: list[str] = field(default_factory=list)
     orders_lost: list[str] = field(default_factory=list)
     fills_missed: list[str] = field(default_factory=list)
-    overspent: list[str] = field(default_factory=list)
     doubtful_trades: list[str] = field(default_factory=list)
-    replays_differing: list[str] = field(default_factory=list)
     decided: set[int] = field(default_factory=set)
     skipped: dict[int, str] = field(default_factory=dict)
     """Ticks without a decision of the engine, each with its reason."""
@@ -122,22 +118,10 @@ def _judge_fills(truth: GroundTruth, ours: list[Order], findings: Findings) -> N
 
 def _judge_decision(truth: GroundTruth, decision: Decision, findings: Findings) -> None:
     name = f"{truth.user_id} tick {decision.ts_tick}"
-    findings.replays_differing += [f"{name}: {difference}" for difference in replay(decision).differences]
-    inputs = DecisionInputs.model_validate(decision.inputs)
-    balances = {asset: (balance.free, balance.locked) for asset, balance in inputs.current_balances.items()}
-    spent: dict[str, Decimal] = {}
-    with ExactArithmetic():
-        for order in map(Order.model_validate, decision.placed):
-            asset = order.quote if order.side == "buy" else order.base
-            amount = order.limit_price * order.base_qty if order.side == "buy" else order.base_qty
-            spent[asset] = spent.get(asset, ZERO) + amount
-    findings.overspent += [
-        f"{name}: {amount} {asset} of {balances.get(asset, (ZERO, ZERO))[0]} free"
-        for asset, amount in spent.items()
-        if amount > balances.get(asset, (ZERO, ZERO))[0]
-    ]
     if decision.placed:  # looked at when it was decided: a message that comes late decides on what is true by then
-        held: Holdings = frozenset((asset, free, locked) for asset, (free, locked) in balances.items())
+        inputs = DecisionInputs.model_validate(decision.inputs)
+        balances = inputs.current_balances.items()
+        held: Holdings = frozenset((asset, balance.free, balance.locked) for asset, balance in balances)
         if held not in truth.holdings.get(decision.decided_at, []):
             findings.doubtful_trades.append(f"{name}: traded on balances that the exchange never truthfully gave")
         true_prices = truth.prices.get(decision.decided_at, {})

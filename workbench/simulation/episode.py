@@ -2,6 +2,7 @@
 
 from collections import Counter
 from decimal import Decimal
+from random import Random
 from typing import Any
 
 from botbalance.engine.arithmetic import ExactArithmetic
@@ -32,6 +33,15 @@ _SAME_STATUS = {
 }
 
 
+def deal_manners(seed: str) -> list[Manner]:
+    """What the exchange of an episode does. The episodes of a campaign are dealt them, so that none stays away long."""
+    campaign, _, number = seed.rpartition(":")
+    first = MANNERS * int(number) if number.isdecimal() else 0
+    rounds = range((first + MANNERS) // len(Manner) + 1)
+    dealt = [one for turn in rounds for one in Random(f"{campaign} {turn}").sample(list(Manner), len(Manner))]
+    return list(dict.fromkeys(dealt[first : first + MANNERS]))
+
+
 class Episode:
     """One world and what happens in it; the same ``seed`` is the same history."""
 
@@ -44,6 +54,7 @@ class Episode:
         calm_after: int | None = None,
         keep_history: bool = False,
     ) -> None:
+        self._seed = seed
         self.world = World(seed, users=users, calm_after=calm_after, keep_history=keep_history)
         self.owners = Owners(self.world)
         self.weather = Weather(self.world)
@@ -81,7 +92,7 @@ class Episode:
         """Everybody comes and switches the autopilot on; nothing fails yet."""
         world = self.world
         self._be_calm()
-        manners = world.choices.choose_some(list(Manner), MANNERS)
+        manners = deal_manners(self._seed)
         if Manner.PAGES in manners:
             world.use_pages()
         for user in world.users:
@@ -131,7 +142,7 @@ class Episode:
                 self.owners.act_at_random()
             if world.choices.happens(0.06):
                 self.weather.change_at_random()
-            if world.choices.happens(0.05):
+            if world.choices.happens(0.06):
                 self.weather.strike_seldom()
             if world.choices.happens(0.02):
                 self.weather.strike_with_lag()
@@ -214,7 +225,7 @@ class Episode:
                 self.owners.leave_gone_markets(user)
             elif not self.world.autopilot_is_on(user.user_id):
                 self.owners.switch(user, enabled=True)
-            elif number == CALM_TICKS // 2 and "owner's word" in self._last_reason(user):
+            elif number >= CALM_TICKS // 2 and "owner's word" in self._last_reason(user):
                 self._believe(user)
 
     def _believe(self, user: User) -> None:

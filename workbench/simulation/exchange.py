@@ -4,7 +4,7 @@ Each manner can be drawn at random, or set by a test; docs/reliability.md lists 
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from enum import StrEnum
@@ -126,6 +126,7 @@ class MannerlyExchange(FaultyExchange):
         self.not_permitted: set[tuple[str, str]] = set()
         self.delisted: set[str] = set()
         self.chances = dict(CHANCES)
+        self.unknown_s: Sequence[int] = UNKNOWN_S
         self._unknown_until: dict[int, int] = {}
         """By order id, until when (epoch ms) nobody is told of the order."""
         names = {("GET", "/api/v3/openOrders"): "page", ("GET", "/api/v3/myTrades"): "page"}
@@ -167,7 +168,7 @@ class MannerlyExchange(FaultyExchange):
         if account is None or outcome.fault is not None or not self._shows(Manner.ACKNOWLEDGES_LATE):
             return outcome
         order_id = json.loads(outcome.reply.text)["orderId"]
-        self._unknown_until[order_id] = self.books.now_ms() + self._choices.choose_one(UNKNOWN_S) * 1000
+        self._unknown_until[order_id] = self.books.now_ms() + self._choices.choose_one(self.unknown_s) * 1000
         return replace(outcome, delivery=self._choices.choose_one([Delivery.SILENCE, Delivery.RESET]))
 
     # what owners and strangers do in the exchange's own app

@@ -72,7 +72,7 @@ class Act(StrEnum):
 _WEIGHTS: dict[Act, int] = {
     Act.AUTOPILOT_OFF: 4,
     Act.CHANGE_STRATEGY: 10,
-    Act.CHANGE_EXCHANGE: 1,
+    Act.CHANGE_EXCHANGE: 2,
     Act.DELETE_KEY: 2,
     Act.STORE_KEY: 2,
     Act.EXECUTE: 10,
@@ -431,6 +431,7 @@ class Weather:
         self._world = world
         self._choices = world.choices
         self._undo: list[Callable[[], None]] = []
+        self._seldom: list[FaultKind] = []
 
     def change_at_random(self) -> None:
         """One thing happens, if the exchange has any such manner."""
@@ -448,7 +449,9 @@ class Weather:
 
     def strike_seldom(self) -> None:
         """Let the next request that fits meet one of the faults which chance alone brings too seldom."""
-        kind = self._choices.choose_one(SELDOM)
+        if not self._seldom:
+            self._seldom = self._choices.choose_some(SELDOM, len(SELDOM))
+        kind = self._seldom.pop()
         self._world.injector.script(kind, self._choices.choose_one(sorted(KINDS[kind].where)))
 
     def strike_with_lag(self) -> None:

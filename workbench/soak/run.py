@@ -131,7 +131,6 @@ class Result(BaseModel):
     fills_missed: int
     overspent: int
     doubtful_trades: int
-    replays_differing: int
     users_blocked_by_others: int
     limits_ignored: int
     ticks_failed: int
@@ -412,9 +411,8 @@ class Soak:
             "orders_doubled": [*self._witness.doubled, *(line for found in every for line in found.orders_doubled)],
             "orders_lost": [line for found in every for line in found.orders_lost],
             "fills_missed": [line for found in every for line in found.fills_missed],
-            "overspent": [*self._witness.overdrawn, *(line for found in every for line in found.overspent)],
+            "overspent": self._witness.overdrawn,
             "doubtful_trades": [line for found in every for line in found.doubtful_trades],
-            "replays_differing": [line for found in every for line in found.replays_differing],
             "users_blocked_by_others": list(self._blocked(findings)),
             "limits_ignored": [
                 str(violation)

@@ -12,11 +12,11 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from tests.integration.life_cycle.conftest import LONG
 from tests.integration.life_cycle.machine import WEIGHTS, LifeOfOrders
-from tests.thorough import examples
+from tests.thorough import examples, thorough_only
 from workbench.faults.kinds import KINDS
 
 SHORT = settings(
-    max_examples=examples(4, 8),
+    max_examples=examples(2, 8),
     stateful_step_count=18,
     deadline=None,
     derandomize=True,
@@ -43,6 +43,7 @@ def test_no_order_is_doubled_or_lost(environment: Mapping[str, str], request: py
         live(environment, SHORT if "embedded" in request.node.callspec.id else SHORTER)
 
 
+@thorough_only
 def test_orders_that_are_sent_without_an_intent_are_found(
     environment: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -51,6 +52,7 @@ def test_orders_that_are_sent_without_an_intent_are_found(
         live(environment, UNTIL_FOUND)
 
 
+@thorough_only
 def test_orders_that_are_sent_again_when_their_fate_is_unknown_are_found(
     environment: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

