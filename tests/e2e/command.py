@@ -49,10 +49,10 @@ def start(*arguments: str, **more: str) -> subprocess.Popen[str]:
     )
 
 
-def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+def finish(process: subprocess.Popen[str], longest_s: int = LONGEST_S) -> tuple[int, str, str]:
     """Its exit code, standard output and standard error."""
     try:
-        output, errors = process.communicate(timeout=LONGEST_S)
+        output, errors = process.communicate(timeout=longest_s)
     finally:
         process.kill()
     return process.returncode, output, errors

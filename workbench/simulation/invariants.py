@@ -168,6 +168,8 @@ class Witness:
             for table in (request.get("TableName"), *request.get("RequestItems", ())):
                 if table in {self._strategies, self._operator}:
                     run.facts[table] = step
+        if operation == "UpdateItem" and ":tick" in request.get("ExpressionAttributeValues", ()):
+            run.facts.setdefault("claimed", set()).add(request["Key"]["user_id"]["S"])
         if operation == "PutItem" and request["TableName"] == self._strategies:
             self._strategy_written[request["Item"]["user_id"]["S"]].append(step)
         if operation == "TransactWriteItems":

@@ -155,6 +155,8 @@ class Owners:
         on = self._world.autopilot_is_on(user.user_id)
         if not user.has_key:
             act = Act.STORE_KEY
+        elif not on and self._doing[user.user_id] is Act.AUTOPILOT_OFF and self._choices.happens(0.2):
+            act = Act.DELETE_KEY  # whoever leaves, and lets orders rest
         elif not on and self._choices.happens(0.6):
             act = Act.AUTOPILOT_ON
         else:

@@ -400,7 +400,8 @@ class World:
                 continue
             if user_id in quiet or self.may_be_quiet(user_id):
                 continue
-            if not self.autopilot_is_on(user_id) or self._claimed(user_id) >= ts_tick:
+            claimed_by_another = self._claimed(user_id) >= ts_tick and user_id not in run.facts.get("claimed", ())
+            if not self.autopilot_is_on(user_id) or claimed_by_another:
                 continue
             user = next(user for user in self.users if user.user_id == user_id)
             if user.busy or user.switched_at_step > run.began_at_step:  # it may have been off when this tick read it
