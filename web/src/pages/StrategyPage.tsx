@@ -29,7 +29,7 @@ export function StrategyPage() {
   if (stored.isPending) return <Skeleton lines={14} />;
   if (stored.isError) return <Failure error={stored.error} retry={() => void stored.refetch()} />;
   if (!stored.data) return <FirstStrategy />;
-  return <Editor key={stored.data.etag} stored={stored.data} initial={draftOf(stored.data.strategy)} />;
+  return <Editor stored={stored.data} initial={draftOf(stored.data.strategy)} />;
 }
 
 /** On the exchange of the key that is stored, or the first that can be chosen; both can be chosen otherwise. */
@@ -48,16 +48,23 @@ function FirstStrategy() {
 
 type EditorPartProps = { stored: VersionedStrategy | null; initial: Draft; exchanges?: readonly Draft["exchange"][] };
 
+/** Edits a version. A newer one takes its place as long as nothing is typed; then saving shows both. */
 function Editor({ stored, initial, exchanges }: EditorPartProps) {
-  const [before] = useState(initial);
-  const [draft, setDraft] = useState(before);
+  const [edited, setEdited] = useState({ stored, draft: initial });
+  const [draft, setDraft] = useState(initial);
   const [saving, setSaving] = useState(false);
   const mistakes = problemsOf(draft);
   const valid = mistakes.size === 0;
   const preview = usePreview(draft, valid);
   const refused = preview.error instanceof ApiError ? refusedFields(preview.error.problem) : new Map<string, string>();
   const problems = valid ? refused : mistakes;
-  const changes = differences(before, draft);
+  const changes = differences(edited.draft, draft);
+  const edit = (version: VersionedStrategy) => {
+    const fresh = draftOf(version.strategy);
+    setEdited({ stored: version, draft: fresh });
+    setDraft(fresh);
+  };
+  if (stored && stored.etag !== edited.stored?.etag && changes.length === 0 && !saving) edit(stored);
   return (
     <div className="editor">
       <form
@@ -79,13 +86,21 @@ function Editor({ stored, initial, exchanges }: EditorPartProps) {
           >
             {stored ? "Save …" : "Save the first strategy …"}
           </button>
-          <button type="button" disabled={changes.length === 0} onClick={() => setDraft(before)}>
+          <button type="button" disabled={changes.length === 0} onClick={() => setDraft(edited.draft)}>
             Undo all
           </button>
         </div>
       </form>
       <Preview preview={preview} problems={problems} valid={valid} />
-      {saving && <SaveDialog draft={draft} before={before} stored={stored} onClose={() => setSaving(false)} />}
+      {saving && (
+        <SaveDialog
+          draft={draft}
+          before={edited.draft}
+          stored={edited.stored}
+          onSaved={edit}
+          onClose={() => setSaving(false)}
+        />
+      )}
     </div>
   );
 }
@@ -344,19 +359,30 @@ function Preview({ preview, problems, valid }: PreviewProps) {
   );
 }
 
-type SaveProps = { draft: Draft; before: Draft; stored: VersionedStrategy | null; onClose: () => void };
+type SaveProps = {
+  draft: Draft;
+  before: Draft;
+  stored: VersionedStrategy | null;
+  onSaved: (version: VersionedStrategy) => void;
+  onClose: () => void;
+};
 
 /** The difference before it is saved; and where somebody else was faster, both versions. */
-function SaveDialog({ draft, before, stored, onClose }: SaveProps) {
+function SaveDialog({ draft, before, stored, onSaved, onClose }: SaveProps) {
   const client = useQueryClient();
   const [theirs, setTheirs] = useState<VersionedStrategy | null>(null);
   const save = useMutation({
     mutationFn: async () => {
       const etag = (theirs ?? stored)?.etag;
       const header = etag ? { "If-Match": etag } : {};
-      return (
-        await unwrapResponse(api.PUT("/api/me/strategies/rebalance", { body: requestOf(draft), params: { header } }))
-      ).data;
+      const { data, response } = await unwrapResponse(
+        api.PUT("/api/me/strategies/rebalance", { body: requestOf(draft), params: { header } }),
+      );
+      return { strategy: data, etag: response.headers.get("ETag") ?? "*" };
+    },
+    onSuccess: (version) => {
+      client.setQueryData(["strategy"], version);
+      onSaved(version);
     },
     onError: async (error) => {
       if (error instanceof ApiError && error.status === 412) setTheirs(await readStrategy());
@@ -374,7 +400,7 @@ function SaveDialog({ draft, before, stored, onClose }: SaveProps) {
   );
   return (
     <Dialog title="Save the strategy" onClose={close} actions={!save.isSuccess && confirm}>
-      {save.isSuccess && <Saved saved={save.data} />}
+      {save.isSuccess && <Saved saved={save.data.strategy} />}
       {!save.isSuccess && theirs && (
         <Banner tone="warning">
           The strategy was changed meanwhile, in another window or by somebody else. Below is what saving yours would

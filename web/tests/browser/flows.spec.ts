@@ -126,6 +126,35 @@ test("the editor adds to 100, previews, shows the difference, and both versions 
   expect((await (await request.get(STRATEGY)).json()).order_max_age_s).toBe(900);
 });
 
+test("what is typed stays when the strategy is changed elsewhere, and an untouched editor shows the change", async ({
+  page,
+  request,
+}) => {
+  const looksAgain = async () => {
+    const read = page.waitForResponse((one) => one.url().endsWith(STRATEGY) && one.request().method() === "GET");
+    await page.evaluate(() => window.dispatchEvent(new Event("visibilitychange")));
+    await read;
+  };
+  await open(page, "/strategy", "Strategy");
+  const age = page.getByRole("textbox", { name: /^Review after/ });
+  await expect(age).toHaveValue("900");
+  await request.patch(STRATEGY, { data: { order_max_age_s: 901 }, headers: { "If-Match": "*" } });
+  await looksAgain();
+  await expect(age).toHaveValue("901");
+  await age.fill("905");
+  await request.patch(STRATEGY, { data: { order_max_age_s: 900 }, headers: { "If-Match": "*" } });
+  await looksAgain();
+  await page.getByRole("button", { name: "Save …" }).click();
+  const dialog = page.getByRole("dialog", { name: "Save the strategy" });
+  await dialog.getByRole("button", { name: "Save", exact: true }).click();
+  await expect(dialog).toContainText("was changed meanwhile");
+  await expect(dialog.getByRole("row", { name: /^Review after 900 905$/ })).toBeVisible();
+  await dialog.getByRole("button", { name: "Close" }).click();
+  await expect(age).toHaveValue("905");
+  await page.getByRole("button", { name: "Undo all" }).click();
+  await expect(age).toHaveValue("900");
+});
+
 test("limits are edited beside their defaults, and what the API refuses of them is said at the field", async ({
   page,
   request,
