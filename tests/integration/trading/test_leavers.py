@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 import boto3
@@ -9,7 +10,7 @@ import pytest
 from botbalance.models.activity import ActivityKind
 from botbalance.models.exchange_key import ExchangeKey
 from botbalance.store.user_pool import UserPool
-from botbalance.trading.leavers import FEW, KEY_KEPT_S, LEFT, Leavers, look_after_leavers
+from botbalance.trading.leavers import FEW, KEY_KEPT_S, LEFT, MOST_AT_ONCE_PCT, Leavers, look_after_leavers
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
@@ -66,6 +67,13 @@ def cognito(harness: TradingHarness, *, left: bool = False) -> Cognito:
     store_key(harness, "somebody-who-stays")
     users = everybody(harness)
     return Cognito(dict.fromkeys(users - {harness.user} if left else users | {harness.user}, True))
+
+
+@pytest.fixture
+def too_many(harness: TradingHarness) -> int:
+    """The least number of users that may not leave at once, however many others the tests before have left."""
+    others = len(cognito(harness).users)
+    return next(n for n in count(FEW + 1) if n > (others + n) * MOST_AT_ONCE_PCT // 100)
 
 
 def store_key(harness: TradingHarness, user: str) -> None:
@@ -192,9 +200,9 @@ def test_a_pool_in_which_nobody_is_known_is_not_believed_however_few_they_are(
 
 
 def test_a_pool_in_which_too_many_are_missing_is_not_believed(
-    harness: TradingHarness, caplog: pytest.LogCaptureFixture
+    harness: TradingHarness, caplog: pytest.LogCaptureFixture, too_many: int
 ) -> None:
-    for number in range(FEW + 1):
+    for number in range(too_many):
         harness.set_strategy(user=f"{harness.user}-{number}")
     client = cognito(harness)
     client.users = {user: True for user in client.users if not user.startswith(harness.user)}
@@ -202,14 +210,14 @@ def test_a_pool_in_which_too_many_are_missing_is_not_believed(
     assert "users_missing" in alarms(caplog)
     assert harness.context.strategies.get(harness.user).autopilot_enabled
     assert not [key for key in harness.context.clients.key_owners() if key.user_id == harness.user and key.left_at]
-    for number in range(FEW + 1):
+    for number in range(too_many):
         harness.set_strategy(user=f"{harness.user}-{number}", autopilot=False)
 
 
 def test_keys_of_too_many_users_are_not_deleted_at_once(
-    harness: TradingHarness, caplog: pytest.LogCaptureFixture
+    harness: TradingHarness, caplog: pytest.LogCaptureFixture, too_many: int
 ) -> None:
-    gone = [f"{harness.user}-{number}" for number in range(FEW + 1)]
+    gone = [f"{harness.user}-{number}" for number in range(too_many)]
     for user in gone:
         store_key(harness, user)
         harness.context.clients.record_departure(user, "binance", harness.now)
@@ -220,7 +228,7 @@ def test_keys_of_too_many_users_are_not_deleted_at_once(
     assert "users_missing" in alarms(caplog)
     assert set(gone) <= {key.user_id for key in harness.context.clients.key_owners()}
     store_key(harness, gone.pop())
-    assert look_after_leavers(harness.context, client.pool).keys_deleted == FEW
+    assert look_after_leavers(harness.context, client.pool).keys_deleted == too_many - 1
 
 
 # The user pool
