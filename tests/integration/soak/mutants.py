@@ -29,7 +29,7 @@ class Mutant(StrEnum):
 def write_no_intents() -> None:
     """Send orders without writing that they are about to be sent."""
 
-    def create(self: OrdersTable, order: Order, lease: Lease, decided_by: Any) -> bool:
+    def create(self: OrdersTable, order: Order, lease: Lease, strategy_unchanged: Any) -> bool:
         return True
 
     OrdersTable.create = create  # type: ignore[method-assign]

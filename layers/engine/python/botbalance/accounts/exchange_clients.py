@@ -35,7 +35,7 @@ class _Entry:
 
 
 class ExchangeClients:
-    """Adapters with a user's key, for :data:`KEPT_S` seconds at most.
+    """Adapters with a user's key. One is handed out for :data:`KEPT_S` seconds; a run that has it goes on with it.
 
     They are kept by user, exchange and the key's version, so that a replaced key is never used; and dropped as soon as
     this process learns that the key was replaced or deleted. ``clock`` gives epoch seconds.

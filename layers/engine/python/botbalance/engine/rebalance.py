@@ -179,7 +179,6 @@ def _outcomes(
     if not outside:
         return outcomes
     step = config.order_step_pct * PERCENT
-    below, above = ONE - step, ONE + step
     side: Side
     for _, symbol, delta, (asset, _, balance, _, price, _, _) in outside:
         market = rules[symbol]
@@ -190,11 +189,8 @@ def _outcomes(
         if price is None:  # so nothing is held, and its market does not trade
             outcomes[symbol] = Skipped("buy", None, free_quote, SkipReason.MARKET_CLOSED)
             continue
-        if delta > ZERO:
-            side, stepped, free = "buy", price * below, free_quote
-        else:
-            side, stepped, free = "sell", price * above, balance.free
-        limit_price = market.round_price(side, stepped, price)
+        side, free = ("buy", free_quote) if delta > ZERO else ("sell", balance.free)
+        limit_price = _limit_price(side, price, step, market)
         if symbol in paused_symbols or (side == "buy" and symbol in buy_paused_symbols):
             order: NormalizedOrder | SkipReason = SkipReason.PAUSED
         elif symbol in active_symbols:
@@ -209,6 +205,14 @@ def _outcomes(
         if side == "buy":
             free_quote -= market.cost_of_buy(notional)
     return outcomes
+
+
+def _limit_price(side: Side, price: Decimal, step: Decimal, market: MarketRules) -> Decimal | None:
+    """The market's ``price`` less ``step`` (a fraction of it) for a buy, or plus it for a sell, on the market's grid.
+
+    None where the grid has no such price.
+    """
+    return market.round_price(side, price * (ONE - step if side == "buy" else ONE + step), price)
 
 
 def _order(

@@ -142,7 +142,7 @@ class AccountState(BaseModel, frozen=True):
 
     ``fill_totals`` are of all fills ever booked, by the account that an order names (an exchange, or an epoch of a
     paper account) and base asset. None means that they have to be summed up from the orders: after a run died, or where
-    the state was another version's. ``budgets`` are by that name, too: no account's trading counts for another's.
+    the state was another version's. ``budgets`` are by the same names: no account's trading counts for another's.
     """
 
     schema_version: Literal[2] = 2
@@ -150,7 +150,10 @@ class AccountState(BaseModel, frozen=True):
     last_look: LastLook | None = None
     no_trade_note: NoTradeNote | None = None
     no_unreconciled_orders: bool = False
-    """Whether the last run found no order whose end was not known, and wanted none."""
+    """Whether the end of every order was known when the last run ended, and its decision placed none.
+
+    The next run need not read the orders then.
+    """
     refused_pairs: dict[str, RefusedPair] = {}
     incidents: dict[str, Incident] = {}
     """What is open, by kind and subject: ``order_unknown:0123456789abcdef0123``."""
@@ -158,7 +161,7 @@ class AccountState(BaseModel, frozen=True):
     """Ticks of the autopilot, up to the last one, in which no decision could be made; a halt begins anew."""
     fill_totals: dict[str, dict[str, FillTotals]] | None = None
     recount: Recount | None = None
-    """How far that has come, where there are too many orders for one run."""
+    """How far summing up ``fill_totals`` has come, where there are too many orders for one run."""
     history_hour: int = 0
     """When the hour began that the history has its last point of, in epoch seconds."""
     budgets: dict[str, BudgetState] = {}

@@ -3,8 +3,8 @@
 At most one run works on an account at a time, and each tick has one run at most: two that decide on what they have read
 would both find a pair free and both order it. Taking the lease raises its fencing token, and every later write of the
 run checks that in the same transaction: a run that was held up for longer than its lease can write nothing any more,
-and so send nothing. The lease outlives the longest function, so whoever is killed while holding one is gone for certain
-when it ends.
+and so send nothing. The lease outlives every function that sends orders, so whoever is killed while holding one is gone
+for certain when it ends.
 
 The account's state comes with the lease and is written with its end. What it says about the account as it is now counts
 only if no run was begun since: a run that died has left none.
@@ -47,7 +47,10 @@ ACCOUNT_BUSY = "account_busy"
 TICK_CLAIMED = "tick_claimed"
 LEASE_NOT_RELEASED = "lease_not_released"
 LEASE_S = 90
-"""Longer than any function may run, and a request of its last moment may take to arrive."""
+"""Longer than a function that sends orders may run, and its last request may take to arrive.
+
+No run goes on longer than its lease: its deadline says so.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,16 +83,17 @@ class OrdersTable:
         self._client = client
         self._table = table
 
-    def create(self, order: Order, lease: Lease, decided_by: Any) -> bool:
+    def create(self, order: Order, lease: Lease, strategy_unchanged: Any) -> bool:
         """Write the intent to send ``order``. False where that intent exists already: then nothing may be sent.
 
-        ``decided_by`` is a ConditionCheck: the strategy is still the version that decided this, so its autopilot is as
-        it was. Raises ConflictError where it is another by now, or the lease somebody else's. Raises TransientError
-        where the intent is not known to be written. Nothing may be sent then either.
+        ``strategy_unchanged`` is a ConditionCheck: the strategy is still the version that decided this. Switching the
+        autopilot makes a new version, so the autopilot is as it was. Raises ConflictError where it is another by now,
+        or the lease somebody else's. Raises TransientError where the intent is not known to be written. Nothing may be
+        sent then either.
         """
         intent = order.model_copy(update={"fencing_token": lease.fencing_token})
         put = self._put(intent, "attribute_not_exists(client_order_id)")
-        if self._write(intent, lease, put, {"ConditionCheck": decided_by}):
+        if self._write(intent, lease, put, {"ConditionCheck": strategy_unchanged}):
             return True
         # A write that timed out and was repeated finds its own intent there.
         return intent == self.find(order.user_id, order.client_order_id)
@@ -121,15 +122,16 @@ class OrdersTable:
 
     def _write(self, order: Order, lease: Lease, put: Any, *also: Any) -> bool:
         """Write ``put`` and ``also`` in one transaction while ``lease`` is this run's; False where ``put``'s condition
-        fails."""
+        fails. Of ``also`` only a check of the strategy has a condition."""
         transaction: Any = [{"ConditionCheck": lease.held_condition()}, put, *also]
         failed = failed_conditions(lambda: self._client.transact_write_items(TransactItems=transaction))
         if not failed:
             return True
-        if failed[0]:
+        lease_lost, put_refused, *_ = failed
+        if lease_lost:
             message = f"order {order.client_order_id} is not written: another run has taken over this account"
             raise ConflictError(LEASE_LOST, message)
-        if not failed[1]:
+        if not put_refused:
             message = (
                 f"order {order.client_order_id} is not placed: the strategy was changed, or the autopilot switched"
             )

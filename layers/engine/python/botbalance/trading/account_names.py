@@ -6,6 +6,6 @@ from botbalance.trading.context import TradingContext
 
 
 def find_account(context: TradingContext, user_id: str, exchange: str) -> str:
-    """The account that fills on ``exchange`` count for now, as orders name it."""
+    """The name under which fills on ``exchange`` are counted now; a paper account's has its epoch."""
     opened = context.paper.find(user_id, exchange) if is_paper(exchange) else None
     return account_name(exchange, None if opened is None else opened.epoch)

@@ -23,7 +23,7 @@ from botbalance.trading.context import TradingContext
 
 
 @dataclass(frozen=True, slots=True)
-class Pauses:
+class PausedPairs:
     """What a decision was told to leave alone: pairs, those of which nothing is bought, and when (epoch seconds) any of
     that ends by itself."""
 
@@ -32,7 +32,7 @@ class Pauses:
     ends: tuple[int, ...]
 
     @classmethod
-    def of(cls, waiting: Mapping[str, RefusedPair], state: BudgetState | None, now: int) -> "Pauses":
+    def of(cls, waiting: Mapping[str, RefusedPair], state: BudgetState | None, now: int) -> "PausedPairs":
         """Those of pairs that are ``waiting`` since they were refused, and of budgets where these hold."""
         retries = [pair.retry_at for pair in waiting.values()]
         if state is None:
@@ -49,7 +49,7 @@ def no_trade_note(
     *,
     unreconciled: Sequence[Order],
     placed: Sequence[Order],
-    pauses: Pauses,
+    pauses: PausedPairs,
     looked_at: int,
 ) -> NoTradeNote | None:
     """Within which prices nothing can happen, after a look that began at ``looked_at`` and what was ``placed`` since.
@@ -100,7 +100,11 @@ def resting_order(order: Order) -> RestingOrder:
 def valid_notes(
     context: TradingContext, users: Mapping[str, int], runs: Mapping[str, LastRun]
 ) -> dict[str, NoTradeNote]:
-    """What still counts of that which the last ``runs`` of ``users``, with the versions of their strategies, noted."""
+    """The notes of the last ``runs`` that are still valid, by user id.
+
+    A note is valid where it was made by this engine, for the version of the strategy that ``users`` has, and another
+    look is not due yet.
+    """
     now = context.clock()
     return {
         user_id: note

@@ -29,7 +29,8 @@ from botbalance.trading.session import AccountSession
 NEVER_PLACED_AFTER_S = 120
 """An order must be older than this before not finding it can mean that it was never placed.
 
-Longer than any function may run and a signed request stays valid: whoever wrote the intent cannot send it any more.
+Longer than a function that sends orders may run and a signed request stays valid: whoever wrote the intent cannot send
+it any more.
 """
 NOT_FOUND_BELIEVED_AFTER = 2
 """So many look-ups that do not find it."""

@@ -16,7 +16,7 @@ from botbalance.models.paper import PaperAccount, account_name
 from botbalance.models.strategy import Strategy
 from botbalance.trading.bonus import bonus_of_totals, traded_assets
 from botbalance.trading.context import TradingContext
-from botbalance.trading.no_trade_ticks import Pauses
+from botbalance.trading.no_trade_ticks import PausedPairs
 from botbalance.trading.pauses import Pause, build_pauses
 from botbalance.trading.rebalance import decision_inputs, evaluate_inputs
 
@@ -127,7 +127,7 @@ def seen_account(
         return None
     prices = {symbol: markets.prices.get(symbol, look.prices[symbol]) for symbol in symbols}
     priced_at = min((markets.priced_at.get(symbol, look.at) for symbol in symbols), default=look.at)
-    paused = Pauses.of({}, _account_budgets(strategy, state, paper) if strategy.autopilot_enabled else None, now)
+    paused = PausedPairs.of({}, _account_budgets(strategy, state, paper) if strategy.autopilot_enabled else None, now)
     inputs = decision_inputs(
         strategy,
         balances=look.balances,

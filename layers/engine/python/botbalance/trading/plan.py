@@ -14,7 +14,7 @@ from botbalance.models.order import OrderStatus
 from botbalance.models.strategy import Strategy
 from botbalance.trading.account_names import find_account
 from botbalance.trading.context import TradingContext
-from botbalance.trading.no_trade_ticks import Pauses
+from botbalance.trading.no_trade_ticks import PausedPairs
 from botbalance.trading.pauses import Pause, build_pauses
 from botbalance.trading.rebalance import decision_inputs, evaluate_inputs
 from botbalance.trading.refusals import waiting_pairs
@@ -71,7 +71,7 @@ def preview_plan(context: TradingContext, strategy: Strategy) -> Plan:
         unknown = {order.symbol for order in orders if order.status is OrderStatus.PENDING}
         blocked = snapshot.active_symbols() | unknown
         budgets = state.account_budgets(find_account(context, user_id, strategy.exchange))
-        paused = Pauses.of(waiting, budgets if strategy.autopilot_enabled else None, context.clock())
+        paused = PausedPairs.of(waiting, budgets if strategy.autopilot_enabled else None, context.clock())
         inputs = decision_inputs(
             strategy,
             balances=snapshot.balances,

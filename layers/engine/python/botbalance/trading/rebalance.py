@@ -35,7 +35,7 @@ from botbalance.trading.anomaly_guard import (
 from botbalance.trading.cancellation import CancelResult, cancel_orders
 from botbalance.trading.history import missing_point, record
 from botbalance.trading.incidents import report_refusals
-from botbalance.trading.no_trade_ticks import Pauses, no_trade_note, resting_order
+from botbalance.trading.no_trade_ticks import PausedPairs, no_trade_note, resting_order
 from botbalance.trading.reconcile import reconcile
 from botbalance.trading.refusals import count_refusals, waiting_pairs
 from botbalance.trading.session import AccountSession
@@ -105,7 +105,7 @@ def rebalance(
     require_no_anomaly(session, strategy, snapshot, reconciliation.found, now)
     refused = count_refusals(session.state.refused_pairs, reconciliation.orders, now)
     active = [order for order in reconciliation.active() if order.exchange == strategy.exchange]
-    inputs, evaluation, pauses = _decide(
+    inputs, evaluation, pauses = _evaluate_once_reviewed(
         session,
         strategy,
         snapshot,
@@ -148,7 +148,7 @@ def decision_inputs(
     prices: Mapping[str, Decimal],
     rules: Mapping[str, MarketRules],
     blocked: Collection[str],
-    pauses: Pauses,
+    pauses: PausedPairs,
     now: int,
     resting: Sequence[RestingOrder] = (),
 ) -> DecisionInputs:
@@ -197,13 +197,13 @@ def review_inputs(inputs: DecisionInputs, evaluation: Evaluation) -> dict[str, C
     )
 
 
-class _Decided(NamedTuple):
+class _Evaluated(NamedTuple):
     inputs: DecisionInputs
     evaluation: Evaluation
-    pauses: Pauses
+    pauses: PausedPairs
 
 
-def _decide(
+def _evaluate_once_reviewed(
     session: AccountSession,
     strategy: Strategy,
     snapshot: Snapshot,
@@ -213,14 +213,14 @@ def _decide(
     *,
     source: Literal["autopilot", "manual"],
     now: int,
-) -> _Decided:
+) -> _Evaluated:
     """The decision, what it is made of, and what of it is paused: by refusals, and, where nobody executes by hand, by
     budgets."""
     by_hand = source == "manual"
 
-    def decide() -> _Decided:
+    def evaluate_now() -> _Evaluated:
         of_account = None if by_hand else session.state.account_budgets(session.account(strategy.exchange))
-        pauses = Pauses.of(waiting, of_account, now)
+        pauses = PausedPairs.of(waiting, of_account, now)
         inputs = decision_inputs(
             strategy,
             balances=snapshot.balances,
@@ -231,16 +231,16 @@ def _decide(
             resting=resting,
             now=now,
         )
-        return _Decided(inputs, evaluate_inputs(inputs), pauses)
+        return _Evaluated(inputs, evaluate_inputs(inputs), pauses)
 
     if by_hand:
-        return decide()
+        return evaluate_now()
     budgets.review(session, strategy, snapshot, now)
-    decision = decide()
+    decision = evaluate_now()
     bought = {action.symbol for action in decision.evaluation.actions if action.side == "buy"}
     bought |= {order.symbol for order in resting if order.side == "buy"}
     fell = budgets.review_prices(session, strategy, snapshot.prices, bought, now)
-    return decide() if fell else decision
+    return evaluate_now() if fell else decision
 
 
 def _place(

@@ -67,9 +67,9 @@ class AccountSession:
         return self.lease.user_id
 
     def exchange(self, name: str, symbols: Collection[str] = ()) -> ExchangeAdapter:
-        """The user's connection to an exchange, with the markets of ``symbols`` loaded; those that ended are skipped.
+        """The user's connection to an exchange, with the markets of ``symbols`` loaded.
 
-        Raises NotFoundError where no key is stored for it.
+        Those that are listed no more are left out. Raises NotFoundError where no key is stored for it.
         """
         client = self._client(name)
         loaded = self._loaded.setdefault(name, set())
@@ -94,7 +94,7 @@ class AccountSession:
         return self._paper[name]
 
     def account(self, exchange: str) -> str:
-        """The account that what is placed on ``exchange`` counts for, as orders name it."""
+        """The name under which orders on ``exchange`` are counted; of a paper account ``kraken-paper#2``, its epoch."""
         return account_name(exchange, self._paper_adapter(exchange).epoch if is_paper(exchange) else None)
 
     def _load_listed(self, client: ExchangeAdapter, loaded: set[str], symbols: Collection[str]) -> None:

@@ -38,7 +38,7 @@ MOST_ASSETS = 50
 class SavedStrategy:
     """A strategy as stored, and what its owner should know of how it fits the account now.
 
-    ``check_error`` says why nobody could tell how it fits; None where somebody could.
+    ``check_error`` says why the warnings could not be computed; None where they were.
     """
 
     strategy: Strategy

@@ -46,7 +46,7 @@ def strategy_tick(context: TradingContext, job: TickJob, ts_tick: int) -> Decisi
         with open_session(context, user_id, ts_tick=ts_tick, keys=keys) as session:
             lease = session.lease
             try:
-                decision = _decide(session, job, ts_tick)
+                decision = _run(session, job, ts_tick)
             except Exception as error:
                 report_decision(session, _failed(context, user_id, ts_tick, error))
                 raise
@@ -108,7 +108,7 @@ def _require_time(context: TradingContext, ts_tick: int) -> None:
     context.deadline.require(SEND_AND_SETTLE_S)
 
 
-def _decide(session: AccountSession, job: TickJob, ts_tick: int) -> Decision | None:
+def _run(session: AccountSession, job: TickJob, ts_tick: int) -> Decision | None:
     """Bring the account's orders up to date, and trade where that is wanted; returns what there is to log."""
     context, strategy = session.context, job.strategy
     try:
@@ -126,7 +126,7 @@ def _decide(session: AccountSession, job: TickJob, ts_tick: int) -> Decision | N
         return _switch_off(session, ts_tick, error)
     except (BotBalanceError, InvalidInputError) as error:
         return skipped(context, strategy.user_id, ts_tick, error)
-    return _decided(context, strategy, ts_tick, result)
+    return _as_decision(context, strategy, ts_tick, result)
 
 
 def _after_quiet_ticks(decision: Decision, quiet_since: int | None) -> Decision:
@@ -153,7 +153,7 @@ def _skipped_canceling(session: AccountSession, ts_tick: int, why: BotBalanceErr
     return skipped(session.context, session.user_id, ts_tick, why, *result.errors.values(), canceled=canceled)
 
 
-def _decided(context: TradingContext, strategy: Strategy, ts_tick: int, result: RebalanceResult) -> Decision:
+def _as_decision(context: TradingContext, strategy: Strategy, ts_tick: int, result: RebalanceResult) -> Decision:
     return Decision(
         user_id=strategy.user_id,
         ts_tick=ts_tick,
