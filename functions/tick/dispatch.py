@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import closing
 from datetime import datetime
 from itertools import batched, chain
@@ -12,6 +12,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from botbalance.bootstrap import services
 from botbalance.engine.durations import HOUR_S
 from botbalance.errors import InvalidRequestError, TransientError
+from botbalance.executors import executor
 from botbalance.log import logger
 from botbalance.models.decision import TICK_SECONDS
 from botbalance.store.message_queue import MESSAGES_PER_REQUEST, send_messages
@@ -47,7 +48,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, i
     users = messages = 0
     sending: set[Future[None]] = set()
     # Where sending fails, reading ends here too, and not whenever what was read so far is thrown away.
-    with ThreadPoolExecutor(threads) as pool, closing(wired.strategies.users_to_tick(threads)) as enabled:
+    with executor(threads) as pool, closing(wired.strategies.users_to_tick(threads)) as enabled:
         due: Iterable[tuple[str, int]] = enabled
         if wired.context.operator.halt_reason() is not None:  # then what rests is cancelled, whoever placed it
             due = (

@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from itertools import batched, chain
 from typing import Any
 
@@ -11,6 +11,7 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botbalance.bootstrap import services
 from botbalance.errors import TransientError
+from botbalance.executors import executor
 from botbalance.log import alarm, logger
 from botbalance.models.decision import Decision
 from botbalance.trading.context import TradingContext
@@ -85,7 +86,7 @@ def _tick_users(context: TradingContext, message: TickMessage) -> None:
     missed: defaultdict[str, list[str]] = defaultdict(list)
     errors: list[Exception] = []
     try:
-        with ThreadPoolExecutor(services().settings.work_threads) as pool:
+        with executor(services().settings.work_threads) as pool:
 
             def begin(users: Iterable[tuple[str, int]]) -> list[Future[Decision | None]]:
                 """Have each user ticked as soon as it is known who is due, whoever else of them has to wait yet."""

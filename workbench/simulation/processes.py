@@ -2,13 +2,13 @@
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 from unittest.mock import patch
 
 from aws_lambda_powertools.event_handler.api_gateway import BaseRouter
 from botbalance import bootstrap
+from botbalance.executors import SequentialExecutor
 from botbalance.settings import Settings
 
 from workbench.aws.key_service import InMemoryKeyService
@@ -135,42 +135,13 @@ class ProcessGlobals:
         self._contexts = [dict(app.context) for app in self._apps]
 
 
-class SequentialExecutor:
-    """An executor without threads: what is submitted is done at once."""
-
-    def __init__(self, *_: Any, **__: Any) -> None:
-        pass
-
-    def submit[T](self, work: Callable[..., T], *args: Any, **more: Any) -> "Future[T]":
-        """Do the work now."""
-        done: Future[T] = Future()
-        try:
-            done.set_result(work(*args, **more))
-        except Exception as error:  # noqa: BLE001 - handed to whoever asks for the result
-            done.set_exception(error)
-        return done
-
-    def map[T](self, work: Callable[..., T], *things: Iterable[Any]) -> Iterator[T]:
-        """Do all of the work now, in order."""
-        return iter([work(*several) for several in zip(*things, strict=False)])
-
-    def shutdown(self, *_: Any, **__: Any) -> None:
-        """Nothing runs."""
-
-    def __enter__(self) -> "SequentialExecutor":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-
 @contextmanager
 def without_threads(modules: Iterable[Any]) -> Iterator[None]:
     """Let the executors of these modules be sequential ones."""
     with ExitStack() as stack:
         for module in modules:
             if hasattr(module, "ThreadPoolExecutor"):
-                stack.enter_context(patch.object(module, "ThreadPoolExecutor", SequentialExecutor))
+                stack.enter_context(patch.object(module, "ThreadPoolExecutor", lambda *_: SequentialExecutor()))
         yield
 
 

@@ -1,10 +1,11 @@
 """The strategies table: one item a user, and the sparse, sharded index of those whose autopilot is on."""
 
 from collections.abc import Collection, Generator
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, wait
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botbalance.errors import ConflictError, NotFoundError, TransientError
+from botbalance.executors import executor
 from botbalance.log import alarm
 from botbalance.models.strategy import Strategy
 from botbalance.store.dynamodb import (
@@ -130,7 +131,7 @@ class StrategiesTable:
             }
             for shard in range(SHARDS)
         ]
-        with ThreadPoolExecutor(threads) as pool:
+        with executor(threads) as pool:
             asked = {pool.submit(self._page, queries.pop()) for _ in range(min(threads, SHARDS))}
             while asked:
                 answered = wait(asked, return_when=FIRST_COMPLETED).done.pop()

@@ -2,12 +2,13 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, wait
 from contextvars import copy_context
 from dataclasses import dataclass
 
 from botbalance.deadline import bounded_by
 from botbalance.errors import TransientError
+from botbalance.executors import executor
 from botbalance.log import alarm, logger
 from botbalance.models.decision import Decision
 from botbalance.models.exchange_key import StoredKey
@@ -69,7 +70,7 @@ def due_jobs(
         return [*(job for job in unnoted if job.strategy.exchange == exchange), *moved]
 
     trouble = None
-    with ThreadPoolExecutor(len(symbols) or 1) as pool:
+    with executor(len(symbols) or 1) as pool:
         with bounded_by(context.deadline):
             looks = [pool.submit(copy_context().run, due_here, exchange) for exchange in symbols]
         while looks:
