@@ -3,6 +3,10 @@
 A run that leaves an account in order notes with its state within which prices that stays so. As long as prices do, and
 no market has traded at a resting order's limit, a tick asks the exchange nothing about the account, takes no lease and
 decrypts no key. It does nothing, as the whole tick would have done on the same facts.
+
+A tick is quiet where all of this holds: trading is not halted, and looks may be left out at all; the last run left a
+note, by this engine and for this version of the strategy; its next look is not due yet; no price has jumped since; what
+each market with a resting order has traded since is known; and prices and trades are inside the note's region.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
