@@ -118,6 +118,14 @@ def in_memory_dynamodb(template: Template, run: str) -> InMemoryDynamoDB:
     return client
 
 
+def in_process_environment(template: Template, table_prefix: str) -> dict[str, str]:
+    """The functions' environment where tables, queues and keys are in this process: nothing in it is an endpoint."""
+    tables = {name: table_prefix + name for name in template.resources("AWS::DynamoDB::Table")}
+    queues = {name: f"http://{LOOPBACK}/{name}" for name in template.resources("AWS::SQS::Queue")}
+    keys = {name: name for name in template.resources("AWS::KMS::Key")}
+    return template.environment(tables | queues | keys)
+
+
 def _dynamodb_client(endpoint: str) -> "DynamoDBClient":
     try:
         return boto3.client("dynamodb", endpoint_url=endpoint, config=_PATIENT)

@@ -31,7 +31,7 @@ from botbalance.trading.paper import open_paper
 from botbalance.trading.plan import preview
 from botbalance.trading.strategy import save_strategy
 
-from workbench.aws.resources import CREDENTIALS
+from workbench.aws.resources import CREDENTIALS, in_process_environment
 from workbench.aws.template import read_template
 from workbench.backtest.inputs import read_balances
 from workbench.local.api_gateway import DEMO_USER, ApiGateway, preflight_headers
@@ -45,7 +45,6 @@ from workbench.simulated_exchange.control_client import ControlClient
 
 START_QUOTE = Decimal(10_000)
 """Of a paper account that is opened without balances."""
-_QUEUE_URL = "http://127.0.0.1/tick-queue"
 _OPENED_ONCE = "the paper account is open already: `botbalance paper reset` starts it anew"
 
 
@@ -115,7 +114,7 @@ class PaperStack:
         """Run the autopilot once through dispatch, queue and work; returns what dispatch said."""
         with self._ticking:
             answer: dict[str, Any] = self._runtime.invoke(DISPATCH, {"tick_at": tick_at(self._next_tick())})
-            drain_queue(self._runtime, _QUEUE_URL, WORK)
+            drain_queue(self._runtime, bootstrap.services().settings.tick_queue_url, WORK)
             return answer
 
     def standing(self) -> PortfolioStatus:
@@ -186,15 +185,11 @@ class PaperStack:
         self._next_tick = lambda: clock.next_tick(about.speed)
 
     def _environment(self) -> dict[str, str]:
-        ids = {
-            name: name for kind in ("AWS::DynamoDB::Table", "AWS::KMS::Key") for name in self._template.resources(kind)
-        }
-        queues = dict.fromkeys(self._template.resources("AWS::SQS::Queue"), _QUEUE_URL)
         stand_in = {}
         if self._options.base_url is not None:
             stand_in = {"EXCHANGE_BASE_URL": self._options.base_url, "SIMULATED_EXCHANGE": self._options.exchange}
         return (
-            self._template.environment(ids | queues)
+            in_process_environment(self._template, "")
             | {"USER_REQUESTS_PER_MINUTE": "1000000"}
             | own_settings()
             | stand_in

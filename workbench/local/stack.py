@@ -32,7 +32,13 @@ from botbalance.trading.strategy import save_strategy
 from workbench.audit.order_books import differences
 from workbench.aws.emulator import LOOPBACK
 from workbench.aws.key_service import InMemoryKeyService
-from workbench.aws.resources import CREDENTIALS, LOCAL_SETTINGS, EmbeddedAws, in_memory_dynamodb
+from workbench.aws.resources import (
+    CREDENTIALS,
+    LOCAL_SETTINGS,
+    EmbeddedAws,
+    in_memory_dynamodb,
+    in_process_environment,
+)
 from workbench.aws.template import read_template
 from workbench.local.api_gateway import DEMO_USER, ApiGateway, preflight_headers
 from workbench.local.clock import ExchangeClock, tick_at
@@ -238,15 +244,16 @@ class Stack:
         self._speed = about.speed
         here = self._options.replays_in_this_process
         self.clock = ExchangeClock(self._own_simulation() if here else self.exchange, about.now)
-        aws = EmbeddedAws(self._template, run=about.id, dynamodb=self._options.dynamodb, host=self._options.listen)
-        started.callback(aws.stop)
+        resources = (
+            in_process_environment(self._template, f"botbalance-{about.id}-") if here else self._start_aws(about.id)
+        )
         environment = (
-            aws.start() | LOCAL_SETTINGS | _OF_THIS_EXCHANGE | {"EXCHANGE_BASE_URL": exchange_url} | own_settings()
+            resources | LOCAL_SETTINGS | _OF_THIS_EXCHANGE | {"EXCHANGE_BASE_URL": exchange_url} | own_settings()
         )
         # Beyond loopback the exchange is this machine's still, as it is for functions that SAM runs here.
         opened = {} if self._options.listen == LOOPBACK else {"AWS_SAM_LOCAL": "true"}
         services = bootstrap.Services(read_settings(environment | opened), clock=self.clock)
-        if self._options.replays_in_this_process:
+        if here:
             self._keep_in_this_process(services, exchange_url, about.id)
         started.callback(services.close)
         bootstrap.use(services)
@@ -269,6 +276,11 @@ class Stack:
         if self._options.sam_environment is not None:  # last: whoever waits for the file finds everything ready
             write_sam_environment(self._options.sam_environment, environment, self._options.listen)
         return self
+
+    def _start_aws(self, run: str) -> dict[str, str]:
+        aws = EmbeddedAws(self._template, run=run, dynamodb=self._options.dynamodb, host=self._options.listen)
+        self._started.callback(aws.stop)
+        return aws.start()
 
     def _keep_in_this_process(self, services: bootstrap.Services, exchange_url: str, run: str) -> None:
         services.dynamodb = in_memory_dynamodb(self._template, run)  # type: ignore[assignment]
