@@ -26,6 +26,7 @@ SUMMARY_KEYS = {
     "drift_end_pct",
     "bonus_quote",
     "hold_quote",
+    "paused",
     "books_agree",
     "book_differences",
 }

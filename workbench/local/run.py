@@ -21,7 +21,7 @@ from botbalance import bootstrap
 from botbalance.api.decision_schemas import DecisionView
 from botbalance.api.order_schemas import OrderView
 from botbalance.api.portfolio_schemas import PlanView
-from botbalance.engine import InvalidInputError
+from botbalance.engine import InvalidInputError, SkipReason
 from botbalance.errors import BotBalanceError
 from botbalance.log import logger
 from botbalance.models.order import OrderStatus
@@ -162,6 +162,7 @@ def _finish(stack: LocalStack, start: PortfolioStatus, ticks: int, console: Cons
         "hold_quote": _money(end.hold_quote),
         "bonus_quote": _money(end.bonus_quote),
         "same_assets": _managed(start) == _managed(end),
+        "paused": [row.asset for row in end.plan.evaluation.rows if row.hold is SkipReason.PAUSED],
         "books_agree": not differing,
         "book_differences": differing,
     }
@@ -233,6 +234,10 @@ def print_summary(summary: dict[str, Any], console: Console) -> None:
     )
     if not summary["same_assets"]:
         console.print("The strategy's assets changed: NAV counts those of now, holding and rebalancing count all.")
+    if summary["paused"]:
+        console.print(
+            f"Not traded for now: {', '.join(summary['paused'])}. `./botbalance pauses` tells why while it runs."
+        )
     if summary["books_agree"]:
         console.print("The exchange's books and ours agree, order by order and fill by fill.")
     for difference in summary["book_differences"]:
