@@ -19,9 +19,6 @@ from workbench.simulation.dynamodb import InMemoryDynamoDB
 from workbench.simulation.scheduler import RunDiedError, VirtualClock
 
 if TYPE_CHECKING:
-    from botbalance.exchange.ccxt_adapter import CcxtAdapter
-    from botbalance.models.exchange_key import ExchangeKey
-
     from workbench.faults.exchange import Outcome
     from workbench.simulated_exchange.binance_api import Request
 
@@ -86,9 +83,6 @@ class _Services(bootstrap.Services):
         named["exchange_connections"] = InProcessConnections(
             EXCHANGE_URL, lambda request: received(outside.ask_exchange(process, request))
         )
-
-    def connect(self, exchange: str, user_id: str | None = None, key: "ExchangeKey | None" = None) -> "CcxtAdapter":
-        return super().connect(exchange, user_id, key)
 
 
 class FunctionProcess:

@@ -179,12 +179,8 @@ def _symbols_with_orders(note: NoTradeNote) -> list[str]:
 
 
 def _still_inside(context: TradingContext, note: NoTradeNote, prices: Mapping[str, Decimal], now: int) -> bool:
-    ranges = {
-        symbol: context.ranges.since(
-            note.exchange, symbol, note.looked_at - CLOCK_MARGIN_S
-        )  # so early by the exchange's clock
-        for symbol in _symbols_with_orders(note)
-    }
+    since = note.looked_at - CLOCK_MARGIN_S  # by the exchange's clock it may have been as early as that
+    ranges = {symbol: context.ranges.since(note.exchange, symbol, since) for symbol in _symbols_with_orders(note)}
     known = {symbol: found for symbol, found in ranges.items() if found is not None}
     if len(known) < len(ranges):
         return False

@@ -105,7 +105,7 @@ def rebalance(
     require_no_anomaly(session, strategy, snapshot, reconciliation.found, now)
     refused = count_refusals(session.state.refused_pairs, reconciliation.orders, now)
     active = [order for order in reconciliation.active() if order.exchange == strategy.exchange]
-    inputs, evaluation, pauses = _evaluate_once_reviewed(
+    inputs, evaluation, pauses = _evaluate_within_budgets(
         session,
         strategy,
         snapshot,
@@ -203,7 +203,7 @@ class _Evaluated(NamedTuple):
     pauses: PausedPairs
 
 
-def _evaluate_once_reviewed(
+def _evaluate_within_budgets(
     session: AccountSession,
     strategy: Strategy,
     snapshot: Snapshot,
