@@ -217,27 +217,37 @@ def test_the_high_is_the_highest_of_the_hours_since(process: Process, exchange: 
     assert process.highs.of_week("binance", {ETH: clock.now + HOUR_S}) == {}
 
 
+def tell_hours(exchange: Exchange, *highs: tuple[int, str]) -> None:
+    """Let the exchange tell of BTC these hours, by when they open (epoch seconds)."""
+    rows = [[at * 1000, "5", high, "5", "5", "1", at * 1000 + 1, "5", 1, "1", "5", "0"] for at, high in highs]
+    exchange.api.faults[BROKEN] = Fault.body(json.dumps(rows))
+
+
+def asked_since(exchange: Exchange) -> list[int]:
+    """From when on (epoch seconds) the exchange was asked for hours."""
+    asked = [parse_qs(request.query)["startTime"][0] for request in exchange.api.requests if request.path == KLINES]
+    return [int(time_ms) // 1000 for time_ms in asked]
+
+
 def test_hours_that_were_over_are_not_asked_for_again(process: Process, exchange: Exchange, clock: Clock) -> None:
     first = clock.now - clock.now % HOUR_S
-
-    def tell(*highs_of_hours: tuple[int, str]) -> None:
-        rows = [
-            [at * 1000, "5", high, "5", "5", "1", at * 1000 + 1, "5", 1, "1", "5", "0"] for at, high in highs_of_hours
-        ]
-        exchange.api.faults[BROKEN] = Fault.body(json.dumps(rows))
-
-    tell((first - HOUR_S, "10"), (first, "7"))
+    tell_hours(exchange, (first - HOUR_S, "10"), (first, "7"))
     assert process.highs.of_week("binance", {BTC: first}) == {BTC: Decimal(7)}
     clock.now += HOUR_S
     exchange.api.requests.clear()
-    tell((first, "9"), (first + HOUR_S, "8"))
+    tell_hours(exchange, (first, "9"), (first + HOUR_S, "8"))
     found = [process.highs.of_week("binance", {BTC: since})[BTC] for since in (0, first, first + HOUR_S)]
     assert found == [10, 9, 8]
-    (request,) = [request for request in exchange.api.requests if request.path == KLINES]
-    assert parse_qs(request.query)["startTime"] == [str(first * 1000)]
+    assert asked_since(exchange) == [first]
 
 
-def test_a_market_that_stands_still_keeps_its_high(process: Process, exchange: Exchange, clock: Clock) -> None:
-    assert process.highs.of_week("binance", {ETH: 0}) == {ETH: Decimal(2_500)}  # no candle follows
-    clock.now += STILL_USED_S + 2 * HOUR_S
-    assert process.highs.of_week("binance", {ETH: 0}) == {ETH: Decimal(2_500)}
+def test_a_market_that_stands_still_is_asked_from_its_last_hour_on(
+    process: Process, exchange: Exchange, clock: Clock
+) -> None:
+    """Later ones would be none, which is not believed of an exchange that tells every hour."""
+    last = clock.now - clock.now % HOUR_S
+    tell_hours(exchange, (last, "7"))
+    for _ in range(3):
+        assert process.highs.of_week("binance", {BTC: 0}) == {BTC: Decimal(7)}
+        clock.now += HOUR_S
+    assert asked_since(exchange)[1:] == [last, last]
