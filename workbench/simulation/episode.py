@@ -1,6 +1,7 @@
 """An episode from beginning to end: everybody comes, a busy while, a calm one, and what must be in order then."""
 
 from collections import Counter
+from collections.abc import Mapping
 from decimal import Decimal
 from random import Random
 from typing import Any
@@ -18,13 +19,18 @@ from workbench.simulation.invariants import Finding, Invariant, parse_decision, 
 from workbench.simulation.owners import Act, Owners, Weather
 from workbench.simulation.world import ASSETS, CALM, QUOTE, START, User, World
 
-MANNERS = 6
+MANNERS = 8
 """Which an exchange has in an episode."""
 BUSY_TICKS = 40
 CALM_TICKS = 24
 """As long as holdings that have vanished are doubted, and an order that nobody has seen is looked for."""
 _LAST_TICKS = 3
 """At the end of the calm, in which everybody has to decide."""
+_MOVING_TICKS = 19
+"""Of the calm, in which prices go to and fro; they stand still after that, so that quiet ticks come as well."""
+_SWING = Decimal("0.015")
+"""How far prices go in the calm, to either side of where they were when it began: far enough that something is to be
+done in each tick and that orders of both sides fill, and less than is doubted or reaches what strangers let rest."""
 _SAME_STATUS = {
     "NEW": "OPEN",
     "PARTIALLY_FILLED": "PARTIALLY_FILLED",
@@ -104,7 +110,9 @@ class Episode:
         world.books.fees_in_third_coin = Manner.FEES_IN_THIRD_COIN in manners
         if Manner.REFUSES_FOR_GOOD in manners:
             world.exchange.not_permitted = {
-                (user.key.api_key, world.choices.choose_one(ASSETS) + QUOTE) for user in world.users[::2]
+                (user.key.api_key, asset + QUOTE)
+                for user in world.users[::2]
+                for asset in world.choices.choose_some(ASSETS, 3)
             }
         world.note(f"the exchange's manners: {', '.join(manners)}")
         world.act_meanwhile = self.owners.act_meanwhile
@@ -142,7 +150,7 @@ class Episode:
                 self.owners.act_at_random()
             if world.choices.happens(0.06):
                 self.weather.change_at_random()
-            if world.choices.happens(0.06):
+            if world.choices.happens(0.15):
                 self.weather.strike_seldom()
             if world.choices.happens(0.02):
                 self.weather.strike_with_lag()
@@ -187,9 +195,18 @@ class Episode:
                 self.owners.leave_in_app(user)
         first = world.clock.seconds() // 60 * 60 + 60
         world.run_until(first * 1000)
+        middles = {
+            asset + QUOTE: world.market.last_price(asset + QUOTE)
+            for asset in ASSETS
+            if asset + QUOTE not in world.exchange.delisted
+        }
+        swings = {symbol: world.choices.choose_one([_SWING, -_SWING]) for symbol in middles}
         for number in range(CALM_TICKS):
             ts_tick = first + number * TICK_SECONDS
-            self._tick_in_the_calm(ts_tick, moving=number < CALM_TICKS // 2)
+            if number < _MOVING_TICKS:
+                swings = {symbol: -swing for symbol, swing in swings.items()}
+                self._swing_prices(middles, swings, ts_tick)
+            world.dispatch(ts_tick)
             self._put_right(number)
             world.run_until((ts_tick + TICK_SECONDS) * 1000)
             if world.findings.found:
@@ -197,19 +214,14 @@ class Episode:
             if number >= CALM_TICKS - _LAST_TICKS:
                 self._require_decisions(ts_tick)
 
-    def _tick_in_the_calm(self, ts_tick: int, *, moving: bool) -> None:
-        if moving and ts_tick % 60 == 0:
-            self.world.market.advance()
-            self._shift_prices()
-        self.world.dispatch(ts_tick)
-
-    def _shift_prices(self) -> None:
-        """By as much as leaves the region in which nothing is to be done."""
-        market, choices = self.world.market, self.world.choices
-        for symbol in choices.choose_some([asset + QUOTE for asset in ASSETS], 3):
-            if market.is_trading(symbol) and symbol not in self.world.exchange.delisted:
-                price = market.last_price(symbol)
-                market.set_price(symbol, price + price * choices.choose_one([-3, 3]) / 100)
+    def _swing_prices(self, middles: Mapping[str, Decimal], swings: Mapping[str, Decimal], ts_tick: int) -> None:
+        """To both sides of ``middles``, so that whatever rests near is traded through, and in the end to ``swings``."""
+        market = self.world.market
+        if ts_tick % 60 == 0:
+            market.advance()
+        for symbol, middle in middles.items():
+            for swing in (_SWING, -_SWING, swings[symbol]):
+                market.set_price(symbol, middle + middle * swing)
 
     def _put_right(self, number: int) -> None:
         """Whoever has no key, or whose autopilot is off, mends that in the first ticks of the calm."""

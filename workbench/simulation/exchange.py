@@ -43,7 +43,7 @@ class Manner(StrEnum):
     HALTS = "halts"
     """A market takes no orders for a while."""
     REDENOMINATES = "redenominates"
-    """A coin becomes a thousand, the balances and the price not at the same moment."""
+    """A coin becomes ten, the balances and the price not at the same moment."""
     EARN = "earn"
     """Coins move into another wrapping and back."""
     FEES_IN_THIRD_COIN = "fees_in_third_coin"
@@ -86,6 +86,8 @@ CHANCES: Mapping[Manner, float] = {
 UNKNOWN_S = (5, 45, 60, 75, 90)
 """For how long an order that was taken is not known: less than the two minutes after which that may be believed."""
 LONGEST_ORDER_LAG_MS = 120_000
+KNOWN_MS = 60_000
+"""For how long an order that ended without a fill is known, where such are forgotten."""
 PAGE = 3
 """Entries of a list, where it comes in pages."""
 _OF_OPEN_ORDERS = frozenset({Manner.UNKNOWN_STATUS, Manner.ORDERS_LAG, Manner.PAGES})
@@ -285,7 +287,7 @@ class MannerlyExchange(FaultyExchange):
         if content["orderId"] in self.rejected:
             return replace(reply, text=json.dumps(content | {"status": "REJECTED"}))
         ended_without_a_fill = content["status"] == "CANCELED" and not Decimal(content["executedQty"])
-        long_ago = self.books.now_ms() - content["updateTime"] > 120_000
+        long_ago = self.books.now_ms() - content["updateTime"] > KNOWN_MS
         if ended_without_a_fill and long_ago and Manner.FORGETS in self.manners:
             self._choices.count(f"manner:{Manner.FORGETS}")
             return refused(errors.no_such_order())

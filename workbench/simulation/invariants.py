@@ -245,6 +245,10 @@ class Witness:
         """The first step from ``step`` on at which the strategy was written; ``step`` where it was not."""
         return next((at for at in self._strategy_written[user_id] if at >= step), step)
 
+    def strategy_written_after(self, user_id: str, step: int) -> bool:
+        """Whether the strategy was written after ``step``."""
+        return next(reversed(self._strategy_written[user_id]), 0) > step
+
     def sent_at(self, api_key: str, client_order_id: str) -> int:
         """The step at which an order was sent."""
         return self._sent[api_key, client_order_id]

@@ -117,7 +117,7 @@ class Rates:
     stale_read: float = 0.1
     death: float = 0.002
     late_s: float = 0.004
-    paused: float = 0.0005
+    paused: float = 0.0007
     little_time: float = 0.03
     message_late: float = 0.1
     message_twice: float = 0.1
@@ -155,8 +155,6 @@ class User:
         self.under_way = 0
         """Of their requests, how many are not answered yet."""
         self.targets: dict[str, str] = {}
-        self.switched_at_step = 0
-        """When the autopilot's switch was answered last."""
         self.refusal: Any = None
         """The problem that the last switch of the autopilot was answered with; None where it was switched."""
 
@@ -403,8 +401,7 @@ class World:
             claimed_by_another = self._claimed(user_id) >= ts_tick and user_id not in run.facts.get("claimed", ())
             if not self.autopilot_is_on(user_id) or claimed_by_another:
                 continue
-            user = next(user for user in self.users if user.user_id == user_id)
-            if user.busy or user.switched_at_step > run.began_at_step:  # it may have been off when this tick read it
+            if self.witness.strategy_written_after(user_id, run.began_at_step):  # it may have been off when it was read
                 continue
             self.witness.failed(
                 Invariant.SKIP_LEAVES_TRACE, self.scheduler.steps, user_id, f"nothing tells of the tick {ts_tick}"
@@ -642,7 +639,7 @@ class World:
         if operation.startswith("Batch"):
             possible.append("unprocessed")
         if operation == "TransactWriteItems":
-            possible.append("transaction_conflict")
+            possible += ["transaction_conflict"] * 2  # which nothing else meets
         if not self.choices.happens(self.rates.database_fault):
             return ""
         kind = self.choices.choose_one(possible)
