@@ -91,11 +91,13 @@ def _comparable(logged: dict[str, Any], today: dict[str, Any]) -> tuple[dict[str
 
 
 def _compare(where: str, logged: Any, today: Any) -> Iterator[str]:
+    if logged == today:
+        return
     if isinstance(logged, dict) and isinstance(today, dict):
         for name in sorted(logged.keys() | today.keys()):
             yield from _compare(f"{where}.{name}".lstrip("."), logged.get(name), today.get(name))
     elif isinstance(logged, list) and isinstance(today, list) and len(logged) == len(today):
         for index, (before, now) in enumerate(zip(logged, today, strict=True)):
             yield from _compare(f"{where}[{index}]", before, now)
-    elif logged != today:
+    else:
         yield f"{where}: {logged} → {today}"

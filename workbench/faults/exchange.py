@@ -27,6 +27,7 @@ from workbench.simulated_exchange.errors import ExchangeError
 from workbench.simulated_exchange.matching_engine import MatchingEngine
 
 RETRY_AFTER_S = 60
+_SYMBOL = re.compile("[A-Z0-9]+")
 _PLACES = {
     ("POST", "/api/v3/order"): Where.PLACE_ORDER,
     ("DELETE", "/api/v3/order"): Where.CANCEL_ORDER,
@@ -335,4 +336,4 @@ def _broken_down(status: str) -> Reply:
 
 def _find_symbols(request: Request) -> frozenset[str]:
     asked = request.parameters
-    return frozenset(re.findall("[A-Z0-9]+", asked.get("symbol", "") + asked.get("symbols", "")))
+    return frozenset(_SYMBOL.findall(asked.get("symbol", "") + asked.get("symbols", "")))

@@ -13,8 +13,12 @@ def decimal_text(value: Decimal) -> str:
     >>> decimal_text(Decimal("1e-9")), decimal_text(Decimal("2.50"))
     ('0.000000001', '2.50000000')
     """
-    whole, _, fraction = format(value, "f").partition(".")
-    return f"{whole}.{fraction.rstrip('0').ljust(BINANCE_DECIMALS, '0')}"
+    text = format(value, "f")
+    point = text.find(".")
+    if point < 0:
+        return f"{text}.{'0' * BINANCE_DECIMALS}"
+    shortest = point + 1 + BINANCE_DECIMALS
+    return (text if len(text) <= shortest else text.rstrip("0")).ljust(shortest, "0")
 
 
 def count_decimals(value: Decimal) -> int:

@@ -2,6 +2,7 @@
 one."""
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 from botbalance.exchange.http_pool import HttpPool
@@ -49,11 +50,18 @@ _UNANSWERED = Response()
 """What every response begins as; making one anew takes as long as half of what the exchange does."""
 
 
+@cache
+def _headers(content_type: str) -> CaseInsensitiveDict[str]:
+    """Those of a reply that has none of its own; nobody writes to them."""
+    return CaseInsensitiveDict({"Content-Type": content_type})
+
+
 def _response(url: str, reply: Reply) -> Response:
     response = Response.__new__(Response)
     vars(response).update(vars(_UNANSWERED))
     response.status_code = reply.status
-    response.headers = CaseInsensitiveDict({**reply.headers, "Content-Type": reply.content_type})
+    headers = _headers(reply.content_type)
+    response.headers = CaseInsensitiveDict({**headers, **reply.headers}) if reply.headers else headers
     response.encoding = "utf-8"
     response.url = url
     response.reason = "OK" if reply.status == 200 else "Error"

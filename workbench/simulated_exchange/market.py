@@ -206,9 +206,10 @@ class Market:
             candles = self._candles[symbol]
             latest = candles[-1]
             close = _on_grid(price, self.specs[symbol])
-            candles[-1] = latest._replace(high=max(latest.high, close), low=min(latest.low, close), close=close)
-            low, high = sorted((latest.close, close))
-            self._announce(symbol, Candle(latest.open_time, latest.close, high, low, close, ZERO))
+            opened, open_, high, low, before, volume = latest
+            candles[-1] = Candle(opened, open_, max(high, close), min(low, close), close, volume)
+            traded = Candle(opened, before, max(before, close), min(before, close), close, ZERO)
+            self._announce(symbol, traded)
 
     def halt(self, symbol: str) -> None:
         """Stop trading ``symbol`` (status BREAK): its price stands still and it takes no orders."""

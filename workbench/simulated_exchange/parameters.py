@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from decimal import Decimal
 from typing import Self, overload
 from urllib.parse import unquote_plus
@@ -125,10 +125,18 @@ class Parameters:
         return value == "true"
 
 
+def decode_pairs(encoded: str) -> Iterator[tuple[str, str]]:
+    """The names and values of a query string or a form body, as often as they are there."""
+    for pair in filter(None, encoded.split("&")):
+        name, _, value = pair.partition("=")
+        if "%" in pair or "+" in pair:
+            name, value = unquote_plus(name), unquote_plus(value)
+        yield name, value
+
+
 def _decoded(encoded: str) -> dict[str, str]:
     values: dict[str, str] = {}
-    for pair in filter(None, encoded.split("&")):
-        name, _, value = map(unquote_plus, pair.partition("="))
+    for name, value in decode_pairs(encoded):
         if name in values:
             raise ExchangeError(-1101, "Duplicate values for a parameter detected.")
         values[name] = value

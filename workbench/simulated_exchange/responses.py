@@ -17,6 +17,7 @@ type Json = dict[str, Any]
 
 ORDER_TYPES = ("LIMIT", "LIMIT_MAKER", "MARKET")
 BOOK_LEVELS = 20
+_NOTHING = decimal_text(ZERO)
 LEVEL_NOTIONAL = Decimal(2_000)
 """What rests on the first level of the book, in quote; level n holds n times as much."""
 NO_SELF_TRADE_PREVENTION = "NONE"
@@ -25,7 +26,7 @@ _NO_DISCOUNT = {
     "enabledForAccount": False,
     "enabledForSymbol": False,
     "discountAsset": "BNB",
-    "discount": decimal_text(ZERO),
+    "discount": _NOTHING,
 }
 
 
@@ -114,9 +115,9 @@ def _filters(spec: MarketSpec) -> list[Json]:
         {"filterType": "ICEBERG_PARTS", "limit": 10},
         {
             "filterType": "MARKET_LOT_SIZE",
-            "minQty": decimal_text(ZERO),
+            "minQty": _NOTHING,
             "maxQty": decimal_text(spec.max_qty),
-            "stepSize": decimal_text(ZERO),
+            "stepSize": _NOTHING,
         },
         {
             "filterType": "TRAILING_DELTA",
@@ -272,8 +273,8 @@ def kline(told: Kline) -> list[object]:
         told.close_time,
         decimal_text(told.quote_volume),
         told.trades,
-        decimal_text(ZERO),
-        decimal_text(ZERO),
+        _NOTHING,
+        _NOTHING,
         "0",
     ]
 
@@ -291,7 +292,7 @@ def account(books: MatchingEngine, owner: Account, *, omit_zero: bool) -> Json:
         "takerCommission": int(books.taker_fee_pct * HUNDRED),
         "buyerCommission": 0,
         "sellerCommission": 0,
-        "commissionRates": _rates(books) | {"buyer": decimal_text(ZERO), "seller": decimal_text(ZERO)},
+        "commissionRates": _rates(books) | {"buyer": _NOTHING, "seller": _NOTHING},
         "canTrade": owner.can_trade,
         "canWithdraw": owner.can_withdraw,
         "canDeposit": True,
@@ -336,8 +337,8 @@ def trade_fee(books: MatchingEngine, symbol: str) -> Json:
 
 def commission(books: MatchingEngine, symbol: str) -> Json:
     """What an account pays in a market, as fractions; there are no special fees, no taxes and no discount."""
-    standard = _rates(books) | {"buyer": decimal_text(ZERO), "seller": decimal_text(ZERO)}
-    nothing = dict.fromkeys(standard, decimal_text(ZERO))
+    standard = _rates(books) | {"buyer": _NOTHING, "seller": _NOTHING}
+    nothing = dict.fromkeys(standard, _NOTHING)
     return {
         "symbol": symbol,
         "standardCommission": standard,
@@ -349,7 +350,7 @@ def commission(books: MatchingEngine, symbol: str) -> Json:
 
 def commission_of_test(books: MatchingEngine) -> Json:
     """What an order would have paid, as fractions."""
-    nothing = {"maker": decimal_text(ZERO), "taker": decimal_text(ZERO)}
+    nothing = {"maker": _NOTHING, "taker": _NOTHING}
     return {
         "standardCommissionForOrder": _rates(books),
         "specialCommissionForOrder": nothing,
@@ -370,8 +371,8 @@ def order(placed: Order) -> Json:
     return {
         **_terms(placed),
         "clientOrderId": placed.client_order_id,
-        "stopPrice": decimal_text(ZERO),
-        "icebergQty": decimal_text(ZERO),
+        "stopPrice": _NOTHING,
+        "icebergQty": _NOTHING,
         "time": placed.time,
         "updateTime": placed.update_time,
         "isWorking": True,

@@ -134,7 +134,7 @@ class Campaign:
         if self._processes == 1:
             yield from map(play, seeds)
             return
-        spawning = multiprocessing.get_context("spawn")
+        spawning, others = multiprocessing.get_context("spawn"), set(multiprocessing.active_children())
         pool = ProcessPoolExecutor(self._processes, spawning, initializer=collect_garbage_seldom)
         try:
             playing: deque[Future[EpisodeResult]] = deque()
@@ -143,6 +143,8 @@ class Campaign:
                 if len(playing) > self._processes:
                     yield playing.popleft().result()
         finally:
+            for process in set(multiprocessing.active_children()) - others:
+                process.terminate()  # whatever it plays, nobody takes any more
             pool.shutdown(cancel_futures=True)
 
     def _time_is_up(self, began: float) -> bool:
@@ -173,7 +175,7 @@ def play_episode(seed: str, *, users: int, busy_ticks: int) -> EpisodeResult:
     episode = Episode(seed, users=users, busy_ticks=busy_ticks)
     findings = episode.run()
     world = episode.world
-    return EpisodeResult(seed, episode.counts(), world.digest.digest(), findings, world.choices.drawn)
+    return EpisodeResult(seed, episode.counts(), world.digest(), findings, world.choices.drawn)
 
 
 def collect_garbage_seldom() -> None:
@@ -233,7 +235,6 @@ def format_story(failure: Failure, on_line: Callable[[str], None] | None = None)
         users=failure.users,
         busy_ticks=failure.busy_ticks,
         calm_after=failure.calm_after,
-        keep_history=True,
     )
     episode.world.on_line = on_line
     findings = episode.run()

@@ -25,7 +25,7 @@ class Choices:
 
     def choose_one[T](self, things: Sequence[T]) -> T:
         """One of ``things``."""
-        return self._random.choice(things)
+        return things[int(self._random.random() * len(things))]
 
     def choose_some[T](self, things: Sequence[T], number: int) -> list[T]:
         """``number`` different ones of ``things``."""
@@ -33,7 +33,7 @@ class Choices:
 
     def between(self, least: int, most: int) -> int:
         """A whole number, both ends included."""
-        return self._random.randint(least, most)
+        return least + int(self._random.random() * (most - least + 1))
 
     def random_bytes(self, number: int) -> bytes:
         """In place of the machine's own."""

@@ -50,8 +50,11 @@ class Events:
 
     def emit(self, event: str, **facts: Any) -> Any:
         """What the last of the event's handlers answers that answers anything."""
+        handlers = self._handlers.get(event)
+        if not handlers:
+            return None
         answer = None
-        for handler in list(self._handlers.get(event, {}).values()):
+        for handler in list(handlers.values()):
             answered = handler(event_name=event, **facts)
             answer = answer if answered is None else answered
         return answer

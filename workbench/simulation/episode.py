@@ -58,10 +58,9 @@ class Episode:
         users: int = 6,
         busy_ticks: int = BUSY_TICKS,
         calm_after: int | None = None,
-        keep_history: bool = False,
     ) -> None:
         self._seed = seed
-        self.world = World(seed, users=users, calm_after=calm_after, keep_history=keep_history)
+        self.world = World(seed, users=users, calm_after=calm_after)
         self.owners = Owners(self.world)
         self.weather = Weather(self.world)
         self._busy_ticks = busy_ticks
@@ -264,8 +263,8 @@ class Episode:
     def _last_reason(self, user: User) -> str:
         """Why the user's last tick was as it was."""
         table = self.world.database.tables[self.world.settings.decisions_table]
-        places = [key for key in table.items if key[0] == user.user_id.encode()]
-        decision = parse_decision(table.items[max(places)]) if places else None
+        entries = table.main.partitions.get(user.user_id.encode())
+        decision = parse_decision(table.items[entries[-1][1]]) if entries else None
         return "" if decision is None else decision.reason or ""
 
     def _require_decisions(self, ts_tick: int) -> None:
@@ -388,15 +387,10 @@ class Episode:
     def _last_prices_of_gone_markets(self, user: User) -> dict[str, Decimal]:
         """What the user's decisions have counted each asset at whose market is gone: nobody is told its price now."""
         gone = self.world.exchange.delisted
-        decisions = (
-            parse_decision(item)
-            for item in read_items(self.world.database, self.world.settings.decisions_table)
-            if item["user_id"]["S"] == user.user_id
-        )
-        looked = [one for one in decisions if one is not None and one.inputs is not None]
+        table = self.world.database.tables[self.world.settings.decisions_table]
         prices: dict[str, Decimal] = {}
-        for decision in sorted(looked, key=lambda one: one.ts_tick):
-            told = (decision.inputs or {})["market_prices"]
+        for _, key in table.main.partitions.get(user.user_id.encode(), []) if gone else []:
+            told = (parse_decision(table.items[key]).inputs or {}).get("market_prices", {})
             prices |= {symbol.removesuffix(QUOTE): Decimal(told[symbol]) for symbol in gone if symbol in told}
         return prices
 

@@ -339,14 +339,17 @@ class Owners:
 
     def resolve(self, user: User) -> bool:
         """Say what became of an order that the exchange no longer knows, as its own app shows it; False without one."""
-        ours = (
+        watched = (
             parse_order(item)
             for item in read_items(self._world.database, self._world.settings.orders_table)
-            if item["user_id"]["S"] == user.user_id and "watched_since" in item
+            if "watched_since" in item and item["user_id"]["S"] == user.user_id
         )
+        lost = [order for order in watched if order.is_lost]
+        if not lost:
+            return False
         there = {order.client_order_id: order for order in self._world.books.orders(user.key.api_key)}
         rest = {client_order_id for client_order_id, order in there.items() if order.status.is_open}
-        lost = [one for one in ours if one.is_lost and one.client_order_id not in rest]
+        lost = [order for order in lost if order.client_order_id not in rest]
         for order in lost[:1]:
             booked = there.get(order.client_order_id)
             body = {"outcome": "canceled"}

@@ -67,15 +67,14 @@ class Run:
 
 
 class Scheduler:
-    """Runs by turns. ``on_step`` is called after every step."""
+    """Runs by turns."""
 
-    def __init__(self, clock: VirtualClock, choices: Choices, on_step: Callable[[], None]) -> None:
+    def __init__(self, clock: VirtualClock, choices: Choices) -> None:
         self.clock = clock
         self.choices = choices
         self.steps = 0
         self.runs: list[Run] = []
         self.current: Run | None = None
-        self._on_step = on_step
         self._hub = getcurrent()
         self._last: Run | None = None
 
@@ -103,7 +102,6 @@ class Scheduler:
         ended = run if run.greenlet.dead else None
         if ended is not None:
             self.runs.remove(run)
-        self._on_step()
         return ended
 
     def _switch_to(self, run: Run) -> None:

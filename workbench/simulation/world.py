@@ -18,7 +18,6 @@ from itertools import count
 from sys import modules
 from typing import Any
 from unittest.mock import patch
-from urllib.parse import parse_qsl
 
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from botbalance.exchange import ccxt_client
@@ -167,17 +166,15 @@ class User:
 class World:
     """Everything of one episode; ``history`` is what happened, a line a step or more."""
 
-    def __init__(self, seed: str, *, users: int, calm_after: int | None = None, keep_history: bool = False) -> None:
+    def __init__(self, seed: str, *, users: int, calm_after: int | None = None) -> None:
         self.choices = Choices(seed, calm_after)
         self.rates = Rates()
         self.clock = VirtualClock(START)
         self.database = Database(lambda: self.clock.now_ms)
         self.numbers = count(1)
         self.findings = Findings()
-        self.scheduler = Scheduler(self.clock, self.choices, lambda: None)
-        self.digest = sha256()
+        self.scheduler = Scheduler(self.clock, self.choices)
         self.history: list[str] = []
-        self.keep_history = keep_history
         self.broken: Exception | None = None
         self.before_request: Callable[[Run, Callable[[], tuple[str, str]]], None] = lambda *_: None
         """Called before each request of a run, in that run, with what is asked: a test's script."""
@@ -204,6 +201,8 @@ class World:
         self.traces: set[tuple[str, int]] = set()
         self._events: list[tuple[int, int, Callable[[], None]]] = []
         self._waiting: list[Callable[[], bool]] = []
+        self._until_ms = 0
+        """Until when those who wait for time to pass let runs go on."""
         self._ticks_run: dict[tuple[str, int], str] = {}
         # What draws random bytes once in a process draws none of the world's.
         import_module("cryptography.hazmat.primitives.ciphers.aead")
@@ -251,11 +250,13 @@ class World:
     def note(self, line: str) -> None:
         """One line of the history."""
         text = f"{self.scheduler.steps:>7} {self.clock.now_ms / 1000 - START:>9.3f} {line}"
-        self.digest.update(text.encode())
-        if self.keep_history:
-            self.history.append(text)
+        self.history.append(text)
         if self.on_line is not None:
             self.on_line(text)
+
+    def digest(self) -> bytes:
+        """Of the whole history."""
+        return sha256("".join(self.history).encode()).digest()
 
     # time
 
@@ -265,6 +266,7 @@ class World:
 
     def run_until(self, moment_ms: int) -> None:
         """Go on until then; runs may still be under way."""
+        self._until_ms = moment_ms
         while True:
             while self._events and self._events[0][0] <= self.clock.now_ms:
                 heapq.heappop(self._events)[2]()
@@ -286,6 +288,20 @@ class World:
             self.clock.now_ms = max(self.clock.now_ms, min(following, moment_ms))
             if self.clock.now_ms >= moment_ms and following > moment_ms:
                 return
+
+    def _let_others_go_on(self) -> None:
+        """The current run's step ends. Where nobody else could take the next one, it takes it without a switch."""
+        now = self.clock.now_ms
+        if (
+            now < self._until_ms
+            and not self._waiting
+            and self.broken is None
+            and (not self._events or self._events[0][0] > now)
+            and len(self.scheduler.ready()) == 1
+        ):
+            self.scheduler.steps += 1
+        else:
+            self.scheduler.pause()
 
     def sleep(self, seconds: float) -> None:
         """A run waits."""
@@ -525,7 +541,7 @@ class World:
             self.choices.count("fault:late")
             self.scheduler.sleep(self.choices.between(1, 15))
         else:
-            self.scheduler.pause()
+            self._let_others_go_on()
         if self.clock.now_ms > run.ends_at_ms:
             self.choices.count("time_is_up")
             self.note(f"{run.label}: its time is up")
@@ -548,7 +564,7 @@ class World:
         """The answer is on its way: others may go on before it is there."""
         if run is None or not self.choices.happens(self.rates.meanwhile):
             return
-        self.scheduler.pause()
+        self._let_others_go_on()
         if self.choices.happens(self.rates.death):
             self.choices.count("fault:killed_after")
             self.note(f"{run.label}: its process is killed before the answer")
@@ -580,7 +596,7 @@ class World:
         self.witness.exchange_answered(self.scheduler.current, self.scheduler.steps, request, said)
         account = self.books.account(request.api_key or "")
         if said is not None and request.method == "POST" and NOT_PERMITTED in said.text:
-            symbol = dict(parse_qsl(f"{request.query}&{request.body}")).get("symbol", "")
+            symbol = request.parameters.get("symbol", "")
             self.witness.refused_for_good(user_of_key(request.api_key or ""), symbol, self.scheduler.steps)
         if request.method == "POST" and account is not None:
             for symbol in account.open_ids:
