@@ -282,6 +282,33 @@ def test_an_owner_stops_in_the_middle_of_a_tick(world: World, owners: Owners, us
     assert world.findings.found == []
 
 
+def test_whose_autopilot_a_tick_found_off_is_owed_no_trace_of_it_though_they_stop_meanwhile() -> None:
+    world = World("scripted", users=2)
+    world.rates, world.injector.active = CALM, False
+    owners, one = Owners(world), world.users[0]
+    with world.entered():
+        for user in world.users:
+            owners.open(user)
+            for act in (Act.STORE_KEY, Act.CHANGE_STRATEGY, Act.AUTOPILOT_ON):
+                owners.do(act, user)
+                settle(world)
+        world.exchange.manners = {Manner.ACKNOWLEDGES_LATE}
+        world.exchange.chances[Manner.ACKNOWLEDGES_LATE] = 1
+        world.exchange.unknown_s = (80,)
+        tick(world)  # an order whose fate is not known, and so a stop that will not be done at once
+        world.exchange.manners = set()
+        ts_tick = world.clock.seconds() // 30 * 30 + 30
+        world.run_until(ts_tick * 1000)
+        world.dispatch(ts_tick)
+        owners.do(Act.AUTOPILOT_OFF, one)
+        before(world, "POST /api/v3/order", lambda _: world.at(0, lambda: owners.do(Act.STOP, one)))
+        settle(world)
+        assert world.autopilot_is_on(one.user_id), "ticks are to finish the stop"
+        decisions = world.database.tables[world.settings.decisions_table].items
+        assert (one.user_id.encode(), Decimal(ts_tick)) not in decisions
+        assert world.findings.found == []
+
+
 def test_an_owner_stops_beside_an_execution_of_theirs(world: World, owners: Owners, user: User) -> None:
     do(world, owners, Act.AUTOPILOT_OFF)
     owners.do(Act.EXECUTE, user)
