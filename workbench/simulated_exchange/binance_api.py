@@ -54,7 +54,17 @@ class Request:
     @cached_property
     def parameters(self) -> dict[str, str]:
         """Those of query and body, decoded, whether they are as the API wants them or not."""
-        return {name: value for name, value in decode_pairs(f"{self.query}&{self.body}") if value}
+        return {name: value for name, value in (*self.query_pairs, *self.body_pairs) if value}
+
+    @cached_property
+    def query_pairs(self) -> list[tuple[str, str]]:
+        """The query's names and values, decoded, as often as they are there."""
+        return list(decode_pairs(self.query))
+
+    @cached_property
+    def body_pairs(self) -> list[tuple[str, str]]:
+        """The body's."""
+        return list(decode_pairs(self.body))
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +151,7 @@ class BinanceApi:
 
     def _content(self, route: Route, request: Request, headers: dict[str, str]) -> object:
         """What ``route`` answers; ``headers`` are filled with what goes with it, also where it is refused."""
-        parameters = Parameters.parse(request.query, request.body)
+        parameters = Parameters.read(request.query_pairs, request.body_pairs)
         if request.path.startswith("/api/"):
             headers |= self._count_weight(route.weight(parameters), request.api_key)
             self._require_weight(headers)

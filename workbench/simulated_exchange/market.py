@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from decimal import Decimal
+from operator import mul
 from threading import RLock
 from typing import NamedTuple, Protocol, Self
 
@@ -157,6 +158,7 @@ class Market:
         self.candle_ms = source.candle_ms
         self._source = source
         self._lock = RLock()
+        self._exclusive = _Exclusive(self._lock)
         self._halted: set[str] = set()
         self._listeners: list[Callable[[str, Candle], None]] = []
         self._days: dict[str, DayStatistics] = {}
@@ -176,7 +178,7 @@ class Market:
 
     def exclusive(self) -> AbstractContextManager[None]:
         """Hold the one lock of market and books, in exact arithmetic."""
-        return _Exclusive(self._lock)
+        return self._exclusive
 
     def on_candle(self, listener: Callable[[str, Candle], None]) -> None:
         """Call ``listener(symbol, candle)`` under the lock for every candle in which the symbol traded."""
@@ -257,13 +259,14 @@ class Market:
         latest = self._candles[symbol][-1]
         close_time = latest.open_time + self.candle_ms
         day = [candle for candle in self._candles[symbol] if candle.open_time >= close_time - DAY_MS] or [latest]
+        _, _, highs, lows, closes, volumes = zip(*day, strict=True)
         return DayStatistics(
             open=day[0].open,
-            high=max(candle.high for candle in day),
-            low=min(candle.low for candle in day),
+            high=max(highs),
+            low=min(lows),
             last=latest.close,
-            volume=sum((candle.volume for candle in day), ZERO),
-            quote_volume=sum((candle.volume * candle.close for candle in day), ZERO),
+            volume=sum(volumes, ZERO),
+            quote_volume=sum(map(mul, volumes, closes), ZERO),
             candles=len(day),
         )
 
@@ -274,19 +277,24 @@ class Market:
 
 
 class _Exclusive(ExactArithmetic):
-    """Exact arithmetic under a lock."""
+    """Exact arithmetic under a lock; whoever holds it may enter again."""
 
-    __slots__ = ("_lock",)
+    __slots__ = ("_entered", "_lock")
 
     def __init__(self, lock: RLock) -> None:
         self._lock = lock
+        self._entered = 0
 
     def __enter__(self) -> None:
         self._lock.acquire()
-        super().__enter__()
+        self._entered += 1
+        if self._entered == 1:
+            super().__enter__()
 
     def __exit__(self, *failure: object) -> None:
-        super().__exit__(*failure)
+        self._entered -= 1
+        if not self._entered:
+            super().__exit__(*failure)
         self._lock.release()
 
 

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Self, overload
 from urllib.parse import unquote_plus
@@ -26,9 +26,9 @@ class Parameters:
         self._values = values
 
     @classmethod
-    def parse(cls, query: str, body: str) -> Self:
-        """From query string and form body as sent; a parameter in both counts as the query's."""
-        return cls(_decoded(body) | _decoded(query))
+    def read(cls, query: Iterable[tuple[str, str]], body: Iterable[tuple[str, str]]) -> Self:
+        """From the decoded pairs of query string and form body; a parameter in both counts as the query's."""
+        return cls(_once_each(body) | _once_each(query))
 
     def require_only(self, names: Collection[str]) -> None:
         """Refuse a request with any other parameter, so that a wrong one is noticed."""
@@ -134,9 +134,9 @@ def decode_pairs(encoded: str) -> Iterator[tuple[str, str]]:
         yield name, value
 
 
-def _decoded(encoded: str) -> dict[str, str]:
+def _once_each(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
     values: dict[str, str] = {}
-    for name, value in decode_pairs(encoded):
+    for name, value in pairs:
         if name in values:
             raise ExchangeError(-1101, "Duplicate values for a parameter detected.")
         values[name] = value

@@ -28,6 +28,12 @@ _OPERATIONS = {
     "query": "Query",
     "scan": "Scan",
 }
+_MOMENTS = ("before-parameter-build", "before-call", "before-parse", "after-call")
+_EVENTS = {
+    method: (operation, *(f"{moment}.dynamodb.{operation}" for moment in _MOMENTS))
+    for method, operation in _OPERATIONS.items()
+}
+"""By method, the operation and the names of its hooks."""
 
 
 class Events:
@@ -138,21 +144,18 @@ class InMemoryDynamoDB:
         return self._call("scan", request)
 
     def _call(self, method: str, request: dict[str, Any]) -> dict[str, Any]:
-        operation = _OPERATIONS[method]
+        operation, before_build, before_call, before_parse, after_call = _EVENTS[method]
         events: Events = self.meta.events
-        events.emit(f"before-parameter-build.dynamodb.{operation}", params=request)
-        if events.has(f"before-call.dynamodb.{operation}"):
-            answered = events.emit(
-                f"before-call.dynamodb.{operation}",
-                params={"url": ENDPOINT, "body": json.dumps(request, default=_base64)},
-            )
+        events.emit(before_build, params=request)
+        if events.has(before_call):
+            answered = events.emit(before_call, params={"url": ENDPOINT, "body": json.dumps(request, default=_base64)})
             if answered is not None:
                 raise ClientError(answered[1], operation)
         answer = self._send(operation, lambda: getattr(self.database, method)(**request), request)
-        if events.has(f"before-parse.dynamodb.{operation}"):
+        if events.has(before_parse):
             answer = self._as_parsed(operation, answer)
-        if events.has(f"after-call.dynamodb.{operation}"):
-            events.emit(f"after-call.dynamodb.{operation}", parsed=answer)
+        if events.has(after_call):
+            events.emit(after_call, parsed=answer)
         return answer
 
     def _send(
