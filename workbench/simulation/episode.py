@@ -19,7 +19,7 @@ from workbench.simulation.invariants import Finding, Invariant, parse_decision, 
 from workbench.simulation.owners import Act, Owners, Weather
 from workbench.simulation.world import ASSETS, CALM, QUOTE, START, User, World
 
-MANNERS = 8
+MANNERS = 7
 """Which an exchange has in an episode."""
 BUSY_TICKS = 40
 CALM_TICKS = 24
@@ -149,7 +149,7 @@ class Episode:
                 self.owners.act_at_random()
             if world.choices.happens(0.06):
                 self.weather.change_at_random()
-            if world.choices.happens(0.15):
+            if world.choices.happens(0.1):
                 self.weather.strike_seldom()
             if world.choices.happens(0.02):
                 self.weather.strike_with_lag()
