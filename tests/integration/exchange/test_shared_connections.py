@@ -135,12 +135,37 @@ def test_every_request_is_signed_with_its_own_user_s_key(adapters: list[CcxtAdap
     assert len(api.connections) <= MOST
 
 
-def test_a_cookie_stays_with_the_session_that_got_it(shared: HttpPool, url: str, api: WatchedApi) -> None:
-    first, second = shared.session(), shared.session()
-    for session in (first, second, first):
-        session.get(f"{url}/api/v3/ping", timeout=5)
-    assert [request.headers.get("cookie") for request in api.requests] == [None, None, "whose=nobody"]
+def test_no_cookie_is_kept(shared: HttpPool, url: str, api: WatchedApi) -> None:
+    for _ in range(2):
+        assert "whose=nobody" in shared.request("GET", f"{url}/api/v3/ping", timeout=5).headers["Set-Cookie"]
+    assert [request.headers.get("cookie") for request in api.requests] == [None, None]
     assert len(api.connections) == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "query", "body"),
+    [
+        ("GET", "", None),
+        ("GET", "symbols=%5B%22BTCUSDT%22%2C%22ETHUSDT%22%5D&signature=0f", None),
+        ("GET", 'symbols=["BTCUSDT"]&note=a b~c%c3%a9\N{LATIN SMALL LETTER E WITH ACUTE}', None),
+        ("POST", "", b"symbol=BTCUSDT&side=BUY"),
+        ("POST", "symbol=BTCUSDT", None),
+        ("PUT", "", b""),
+        ("DELETE", "symbol=BTCUSDT", None),
+        ("DELETE", "", b'{"order_id": "1"}'),
+    ],
+)
+def test_what_is_sent_is_what_requests_sends(
+    shared: HttpPool, url: str, api: WatchedApi, method: str, query: str, body: bytes | None
+) -> None:
+    """It is requests that ccxt and exchanges are tried with."""
+    target = f"{url}/api/v3/ping" + (f"?{query}" if query else "")
+    headers = {**shared.headers, "X-MBX-APIKEY": "a key", "Content-Type": "application/x-www-form-urlencoded"}
+    with requests.Session() as session:
+        session.request(method, target, data=body, headers=headers, timeout=5)
+    shared.request(method, target, data=body, headers=headers, timeout=5)
+    by_requests, ours = api.requests
+    assert ours == by_requests
 
 
 def test_closing_one_closes_nobody_else_s_connection(
@@ -175,7 +200,6 @@ def test_clients_share_what_the_exchange_is_and_nothing_that_is_a_user_s(adapter
     mutable = {name for name in first.keys() & second.keys() if isinstance(first[name], dict | list)}
     assert {name for name in mutable if first[name] is second[name]} == ccxt_client._SHARED
     assert first["apiKey"] != second["apiKey"]
-    assert first["session"] is not second["session"]
     for symbol, market in first["markets"].items():
         assert market is second["markets"][symbol]
 
@@ -293,7 +317,7 @@ def stranger(certificate: Path) -> Iterator[str]:
 @pytest.mark.parametrize("verify", [True, False])
 def test_a_certificate_that_nobody_vouches_for_is_refused(shared: HttpPool, stranger: str, verify: bool) -> None:
     with pytest.raises(requests.exceptions.SSLError, match="CERTIFICATE_VERIFY_FAILED"):
-        shared.session().get(stranger, timeout=5, verify=verify)
+        shared.request("GET", stranger, timeout=5, verify=verify)
 
 
 def test_one_context_serves_every_connection(stranger: str, certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -309,10 +333,10 @@ def test_one_context_serves_every_connection(stranger: str, certificate: Path, m
     monkeypatch.setattr(http_pool, "_ssl_context", lambda: trusting)
     with closing(HttpPool(1)) as shared:
         for _ in range(3):
-            assert shared.session().get(stranger, timeout=5).status_code == 200
+            assert shared.request("GET", stranger, timeout=5).status_code == 200
         assert len(Hello.ports) == 1
         shared.close_all()
-        shared.session().get(stranger, timeout=5)
+        shared.request("GET", stranger, timeout=5)
         shared.close_all()
     assert len(Hello.ports) == 2
     assert loaded == ["loaded"]

@@ -128,7 +128,7 @@ class CcxtAdapter:
             password.strip(),
         )
         self._client.longest_timeout_s = timeout_s
-        self._client.session = (connections or self._own_connections or HttpPool(1)).session()
+        self._client.session = connections or self._own_connections
         self._client.rerouted_to = base_url
         self._client.rate_limiter = rate_limiter or UnlimitedRateLimiter()
         self._public_rate_limiter = public_rate_limiter or UnlimitedRateLimiter()

@@ -1,19 +1,26 @@
 """HttpPool: the HTTP connections of a process to exchanges, kept once for all of its users.
 
-What is shared is urllib3's pool, which is made for many threads. Sessions are not: a cookie that came with one user's
-reply must not leave with another's request.
+ccxt asks through it in place of a session of requests, of which it needs little: merging a session's settings into each
+request takes longer than sending it. No cookie is kept: one that came with one user's reply must not leave with
+another's request.
 
 Requests carry keys and signed orders, so they go to the host that they were signed for and nowhere else: no redirect is
 followed, and nothing is sent unencrypted except to this machine.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from ssl import SSLContext
 from typing import Any
 
-from requests import Session
-from requests.adapters import DEFAULT_CA_BUNDLE_PATH, HTTPAdapter
+from requests import ConnectionError as UnreachableError
+from requests import ConnectTimeout, HTTPError, ReadTimeout
+from requests.adapters import DEFAULT_CA_BUNDLE_PATH
+from requests.exceptions import ContentDecodingError, SSLError
+from requests.utils import default_headers
+from urllib3 import PoolManager, exceptions
 from urllib3.util import parse_url
 from urllib3.util.ssl_ import create_urllib3_context
 
@@ -22,56 +29,99 @@ from botbalance.settings import LOOPBACK_HOSTS
 
 _HOSTS = 32
 """Hosts to which connections are kept: every exchange's few."""
+_WITHOUT_BODY = {"GET", "HEAD"}
+"""Methods whose requests do not tell that their body is empty."""
 
 
-class _DirectSession(Session):
-    """A session that follows no redirect: a 3xx reply is returned as it came."""
+@dataclass(slots=True)
+class HttpResponse:
+    """A reply as ccxt reads it, under the names that requests has."""
 
-    def get_redirect_target(self, resp: Any) -> None:
-        return None
+    status_code: int
+    reason: str | None
+    headers: Mapping[str, str]
+    content: bytes
+    encoding: str = "utf-8"
+
+    @property
+    def text(self) -> str:
+        """The body, with a mark in place of what is not in its encoding."""
+        return self.content.decode(self.encoding, "replace")
+
+    def raise_for_status(self) -> None:
+        """Raise HTTPError for a status from 400 on."""
+        if self.status_code >= 400:
+            raise HTTPError(f"HTTP {self.status_code}")
 
 
-class HttpPool(HTTPAdapter):
+class HttpPool:
     """At most ``most`` connections to each host at a time; whoever comes when all are busy waits for one.
 
     Plain http goes to ``plain_http_hosts`` only.
     """
 
     def __init__(self, most: int, plain_http_hosts: Collection[str] = LOOPBACK_HOSTS) -> None:
-        super().__init__(pool_connections=_HOSTS, pool_maxsize=most, pool_block=True)
         self._plain_http_hosts = plain_http_hosts
+        self._connections = PoolManager(_HOSTS, maxsize=most, block=True, ssl_context=_ssl_context())
+        self.headers = default_headers()
+        """Which ccxt puts into each request."""
+        self.cookies: dict[str, str] = {}
+        """None, ever; ccxt clears them before each request."""
 
-    def send(self, request: Any, *args: Any, **settings: Any) -> Any:
-        """As requests, but raises TransientError, before anything leaves, where it would leave unencrypted."""
-        url = parse_url(request.url)
-        if url.scheme != "https" and (url.host or "").strip("[]") not in self._plain_http_hosts:
+    def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        data: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+        **_: Any,
+    ) -> HttpResponse:
+        """Send one request, once, and read its reply; ``timeout`` in seconds. Certificates are always verified.
+
+        Raises what requests would, and TransientError, before anything leaves, where it would leave unencrypted.
+        """
+        target = parse_url(url)
+        if target.scheme != "https" and (target.host or "").strip("[]") not in self._plain_http_hosts:
             raise TransientError(
-                "plain_http_refused", f"nothing is sent to {url.host} over {url.scheme}: expected https"
+                "plain_http_refused", f"nothing is sent to {target.host} over {target.scheme}: expected https"
             )
-        return super().send(request, *args, **settings)
-
-    def session(self) -> Session:
-        """A session of its own for one user, over these connections."""
-        session = _DirectSession()
-        session.trust_env = False
-        for scheme in ("https://", "http://"):
-            session.mount(scheme, self)
-        return session
-
-    def init_poolmanager(self, *sizes: Any, **settings: Any) -> None:
-        """Make the pool, with certificates that are read once for all."""
-        super().init_poolmanager(*sizes, **settings, ssl_context=_ssl_context())
-
-    def cert_verify(self, conn: Any, *_: Any) -> None:
-        """Certificates are always verified. Unlike in requests, they are not read again for every connection."""
-        conn.cert_reqs = "CERT_REQUIRED"
+        sent = dict(headers or {})
+        if data is None and method not in _WITHOUT_BODY:
+            sent["Content-Length"] = "0"
+        with _errors_of_requests():
+            host = self._connections.connection_from_host(target.host, target.port, target.scheme)
+            reply = host.urlopen(
+                method, target.request_uri, body=data, headers=sent, timeout=timeout, retries=False, redirect=False
+            )
+        return HttpResponse(reply.status, reply.reason, reply.headers, reply.data)
 
     def close(self) -> None:
-        """Nothing: this is one of its sessions being closed, and the others go on."""
+        """Nothing: this is one of its clients being closed, and the others go on."""
 
     def close_all(self) -> None:
         """Close every connection that no request is using."""
-        super().close()
+        self._connections.clear()
+
+
+@contextmanager
+def _errors_of_requests() -> Iterator[None]:
+    """Raise what ccxt knows, requests' exceptions, for urllib3's."""
+    try:
+        yield
+    except exceptions.NewConnectionError as error:  # to urllib3, a kind of timeout
+        raise UnreachableError(error) from error
+    except exceptions.ConnectTimeoutError as error:
+        raise ConnectTimeout(error) from error
+    except exceptions.ReadTimeoutError as error:
+        raise ReadTimeout(error) from error
+    except exceptions.SSLError as error:
+        raise SSLError(error) from error
+    except exceptions.DecodeError as error:
+        raise ContentDecodingError(error) from error
+    except (exceptions.HTTPError, OSError) as error:
+        raise UnreachableError(error) from error
 
 
 @cache
