@@ -4,8 +4,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
-from requests import PreparedRequest, Response, Session
-from requests.adapters import HTTPAdapter
+from botbalance.exchange.http_pool import HttpPool, HttpResponse
 
 
 class CrashPoints:
@@ -31,21 +30,19 @@ class CrashPoints:
             self._death = death
             raise
 
-    def watch(self, session: Session) -> None:
-        """Put a boundary before and after each of the session's requests."""
-        for scheme in ("http://", "https://"):
-            session.mount(scheme, _Watched(self))
 
+class WatchedPool(HttpPool):
+    """Connections with a boundary before and after each request."""
 
-class _Watched(HTTPAdapter):
-    def __init__(self, crash_points: CrashPoints) -> None:
-        super().__init__()
+    def __init__(self, crash_points: CrashPoints, most: int) -> None:
+        super().__init__(most)
         self._crash_points = crash_points
 
-    def send(self, request: PreparedRequest, *options: Any, **more: Any) -> Response:
-        name = f"{request.method} {urlsplit(request.url or '').path}"
+    def request(self, method: str, url: str, **settings: Any) -> HttpResponse:
+        """Send one request, unless the worker dies before, and come back from it, unless it dies after."""
+        name = f"{method} {urlsplit(url).path}"
         self._crash_points.boundary(f"before {name}")
         try:
-            return super().send(request, *options, **more)
+            return super().request(method, url, **settings)
         finally:
             self._crash_points.boundary(f"after {name}")

@@ -26,7 +26,7 @@ class InProcessConnections(HttpPool):
         *,
         data: bytes | None = None,
         headers: Mapping[str, str] | None = None,
-        timeout: float | None = None,
+        timeout: int | float | None = None,
         **_: Any,
     ) -> HttpResponse:
         """Have a request answered here."""

@@ -14,11 +14,9 @@ from typing import Any
 
 import boto3
 from botbalance import bootstrap
-from botbalance.exchange.ccxt_adapter import CcxtAdapter
 from botbalance.exchange.ccxt_import import exchange_class
 from botbalance.exchange.profiles import DEFAULT_EXCHANGE
 from botbalance.log import logger
-from botbalance.models.exchange_key import ExchangeKey
 from botbalance.settings import read_settings
 from botocore import UNSIGNED
 from botocore.config import Config
@@ -26,7 +24,7 @@ from tick.work import lambda_handler
 
 from workbench.aws.resources import CREDENTIALS
 from workbench.faults.aws import AwsFaults, no_backoff
-from workbench.faults.crash_points import CrashPoints
+from workbench.faults.crash_points import CrashPoints, WatchedPool
 from workbench.faults.injector import Hit, Injector
 from workbench.faults.kinds import KINDS, FaultKind
 from workbench.local.lambda_runtime import InvocationContext
@@ -136,15 +134,10 @@ class _WatchedServices(bootstrap.Services):
                 endpoint_url=self.settings.dynamodb_endpoint,
                 config=Config(**bootstrap.CLIENTS, signature_version=UNSIGNED),
             )
-        self._crash_points = crash_points
         faults = AwsFaults(injector, crash_points)
         faults.watch(self.dynamodb)
         faults.watch(self.kms)
-
-    def connect(self, exchange: str, user_id: str | None = None, key: ExchangeKey | None = None) -> CcxtAdapter:
-        connection = super().connect(exchange, user_id, key)
-        self._crash_points.watch(connection._client.session)
-        return connection
+        self.exchange_connections = WatchedPool(crash_points, self.settings.work_threads)
 
 
 def run(setup: Setup, clock: "Synchronized[int]", pipe: "Connection[Any, Any]") -> None:

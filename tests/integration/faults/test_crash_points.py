@@ -15,7 +15,7 @@ from moto import mock_aws
 
 from tests.integration.faults.conftest import Exchange
 from workbench.faults.aws import AwsFaults, no_backoff
-from workbench.faults.crash_points import CrashPoints
+from workbench.faults.crash_points import CrashPoints, WatchedPool
 from workbench.faults.injector import Injector
 from workbench.faults.kinds import FaultKind, Where
 
@@ -125,15 +125,15 @@ def test_the_dead_ask_no_exchange_either(
     exchange: Exchange, honest: "DynamoDBClient", side: str, received: int
 ) -> None:
     url = f"{exchange.url}/api/v3/ticker/24hr"
-    with closing(Worker()) as worker, requests.Session() as session:
-        worker.crash_points.watch(session)
-        assert session.get(url, timeout=5).status_code == 200
+    with closing(Worker()) as worker:
+        pool = WatchedPool(worker.crash_points, 1)
+        assert pool.request("GET", url, timeout=5).status_code == 200
         assert worker.boundaries == ["before GET /api/v3/ticker/24hr", "after GET /api/v3/ticker/24hr"]
         worker.ends_at = f"{side} GET /api/v3/ticker/24hr"
         with pytest.raises(Dead):
-            session.get(url, timeout=5)
+            pool.request("GET", url, timeout=5)
         with pytest.raises(Dead):
-            session.get(f"{exchange.url}/api/v3/time", timeout=5)
+            pool.request("GET", f"{exchange.url}/api/v3/time", timeout=5)
         with pytest.raises(Dead):
             worker.put("a")
     assert len(exchange.observed) == received
@@ -142,10 +142,8 @@ def test_the_dead_ask_no_exchange_either(
 
 def test_a_boundary_is_also_where_a_request_fails(exchange: Exchange, honest: "DynamoDBClient") -> None:
     exchange.injector.script(FaultKind.NOT_RECEIVED, Where.QUOTES)
-    with closing(Worker()) as worker, requests.Session() as session:
-        worker.crash_points.watch(session)
-        with pytest.raises(requests.ConnectionError):
-            session.get(f"{exchange.url}/api/v3/ticker/24hr", timeout=5)
+    with closing(Worker()) as worker, pytest.raises(requests.ConnectionError):
+        WatchedPool(worker.crash_points, 1).request("GET", f"{exchange.url}/api/v3/ticker/24hr", timeout=5)
     assert [name.split()[0] for name in worker.boundaries] == ["before", "after"]
 
 

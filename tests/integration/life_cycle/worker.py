@@ -14,7 +14,7 @@ from botbalance.store.orders import parse_order
 from botocore.model import OperationModel
 
 from workbench.faults.aws import AwsFaults
-from workbench.faults.crash_points import CrashPoints
+from workbench.faults.crash_points import CrashPoints, WatchedPool
 from workbench.faults.exchange import Limit
 from workbench.faults.injector import Injector
 
@@ -85,6 +85,7 @@ class Worker(Services):
         faults = AwsFaults(injector, self._lifeline)
         faults.watch(self.dynamodb)
         faults.watch(self.kms)
+        self.exchange_connections = WatchedPool(self._lifeline, self.settings.work_threads)
         events = self.dynamodb.meta.events
         events.register("before-parameter-build.dynamodb.TransactWriteItems", _keep_transaction)
         # First of all: where the run is held at this boundary, others write what comes after it.
@@ -92,7 +93,6 @@ class Worker(Services):
 
     def connect(self, exchange: str, user_id: str | None = None, key: ExchangeKey | None = None) -> CcxtAdapter:
         connection = super().connect(exchange, user_id, key)
-        self._lifeline.watch(connection._client.session)
         connection._client.milliseconds = self._time.milliseconds
         return connection
 

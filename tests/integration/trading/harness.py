@@ -13,7 +13,6 @@ import boto3
 from botbalance import bootstrap
 from botbalance.bootstrap import Services
 from botbalance.engine import Action
-from botbalance.exchange.ccxt_adapter import CcxtAdapter
 from botbalance.exchange.client_order_ids import canonical_client_order_id
 from botbalance.models.decision import Decision
 from botbalance.models.exchange_key import ExchangeKey
@@ -30,7 +29,7 @@ from tick import work
 
 from workbench.audit.order_books import differences
 from workbench.faults.aws import AwsFaults, no_backoff
-from workbench.faults.crash_points import CrashPoints
+from workbench.faults.crash_points import CrashPoints, WatchedPool
 from workbench.faults.exchange import FaultyExchange
 from workbench.faults.injector import Injector
 from workbench.local.lambda_runtime import InvocationContext
@@ -72,11 +71,7 @@ class Process(Services):
         faults = AwsFaults(injector, self._crash_points)
         faults.watch(self.dynamodb)
         faults.watch(self.kms)
-
-    def connect(self, exchange: str, user_id: str | None = None, key: ExchangeKey | None = None) -> CcxtAdapter:
-        connection = super().connect(exchange, user_id, key)
-        self._crash_points.watch(connection._client.session)
-        return connection
+        self.exchange_connections = WatchedPool(self._crash_points, self.settings.work_threads)
 
     def _boundary(self, name: str) -> None:
         self.on_boundary(name)

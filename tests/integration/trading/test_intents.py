@@ -8,8 +8,12 @@ import pytest
 from botbalance.errors import TransientError
 from botbalance.exchange.adapter import OrderAccepted, OrderRequest
 from botbalance.models.order import Order, OrderStatus
+from botbalance.store.accounts import LEASE_S
+from botbalance.trading import session
+from botbalance.trading.cancellation import cancel_orders
 from botbalance.trading.orders import cancel_one
 from botbalance.trading.plan import preview
+from botbalance.trading.rebalance import place_actions
 from botbalance.trading.tick import strategy_tick
 
 from tests.integration.trading.harness import TradingHarness
@@ -277,6 +281,66 @@ def test_orders_go_on_where_somebody_else_has_written_one_that_is_being_recorded
     assert harness.tick().placed == []
     assert harness.order_on("BTCUSDT").status is OrderStatus.OPEN
     assert len(harness.asked("POST")) == len(harness.booked()) == 3
+
+
+def count_writes(harness: TradingHarness) -> list[str]:
+    writes: list[str] = []
+    harness.services.on_boundary = lambda name: (
+        writes.append(name) if name == "before dynamodb.TransactWriteItems" else None
+    )
+    return writes
+
+
+def test_orders_that_rest_are_written_together_with_the_end_of_the_run(harness: TradingHarness) -> None:
+    writes = count_writes(harness)
+    assert [order["status"] for order in harness.tick().placed] == ["OPEN"] * 3
+    assert len(writes) == 3 + 1
+    assert set(harness.statuses().values()) == {OrderStatus.OPEN}
+
+
+def test_of_more_orders_than_end_a_run_together_the_others_are_written_at_once(
+    harness: TradingHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "MOST_ACKNOWLEDGED", 1)
+    writes = count_writes(harness)
+    harness.tick()
+    assert len(writes) == 3 + 2 + 1
+    assert set(harness.statuses().values()) == {OrderStatus.OPEN}
+
+
+def test_a_run_that_dies_before_its_end_leaves_orders_that_are_found_by_their_ids(harness: TradingHarness) -> None:
+    class Dead(BaseException):
+        pass
+
+    def die_at_the_end(name: str) -> None:
+        if name == "before dynamodb.TransactWriteItems" and len(harness.booked()) == 3:
+            raise Dead
+
+    harness.services.on_boundary = die_at_the_end
+    with pytest.raises(Dead):
+        harness.tick()
+    harness.services = harness.another_process()
+    assert set(harness.statuses().values()) == {OrderStatus.PENDING}
+    decision = harness.tick(LEASE_S)
+    assert (decision.outcome, decision.placed) == ("decided", [])
+    assert set(harness.statuses().values()) == {OrderStatus.OPEN}
+    assert len(harness.asked("POST")) == len(harness.booked()) == 3
+
+
+def test_what_a_run_cancels_that_it_has_sent_is_canceled(harness: TradingHarness) -> None:
+    plan = preview(harness.context, harness.user)
+    with harness.session() as run:
+        placed = place_actions(
+            run,
+            plan.strategy,
+            plan.evaluation.actions,
+            plan.snapshot.rules,
+            ts_tick=harness.now,
+            source="autopilot",
+            prices_expire_at=harness.now,
+        ).orders
+        cancel_orders(run, placed[:1], {placed[0].client_order_id: "changed_mind"})
+    assert sorted(harness.statuses().values()) == [OrderStatus.CANCELED, OrderStatus.OPEN, OrderStatus.OPEN]
 
 
 def test_a_tick_on_an_exchange_that_does_not_answer_is_skipped_with_the_reason(harness: TradingHarness) -> None:

@@ -211,6 +211,36 @@ def test_releasing_a_lost_lease_takes_nothing_away(
     assert [record.getMessage() for record in caplog.records] == ["lease lost before its end"]
 
 
+def test_orders_are_written_with_the_end_of_a_lease(accounts: AccountsTable, orders: OrdersTable) -> None:
+    with held(accounts, "alice") as lease:
+        orders.create(an_order(), lease, decided(lease))
+    ending, _ = accounts.acquire("alice", NOW)
+    written = orders.get("alice", an_order().client_order_id)
+    rests = written.model_copy(update={"status": OrderStatus.OPEN})
+    accounts.release(ending, STATE, orders.transact_update(rests, ending))
+    found = orders.get("alice", written.client_order_id)
+    assert (found.status, found.revision, found.fencing_token) == (OrderStatus.OPEN, 1, ending.fencing_token)
+    assert accounts.find_state("alice") == STATE
+    assert take_token(accounts, TICK) == ending.fencing_token + 1
+
+
+def test_what_was_changed_meanwhile_is_left_out_and_the_rest_is_written(
+    accounts: AccountsTable, orders: OrdersTable, caplog: pytest.LogCaptureFixture
+) -> None:
+    with held(accounts, "alice") as lease:
+        orders.create(an_order(), lease, decided(lease))
+        orders.create(an_order(client_order_id="b" * 20), lease, decided(lease))
+    ending, _ = accounts.acquire("alice", NOW)
+    first, second = (orders.get("alice", id_) for id_ in (an_order().client_order_id, "b" * 20))
+    orders.update(first.model_copy(update={"reason": "written"}), ending)
+    rest = [order.model_copy(update={"status": OrderStatus.OPEN}) for order in (first, second)]
+    accounts.release(ending, STATE, *(orders.transact_update(order, ending) for order in rest))
+    assert orders.get("alice", first.client_order_id).reason == "written"
+    assert orders.get("alice", second.client_order_id).status is OrderStatus.OPEN
+    assert accounts.find_state("alice") == STATE
+    assert [record.getMessage() for record in caplog.records] == ["not written with the end of a lease"]
+
+
 # the claim of a tick
 
 

@@ -75,7 +75,7 @@ class HttpPool:
         *,
         data: bytes | None = None,
         headers: Mapping[str, str] | None = None,
-        timeout: float | None = None,
+        timeout: int | float | None = None,
         **_: Any,
     ) -> HttpResponse:
         """Send one request, once, and read its reply; ``timeout`` in seconds. Certificates are always verified.

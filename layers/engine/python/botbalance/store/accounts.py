@@ -17,7 +17,7 @@ account remembers is one compressed attribute, which with the rest of the item f
 import json
 from base64 import b64decode
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import uuid4
@@ -31,11 +31,11 @@ from botbalance.models.account_state import AccountState, Incident, NoTradeNote
 from botbalance.store.compression import compress, decompress
 from botbalance.store.dynamodb import (
     enable_raw_items,
+    failed_conditions,
     parse_document,
     read_raw_pages,
     shard_name,
     translate_aws_errors,
-    try_write,
 )
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ class AccountsTable:
     def release(self, lease: Lease, state: AccountState, *also: "TransactWriteItemTypeDef") -> None:
         """End ``lease`` and write what the account remembers, and ``also`` in the same transaction.
 
-        Where that fails, the lease ends by itself.
+        Where that fails, the lease ends by itself. What of ``also`` has a condition that does not hold is left out.
         """
         values = {
             ":ended": {"N": "0"},
@@ -150,18 +150,28 @@ class AccountsTable:
         }
         update = "SET ends_at = :ended, account_state = :state, state_token = :mine"
         release = lease.held_condition() | {"UpdateExpression": update, "ExpressionAttributeValues": values}
-        transaction: Any = [{"Update": release}, *also]
         try:
-            if not try_write(
-                lambda: (
-                    self._client.transact_write_items(TransactItems=transaction)
-                    if also
-                    else self._client.update_item(**release)
-                )
-            ):
-                logger.warning("lease lost before its end", user_id=lease.user_id)
+            lost, *refused = self._write(release, also)
+            if any(refused) and not lost:
+                logger.warning("not written with the end of a lease", user_id=lease.user_id, parts=sum(refused))
+                lost, *_ = self._write(release, [part for part, out in zip(also, refused, strict=True) if not out])
         except TransientError as error:  # what the run did is not undone by that
             alarm(LEASE_NOT_RELEASED, "what a run leaves is not written", user_id=lease.user_id, reason=str(error))
+            return
+        if lost:
+            logger.warning("lease lost before its end", user_id=lease.user_id)
+
+    def _write(self, update: Any, also: Sequence["TransactWriteItemTypeDef"]) -> list[bool]:
+        """Write ``update`` and ``also``, all or nothing; which of their conditions did not hold, in this order."""
+        transaction: Any = [{"Update": update}, *also]
+        failed = failed_conditions(
+            lambda: (
+                self._client.transact_write_items(TransactItems=transaction)
+                if also
+                else self._client.update_item(**update)
+            )
+        )
+        return failed or [False]
 
     def find_state(self, user_id: str) -> AccountState:
         """What the account remembers, as last written; for whoever only shows it."""

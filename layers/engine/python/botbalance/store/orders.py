@@ -104,12 +104,15 @@ class OrdersTable:
         Raises ConflictError where somebody else wrote meanwhile or holds the lease by now; a write of our own that
         timed out and was repeated is no such thing, so the order is read again before that is said.
         """
-        updated = order.model_copy(update={"revision": order.revision + 1, "fencing_token": lease.fencing_token})
-        put = self._put(updated, "revision = :read")
-        put["Put"]["ExpressionAttributeValues"] = {":read": {"N": str(order.revision)}}
+        updated = _next_revision(order, lease)
+        put = self._put_over(updated)
         if not self._write(updated, lease, put, *also) and updated != self.find(order.user_id, order.client_order_id):
             raise ConflictError("order_changed", f"order {order.client_order_id} was changed meanwhile")
         return updated
+
+    def transact_update(self, order: Order, lease: Lease) -> Any:
+        """Return :meth:`update`'s write as a part of another transaction, which has to check the lease."""
+        return self._put_over(_next_revision(order, lease))
 
     def require_fits(self, order: Order) -> None:
         """Raise OrderTooLargeError where ``order`` can never be written."""
@@ -117,8 +120,14 @@ class OrdersTable:
         if size > LARGEST_DOCUMENT:
             raise OrderTooLargeError(order)
 
-    def _put(self, order: Order, condition: str) -> dict[str, Any]:
+    def _put(self, order: Order, condition: str) -> Any:
         return {"Put": {"TableName": self._table, "Item": _item(order), "ConditionExpression": condition}}
+
+    def _put_over(self, order: Order) -> Any:
+        """Put ``order`` in the place of the revision before its own."""
+        put = self._put(order, "revision = :read")
+        put["Put"]["ExpressionAttributeValues"] = {":read": {"N": str(order.revision - 1)}}
+        return put
 
     def _write(self, order: Order, lease: Lease, put: Any, *also: Any) -> bool:
         """Write ``put`` and ``also`` in one transaction while ``lease`` is this run's; False where ``put``'s condition
@@ -262,6 +271,11 @@ def _build_query(wanted: OrderFilter) -> dict[str, Any]:
     if wanted.status is not None:
         query["ExpressionAttributeNames"] = {"#status": "status"}  # a word of DynamoDB's own
     return query
+
+
+def _next_revision(order: Order, lease: Lease) -> Order:
+    """``order`` as the run that has ``lease`` writes it over what it has read."""
+    return order.model_copy(update={"revision": order.revision + 1, "fencing_token": lease.fencing_token})
 
 
 def parse_order(item: Any) -> Order:

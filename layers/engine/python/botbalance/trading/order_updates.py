@@ -63,10 +63,18 @@ _STATUS = {
 def apply_order_report(
     session: AccountSession, order: Order, seen: ExchangeOrder, *, canceled_because: str | None = None
 ) -> Order:
-    """Write what the exchange says of ``order``, its new fills included; returns it as it now stands.
+    """Write what the exchange says of ``order``, as :func:`read_order_report` has it; returns it as it now stands."""
+    current = read_order_report(session, order, seen, canceled_because=canceled_because)
+    return order if current == order else session.update_order(order, current)
 
-    The cumulative quantity never goes down, whatever a late answer says. Raises TransientError, and books nothing,
-    where more is said to be filled than was ordered. ``canceled_because`` is its reason from now on if it is cancelled.
+
+def read_order_report(
+    session: AccountSession, order: Order, seen: ExchangeOrder, *, canceled_because: str | None = None
+) -> Order:
+    """``order`` as the exchange now says it is, its new fills included; the same where it says nothing new.
+
+    The cumulative quantity never goes down, whatever a late answer says. Raises TransientError where more is said to be
+    filled than was ordered. ``canceled_because`` is its reason from now on if it is cancelled.
     """
     filled_qty = _filled_qty(order, seen)
     fills = order.fills
@@ -92,9 +100,7 @@ def apply_order_report(
         is_first = order.is_active or order.reason == LOOK_UPS_FAIL
         before = order.model_copy(update={"untold_since": None, "reason": None}) if is_first else order
         current = _untold(before, current, now, TRADES_GIVEN_UP_S, TRADES_NOT_TOLD)
-    if current == order:
-        return order
-    return session.update_order(order, current.model_copy(update={"updated_at": now}))
+    return order if current == order else current.model_copy(update={"updated_at": now})
 
 
 def look_up(session: AccountSession, order: Order, *, canceled_because: str | None = None) -> Order:

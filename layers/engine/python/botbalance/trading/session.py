@@ -34,6 +34,9 @@ MOST_TOLD_AT_ONCE = 50
 SEND_AND_SETTLE_S = 15
 """What one request to an exchange and the writes around it may take: nothing is sent with less time than that left."""
 
+MOST_ACKNOWLEDGED = 40
+"""So many acknowledged orders fit into the transaction that ends the lease, besides the activities."""
+
 COUNTED_AT_ONCE = 5_000
 """So many orders a run reads to sum up fills anew: some seconds. The next run goes on."""
 
@@ -60,6 +63,8 @@ class AccountSession:
         self._loaded: dict[str, set[str]] = {}
         self.told: list[Activity] = []
         """What is appended to the account's activity in the write that ends the lease."""
+        self._acknowledged: dict[str, Order] = {}
+        """What rests since this run sent it, by client order id; written in the write that ends the lease."""
 
     @property
     def user_id(self) -> str:
@@ -127,11 +132,22 @@ class AccountSession:
         """Raise TransientError where too little time is left to send an order and write what became of it."""
         self.context.deadline.require(SEND_AND_SETTLE_S)
 
+    def acknowledge_order(self, before: Order, order: Order) -> Order:
+        """Have ``order``, which was sent as ``before`` and rests unfilled, written in the write that ends the lease.
+
+        A run that dies before that leaves it as one that got no answer: the next run looks it up by its id.
+        """
+        if len(self._acknowledged) >= MOST_ACKNOWLEDGED:
+            return self.update_order(before, order)
+        self._acknowledged[order.client_order_id] = order
+        return order
+
     def update_order(self, before: Order, order: Order, *told: Activity) -> Order:
         """Write ``order`` over ``before``, and ``told`` with it; returns it with its new revision.
 
         Its new fills go into the totals, and are told. Raises OrderTooLargeError where there are too many of them.
         """
+        self._acknowledged.pop(order.client_order_id, None)
         self.context.orders.require_fits(order)
         new = order.model_copy(update={"fills": order.fills[len(before.fills) :]})
         known = {"fill_totals": self.state.fill_totals, "recount": self.state.recount}
@@ -143,6 +159,12 @@ class AccountSession:
             self.remember(**known)
             self._count_fills(order, new)
         return updated
+
+    def end(self) -> None:
+        """End the lease, and write with it what this run leaves."""
+        activities = map(self.context.activity.transact_put, self.told)
+        orders = [self.context.orders.transact_update(order, self.lease) for order in self._acknowledged.values()]
+        self.context.accounts.release(self.lease, self.state, *activities, *orders)
 
     def _count_fills(self, order: Order, new: Order) -> None:
         """Count the fills of ``new``, which are the last ones of ``order``."""
@@ -229,7 +251,7 @@ def open_session(
             session.recount_fills()
             session.drop_old_tallies()
         finally:
-            context.accounts.release(lease, session.state, *map(context.activity.transact_put, session.told))
+            session.end()
 
 
 def _acquire(context: TradingContext, user_id: str, ts_tick: int | None, *, waits: bool) -> tuple[Lease, AccountState]:

@@ -16,7 +16,7 @@ from botbalance.exchange.adapter import (
 from botbalance.log import logger
 from botbalance.models.order import Order, OrderStatus
 from botbalance.store.accounts import LEASE_LOST
-from botbalance.trading.order_updates import apply_order_report
+from botbalance.trading.order_updates import apply_order_report, read_order_report
 from botbalance.trading.session import AccountSession
 
 LOOKUP_DELAYS_S = (0, 1, 2)
@@ -59,7 +59,10 @@ def _record_once(session: AccountSession, order: Order, submitted: SubmitResult)
     """Write what became of an order that was just sent; looks it up where that is unknown."""
     match submitted:
         case OrderAccepted(seen):
-            return apply_order_report(session, order, seen)
+            current = read_order_report(session, order, seen)
+            if current.status is OrderStatus.OPEN and not current.filled_qty:
+                return session.acknowledge_order(order, current)
+            return session.update_order(order, current)
         case OrderRejected(code, reason):
             rejected = {"status": OrderStatus.REJECTED, "reason": f"{code}: {reason}"}
             return session.update_order(order, order.model_copy(update=rejected))
