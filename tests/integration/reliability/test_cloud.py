@@ -63,11 +63,11 @@ def require_one_order_a_pair(harness: TradingHarness, user: str | None = None) -
     assert harness.differences(user) == []
 
 
-def interrupt_the_first_order(harness: TradingHarness, interrupt: Callable[[], None]) -> None:
-    """Call ``interrupt`` once the first order has been accepted, before its sender knows."""
+def interrupt_an_order(harness: TradingHarness, interrupt: Callable[[], None], *, nth: int = 1) -> None:
+    """Call ``interrupt`` once the ``nth`` order has been accepted, before its sender knows."""
 
     def on_request(request: Request) -> None:
-        if request.method == "POST":
+        if request.method == "POST" and len(harness.asked("POST")) == nth:
             harness.on_request = lambda _: None
             interrupt()
 
@@ -99,7 +99,7 @@ def test_an_intent_that_cannot_be_written_is_not_sent_and_planned_anew_by_the_ne
 def test_a_write_that_succeeds_at_last_sends_its_order_once(
     harness: TradingHarness, kind: FaultKind, attempts: int
 ) -> None:
-    harness.injector.script(kind, Where.TRANSACTION, attempts=attempts, times=6)
+    harness.injector.script(kind, Where.TRANSACTION, attempts=attempts, times=4)
     decision = harness.tick()
     assert harness.injector.unplayed() == []
     assert [placed["status"] for placed in decision.placed] == [OrderStatus.OPEN] * 3
@@ -124,13 +124,12 @@ def test_what_became_of_an_order_is_written_at_the_second_try_where_the_first_fa
     harness: TradingHarness, kind: FaultKind
 ) -> None:
     harness.waits_take_time = True
-    interrupt_the_first_order(
-        harness, lambda: harness.injector.script(kind, Where.TRANSACTION, attempts=3, times=TRIES[kind])
-    )
+    harness.injector.script(K.RESET_AFTER, Where.PLACE_ORDER, about=BTC)
+    interrupt_an_order(harness, lambda: harness.injector.script(kind, Where.TRANSACTION, attempts=3, times=TRIES[kind]))
     decision = harness.tick()
     assert harness.injector.unplayed() == []
     assert [placed["status"] for placed in decision.placed] == [OrderStatus.OPEN] * 3
-    assert (harness.slept, len(harness.asked("GET"))) == ([1], 0)
+    assert (harness.slept, len(harness.asked("GET"))) == ([1, 0], 1)
     assert len(harness.asked("POST")) == 3
     require_one_order_a_pair(harness)
 
@@ -139,7 +138,8 @@ def test_what_became_of_an_order_is_written_at_the_second_try_where_the_first_fa
 def test_what_became_of_an_order_that_cannot_be_written_is_left_to_the_next_tick(
     harness: TradingHarness, kind: FaultKind
 ) -> None:
-    interrupt_the_first_order(
+    harness.injector.script(K.RESET_AFTER, Where.PLACE_ORDER, about=BTC)
+    interrupt_an_order(
         harness, lambda: harness.injector.script(kind, Where.TRANSACTION, attempts=3, times=3 * TRIES[kind])
     )
     decision = harness.tick()
@@ -149,6 +149,51 @@ def test_what_became_of_an_order_that_cannot_be_written_is_left_to_the_next_tick
     harness.tick()
     assert len(harness.asked("POST")) == 3
     require_one_order_a_pair(harness)
+
+
+@pytest.mark.parametrize("kind", [K.THROTTLED, K.DB_TIMEOUT, K.TRANSACTION_CONFLICT, K.DB_TIMEOUT_APPLIED])
+def test_the_end_of_a_run_that_has_placed_orders_is_written_at_the_second_try_where_the_first_fails(
+    harness: TradingHarness, kind: FaultKind, alarms: Callable[[], list[Any]]
+) -> None:
+    interrupt_an_order(
+        harness, lambda: harness.injector.script(kind, Where.TRANSACTION, attempts=3, times=TRIES[kind]), nth=3
+    )
+    harness.tick()
+    assert harness.injector.unplayed() == []
+    assert harness.slept == [1]
+    assert alarms() == []
+    assert set(harness.statuses().values()) == {OrderStatus.OPEN}
+    assert harness.tick().outcome == "decided"
+    require_one_order_a_pair(harness)
+
+
+@pytest.mark.parametrize("kind", [K.THROTTLED, K.DB_TIMEOUT, K.TRANSACTION_CONFLICT])
+def test_the_end_of_a_run_that_cannot_be_written_leaves_its_orders_to_whoever_comes_after_the_lease(
+    harness: TradingHarness, kind: FaultKind, alarms: Callable[[], list[Any]]
+) -> None:
+    interrupt_an_order(
+        harness, lambda: harness.injector.script(kind, Where.TRANSACTION, attempts=3, times=3 * TRIES[kind]), nth=3
+    )
+    decision = harness.tick()
+    assert harness.injector.unplayed() == []
+    assert [placed["status"] for placed in decision.placed] == ["OPEN"] * 3
+    assert harness.slept == [1, 2]
+    assert alarms() == [("lease_not_released", harness.user)]
+    assert set(harness.statuses().values()) == {OrderStatus.PENDING}
+    assert harness.tick(LEASE_S).outcome == "decided"
+    assert set(harness.statuses().values()) == {OrderStatus.OPEN}
+    require_one_order_a_pair(harness)
+
+
+def test_the_end_of_a_run_without_orders_is_tried_once_and_told_by_an_alarm(
+    harness: TradingHarness, alarms: Callable[[], list[Any]]
+) -> None:
+    leases = harness.services.settings.accounts_table
+    with harness.session():
+        harness.injector.script(K.THROTTLED, Where.DATABASE_WRITE, about=leases, attempts=3)
+    assert harness.injector.unplayed() == []
+    assert harness.slept == []
+    assert alarms() == [("lease_not_released", harness.user)]
 
 
 @pytest.mark.parametrize(("kind", "ticks"), [(K.THROTTLED, 1), (K.DB_TIMEOUT, 1), (K.DB_TIMEOUT_APPLIED, 3)])
@@ -383,7 +428,7 @@ def test_a_function_without_time_for_a_tick_begins_none_and_leaves_them_to_anoth
 
 @pytest.mark.parametrize(
     ("boundary", "nth", "written"),
-    [(f"after {POST}", 1, 1), (f"after {WRITE}", 3, 2)],
+    [(f"after {POST}", 1, 1), (f"after {WRITE}", 2, 2)],
     ids=["accepted", "about to send the second"],
 )
 def test_a_function_whose_time_runs_out_sends_no_more_and_leaves_the_rest_to_the_next_tick(

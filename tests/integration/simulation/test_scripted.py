@@ -321,7 +321,7 @@ def test_an_owner_stops_beside_an_execution_of_theirs(world: World, owners: Owne
 
 
 def test_a_process_that_was_paused_past_its_lease_writes_nothing_more(world: World, owners: Owners, user: User) -> None:
-    before(world, "TransactWriteItems", lambda run: world.pause(run, LEASE_S + 10), nth=3)
+    before(world, "TransactWriteItems", lambda run: world.pause(run, LEASE_S + 10), nth=2)
     first = world.clock.seconds() // 30 * 30 + 30
     world.run_until(first * 1000)
     world.dispatch(first)
@@ -329,7 +329,9 @@ def test_a_process_that_was_paused_past_its_lease_writes_nothing_more(world: Wor
     assert world.witness.intents == 1, "the second one is about to be written"
     world.dispatch(world.clock.seconds() // 30 * 30)
     settle(world)
-    by_token = Counter(order.fencing_token for order in our_orders(world))
-    assert len(by_token) == 2, "another run has taken over"
-    assert by_token[min(by_token)] == 1
+    orders = our_orders(world)
+    by_tick = Counter(order.ts_tick for order in orders)
+    assert len(by_tick) == 2, "another run has taken over"
+    assert by_tick[first] == 1
+    assert len({order.fencing_token for order in orders}) == 1, "and has booked the other's order, too"
     assert world.findings.found == []

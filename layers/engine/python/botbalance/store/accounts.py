@@ -45,7 +45,6 @@ if TYPE_CHECKING:
 LEASE_LOST = "lease_lost"
 ACCOUNT_BUSY = "account_busy"
 TICK_CLAIMED = "tick_claimed"
-LEASE_NOT_RELEASED = "lease_not_released"
 LEASE_S = 90
 """Longer than a function that sends orders may run, and its last request may take to arrive.
 
@@ -141,7 +140,8 @@ class AccountsTable:
     def release(self, lease: Lease, state: AccountState, *also: "TransactWriteItemTypeDef") -> None:
         """End ``lease`` and write what the account remembers, and ``also`` in the same transaction.
 
-        Where that fails, the lease ends by itself. What of ``also`` has a condition that does not hold is left out.
+        What of ``also`` has a condition that does not hold is left out. Raises TransientError where it is not known to
+        be written: then the lease ends by itself.
         """
         values = {
             ":ended": {"N": "0"},
@@ -150,14 +150,10 @@ class AccountsTable:
         }
         update = "SET ends_at = :ended, account_state = :state, state_token = :mine"
         release = lease.held_condition() | {"UpdateExpression": update, "ExpressionAttributeValues": values}
-        try:
-            lost, *refused = self._write(release, also)
-            if any(refused) and not lost:
-                logger.warning("not written with the end of a lease", user_id=lease.user_id, parts=sum(refused))
-                lost, *_ = self._write(release, [part for part, out in zip(also, refused, strict=True) if not out])
-        except TransientError as error:  # what the run did is not undone by that
-            alarm(LEASE_NOT_RELEASED, "what a run leaves is not written", user_id=lease.user_id, reason=str(error))
-            return
+        lost, *refused = self._write(release, also)
+        if any(refused) and not lost:
+            logger.warning("not written with the end of a lease", user_id=lease.user_id, parts=sum(refused))
+            lost, *_ = self._write(release, [part for part, out in zip(also, refused, strict=True) if not out])
         if lost:
             logger.warning("lease lost before its end", user_id=lease.user_id)
 

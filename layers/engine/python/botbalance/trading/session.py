@@ -16,7 +16,7 @@ from botbalance.errors import ConflictError, InvalidRequestError, TransientError
 from botbalance.exchange.adapter import ExchangeAdapter
 from botbalance.exchange.paper_adapter import PaperAdapter
 from botbalance.exchange.profiles import is_paper
-from botbalance.log import logger
+from botbalance.log import alarm, logger
 from botbalance.models.account_state import AccountState, BudgetState, Recount
 from botbalance.models.activity import Activity
 from botbalance.models.exchange_key import StoredKey
@@ -31,6 +31,9 @@ LONGEST_WAIT_S = 30
 """For how long a run that may wait tries to take the lease, once a second."""
 MOST_TOLD_AT_ONCE = 50
 """So many activities fit into the transaction that ends the lease. The next run finds the others."""
+LEASE_NOT_RELEASED = "lease_not_released"
+RECORD_DELAYS_S = (0, 1, 2)
+"""Waits before the attempts to write what became of orders."""
 SEND_AND_SETTLE_S = 15
 """What one request to an exchange and the writes around it may take: nothing is sent with less time than that left."""
 
@@ -161,10 +164,23 @@ class AccountSession:
         return updated
 
     def end(self) -> None:
-        """End the lease, and write with it what this run leaves."""
-        activities = map(self.context.activity.transact_put, self.told)
+        """End the lease, and write with it what this run leaves; tried again where orders are in it.
+
+        Where that fails, what the run did is not undone by that: the lease ends by itself, and there is an alarm.
+        """
+        activities = list(map(self.context.activity.transact_put, self.told))
         orders = [self.context.orders.transact_update(order, self.lease) for order in self._acknowledged.values()]
-        self.context.accounts.release(self.lease, self.state, *activities, *orders)
+        reason = ""
+        for delay in RECORD_DELAYS_S if orders else (0,):
+            try:
+                if delay:
+                    self.wait(delay)
+                self.context.accounts.release(self.lease, self.state, *activities, *orders)
+            except TransientError as error:
+                reason = str(error)
+            else:
+                return
+        alarm(LEASE_NOT_RELEASED, "what a run leaves is not written", user_id=self.user_id, reason=reason)
 
     def _count_fills(self, order: Order, new: Order) -> None:
         """Count the fills of ``new``, which are the last ones of ``order``."""

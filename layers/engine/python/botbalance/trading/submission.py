@@ -17,12 +17,10 @@ from botbalance.log import logger
 from botbalance.models.order import Order, OrderStatus
 from botbalance.store.accounts import LEASE_LOST
 from botbalance.trading.order_updates import apply_order_report, read_order_report
-from botbalance.trading.session import AccountSession
+from botbalance.trading.session import RECORD_DELAYS_S, AccountSession
 
 LOOKUP_DELAYS_S = (0, 1, 2)
 """Waits before the look-ups of an order of unknown fate: at 0, 1 and 3 seconds."""
-RECORD_DELAYS_S = (0, 1, 2)
-"""Waits before the attempts to write what became of an order."""
 
 
 def record_submission(
