@@ -23,7 +23,7 @@ from workbench.simulation.invariants import Finding, Invariant
 from workbench.simulation.owners import Act
 from workbench.simulation.world import FAULTS
 
-USERS = 6
+USERS = 8
 STORY_LINES = 400
 """Of a story, the last of its lines; the whole of it is what ``--replay`` shows."""
 

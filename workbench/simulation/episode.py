@@ -19,14 +19,14 @@ from workbench.simulation.invariants import Finding, Invariant, parse_decision, 
 from workbench.simulation.owners import Act, Owners, Weather
 from workbench.simulation.world import ASSETS, CALM, QUOTE, START, User, World
 
-MANNERS = 7
+MANNERS = 9
 """Which an exchange has in an episode."""
 BUSY_TICKS = 40
-CALM_TICKS = 24
+CALM_TICKS = 28
 """As long as holdings that have vanished are doubted, and an order that nobody has seen is looked for."""
 _LAST_TICKS = 3
 """At the end of the calm, in which everybody has to decide."""
-_MOVING_TICKS = 19
+_MOVING_TICKS = 23
 """Of the calm, in which prices go to and fro; they stand still after that, so that quiet ticks come as well."""
 _SWING = Decimal("0.015")
 """How far prices go in the calm, to either side of where they were when it began: far enough that something is to be
@@ -55,7 +55,7 @@ class Episode:
         self,
         seed: str,
         *,
-        users: int = 6,
+        users: int = 8,
         busy_ticks: int = BUSY_TICKS,
         calm_after: int | None = None,
     ) -> None:
@@ -149,7 +149,7 @@ class Episode:
                 self.owners.act_at_random()
             if world.choices.happens(0.06):
                 self.weather.change_at_random()
-            if world.choices.happens(0.1):
+            if world.choices.happens(0.14):
                 self.weather.strike_seldom()
             if world.choices.happens(0.02):
                 self.weather.strike_with_lag()

@@ -79,6 +79,7 @@ LEAST_MS = 16_000
 """What one may be left with that has worked on another message before."""
 LEFT_ORDERS_S = 600
 """So often orders are looked at whose owner's autopilot is off: more often than an episode of minutes would see."""
+USERS_A_MESSAGE = 4
 WORKERS = 3
 """Ticks that run at a time, at most."""
 _EXCHANGE_FAULTS = frozenset(FaultKind) - {
@@ -365,8 +366,8 @@ class World:
             index = next(index for name, index in orders.indexes.items() if name != "placed")
             due = dict.fromkeys((partition.decode() for partition in index.partitions), 0) | due
         chunk = list(due.items())
-        for start in range(0, len(chunk), 3):
-            message = dict(chunk[start : start + 3])
+        for start in range(0, len(chunk), USERS_A_MESSAGE):
+            message = dict(chunk[start : start + USERS_A_MESSAGE])
             late_ms = self.choices.between(5_000, 45_000) if self.choices.happens(self.rates.message_late) else 0
             self.at(late_ms + self.choices.between(0, 900), lambda message=message: self._deliver(ts_tick, message))  # type: ignore[misc]
             if late_ms:
