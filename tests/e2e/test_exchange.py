@@ -9,6 +9,7 @@ import pytest
 import requests
 
 from tests.e2e.command import finish, only_line, parse_summary, run, start
+from tests.thorough import thorough_only
 
 
 @pytest.fixture
@@ -41,6 +42,7 @@ def test_a_taken_port_is_one_line() -> None:
     assert "--port" in line
 
 
+@thorough_only
 def test_a_run_on_it_meets_the_same_market_and_the_next_one_is_told_of_orders_it_does_not_know(
     exchange: tuple[subprocess.Popen[str], str],
 ) -> None:

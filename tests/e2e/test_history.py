@@ -11,6 +11,7 @@ import pytest
 
 from tests.e2e.command import run
 from tests.integration.exchange.simulated import running_exchange
+from tests.thorough import thorough_only
 from workbench.cli import app as cli
 from workbench.portfolios.demo import FIRST_PRICES
 from workbench.simulated_exchange.market import Market
@@ -143,6 +144,7 @@ def test_a_part_of_the_time_with_rules_fee_and_start_of_ones_own(
 
 
 @pytest.mark.skipif(not RECORDED.is_dir(), reason="no recorded candles beside the checkout")
+@thorough_only
 def test_years_of_recorded_hours(strategy: Path, tmp_path: Path, run_here: RunHere) -> None:
     result = backtest(run_here, RECORDED, strategy, f"--report={tmp_path / 'report.html'}")
     assert result["candles"] == 11_181

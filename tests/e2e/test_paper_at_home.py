@@ -19,6 +19,7 @@ from botbalance.store.orders import OrdersTable
 from botbalance.store.paper import PaperTable
 
 from tests.e2e.command import finish, only_line, parse_summary, read_until, run, start
+from tests.thorough import thorough_only
 from workbench.aws.template import read_template
 from workbench.local.api_gateway import DEMO_USER
 from workbench.local.durable_tables import durable_tables
@@ -71,6 +72,7 @@ def read_state(folder: Path) -> tuple[PaperAccount, dict[str, Order]]:
 
 
 @pytest.mark.timeout(150 * max(KILLS, 2))
+@thorough_only
 def test_kills_in_the_middle_of_ticks_lose_nothing_and_double_nothing(
     door: ControlClient, strategy: Path, tmp_path: Path
 ) -> None:

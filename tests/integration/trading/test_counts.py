@@ -14,6 +14,7 @@ from botbalance.store.dynamodb import shard_name
 from tests.integration.trading.counted import HELD, PRICES, counted_strategy, usage_meter
 from tests.integration.trading.harness import Process, new_harness
 from tests.integration.trading.no_trade_harness import MinuteByMinute, NoTradeHarness
+from tests.thorough import thorough_only
 from workbench.aws.cost import COUNTS, Counts
 from workbench.simulated_exchange.market import Market
 
@@ -155,6 +156,7 @@ def test_what_a_thousand_ticks_take(counted: Counted) -> None:
     assert {name: counts.times(1000).rounded() for name, counts in found.items()} == COUNTS
 
 
+@thorough_only
 def test_a_shard_s_users_take_one_request_to_the_key_service_together(counted: Counted) -> None:
     counted.look_at_everybody()
     assert counted.key_requests == [1] * len(counted.key_requests)

@@ -103,7 +103,7 @@ def test_the_account_is_looked_at_within_the_hour_and_users_at_different_times(
 ) -> None:
     no_trade_harness.tick()
     looked_at, ages = no_trade_harness.harness.now, []
-    for _ in range(3):
+    for _ in range(2):
         while no_trade_harness.is_quiet():
             pass
         ages.append(no_trade_harness.harness.now - looked_at)

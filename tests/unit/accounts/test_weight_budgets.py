@@ -16,6 +16,7 @@ from botbalance.store.cache import CacheTable
 
 from tests.fixtures.cache_table import CACHE, START, Clock
 from tests.integration.exchange.simulated import BALANCES, Exchange
+from tests.thorough import thorough_only
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -143,6 +144,7 @@ def test_a_budget_that_is_spent_costs_no_write(
     assert int(before["used"]["N"]) <= PERSON + HEAVIEST_READ + 100
 
 
+@thorough_only
 def test_without_the_table_each_process_counts_by_itself(client: "DynamoDBClient", clock: Clock) -> None:
     unreachable = CacheTable(client, "no-such-table")
     assert spend_all(WeightBudgets(unreachable, clock), "mallory", Purpose.PERSON) == PERSON
