@@ -26,7 +26,6 @@ class InProcessConnections(HttpPool):
         *,
         data: bytes | None = None,
         headers: Mapping[str, str] | None = None,
-        timeout: int | float | None = None,
         **_: Any,
     ) -> HttpResponse:
         """Have a request answered here."""

@@ -17,7 +17,7 @@ type Json = dict[str, Any]
 
 ORDER_TYPES = ("LIMIT", "LIMIT_MAKER", "MARKET")
 BOOK_LEVELS = 20
-_NOTHING = decimal_text(ZERO)
+_ZERO_TEXT = decimal_text(ZERO)
 LEVEL_NOTIONAL = Decimal(2_000)
 """What rests on the first level of the book, in quote; level n holds n times as much."""
 NO_SELF_TRADE_PREVENTION = "NONE"
@@ -26,7 +26,7 @@ _NO_DISCOUNT = {
     "enabledForAccount": False,
     "enabledForSymbol": False,
     "discountAsset": "BNB",
-    "discount": _NOTHING,
+    "discount": _ZERO_TEXT,
 }
 
 
@@ -115,9 +115,9 @@ def _filters(spec: MarketSpec) -> list[Json]:
         {"filterType": "ICEBERG_PARTS", "limit": 10},
         {
             "filterType": "MARKET_LOT_SIZE",
-            "minQty": _NOTHING,
+            "minQty": _ZERO_TEXT,
             "maxQty": decimal_text(spec.max_qty),
-            "stepSize": _NOTHING,
+            "stepSize": _ZERO_TEXT,
         },
         {
             "filterType": "TRAILING_DELTA",
@@ -273,8 +273,8 @@ def kline(told: Kline) -> list[object]:
         told.close_time,
         decimal_text(told.quote_volume),
         told.trades,
-        _NOTHING,
-        _NOTHING,
+        _ZERO_TEXT,
+        _ZERO_TEXT,
         "0",
     ]
 
@@ -292,7 +292,7 @@ def account(books: MatchingEngine, owner: Account, *, omit_zero: bool) -> Json:
         "takerCommission": int(books.taker_fee_pct * HUNDRED),
         "buyerCommission": 0,
         "sellerCommission": 0,
-        "commissionRates": _rates(books) | {"buyer": _NOTHING, "seller": _NOTHING},
+        "commissionRates": _rates(books) | {"buyer": _ZERO_TEXT, "seller": _ZERO_TEXT},
         "canTrade": owner.can_trade,
         "canWithdraw": owner.can_withdraw,
         "canDeposit": True,
@@ -337,8 +337,8 @@ def trade_fee(books: MatchingEngine, symbol: str) -> Json:
 
 def commission(books: MatchingEngine, symbol: str) -> Json:
     """What an account pays in a market, as fractions; there are no special fees, no taxes and no discount."""
-    standard = _rates(books) | {"buyer": _NOTHING, "seller": _NOTHING}
-    nothing = dict.fromkeys(standard, _NOTHING)
+    standard = _rates(books) | {"buyer": _ZERO_TEXT, "seller": _ZERO_TEXT}
+    nothing = dict.fromkeys(standard, _ZERO_TEXT)
     return {
         "symbol": symbol,
         "standardCommission": standard,
@@ -350,7 +350,7 @@ def commission(books: MatchingEngine, symbol: str) -> Json:
 
 def commission_of_test(books: MatchingEngine) -> Json:
     """What an order would have paid, as fractions."""
-    nothing = {"maker": _NOTHING, "taker": _NOTHING}
+    nothing = {"maker": _ZERO_TEXT, "taker": _ZERO_TEXT}
     return {
         "standardCommissionForOrder": _rates(books),
         "specialCommissionForOrder": nothing,
@@ -371,8 +371,8 @@ def order(placed: Order) -> Json:
     return {
         **_terms(placed),
         "clientOrderId": placed.client_order_id,
-        "stopPrice": _NOTHING,
-        "icebergQty": _NOTHING,
+        "stopPrice": _ZERO_TEXT,
+        "icebergQty": _ZERO_TEXT,
         "time": placed.time,
         "updateTime": placed.update_time,
         "isWorking": True,

@@ -327,7 +327,9 @@ def test_a_run_that_dies_before_its_end_leaves_orders_that_are_found_by_their_id
     assert len(harness.asked("POST")) == len(harness.booked()) == 3
 
 
-def test_what_a_run_cancels_that_it_has_sent_is_canceled(harness: TradingHarness) -> None:
+def test_what_a_run_cancels_that_it_has_sent_is_canceled(
+    harness: TradingHarness, caplog: pytest.LogCaptureFixture
+) -> None:
     plan = preview(harness.context, harness.user)
     with harness.session() as run:
         placed = place_actions(
@@ -341,6 +343,7 @@ def test_what_a_run_cancels_that_it_has_sent_is_canceled(harness: TradingHarness
         ).orders
         cancel_orders(run, placed[:1], {placed[0].client_order_id: "changed_mind"})
     assert sorted(harness.statuses().values()) == [OrderStatus.CANCELED, OrderStatus.OPEN, OrderStatus.OPEN]
+    assert caplog.records == []
 
 
 def test_a_tick_on_an_exchange_that_does_not_answer_is_skipped_with_the_reason(harness: TradingHarness) -> None:
