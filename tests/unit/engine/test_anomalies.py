@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 from botbalance.accounts.portfolio import Snapshot
-from botbalance.engine import Balance, Observation, bound_after, jumped_symbols, missing_balances, observe
+from botbalance.engine import Balance, Observation, jumped_symbols, missing_balances, observe
+from botbalance.engine.anomalies import bound_after, round_factor
 from botbalance.models.account_state import LastObservation
 from botbalance.models.order import Order
 from botbalance.models.strategy import Strategy
@@ -213,6 +214,32 @@ def test_jumps_are_those_of_exact_fractions(
         if abs(Fraction(now[symbol]) / Fraction(before[symbol]) - 1) > Fraction(bound) / 100
     ]
     assert jumped_symbols(now, before, bound) == expected
+
+
+@every_case
+@given(QUOTES, QUOTES, BOUNDS, st.integers(0, 86_400))
+def test_jumps_after_a_while_are_those_over_the_bound_of_that_while(
+    now: dict[str, Decimal], before: dict[str, Decimal], bound: Decimal, seconds: int
+) -> None:
+    assert jumped_symbols(now, before, bound, seconds) == jumped_symbols(now, before, bound_after(bound, seconds))
+
+
+@every_case
+@given(
+    PRICES,
+    st.sampled_from(["0.0001", "0.001", "0.01", "0.1", "1", "10", "100", "1000", "10000"]),
+    st.one_of(st.integers(-3_000, 3_000), st.sampled_from([-2_500, -2_499, -1_000, 999, 1_000, 2_499, 2_500, 9_000])),
+    BOUNDS,
+)
+def test_a_round_factor_is_what_exact_fractions_say(before: Decimal, factor: str, off: int, bound: Decimal) -> None:
+    now = WIDE.multiply(WIDE.multiply(before, D(factor)), 1 + D(off) / 10_000)
+    most = 1 + Fraction(min(bound, D(25))) / 100
+    expected = [
+        D(one)
+        for one in ("10", "0.1", "100", "0.01", "1000", "0.001")
+        if 1 / most <= Fraction(now) / (Fraction(before) * Fraction(one)) <= most
+    ]
+    assert round_factor(now, before, bound) == (expected[0] if expected else None)
 
 
 @every_case
@@ -677,6 +704,8 @@ def test_its_owner_s_word_ends_a_doubt() -> None:
 def test_a_price_may_move_farther_the_longer_nobody_looked(seconds: int, most: str) -> None:
     """1.1 ** sqrt(seconds / 600), worked by hand."""
     assert abs(bound_after(D(10), seconds) - D(most)) < D("0.01")
+    below, over = D(100) + D(most) - D("0.01"), D(100) + D(most) + D("0.01")
+    assert jumped_symbols({"X": below, "Y": over}, {"X": D(100), "Y": D(100)}, D(10), seconds) == ["Y"]
 
 
 @pytest.mark.parametrize("btc", ["0", "0.5"], ids=["while another is away", "as another comes back"])

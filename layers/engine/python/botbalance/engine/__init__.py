@@ -6,7 +6,6 @@ No network, no clock, no randomness, no state, and no import from the rest of th
 from botbalance.engine.anomalies import (
     Observation,
     appeared_balances,
-    bound_after,
     jumped_symbols,
     missing_balances,
     observe,
@@ -93,7 +92,6 @@ __all__ = [
     "band_quote",
     "bonus_by_asset",
     "book_fill",
-    "bound_after",
     "compute_bonus",
     "compute_no_trade_region",
     "compute_rebalance_actions",

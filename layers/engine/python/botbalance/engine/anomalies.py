@@ -20,6 +20,8 @@ CALM_S = 600
 _ROUND_FACTORS = tuple(Decimal(factor) for factor in ("10", "0.1", "100", "0.01", "1000", "0.001"))
 _NEAR_A_FACTOR_PCT = Decimal(25)
 """Farther from a round factor than that a change is none, however wide the bound."""
+_FAR_FROM_FACTORS = Decimal(7)
+"""What changed by less than this either way is near no round factor: 10 / 1.25 is 8."""
 _LOGARITHMS = Context(prec=28)
 """A bound is no money: its roots and powers are rounded."""
 
@@ -47,19 +49,28 @@ def observed_nav(look: Observation, quote_asset: str) -> Decimal:
         return sum((held * _price(asset, look, quote_asset) for asset, held in look.held.items()), ZERO)
 
 
-def jumped_symbols(prices: Mapping[str, Decimal], before: Mapping[str, Decimal], bound_pct: Decimal) -> list[str]:
+def jumped_symbols(
+    prices: Mapping[str, Decimal], before: Mapping[str, Decimal], bound_pct: Decimal, seconds: int = 0
+) -> list[str]:
     """The symbols whose price moved by more than ``bound_pct`` percent of what it was ``before``, sorted.
+
+    ``before`` was so many ``seconds`` ago: the bound grows with them as :func:`bound_after` says.
 
     >>> before = {"BTCUSDT": Decimal(100), "ETHUSDT": Decimal(10)}
     >>> jumped_symbols({"BTCUSDT": Decimal(111), "ETHUSDT": Decimal(11)}, before, Decimal(10))
     ['BTCUSDT']
     """
     with ExactArithmetic():
-        return sorted(
-            symbol
+        moves = {
+            symbol: (abs(price - before[symbol]) * HUNDRED, before[symbol])
             for symbol, price in prices.items()
-            if symbol in before and abs(price - before[symbol]) * HUNDRED > before[symbol] * bound_pct
-        )
+            if symbol in before
+        }
+        jumped = sorted(symbol for symbol, (move, price) in moves.items() if move > price * bound_pct)
+        if not jumped:  # as nearly always; a wider bound takes longer to compute than all prices to compare
+            return []
+        wider_pct = bound_after(bound_pct, seconds)
+        return [symbol for symbol in jumped if moves[symbol][0] > moves[symbol][1] * wider_pct]
 
 
 def bound_after(bound_pct: Decimal, seconds: int) -> Decimal:
@@ -87,6 +98,8 @@ def round_factor(now: Decimal, before: Decimal, bound_pct: Decimal) -> Decimal |
     if now <= ZERO or before <= ZERO:
         return None
     with localcontext(_LOGARITHMS):
+        if before < now * _FAR_FROM_FACTORS and now < before * _FAR_FROM_FACTORS:
+            return None
         most_pct = HUNDRED + min(bound_pct, _NEAR_A_FACTOR_PCT)
         for factor in _ROUND_FACTORS:
             expected = before * factor

@@ -243,6 +243,8 @@ def review_budgets(
     if nav <= ZERO:
         return []
     window = _Windows(tallies, now, resumed, nav)
+    pairs = len(symbols)
+    symbols = [symbol for symbol in symbols if symbol in tallies]  # no limit is so low that nothing reaches it
     found: list[BudgetFinding | None] = []
     with ExactArithmetic():
         for symbol in symbols:
@@ -251,7 +253,7 @@ def review_budgets(
             found.append(_round_trips(day, symbol, limits))
             found.append(_unfilled(window.of(BudgetRule.UNFILLED_ORDERS, symbol, 1).total, symbol, limits))
         found.append(_fees(window.of_account(BudgetRule.FEES, symbols, MONTH_HOURS), limits, nav))
-        found.append(_orders(window.of_account(BudgetRule.ORDERS_PLACED, symbols, DAY_HOURS), limits))
+        found.append(_orders(window.of_account(BudgetRule.ORDERS_PLACED, symbols, DAY_HOURS), limits, pairs))
         found.append(_turnover(window.of_account(BudgetRule.TURNOVER, symbols, DAY_HOURS), limits, nav))
     return [finding for finding in found if finding is not None]
 
@@ -416,9 +418,9 @@ def _fees_both_ways(pair: _Window) -> Decimal:
     return NEAREST.divide(fees * pair.both_ways, tally.both_ways)
 
 
-def _orders(pairs: list[_Window], limits: BudgetLimits) -> BudgetFinding | None:
-    placed = sum(pair.total.placed for pair in pairs)
-    limit = limits.orders_per_pair * len(pairs)
+def _orders(traded: list[_Window], limits: BudgetLimits, pairs: int) -> BudgetFinding | None:
+    placed = sum(pair.total.placed for pair in traded)
+    limit = limits.orders_per_pair * pairs
     level = _level(Decimal(placed), Decimal(limit))
     if level is None:
         return None

@@ -14,18 +14,20 @@ shard and user, as users on autopilot are handed to workers, and a worker reads 
 account remembers is one compressed attribute, which with the rest of the item fits into a kilobyte for most.
 """
 
-import json
 from base64 import b64decode
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
+from contextvars import copy_context
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import uuid4
 
 from botocore.exceptions import ClientError
 from pydantic import BaseModel
+from pydantic_core import to_json
 
 from botbalance.errors import ConflictError, TransientError
+from botbalance.executors import executor
 from botbalance.log import alarm, logger
 from botbalance.models.account_state import AccountState, Incident, NoTradeNote
 from botbalance.store.compression import compress, decompress
@@ -45,6 +47,8 @@ if TYPE_CHECKING:
 LEASE_LOST = "lease_lost"
 ACCOUNT_BUSY = "account_busy"
 TICK_CLAIMED = "tick_claimed"
+_RANGES_AT_ONCE = 4
+"""Of users who are few, some are in each shard: to read one range after the other is to wait for each."""
 LEASE_S = 90
 """Longer than a function that sends orders may run, and its last request may take to arrive.
 
@@ -184,13 +188,11 @@ class AccountsTable:
         shards: defaultdict[str, set[str]] = defaultdict(set)
         for user_id in user_ids:
             shards[shard_name(user_id)].add(user_id)
-        return {
-            item["user_id"]["S"]: _last_run(item)
-            for shard, wanted in shards.items()
-            for item in self._range(shard, wanted)
-        }
+        with executor(min(len(shards), _RANGES_AT_ONCE) or 1) as pool:
+            ranges = [pool.submit(copy_context().run, self._range, shard, wanted) for shard, wanted in shards.items()]
+            return {item["user_id"]["S"]: _last_run(item) for found in ranges for item in found.result()}
 
-    def _range(self, shard: str, user_ids: Collection[str]) -> Iterator[Any]:
+    def _range(self, shard: str, user_ids: Collection[str]) -> list[Any]:
         """The items of those of a shard's users who have one: read as the range that they span, and the rest left out.
 
         Dispatch hands out users in the order of this key, so that hardly anybody else is between them.
@@ -205,7 +207,7 @@ class AccountsTable:
                 ":last": {"S": max(user_ids)},
             },
         )
-        return (item for item in items if item["user_id"]["S"] in user_ids)
+        return [item for item in items if item["user_id"]["S"] in user_ids]
 
     @translate_aws_errors()
     def _acquire(self, user_id: str, now: int, ts_tick: int | None) -> tuple[bool, Any]:
@@ -260,7 +262,7 @@ def _document(state: AccountState) -> bytes:
     document = state.model_dump(mode="json", exclude_defaults=True) | {"schema_version": state.schema_version}
     if state.no_trade_note is not None:
         document["no_trade_note"]["schema_version"] = state.no_trade_note.schema_version
-    return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
+    return to_json(document)
 
 
 def _last_run(item: Any) -> LastRun:

@@ -15,7 +15,6 @@ from botbalance.engine import (
     Observation,
     appeared_balances,
     band_quote,
-    bound_after,
     jumped_symbols,
     missing_balances,
     observe,
@@ -278,6 +277,6 @@ def _jumped(prices: Mapping[str, Decimal], last: LastObservation, now: int, boun
     """The symbols that jumped from the last price believed, and are not where a first doubt saw them either."""
     if now - last.seen_at > PRICES_COMPARED_S:
         return []
-    jumped = jumped_symbols(prices, last.prices, bound_after(bound_pct, now - last.seen_at))
+    jumped = jumped_symbols(prices, last.prices, bound_pct, now - last.seen_at)
     still_jumping = set(jumped_symbols(prices, last.unconfirmed_prices, bound_pct))
     return [symbol for symbol in jumped if symbol in still_jumping or symbol not in last.unconfirmed_prices]

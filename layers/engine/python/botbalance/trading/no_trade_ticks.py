@@ -16,7 +16,7 @@ from zlib import crc32
 
 from botbalance import engine
 from botbalance.accounts.portfolio import Snapshot
-from botbalance.engine import Balance, RestingOrder, bound_after, compute_no_trade_region, contains, jumped_symbols
+from botbalance.engine import Balance, RestingOrder, compute_no_trade_region, contains, jumped_symbols
 from botbalance.exchange.adapter import CLOCK_MARGIN_S, ExchangeAdapter
 from botbalance.models.account_state import BudgetState, NoTradeNote, RefusedPair
 from botbalance.models.order import Order, OrderStatus
@@ -134,9 +134,7 @@ def users_inside_region(context: TradingContext, noted: Mapping[str, NoTradeNote
         user_id: note
         for user_id, note in noted.items()
         if prices[note.exchange]
-        and not jumped_symbols(
-            prices[note.exchange], note.prices, bound_after(context.price_jump_pct, now - note.looked_at)
-        )
+        and not jumped_symbols(prices[note.exchange], note.prices, context.price_jump_pct, now - note.looked_at)
     }
     _prepare_ranges(context, unmoved.values())
     return {user_id for user_id, note in unmoved.items() if _still_inside(context, note, prices[note.exchange], now)}
