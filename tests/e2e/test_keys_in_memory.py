@@ -56,17 +56,19 @@ def occurrences(process: Popen[str], *texts: str) -> list[int]:
     counts = [0] * len(texts)
     process.send_signal(signal.SIGSTOP)
     os.waitpid(process.pid, os.WUNTRACED)
-    with Path(f"/proc/{process.pid}/mem").open("rb") as memory:
-        for line in Path(f"/proc/{process.pid}/maps").read_text().splitlines():
-            addresses, rights = line.split()[:2]
-            first, end = (int(address, 16) for address in addresses.split("-"))
-            if not rights.startswith("rw"):
-                continue
-            memory.seek(first)
-            held = memory.read(end - first)
-            for index, text in enumerate(texts):
-                counts[index] += held.count(text.encode())
-    process.send_signal(signal.SIGCONT)
+    try:
+        with Path(f"/proc/{process.pid}/mem").open("rb") as memory:
+            for line in Path(f"/proc/{process.pid}/maps").read_text().splitlines():
+                addresses, rights = line.split()[:2]
+                first, end = (int(address, 16) for address in addresses.split("-"))
+                if not rights.startswith("rw"):
+                    continue
+                memory.seek(first)
+                held = memory.read(end - first)
+                for index, text in enumerate(texts):
+                    counts[index] += held.count(text.encode())
+    finally:
+        process.send_signal(signal.SIGCONT)
     return counts
 
 

@@ -2,7 +2,6 @@
 
 import json
 import math
-import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -12,8 +11,7 @@ from itertools import count
 from logging import StreamHandler
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from threading import Event
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import Any, Protocol, Self
 
 import typer
@@ -30,6 +28,7 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
+from workbench.cli.stop_signals import StopSignals, stop_signals
 from workbench.cli.tables import amount, percent
 from workbench.local.api_gateway import DEMO_USER, SWAGGER_PATH
 from workbench.local.live_view import LiveStatus, LiveView
@@ -39,7 +38,6 @@ from workbench.simulated_exchange.recorded_candles import OutOfCandlesError
 _LAST_DECISIONS = 50
 _NOT_TO_BE_TOLD = (BotBalanceError, InvalidInputError)
 """What is raised where there is no portfolio to show: its owner may have taken the strategy or the key away."""
-_SAME_MOMENT_S = 1
 _BETWEEN_VIEWS_S = 0.2
 """A view takes as long as a tick: where ticks come faster than this, not each is shown."""
 _RESTING = (OrderStatus.PENDING, OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED)
@@ -98,7 +96,7 @@ def run(to_run: LocalStack, pace: RunLimits, console: Console, *, as_json: bool)
     """
     live = console.is_terminal and not as_json
     logger.setLevel("WARNING")
-    with _stop_on_signals() as stopped, _log_in_a_file() if live else _no_view() as log, to_run as stack:
+    with stop_signals() as stopped, _log_in_a_file() if live else _no_view() as log, to_run as stack:
         start = stack.standing()
         if not as_json:
             print_banner(console, stack)
@@ -122,12 +120,12 @@ def run(to_run: LocalStack, pace: RunLimits, console: Console, *, as_json: bool)
         except OutOfCandlesError as ended:
             if not as_json:
                 console.print(f"The candles have run out: {ended}.")
-        if stopped.is_set() and not as_json:
+        if stopped.is_set and not as_json:
             console.print("Stopping.")
         return _finish(stack, start, ticks, console, as_json=as_json)
 
 
-def _ticks(stack: LocalStack, pace: RunLimits, stopped: Event) -> Iterator[int]:
+def _ticks(stack: LocalStack, pace: RunLimits, stopped: StopSignals) -> Iterator[int]:
     """Tick by tick until ``stopped``, the number of ticks done so far; first of all 0, before anything is traded."""
     yield 0
     due = time.monotonic()
@@ -269,28 +267,3 @@ def _log_in_a_file() -> Iterator[Path]:
 @contextmanager
 def _no_view() -> Iterator[None]:
     yield None
-
-
-@contextmanager
-def _stop_on_signals() -> Iterator[Event]:
-    """What Ctrl-C and a polite kill set; another one, a moment later, ends the run at once.
-
-    Not one in the same moment: a terminal and whatever started this both pass on the same Ctrl-C.
-    """
-    stopped = Event()
-    impatient_after = math.inf
-
-    def stop(_signal: int, _frame: FrameType | None) -> None:
-        nonlocal impatient_after
-        if time.monotonic() > impatient_after:
-            raise KeyboardInterrupt
-        if not stopped.is_set():
-            impatient_after = time.monotonic() + _SAME_MOMENT_S
-        stopped.set()
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stopped
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -61,16 +61,12 @@ def jumped_symbols(
     ['BTCUSDT']
     """
     with ExactArithmetic():
-        moves = {
-            symbol: (abs(price - before[symbol]) * HUNDRED, before[symbol])
-            for symbol, price in prices.items()
-            if symbol in before
-        }
-        jumped = sorted(symbol for symbol, (move, price) in moves.items() if move > price * bound_pct)
-        if not jumped:  # as nearly always; a wider bound takes longer to compute than all prices to compare
+        known = sorted(prices.keys() & before.keys())
+        jumped = [symbol for symbol in known if _moved_by_more(prices[symbol], before[symbol], bound_pct)]
+        if not jumped:  # as nearly always; to compute the wider bound takes longer than to compare all prices
             return []
         wider_pct = bound_after(bound_pct, seconds)
-        return [symbol for symbol in jumped if moves[symbol][0] > moves[symbol][1] * wider_pct]
+        return [symbol for symbol in jumped if _moved_by_more(prices[symbol], before[symbol], wider_pct)]
 
 
 def bound_after(bound_pct: Decimal, seconds: int) -> Decimal:
@@ -192,6 +188,10 @@ def missing_balances(
             and held * _price(asset, before, quote_asset) >= worth_at_least
             and _held(balances.get(asset)) * HUNDRED < held * _NEXT_TO_NOTHING_PCT
         )
+
+
+def _moved_by_more(price: Decimal, before: Decimal, bound_pct: Decimal) -> bool:
+    return abs(price - before) * HUNDRED > before * bound_pct
 
 
 def _price(asset: str, look: Observation, quote_asset: str) -> Decimal:

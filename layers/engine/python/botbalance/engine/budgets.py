@@ -244,7 +244,7 @@ def review_budgets(
         return []
     window = _Windows(tallies, now, resumed, nav)
     pairs = len(symbols)
-    symbols = [symbol for symbol in symbols if symbol in tallies]  # no limit is so low that nothing reaches it
+    symbols = [symbol for symbol in symbols if symbol in tallies]  # limits are over 0: without trades none is reached
     found: list[BudgetFinding | None] = []
     with ExactArithmetic():
         for symbol in symbols:
