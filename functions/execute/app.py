@@ -43,7 +43,7 @@ def _execute(user_id: str) -> ExecutionView:
     error = execution.nothing_placed_because
     if error is not None:
         error.members = {
-            "not_placed": [NotPlacedView.of(entry).model_dump(mode="json") for entry in execution.not_placed]
+            "not_placed": [NotPlacedView.of(one, error).model_dump(mode="json") for one in execution.not_placed]
         }
         raise error
     return ExecutionView.of(execution)

@@ -24,7 +24,6 @@ from botbalance.models.decision import tick_start
 from botbalance.models.order import Order
 from botbalance.models.paper import PaperAccount
 from botbalance.settings import read_settings
-from botbalance.trading.account_names import find_account
 from botbalance.trading.autopilot import switch_autopilot
 from botbalance.trading.orders import list_orders
 from botbalance.trading.paper import open_paper
@@ -148,7 +147,7 @@ class PaperStack:
     def _orders(self) -> list[Order]:
         """Those of the account's epoch, and what was refused there."""
         context = bootstrap.services().context
-        account = find_account(context, DEMO_USER, self._exchange)
+        account = context.find_account(DEMO_USER, self._exchange)
         return [
             order
             for order in context.orders.iter_all(DEMO_USER)

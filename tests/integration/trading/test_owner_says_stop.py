@@ -81,7 +81,8 @@ def test_an_execution_sends_nothing_after_the_strategy_was_changed_either(harnes
     once_at_the_first_order(harness, lambda: other.context.strategies.save(other.context.strategies.get(harness.user)))
     execution = execute_once(harness.context, harness.user)
     assert [order.symbol for order in execution.orders] == ["BTCUSDT"]
-    assert {entry.error.code for entry in execution.not_placed} == {"strategy_changed"}
+    assert execution.stopped_by is not None
+    assert execution.stopped_by.code == "strategy_changed"
     assert len(execution.not_placed) == 2
 
 

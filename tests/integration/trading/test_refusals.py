@@ -10,7 +10,7 @@ from botbalance.errors import CredentialsRejectedError, RateLimitedError, Transi
 from botbalance.exchange.adapter import KEY_REFUSED, RATE_LIMITED, WOULD_TAKE, OrderRejected, OrderUnknown, SubmitResult
 from botbalance.models.order import OrderStatus
 from botbalance.models.strategy import Strategy
-from botbalance.trading.autopilot import switch_autopilot, switch_off
+from botbalance.trading.autopilot import switch_autopilot, switch_off_for_key
 from botbalance.trading.plan import Plan, preview
 from botbalance.trading.strategy import patch_strategy
 from botbalance.trading.submission import reason_to_stop
@@ -58,7 +58,7 @@ def test_an_autopilot_that_two_runs_switch_off_for_the_same_reason_is_switched_o
     refused = CredentialsRejectedError(KEY_REFUSED, "the exchange refuses the API key")
     versions = []
     for _ in range(2):
-        switch_off(harness.context, harness.user, refused)
+        switch_off_for_key(harness.context, harness.user, refused)
         versions.append(harness.context.strategies.get(harness.user).version)
     assert versions[0] == versions[1]
 
@@ -74,7 +74,7 @@ def test_an_autopilot_is_switched_off_although_its_owner_changes_the_strategy_at
             harness.context.strategies.save(overtaken[0].model_copy(update={"post_only": False}))
 
     harness.services.on_boundary = change_before_it_is_written
-    switch_off(harness.context, harness.user, CredentialsRejectedError(KEY_REFUSED, "no such key"))
+    switch_off_for_key(harness.context, harness.user, CredentialsRejectedError(KEY_REFUSED, "no such key"))
     stored = harness.context.strategies.get(harness.user)
     assert (len(overtaken), stored.autopilot_enabled, stored.post_only) == (1, False, False)
 

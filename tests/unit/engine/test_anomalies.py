@@ -15,8 +15,9 @@ from botbalance.models.order import Order
 from botbalance.models.strategy import Strategy
 from botbalance.trading.anomaly_guard import (
     assets_own_orders_may_have_spent,
-    committed_quantities,
     find_anomalies,
+    movable_quantities,
+    observe_account,
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -400,15 +401,18 @@ class Account:
             prices_expire_at=T + now,
             rules={},
         )
-        remembered = find_anomalies(
-            self.memory,
-            self.strategy,
-            snapshot,
-            spent=frozenset(spent),
-            received={asset: D(quantity) for asset, quantity in received.items()},
-            now=T + now,
-            price_jump_pct=self.price_jump_pct,
-        )
+        if self.memory is None:
+            remembered = observe_account(self.strategy, snapshot, T + now)
+        else:
+            remembered = find_anomalies(
+                self.memory,
+                self.strategy,
+                snapshot,
+                spent=frozenset(spent),
+                received={asset: D(quantity) for asset, quantity in received.items()},
+                now=T + now,
+                price_jump_pct=self.price_jump_pct,
+            )
         doubts = [anomaly.evidence.partition(";")[0] for anomaly in remembered.anomalies.values()]
         self.memory = LastObservation.model_validate_json(remembered.model_dump_json())
         self.doubts += ["; ".join(doubts)] if doubts else []
@@ -793,16 +797,12 @@ def test_an_order_that_filled_in_the_run_that_placed_it_may_have_spent_everythin
     last = LastObservation(seen_at=T, prices={}, held={"BTC": D("0.5"), "USDT": D(1000)})
 
     def spent_after(resting: list[Order], placed: list[Order]) -> frozenset[str]:
-        committed = committed_quantities(resting, placed)
+        committed = movable_quantities(resting, placed, "spends")
         return assets_own_orders_may_have_spent(last.model_copy(update={"committed": committed}), [])
 
     assert spent_after([a_buy("0.02", "40000")], [a_sell("0.5", filled_qty="0.5")]) == {"BTC"}
     assert spent_after([a_buy("0.02", "40000"), a_buy("0.01", "40000")], []) == {"USDT"}
     assert spent_after([], []) == frozenset()
-
-
-def test_without_a_look_to_compare_with_nothing_is_said_to_be_spent() -> None:
-    assert assets_own_orders_may_have_spent(None, [a_sell("0.5")]) == frozenset()
 
 
 # both, and how it is noted and told

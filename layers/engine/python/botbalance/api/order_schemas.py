@@ -9,12 +9,12 @@ from pydantic import Field, model_validator
 
 from botbalance.api.fields import Money, Number, Percent, RequestModel, ResponseModel, example, number_schema
 from botbalance.api.portfolio_schemas import AssetView, asset_views
-from botbalance.engine import Side, format_decimal
+from botbalance.engine import Action, Side, format_decimal
+from botbalance.errors import BotBalanceError
 from botbalance.exchange.profiles import DEFAULT_EXCHANGE
 from botbalance.models.order import Order, OrderStatus
 from botbalance.trading.cancellation import CancelResult
 from botbalance.trading.execute import Execution
-from botbalance.trading.rebalance import NotPlaced
 
 
 class FillView(ResponseModel):
@@ -143,9 +143,8 @@ class NotPlacedView(ResponseModel):
     reason: str
 
     @classmethod
-    def of(cls, entry: NotPlaced) -> "NotPlacedView":
+    def of(cls, action: Action, error: BotBalanceError) -> "NotPlacedView":
         """An action as the API shows it."""
-        action, error = entry.action, entry.error
         return cls(
             symbol=action.symbol,
             side=action.side,
@@ -172,11 +171,12 @@ class ExecutionView(ResponseModel):
     @classmethod
     def of(cls, execution: Execution) -> "ExecutionView":
         """An execution as the API shows it."""
+        error = execution.stopped_by
         return cls(
             nav=execution.evaluation.nav,
             drift_pct=execution.evaluation.drift_pct,
             orders=[OrderView.model_validate(order) for order in execution.orders],
-            not_placed=list(map(NotPlacedView.of, execution.not_placed)),
+            not_placed=[] if error is None else [NotPlacedView.of(action, error) for action in execution.not_placed],
             canceled=execution.canceled,
             assets=asset_views(execution.evaluation),
         )

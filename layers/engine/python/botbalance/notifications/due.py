@@ -7,8 +7,10 @@ from itertools import batched
 from botbalance.engine.durations import DAY_S
 from botbalance.errors import BotBalanceError
 from botbalance.log import alarm
+from botbalance.models.account_state import AccountState
 from botbalance.models.activity import Activity, ActivityKind
 from botbalance.models.notification import Channel, Delivery, DeliveryState, StoredNotifications
+from botbalance.models.strategy import Strategy
 from botbalance.notifications.context import QUEUED_FOR_S, NotificationContext, deliveries_to_all, delivery_job
 from botbalance.notifications.digest import Position, digest_text, fills_text, fills_title
 from botbalance.notifications.schedule import fills_period, next_digest_at
@@ -16,7 +18,7 @@ from botbalance.store.delivery_queue import DeliveryJob
 from botbalance.store.notifications import SETTINGS, Due
 from botbalance.store.pagination import TimeRange
 from botbalance.trading.context import TradingContext
-from botbalance.trading.overview import read_paper_account, seen_account
+from botbalance.trading.overview import seen_account
 
 TOGETHER = 64
 """So many pieces are worked on at a time, until the run's time is over; the rest is due a minute later."""
@@ -104,7 +106,7 @@ def _digest_deliveries(context: NotificationContext, stored: StoredNotifications
     if strategy is not None:
         autopilot = "on" if strategy.autopilot_enabled else f"OFF ({strategy.disabled_reason or 'by hand'})"
     text = digest_text(
-        _position(trading, user_id),
+        None if strategy is None else _position(trading, strategy, state),
         autopilot=autopilot,
         fills=_read_fills(trading, user_id, TimeRange(max(0, now - DAY_S), now)),
         open_incidents=[incident.evidence for incident in state.incidents.values()],
@@ -122,13 +124,10 @@ def _digest_deliveries(context: NotificationContext, stored: StoredNotifications
     )
 
 
-def _position(trading: TradingContext, user_id: str) -> Position | None:
-    strategy = trading.strategies.find(user_id)
-    if strategy is None:
-        return None
-    orders = [order for order in trading.orders.unreconciled(user_id) if order.is_active]
-    state = trading.accounts.find_state(strategy.user_id)
-    seen = seen_account(trading, strategy, state, orders, read_paper_account(trading, strategy))
+def _position(trading: TradingContext, strategy: Strategy, state: AccountState) -> Position | None:
+    orders = [order for order in trading.orders.unreconciled(strategy.user_id) if order.is_active]
+    account = trading.find_account(strategy.user_id, strategy.exchange)
+    seen = seen_account(trading, strategy, state, orders, account)
     if seen is None:
         return None
     evaluation = seen.evaluation

@@ -53,15 +53,18 @@ def require_no_anomaly(
 ) -> None:
     """Remember what is believed of ``snapshot``; raise TransientError where it is not to be traded on."""
     last = session.state.last_observation
-    observation = find_anomalies(
-        last,
-        strategy,
-        snapshot,
-        spent=assets_own_orders_may_have_spent(last, orders),
-        received=quantities_own_orders_may_have_brought(last, orders),
-        now=now,
-        price_jump_pct=session.context.price_jump_pct,
-    )
+    if last is None:  # there is nothing to compare with
+        observation = observe_account(strategy, snapshot, now)
+    else:
+        observation = find_anomalies(
+            last,
+            strategy,
+            snapshot,
+            spent=assets_own_orders_may_have_spent(last, orders),
+            received=quantities_own_orders_may_have_brought(last, orders),
+            now=now,
+            price_jump_pct=session.context.price_jump_pct,
+        )
     session.remember(last_observation=observation)
     report_anomalies(session, observation.anomalies, now)
     doubts = [anomaly.evidence for anomaly in observation.anomalies.values()]
@@ -75,15 +78,14 @@ def remember_committed(session: AccountSession, resting: Sequence[Order], placed
     observation = session.state.last_observation
     if observation is None:
         return
-    committed = {
-        "committed": committed_quantities(resting, placed),
-        "receivable": receivable_quantities(resting, placed),
-    }
-    session.remember(last_observation=observation.model_copy(update=committed))
+    committed = movable_quantities(resting, placed, "spends")
+    receivable = movable_quantities(resting, placed, "brings")
+    moved = observation.model_copy(update={"committed": committed, "receivable": receivable})
+    session.remember(last_observation=moved)
 
 
 def find_anomalies(
-    last: LastObservation | None,
+    last: LastObservation,
     strategy: Strategy,
     snapshot: Snapshot,
     *,
@@ -99,8 +101,6 @@ def find_anomalies(
     nowhere.
     """
     seen = observe_account(strategy, snapshot, now)
-    if last is None:
-        return seen
     looks = (
         # What is managed only since then was not looked for before: it has not appeared.
         Observation(seen.prices, {asset: quantity for asset, quantity in seen.held.items() if asset in last.held}),
@@ -218,17 +218,9 @@ def _anomaly(last: LastObservation, subject: str, now: int, evidence: str) -> An
     return Anomaly(since=now if known is None else known.since, evidence=evidence)
 
 
-def receivable_quantities(resting: Iterable[Order], placed: Iterable[Order]) -> dict[str, Decimal]:
-    """What a run's orders can bring between its look and the next one, in units by asset; see
-    :func:`committed_quantities`."""
-    return _unfilled([*resting, *(order.model_copy(update={"filled_qty": ZERO}) for order in placed)], "brings")
-
-
-def quantities_own_orders_may_have_brought(last: LastObservation | None, orders: Iterable[Order]) -> dict[str, Decimal]:
+def quantities_own_orders_may_have_brought(last: LastObservation, orders: Iterable[Order]) -> dict[str, Decimal]:
     """What may have come from ``orders``, as they were when they were last booked, or from those of the last run; in
     units by asset."""
-    if last is None:
-        return {}
     of_orders = _unfilled(orders, "brings")
     return {
         asset: max(of_orders.get(asset, ZERO), last.receivable.get(asset, ZERO))
@@ -236,22 +228,22 @@ def quantities_own_orders_may_have_brought(last: LastObservation | None, orders:
     }
 
 
-def committed_quantities(resting: Iterable[Order], placed: Iterable[Order]) -> dict[str, Decimal]:
-    """What a run's orders can spend between its look and the next one, in units by asset.
+def movable_quantities(
+    resting: Iterable[Order], placed: Iterable[Order], what: Literal["spends", "brings"]
+) -> dict[str, Decimal]:
+    """What a run's orders can spend, or bring, between its look and the next one, in units by asset.
 
     ``resting`` as they were at the look; of those ``placed`` since, all of it counts, whatever has filled already.
     """
-    return _unfilled([*resting, *(order.model_copy(update={"filled_qty": ZERO}) for order in placed)], "spends")
+    return _unfilled([*resting, *(order.model_copy(update={"filled_qty": ZERO}) for order in placed)], what)
 
 
-def assets_own_orders_may_have_spent(last: LastObservation | None, orders: Iterable[Order]) -> frozenset[str]:
+def assets_own_orders_may_have_spent(last: LastObservation, orders: Iterable[Order]) -> frozenset[str]:
     """The assets of which nearly everything may have been spent since the last look.
 
     By ``orders``, as they were when they were last booked, or by those that the last run was committed to. Of what they
     may have spent a part of, a rest must be there.
     """
-    if last is None:  # nothing to compare with
-        return frozenset()
     of_orders = _unfilled(orders, "spends")
     with ExactArithmetic():
         spent = {asset: max(of_orders.get(asset, ZERO), last.committed.get(asset, ZERO)) for asset in last.held}

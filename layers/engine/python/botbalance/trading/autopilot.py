@@ -6,12 +6,11 @@ from botbalance.errors import BotBalanceError, ConflictError, CredentialsRejecte
 from botbalance.log import alarm, logger
 from botbalance.models.activity import ActivityKind
 from botbalance.models.strategy import Strategy
-from botbalance.trading.account_names import find_account
 from botbalance.trading.anomaly_guard import observe_account
 from botbalance.trading.budgets import require_not_paused
 from botbalance.trading.cancellation import CancelResult, cancel_all
 from botbalance.trading.context import TradingContext
-from botbalance.trading.plan import preview
+from botbalance.trading.plan import preview_plan
 from botbalance.trading.preflight import require_ready
 from botbalance.trading.session import AccountSession, open_session
 from botbalance.trading.trail import strategy_change
@@ -33,9 +32,9 @@ def switch_autopilot(context: TradingContext, user_id: str, *, enabled: bool) ->
         return strategy
     if enabled:
         context.require_no_halt()
-        account = find_account(context, user_id, strategy.exchange)
+        account = context.find_account(user_id, strategy.exchange)
         require_not_paused(context.accounts.find_state(user_id).account_budgets(account))
-        plan = preview(context, user_id)
+        plan = preview_plan(context, strategy)
         require_ready(context, plan)
         try:
             with open_session(context, user_id) as session:
@@ -75,36 +74,27 @@ def cancel_for_stop(session: AccountSession) -> CancelResult:
     return result
 
 
-def switch_off(context: TradingContext, user_id: str, error: CredentialsRejectedError) -> str:
-    """Switch the autopilot off, with the reason; whatever else of the strategy is changed meanwhile stays.
+def switch_off(context: TradingContext, user_id: str, reason: str, *, stopping: bool = False) -> bool:
+    """Switch the autopilot off; whatever else of the strategy is changed meanwhile stays.
 
-    Returns what to log. Where it cannot be written now, the next tick meets the same refusal, and tries again.
+    ``stopping``: whether ticks have to go on and cancel what rests. False where it cannot be written now: whoever found
+    the reason finds it again, and tries again.
     """
-    alarm("autopilot_switched_off", "an exchange refuses a user's key", user_id=user_id, reason=str(error))
+    changes = {"autopilot_enabled": False, "disabled_reason": reason} | ({"stopping": True} if stopping else {})
     try:
-        _save_again(context, user_id, autopilot_enabled=False, disabled_reason=str(error))
-    except (ConflictError, TransientError) as trouble:
-        return f"{error}; the autopilot is not switched off yet: {trouble}"
-    return f"autopilot switched off: {error}"
-
-
-def switch_off_paused(context: TradingContext, user_id: str, evidence: str, *, stopping: bool) -> None:
-    """Switch the autopilot off because a budget has paused the account; ``stopping``: whether orders of it still rest.
-
-    Where it cannot be written now, the next tick finds the account paused, and tries again.
-    """
-    try:
-        _save_again(context, user_id, autopilot_enabled=False, disabled_reason=evidence, stopping=stopping)
+        _save_again(context, user_id, **changes)
     except (ConflictError, TransientError) as error:
         logger.warning("autopilot not switched off yet", user_id=user_id, reason=str(error))
+        return False
+    return True
 
 
-def switch_off_leaver(context: TradingContext, user_id: str, reason: str) -> None:
-    """Switch the autopilot off of somebody who cannot sign in any more; ticks go on to cancel what rests.
-
-    Raises ConflictError or TransientError where it cannot be written now.
-    """
-    _save_again(context, user_id, autopilot_enabled=False, disabled_reason=reason, stopping=True)
+def switch_off_for_key(context: TradingContext, user_id: str, error: CredentialsRejectedError) -> str:
+    """Switch the autopilot off because its exchange refuses the key; returns what to log."""
+    alarm("autopilot_switched_off", "an exchange refuses a user's key", user_id=user_id, reason=str(error))
+    if switch_off(context, user_id, str(error)):
+        return f"autopilot switched off: {error}"
+    return f"{error}; the autopilot is not switched off yet"
 
 
 def _save_again(context: TradingContext, user_id: str, **changes: Any) -> None:

@@ -4,7 +4,6 @@ from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 
 from botbalance.engine import Evaluation, InvalidInputError, bonus_by_asset
-from botbalance.engine.arithmetic import ONE
 from botbalance.engine.valuation import pairs_by_symbol
 from botbalance.errors import BotBalanceError, InvalidRequestError
 from botbalance.exchange.adapter import ExchangeAdapter, ExchangeOrder
@@ -38,7 +37,6 @@ def prices_in_quote(
     Raises InvalidRequestError where one of these has no price.
     """
     prices = {row.asset: row.price for row in evaluation.rows if row.price is not None}
-    prices[strategy.quote_asset] = ONE
     further = pairs_by_symbol((asset for asset in traded if asset not in prices), strategy.quote_asset)
     if further:
         try:

@@ -4,6 +4,7 @@ Reviewed by each run of the autopilot, before it decides. What a person executes
 """
 
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 
 from botbalance.accounts.portfolio import Snapshot
@@ -20,11 +21,10 @@ from botbalance.engine.budgets import MONTH_HOURS
 from botbalance.engine.durations import HOUR_S
 from botbalance.errors import ConflictError
 from botbalance.log import logger
-from botbalance.models.account_state import BudgetPause, BudgetState
+from botbalance.models.account_state import BudgetPause, BudgetState, RefusedPair
 from botbalance.models.activity import ActivityKind
 from botbalance.models.strategy import Strategy
 from botbalance.trading.session import MOST_TOLD_AT_ONCE, AccountSession
-from botbalance.trading.trail import new_activity
 
 ACCOUNT_PAUSED = "account_paused"
 UNFILLED_PAUSE_S = HOUR_S
@@ -44,24 +44,29 @@ def require_not_paused(budgets: BudgetState) -> None:
             raise AccountPausedError(pause)
 
 
-def paused_pairs(budgets: BudgetState, now: int) -> set[str]:
-    """The pairs on which a budget lets nothing be placed at ``now`` (epoch seconds)."""
-    return {
-        pause.symbol
-        for pause in budgets.pauses.values()
-        if pause.symbol is not None and pause.rule is not BudgetRule.FALL and not _is_over(pause, now)
-    }
+@dataclass(frozen=True, slots=True)
+class PausedPairs:
+    """What a decision is told to leave alone: pairs, those of which nothing is bought, and when (epoch seconds) any of
+    that ends by itself."""
 
+    symbols: frozenset[str]
+    buys: frozenset[str]
+    ends: tuple[int, ...]
 
-def buy_paused_pairs(budgets: BudgetState) -> set[str]:
-    """The pairs of which a fall lets nothing be bought."""
-    falls = [pause for pause in budgets.pauses.values() if pause.rule is BudgetRule.FALL]
-    return {pause.symbol for pause in falls if pause.symbol is not None}
-
-
-def ends_of_pauses(budgets: BudgetState) -> list[int]:
-    """When (epoch seconds) those pauses end that end by themselves."""
-    return [pause.until for pause in budgets.pauses.values() if pause.until is not None]
+    @classmethod
+    def of(cls, waiting: Mapping[str, RefusedPair], budgets: BudgetState, now: int) -> "PausedPairs":
+        """Those of pairs that are ``waiting`` since they were refused, and of ``budgets``."""
+        pauses = budgets.pauses.values()
+        of_pairs = [(pause, pause.symbol) for pause in pauses if pause.symbol is not None]
+        held = [symbol for pause, symbol in of_pairs if pause.rule is not BudgetRule.FALL and not _is_over(pause, now)]
+        return cls(
+            symbols=frozenset([*waiting, *held]),
+            buys=frozenset(symbol for pause, symbol in of_pairs if pause.rule is BudgetRule.FALL),
+            ends=(
+                *(pair.retry_at for pair in waiting.values()),
+                *(pause.until for pause in pauses if pause.until is not None),
+            ),
+        )
 
 
 def review(session: AccountSession, strategy: Strategy, snapshot: Snapshot, now: int) -> None:
@@ -136,16 +141,8 @@ def _tell_ends(session: AccountSession, pauses: Mapping[str, BudgetPause], reaso
         if len(session.told) >= MOST_TOLD_AT_ONCE:
             break
         del untold[key]
-        session.tell(
-            new_activity(
-                session.context,
-                session.user_id,
-                ActivityKind.TRADING_RESUMED,
-                subject=pause.symbol,
-                before={"pause_id": pause.pause_id},
-                reason=reason,
-            )
-        )
+        before = {"pause_id": pause.pause_id}
+        session.tell(ActivityKind.TRADING_RESUMED, subject=pause.symbol, before=before, reason=reason)
     return untold
 
 
@@ -160,7 +157,8 @@ def _warn(session: AccountSession, account: str, findings: Iterable[BudgetFindin
             warned[key] = before[key]
         elif len(session.told) < MOST_TOLD_AT_ONCE:
             warned[key] = now
-            _tell(session, ActivityKind.BUDGET_WARNED, finding, {"rule": str(finding.rule)})
+            after = {"rule": str(finding.rule)}
+            session.tell(ActivityKind.BUDGET_WARNED, subject=finding.symbol, after=after, reason=finding.evidence)
     session.remember_budgets(account, budgets.model_copy(update={"warned": warned}))
 
 
@@ -175,22 +173,9 @@ def _pause(session: AccountSession, account: str, findings: Iterable[BudgetFindi
         pause = BudgetPause(rule=finding.rule, symbol=finding.symbol, since=now, until=until, evidence=finding.evidence)
         pauses[key] = pause
         after = {"pause_id": pause.pause_id, "rule": str(pause.rule), "until": until}
-        _tell(session, ActivityKind.TRADING_PAUSED, finding, after)
+        session.tell(ActivityKind.TRADING_PAUSED, subject=finding.symbol, after=after, reason=finding.evidence)
         logger.warning("paused by a budget", user_id=session.user_id, pause_id=pause.pause_id, reason=pause.evidence)
     session.remember_budgets(account, budgets.model_copy(update={"pauses": pauses}))
-
-
-def _tell(session: AccountSession, action: ActivityKind, finding: BudgetFinding, after: Mapping[str, object]) -> None:
-    session.tell(
-        new_activity(
-            session.context,
-            session.user_id,
-            action,
-            subject=finding.symbol,
-            after=after,
-            reason=finding.evidence,
-        )
-    )
 
 
 def _is_over(pause: BudgetPause, now: int) -> bool:

@@ -8,8 +8,10 @@ from botbalance.accounts.exchange_clients import ExchangeClients
 from botbalance.accounts.portfolio import PortfolioService
 from botbalance.deadline import Deadline
 from botbalance.errors import ConflictError
+from botbalance.exchange.profiles import is_paper
 from botbalance.market_data.price_highs import PriceHighs
 from botbalance.market_data.traded_ranges import TradedRanges
+from botbalance.models.paper import account_name
 from botbalance.store.accounts import AccountsTable
 from botbalance.store.activity import ActivityTable
 from botbalance.store.decisions import DecisionsTable
@@ -54,6 +56,11 @@ class TradingContext:
     portfolio_max_age: int
     log_every_tick: bool
     egress_address: str
+
+    def find_account(self, user_id: str, exchange: str) -> str:
+        """The name under which fills on ``exchange`` are counted now; a paper account's has its epoch, once open."""
+        opened = self.paper.find(user_id, exchange) if is_paper(exchange) else None
+        return account_name(exchange, None if opened is None else opened.epoch)
 
     def require_no_halt(self) -> None:
         """Raise ConflictError while the operator has halted trading for everybody."""

@@ -1,25 +1,29 @@
 """Execute: trade once, by hand. Decides anew on fresh facts; a plan is never taken over."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from botbalance.engine import Evaluation
+from botbalance.engine import Action, Evaluation
 from botbalance.errors import BotBalanceError, ConflictError
 from botbalance.models.activity import ActivityKind
 from botbalance.models.decision import tick_start
 from botbalance.models.order import Order, OrderStatus
 from botbalance.trading.context import TradingContext
-from botbalance.trading.rebalance import NotPlaced, RebalanceResult, rebalance
+from botbalance.trading.rebalance import rebalance
 from botbalance.trading.session import open_session
 from botbalance.trading.trail import new_activity, tell
 
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """What was decided, the orders that came of it, and what was not sent. ``canceled`` are client order ids."""
+    """What was decided, the orders that came of it, and what was not sent, because of ``stopped_by``.
+
+    ``canceled`` are client order ids, each with its reason.
+    """
 
     evaluation: Evaluation
     orders: list[Order]
-    not_placed: list[NotPlaced]
+    not_placed: Sequence[Action]
     canceled: dict[str, str]
     stopped_by: BotBalanceError | None
 
@@ -43,17 +47,13 @@ def execute_once(context: TradingContext, user_id: str) -> Execution:
                 "autopilot_enabled", "the autopilot is on and trades by itself; switch it off to execute by hand"
             )
         ts_tick = tick_start(context.clock())
-        traded = _symbols_traded(context, user_id, ts_tick)
-        result = rebalance(
-            session, strategy, ts_tick=ts_tick, source="manual", fresh_prices=True, traded_symbols=traded
-        )
+        # Whatever became of what was placed in this tick already: pressing twice trades once.
+        recent = context.orders.iter_since(user_id, ts_tick)
+        traded = {order.symbol for order in recent if order.ts_tick == ts_tick}
+        result = rebalance(session, strategy, ts_tick=ts_tick, source="manual", traded_symbols=traded)
         if result.placed.orders:
             after = {order.client_order_id: str(order.status) for order in result.placed.orders}
             tell(context, new_activity(context, user_id, ActivityKind.ORDERS_PLACED, after=after))
-    return _execution(result)
-
-
-def _execution(result: RebalanceResult) -> Execution:
     ended = {order.client_order_id for order in result.canceled.orders if not order.is_active}
     return Execution(
         result.evaluation,
@@ -62,14 +62,3 @@ def _execution(result: RebalanceResult) -> Execution:
         {key: reason for key, reason in result.cancels.items() if key in ended},
         result.placed.stopped_by,
     )
-
-
-def _symbols_traded(context: TradingContext, user_id: str, ts_tick: int) -> set[str]:
-    """The pairs that got an order in this tick already, whatever became of it: pressing twice trades once."""
-    symbols = set()
-    for order in context.orders.iter_all(user_id):
-        if order.placed_at < ts_tick:
-            break
-        if order.ts_tick == ts_tick:
-            symbols.add(order.symbol)
-    return symbols

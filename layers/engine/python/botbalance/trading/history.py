@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from itertools import pairwise
 from typing import Literal
 
 from botbalance.accounts.portfolio import Snapshot
@@ -17,7 +16,6 @@ from botbalance.models.history import HistoryPoint, hour_start
 from botbalance.models.order import Order
 from botbalance.models.strategy import Strategy
 from botbalance.store.pagination import TimeRange
-from botbalance.trading.account_names import find_account
 from botbalance.trading.bonus import bonus_of_totals, first_unbooked, prices_in_quote, traded_assets
 from botbalance.trading.context import TradingContext
 from botbalance.trading.session import AccountSession
@@ -67,7 +65,7 @@ def missing_point(
         return None
     if first_unbooked(session.exchange(strategy.exchange), snapshot.open_orders, orders) is not None:
         return None
-    account = find_account(session.context, strategy.user_id, strategy.exchange)
+    account = session.account(strategy.exchange)
     of_account = totals.get(account, {})
     bonus = None
     try:
@@ -105,16 +103,14 @@ def history(context: TradingContext, user_id: str, *, since: int | None, until: 
             "invalid_period",
             f"from is {since} and until is {until}, expected 0 to {longest} days between them where step is {step}",
         )
-    account = find_account(context, user_id, strategy.exchange)
+    account = context.find_account(user_id, strategy.exchange)
     hours = TimeRange(max(0, hour_start(since) - _BEFORE_DAYS[step] * DAY_S), until)
     points = [
         point
         for point in context.history.last_of_each(user_id, hours, lambda hour: _name(hour, step))
         if (point.exchange, point.quote_asset) == (account, strategy.quote_asset)
     ]
-    compared = [
-        Change(after, _added(before, after)) for before, after in pairwise([None, *points]) if after is not None
-    ]
+    compared = [Change(after, _added(before, after)) for before, after in zip([None, *points], points, strict=False)]
     first = _name(since, step)
     return History(strategy, step, [one for one in compared if _name(one.point.at, step) >= first])
 

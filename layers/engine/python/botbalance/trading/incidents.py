@@ -7,6 +7,7 @@ is told is there, and one that is there was told.
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
+from botbalance.log import alarm
 from botbalance.models.account_state import Anomaly, Incident, RefusedPair
 from botbalance.models.activity import Activity, ActivityKind
 from botbalance.models.decision import Decision
@@ -46,7 +47,10 @@ NO_DECISION = f"{IncidentKind.NO_DECISION}:"
 
 
 def report_orders(session: AccountSession, orders: Iterable[Order], now: int) -> None:
-    """Note which of the unreconciled ``orders`` a person has to look after, at ``now`` (epoch seconds)."""
+    """Note which of the unreconciled ``orders`` a person has to look after, at ``now`` (epoch seconds).
+
+    While the fate of one is unknown, each look is an alarm.
+    """
     unknown, lost = {}, {}
     for order in orders:
         name = f"{order.side} {order.base_qty:f} {order.base} at {order.limit_price:f} {order.quote}"
@@ -59,6 +63,13 @@ def report_orders(session: AccountSession, orders: Iterable[Order], now: int) ->
             unknown[order.client_order_id] = (
                 f"order {order.client_order_id} ({name}) was sent to {order.exchange} and its fate is not known; "
                 f"{order.symbol} gets no other one"
+            )
+            alarm(
+                "order_unknown",
+                "the fate of an order has been unknown for minutes",
+                user_id=order.user_id,
+                client_order_id=order.client_order_id,
+                seconds=now - order.placed_at,
             )
     _note(session, IncidentKind.ORDER_UNKNOWN, unknown, now)
     _note(session, IncidentKind.ORDER_LOST, lost, now)
@@ -119,10 +130,10 @@ def _note(session: AccountSession, kind: IncidentKind, found: Mapping[str, str],
             break
         if name in named:
             incidents[name] = Incident(since=now, evidence=named[name])
-            session.tell(_activity(session, ActivityKind.INCIDENT_OPENED, name, named[name], now))
+            session.told.append(_activity(session, ActivityKind.INCIDENT_OPENED, name, named[name], now))
         else:
             del incidents[name]
-            session.tell(_activity(session, ActivityKind.INCIDENT_RESOLVED, name, before[name].evidence, now))
+            session.told.append(_activity(session, ActivityKind.INCIDENT_RESOLVED, name, before[name].evidence, now))
     session.remember(incidents=incidents)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from botbalance.errors import BotBalanceError, TransientError
 from botbalance.log import alarm, logger
 from botbalance.store.user_pool import UserPool
-from botbalance.trading.autopilot import switch_off_leaver
+from botbalance.trading.autopilot import switch_off
 from botbalance.trading.context import TradingContext
 from botbalance.trading.credentials import delete_key
 
@@ -51,7 +51,7 @@ def look_after_leavers(context: TradingContext, pool: UserPool) -> Leavers:
         alarm("users_missing", "too many users are not in the user pool to be believed", users=len(new))
         return Leavers(0, 0)
     left = {user_id for user_id in new if _has_left(pool, user_id)}
-    switched_off = sum(_switch_off(context, user_id) for user_id in left)
+    switched_off = sum(switch_off(context, user_id, LEFT, stopping=True) for user_id in left)
     due = []
     for key in keys:
         if key.user_id in enabled:
@@ -80,15 +80,6 @@ def _has_left(pool: UserPool, user_id: str) -> bool:
     except TransientError as error:
         logger.warning("leaver not known yet", user_id=user_id, reason=str(error))
         return False
-
-
-def _switch_off(context: TradingContext, user_id: str) -> bool:
-    try:
-        switch_off_leaver(context, user_id, LEFT)
-    except BotBalanceError as error:
-        logger.warning("leaver not switched off yet", user_id=user_id, reason=str(error))
-        return False
-    return True
 
 
 def _delete_key(context: TradingContext, user_id: str, exchange: str) -> bool:

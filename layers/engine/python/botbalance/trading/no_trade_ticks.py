@@ -9,8 +9,7 @@ note, by this engine and for this version of the strategy; its next look is not 
 each market with a resting order has traded since is known; and prices and trades are inside the note's region.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from zlib import crc32
 
@@ -18,31 +17,12 @@ from botbalance import engine
 from botbalance.accounts.portfolio import Snapshot
 from botbalance.engine import Balance, RestingOrder, compute_no_trade_region, contains, jumped_symbols
 from botbalance.exchange.adapter import CLOCK_MARGIN_S, ExchangeAdapter
-from botbalance.models.account_state import BudgetState, NoTradeNote, RefusedPair
+from botbalance.models.account_state import NoTradeNote
 from botbalance.models.order import Order, OrderStatus
 from botbalance.models.strategy import Strategy
 from botbalance.store.accounts import LastRun
-from botbalance.trading.budgets import buy_paused_pairs, ends_of_pauses, paused_pairs
+from botbalance.trading.budgets import PausedPairs
 from botbalance.trading.context import TradingContext
-
-
-@dataclass(frozen=True, slots=True)
-class PausedPairs:
-    """What a decision was told to leave alone: pairs, those of which nothing is bought, and when (epoch seconds) any of
-    that ends by itself."""
-
-    symbols: frozenset[str]
-    buys: frozenset[str]
-    ends: tuple[int, ...]
-
-    @classmethod
-    def of(cls, waiting: Mapping[str, RefusedPair], state: BudgetState | None, now: int) -> "PausedPairs":
-        """Those of pairs that are ``waiting`` since they were refused, and of budgets where these hold."""
-        retries = [pair.retry_at for pair in waiting.values()]
-        if state is None:
-            return cls(frozenset(waiting), frozenset(), tuple(retries))
-        paused = frozenset(waiting) | paused_pairs(state, now)
-        return cls(paused, frozenset(buy_paused_pairs(state)), (*retries, *ends_of_pauses(state)))
 
 
 def no_trade_note(
@@ -110,11 +90,13 @@ def valid_notes(
     look is not due yet.
     """
     now = context.clock()
+    notes = {user_id: runs[user_id].note() for user_id in users if user_id in runs}
     return {
         user_id: note
-        for user_id, version in users.items()
-        for note in [_valid_note(runs.get(user_id), version)]
-        if note is not None and now < note.look_again_at
+        for user_id, note in notes.items()
+        if note is not None
+        and (note.engine_version, note.strategy_version) == (engine.VERSION, users[user_id])
+        and now < note.look_again_at
     }
 
 
@@ -123,51 +105,31 @@ def noted_symbols(note: NoTradeNote) -> set[str]:
     return {asset.symbol for asset in note.bounds.assets}
 
 
-def users_inside_region(context: TradingContext, noted: Mapping[str, NoTradeNote]) -> set[str]:
-    """The ids of those ``noted`` users for whom a tick now is quiet; ``noted`` are valid notes by user id.
+def users_inside_region(context: TradingContext, exchange: str, noted: Mapping[str, NoTradeNote]) -> set[str]:
+    """The ids of those ``noted`` users for whom a tick now is quiet; ``noted`` are valid notes by user id, of one
+    ``exchange``.
 
     Prices and ranges are read once for everybody. Users who need one that cannot be read are not among them.
     """
     now = context.clock()
-    prices = _prices(context, noted.values())
+    symbols = {symbol for note in noted.values() for symbol in noted_symbols(note)}
+    prices = context.portfolio.known_prices(exchange, symbols) if symbols else {}
+    if not prices:
+        return set()
     unmoved = {
         user_id: note
         for user_id, note in noted.items()
-        if prices[note.exchange]
-        and not jumped_symbols(prices[note.exchange], note.prices, context.price_jump_pct, now - note.looked_at)
+        if not jumped_symbols(prices, note.prices, context.price_jump_pct, now - note.looked_at)
     }
-    _prepare_ranges(context, unmoved.values())
-    return {user_id for user_id, note in unmoved.items() if _still_inside(context, note, prices[note.exchange], now)}
+    with_orders = {symbol for note in unmoved.values() for symbol in _symbols_with_orders(note)}
+    if with_orders:
+        context.ranges.prefetch(exchange, with_orders)
+    return {user_id for user_id, note in unmoved.items() if _still_inside(context, note, prices, now)}
 
 
 def _age_at_most(context: TradingContext, user_id: str) -> int:
     """How old a look may grow, in seconds: by half differently from user to user, so that looks spread over time."""
     return context.portfolio_max_age - crc32(user_id.encode()) % (context.portfolio_max_age // 2 + 1)
-
-
-def _valid_note(run: LastRun | None, strategy_version: int) -> NoTradeNote | None:
-    """What the last run noted, where it still is about this version of the strategy and this engine."""
-    note = None if run is None else run.note()
-    if note is None or (note.engine_version, note.strategy_version) != (engine.VERSION, strategy_version):
-        return None
-    return note
-
-
-def _prices(context: TradingContext, notes: Iterable[NoTradeNote]) -> dict[str, Mapping[str, Decimal]]:
-    """The prices of everything that is traded, by exchange; those that cannot be had are missing."""
-    symbols: dict[str, set[str]] = {}
-    for note in notes:
-        symbols.setdefault(note.exchange, set()).update(noted_symbols(note))
-    return {exchange: context.portfolio.known_prices(exchange, wanted) for exchange, wanted in symbols.items()}
-
-
-def _prepare_ranges(context: TradingContext, notes: Iterable[NoTradeNote]) -> None:
-    symbols: dict[str, set[str]] = {}
-    for note in notes:
-        symbols.setdefault(note.exchange, set()).update(_symbols_with_orders(note))
-    for exchange, wanted in symbols.items():
-        if wanted:
-            context.ranges.prefetch(exchange, wanted)
 
 
 def _symbols_with_orders(note: NoTradeNote) -> list[str]:

@@ -125,12 +125,9 @@ def apply_order_not_found(session: AccountSession, order: Order, *, market_gone:
     now = session.context.clock()
     if order.reason == NOT_ON_EXCHANGE and order.is_active:
         return order
-    if order.is_lost and not order.is_active:
-        later = {"next_check_at": now + CHECK_LOST_EVERY_S, "updated_at": now}
-        return session.update_order(order, order.model_copy(update=later))
-    if not order.is_active and order.fills_complete:
-        checked = _next_check(order, order, now) | {"updated_at": now}
-        return session.update_order(order, order.model_copy(update=checked))
+    if not order.is_active and (order.is_lost or order.fills_complete):
+        later = {"next_check_at": now + CHECK_LOST_EVERY_S} if order.is_lost else _next_check(order, order, now)
+        return session.update_order(order, order.model_copy(update=later | {"updated_at": now}))
     counted = order.model_copy(update={"times_not_found": order.times_not_found + 1, "updated_at": now})
     if order.is_active:  # the exchange does tell of it, be it this
         reason = None if order.is_lost else order.reason

@@ -7,16 +7,14 @@ from decimal import Decimal
 from botbalance.engine import Evaluation, InvalidInputError, hold_value_from_nav, sum_exactly
 from botbalance.engine.valuation import pairs_by_symbol
 from botbalance.errors import InvalidRequestError
-from botbalance.exchange.profiles import is_paper
 from botbalance.log import logger
 from botbalance.models.account_state import AccountState, BudgetState, FillTotals
 from botbalance.models.decision import Decision
 from botbalance.models.order import Order
-from botbalance.models.paper import PaperAccount, account_name
 from botbalance.models.strategy import Strategy
 from botbalance.trading.bonus import bonus_of_totals, traded_assets
+from botbalance.trading.budgets import PausedPairs
 from botbalance.trading.context import TradingContext
-from botbalance.trading.no_trade_ticks import PausedPairs
 from botbalance.trading.pauses import Pause, build_pauses
 from botbalance.trading.rebalance import decision_inputs, evaluate_inputs
 
@@ -68,7 +66,7 @@ def overview(context: TradingContext, user_id: str) -> Overview:
     """Where the user's account stands."""
     strategy = context.strategies.find(user_id)
     keys = {key.exchange for key in context.clients.stored_keys(user_id)}
-    paper = None if strategy is None else read_paper_account(context, strategy)
+    account = "" if strategy is None else context.find_account(user_id, strategy.exchange)
     orders = [order for order in context.orders.unreconciled(user_id) if order.is_active]
     orders.sort(key=lambda order: (order.placed_at, order.client_order_id), reverse=True)
     decisions = context.decisions.page(user_id, limit=1).decisions
@@ -76,19 +74,15 @@ def overview(context: TradingContext, user_id: str) -> Overview:
     return Overview(
         now=context.clock(),
         strategy=strategy,
-        has_key=bool(keys) if strategy is None else paper is not None or strategy.exchange in keys,
-        seen=None if strategy is None else seen_account(context, strategy, state, orders, paper),
+        # The name of a paper account that is open has its epoch.
+        has_key=bool(keys) if strategy is None else account != strategy.exchange or strategy.exchange in keys,
+        seen=None if strategy is None else seen_account(context, strategy, state, orders, account),
         orders=orders,
         last_decision=decisions[0] if decisions else None,
         halt=context.operator.halt_reason(),
         nobody_told=strategy is not None and strategy.autopilot_enabled and not _tells_trouble(context, user_id),
-        pauses=build_pauses(state, BudgetState() if strategy is None else _account_budgets(strategy, state, paper)),
+        pauses=build_pauses(state, state.account_budgets(account)),
     )
-
-
-def read_paper_account(context: TradingContext, strategy: Strategy) -> PaperAccount | None:
-    """The paper account that the strategy trades in; None where it trades in none."""
-    return context.paper.find(strategy.user_id, strategy.exchange) if is_paper(strategy.exchange) else None
 
 
 def _tells_trouble(context: TradingContext, user_id: str) -> bool:
@@ -96,28 +90,16 @@ def _tells_trouble(context: TradingContext, user_id: str) -> bool:
     return stored is not None and stored.tells_trouble
 
 
-def _account(strategy: Strategy, paper: PaperAccount | None) -> str:
-    return account_name(strategy.exchange, None if paper is None else paper.epoch)
-
-
-def _account_budgets(strategy: Strategy, state: AccountState, paper: PaperAccount | None) -> BudgetState:
-    return state.account_budgets(_account(strategy, paper))
-
-
 def seen_account(
-    context: TradingContext,
-    strategy: Strategy,
-    state: AccountState,
-    orders: Sequence[Order],
-    paper: PaperAccount | None,
+    context: TradingContext, strategy: Strategy, state: AccountState, orders: Sequence[Order], account: str
 ) -> Seen | None:
-    """The account as its last run saw it, with its ``orders`` that may still trade; None where that is not known."""
+    """The ``account``, by its name, as its last run saw it, with its ``orders`` that may still trade; None where that
+    is not known."""
     look = state.last_look
     symbols = strategy.symbols()
     if look is None or look.exchange != strategy.exchange or any(symbol not in look.prices for symbol in symbols):
         return None
     now = context.clock()
-    account = _account(strategy, paper)
     totals = None if state.fill_totals is None else state.fill_totals.get(account, {})
     further = pairs_by_symbol(traded_assets(totals or {}), strategy.quote_asset)
     markets = context.portfolio.recent_markets(
@@ -127,7 +109,8 @@ def seen_account(
         return None
     prices = {symbol: markets.prices.get(symbol, look.prices[symbol]) for symbol in symbols}
     priced_at = min((markets.priced_at.get(symbol, look.at) for symbol in symbols), default=look.at)
-    paused = PausedPairs.of({}, _account_budgets(strategy, state, paper) if strategy.autopilot_enabled else None, now)
+    budgets = state.account_budgets(account) if strategy.autopilot_enabled else BudgetState()
+    paused = PausedPairs.of({}, budgets, now)
     inputs = decision_inputs(
         strategy,
         balances=look.balances,

@@ -9,7 +9,6 @@ from botbalance.errors import ConflictError, InvalidRequestError
 from botbalance.exchange.paper_books import end_of_epoch, open_account, transfer_asset
 from botbalance.exchange.profiles import is_paper
 from botbalance.models.activity import ActivityKind
-from botbalance.models.order import Order
 from botbalance.models.paper import PaperAccount, PaperEpoch, account_name
 from botbalance.trading.budgets import end_account
 from botbalance.trading.cancellation import cancel_orders
@@ -107,16 +106,12 @@ def _forget_look_at(session: AccountSession, exchange: str) -> None:
 
 def _cancel_resting(session: AccountSession, exchange: str) -> None:
     """Cancel what rests on the account; raises ConflictError where something goes on resting."""
-    resting = [order for order in session.context.orders.unreconciled(session.user_id) if _rests(order, exchange)]
+    watched = session.context.orders.unreconciled(session.user_id)
+    resting = [order for order in watched if order.is_active and order.exchange == exchange]
     result = cancel_orders(session, resting, {order.client_order_id: PAPER_RESET for order in resting})
-    for error in result.errors.values():
-        raise error
+    result.raise_error()
     if any(order.is_active for order in result.orders):
         raise ConflictError("orders_resting", f"orders rest on {exchange}; DELETE orders/ first")
-
-
-def _rests(order: Order, exchange: str) -> bool:
-    return order.is_active and order.exchange == exchange
 
 
 def _require_paper(exchange: str) -> None:

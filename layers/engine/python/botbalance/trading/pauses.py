@@ -7,10 +7,8 @@ from botbalance.engine import BudgetRule
 from botbalance.errors import ConflictError, NotFoundError
 from botbalance.models.account_state import AccountState, BudgetPause, BudgetState
 from botbalance.models.activity import ActivityKind
-from botbalance.trading.account_names import find_account
 from botbalance.trading.context import TradingContext
 from botbalance.trading.session import AccountSession, open_session
-from botbalance.trading.trail import new_activity
 
 type Scope = Literal["account", "pair", "buys"]
 """What a pause holds: everything, one pair, or what would be bought of one pair."""
@@ -59,22 +57,15 @@ def resume(context: TradingContext, user_id: str, pause_id: str) -> Pause:
         else:
             _end(session, account, pause_id)
         subject = None if pause.subject == ACCOUNT else pause.subject
-        told = new_activity(
-            context,
-            user_id,
-            ActivityKind.TRADING_RESUMED,
-            subject=subject,
-            before={"pause_id": pause_id},
-            reason=pause.evidence,
-        )
-        session.tell(told)
+        before = {"pause_id": pause_id}
+        session.tell(ActivityKind.TRADING_RESUMED, subject=subject, before=before, reason=pause.evidence)
     return pause
 
 
 def _traded_account(context: TradingContext, user_id: str) -> str:
     """The account that the user's strategy trades; nobody's without one."""
     strategy = context.strategies.find(user_id)
-    return "" if strategy is None else find_account(context, user_id, strategy.exchange)
+    return "" if strategy is None else context.find_account(user_id, strategy.exchange)
 
 
 def _believe(session: AccountSession, pause: Pause) -> None:

@@ -16,11 +16,10 @@ from botbalance.exchange.adapter import ExchangeAdapter
 from botbalance.models.account_state import FillTotals
 from botbalance.models.fill import OrderFill
 from botbalance.models.order import Order
-from botbalance.trading.account_names import find_account
 from botbalance.trading.bonus import bonus_of_totals, first_unbooked, prices_in_quote, traded_assets
 from botbalance.trading.context import TradingContext
 from botbalance.trading.orders import refresh_orders
-from botbalance.trading.plan import Plan, preview
+from botbalance.trading.plan import Plan, preview_plan
 from botbalance.trading.tallies import sum_fills
 
 NEWEST_ORDERS = 200
@@ -68,15 +67,15 @@ def performance(context: TradingContext, user_id: str) -> Performance:
     """
     strategy = context.strategies.get(user_id)
     refresh_orders(context, user_id)
-    plan = preview(context, user_id)
-    account = find_account(context, user_id, strategy.exchange)
+    plan = preview_plan(context, strategy)
+    account = context.find_account(user_id, strategy.exchange)
     totals = _totals(context, user_id, account)
     _require_all_booked(
         context.clients.get(user_id, strategy.exchange), plan.snapshot, context.orders.unreconciled(user_id)
     )
     orders = context.orders.page(user_id, limit=NEWEST_ORDERS, consistent=True).orders
     orders = [order for order in orders if order.account == account]
-    prices = prices_in_quote(context, strategy, plan.evaluation, traded_assets(totals) | _find_assets(orders))
+    prices = prices_in_quote(context, strategy, plan.evaluation, traded_assets(totals))
     by_asset = bonus_of_totals(totals, prices)
     return Performance(
         plan,
@@ -103,15 +102,6 @@ def _require_all_booked(exchange: ExchangeAdapter, snapshot: Snapshot, unreconci
     if order is not None:
         message = f"what became of order {order.client_order_id} is not booked yet; ask again after the next tick"
         raise TransientError("trade_under_way", message)
-
-
-def _find_assets(orders: list[Order]) -> set[str]:
-    return {
-        asset
-        for order in orders
-        for fill in order.as_engine_fills()
-        for asset in (fill.base, fill.quote, fill.fee_asset)
-    }
 
 
 def _newest_first(orders: list[Order], prices: Mapping[str, Decimal]) -> list[ValuedFill]:

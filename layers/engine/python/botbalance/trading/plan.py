@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from botbalance.accounts.portfolio import Snapshot
 from botbalance.deadline import bounded_by
 from botbalance.engine import Convergence, Evaluation, estimate_convergence, farthest_symbol, hourly_volatility_pct
-from botbalance.models.account_state import RefusedPair
+from botbalance.models.account_state import BudgetState, RefusedPair
 from botbalance.models.order import OrderStatus
 from botbalance.models.strategy import Strategy
-from botbalance.trading.account_names import find_account
+from botbalance.trading.budgets import PausedPairs
 from botbalance.trading.context import TradingContext
-from botbalance.trading.no_trade_ticks import PausedPairs
 from botbalance.trading.pauses import Pause, build_pauses
 from botbalance.trading.rebalance import decision_inputs, evaluate_inputs
 from botbalance.trading.refusals import waiting_pairs
@@ -70,8 +69,8 @@ def preview_plan(context: TradingContext, strategy: Strategy) -> Plan:
         orders = context.orders.unreconciled(user_id)
         unknown = {order.symbol for order in orders if order.status is OrderStatus.PENDING}
         blocked = snapshot.active_symbols() | unknown
-        budgets = state.account_budgets(find_account(context, user_id, strategy.exchange))
-        paused = PausedPairs.of(waiting, budgets if strategy.autopilot_enabled else None, context.clock())
+        budgets = state.account_budgets(context.find_account(user_id, strategy.exchange))
+        paused = PausedPairs.of(waiting, budgets if strategy.autopilot_enabled else BudgetState(), context.clock())
         inputs = decision_inputs(
             strategy,
             balances=snapshot.balances,

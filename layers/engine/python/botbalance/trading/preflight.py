@@ -1,6 +1,6 @@
 """The doctor: whether a user's account is ready for the autopilot, item by item, and what to do where it is not."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -8,10 +8,11 @@ from botbalance.engine import InvalidInputError, WarningCode, format_decimal
 from botbalance.errors import BotBalanceError, ConflictError
 from botbalance.exchange.adapter import ExchangeAdapter, KeyPermissions
 from botbalance.exchange.profiles import is_paper
+from botbalance.models.order import Order
 from botbalance.trading.context import TradingContext
 from botbalance.trading.order_updates import lost_because
 from botbalance.trading.paper import OPTIMISTIC
-from botbalance.trading.plan import Plan, preview
+from botbalance.trading.plan import Plan, preview_plan
 
 CLOCK_WARNS_MS = 1_000
 CLOCK_FAILS_MS = 5_000
@@ -45,7 +46,7 @@ def check_account(context: TradingContext, user_id: str) -> list[CheckResult]:
     """
     strategy = context.strategies.get(user_id)
     try:
-        plan = preview(context, user_id)
+        plan = preview_plan(context, strategy)
     except (BotBalanceError, InvalidInputError) as error:
         remedy = f"mend this first; {strategy.exchange} was asked with the stored key and strategy"
         return [CheckResult("account", CheckStatus.FAIL, str(error), remedy)]
@@ -78,8 +79,9 @@ def _items(context: TradingContext, plan: Plan) -> Iterator[CheckResult]:
     yield _orders(plan, account)
     yield _markets(plan)
     yield _sizes(plan)
-    yield _balances(context, plan, account)
-    yield _lost_orders(context, plan.strategy.user_id)
+    watched = context.orders.unreconciled(plan.strategy.user_id)
+    yield _balances(plan, account, watched)
+    yield _lost_orders(watched)
     yield _refused_pairs(plan)
     if not is_paper(plan.strategy.exchange):
         yield _egress(context.egress_address)
@@ -187,8 +189,7 @@ def _sizes(plan: Plan) -> CheckResult:
     )
 
 
-def _balances(context: TradingContext, plan: Plan, account: ExchangeAdapter) -> CheckResult:
-    watched = context.orders.unreconciled(plan.strategy.user_id)
+def _balances(plan: Plan, account: ExchangeAdapter, watched: Sequence[Order]) -> CheckResult:
     ours = {account.exchange_client_order_id(order.client_order_id) for order in watched}
     strangers = [order.symbol for order in plan.snapshot.open_orders if order.client_order_id not in ours]
     found = []
@@ -202,9 +203,8 @@ def _balances(context: TradingContext, plan: Plan, account: ExchangeAdapter) -> 
     return CheckResult("balances", CheckStatus.PASS, "everything that is held can be traded")
 
 
-def _lost_orders(context: TradingContext, user_id: str) -> CheckResult:
-    orders = context.orders.unreconciled(user_id)
-    lost = [order for order in orders if order.is_lost]
+def _lost_orders(watched: Sequence[Order]) -> CheckResult:
+    lost = [order for order in watched if order.is_lost]
     if lost:
         found = "; ".join(f"{order.client_order_id} in {order.symbol} {lost_because(order)}" for order in lost)
         calls = ", ".join(f"POST orders/{order.client_order_id}/resolve/" for order in lost)

@@ -23,7 +23,7 @@ from botbalance.engine import (
 from botbalance.errors import BotBalanceError, ConflictError, CredentialsRejectedError, RateLimitedError, TransientError
 from botbalance.exchange.adapter import OrderRequest
 from botbalance.exchange.client_order_ids import canonical_client_order_id
-from botbalance.models.account_state import LastLook, RefusedPair
+from botbalance.models.account_state import BudgetState, LastLook, RefusedPair
 from botbalance.models.decision import DecisionInputs
 from botbalance.models.order import Order
 from botbalance.models.strategy import Strategy
@@ -35,10 +35,10 @@ from botbalance.trading.anomaly_guard import (
 from botbalance.trading.cancellation import CancelResult, cancel_orders
 from botbalance.trading.history import missing_point, record
 from botbalance.trading.incidents import report_refusals
-from botbalance.trading.no_trade_ticks import PausedPairs, no_trade_note, resting_order
+from botbalance.trading.no_trade_ticks import no_trade_note, resting_order
 from botbalance.trading.reconcile import reconcile
 from botbalance.trading.refusals import count_refusals, waiting_pairs
-from botbalance.trading.session import AccountSession
+from botbalance.trading.session import SEND_AND_SETTLE_S, AccountSession
 from botbalance.trading.submission import record_submission
 from botbalance.trading.tallies import with_order_placed
 
@@ -46,19 +46,11 @@ PRICES_EXPIRED = "prices_expired"
 
 
 @dataclass(frozen=True, slots=True)
-class NotPlaced:
-    """An action of a decision that was not sent, and why."""
-
-    action: Action
-    error: BotBalanceError
-
-
-@dataclass(frozen=True, slots=True)
 class PlacementResult:
-    """The orders of one decision as they stand, and what of it was not sent."""
+    """The orders of one decision as they stand, and what of it was not sent, because of ``stopped_by``."""
 
     orders: list[Order]
-    not_placed: list[NotPlaced]
+    not_placed: Sequence[Action]
     stopped_by: BotBalanceError | None
     """What kept the rest from being sent, also where nothing was left to be sent."""
 
@@ -85,12 +77,12 @@ def rebalance(
     *,
     ts_tick: int,
     source: Literal["autopilot", "manual"],
-    fresh_prices: bool,
     traded_symbols: Collection[str] = (),
 ) -> RebalanceResult:
     """Look, reconcile, decide, cancel, place; what the account is to remember of it is in the session then.
 
-    ``traded_symbols`` are pairs that get no order. Raises TransientError where the picture is not to be traded on.
+    By hand, prices are asked for anew. ``traded_symbols`` are pairs that get no order. Raises TransientError where the
+    picture is not to be traded on.
     """
     context = session.context
     exchange = session.exchange(strategy.exchange, strategy.symbols())
@@ -99,12 +91,12 @@ def rebalance(
     reconciliation = reconcile(session, {strategy.exchange: reading.open_orders})
     last = session.state.last_observation
     snapshot = context.portfolio.with_prices(
-        reading, fresh=fresh_prices, last_prices={} if last is None else last.prices
+        reading, fresh=source == "manual", last_prices={} if last is None else last.prices
     )
     now = context.clock()
     require_no_anomaly(session, strategy, snapshot, reconciliation.found, now)
     refused = count_refusals(session.state.refused_pairs, reconciliation.orders, now)
-    active = [order for order in reconciliation.active() if order.exchange == strategy.exchange]
+    active = [order for order in reconciliation.orders if order.is_active and order.exchange == strategy.exchange]
     inputs, evaluation, pauses = _evaluate_within_budgets(
         session,
         strategy,
@@ -148,7 +140,7 @@ def decision_inputs(
     prices: Mapping[str, Decimal],
     rules: Mapping[str, MarketRules],
     blocked: Collection[str],
-    pauses: PausedPairs,
+    pauses: budgets.PausedPairs,
     now: int,
     resting: Sequence[RestingOrder] = (),
 ) -> DecisionInputs:
@@ -200,7 +192,7 @@ def review_inputs(inputs: DecisionInputs, evaluation: Evaluation) -> dict[str, C
 class _Evaluated(NamedTuple):
     inputs: DecisionInputs
     evaluation: Evaluation
-    pauses: PausedPairs
+    pauses: budgets.PausedPairs
 
 
 def _evaluate_within_budgets(
@@ -219,8 +211,8 @@ def _evaluate_within_budgets(
     by_hand = source == "manual"
 
     def evaluate_now() -> _Evaluated:
-        of_account = None if by_hand else session.state.account_budgets(session.account(strategy.exchange))
-        pauses = PausedPairs.of(waiting, of_account, now)
+        of_account = BudgetState() if by_hand else session.state.account_budgets(session.account(strategy.exchange))
+        pauses = budgets.PausedPairs.of(waiting, of_account, now)
         inputs = decision_inputs(
             strategy,
             balances=snapshot.balances,
@@ -256,7 +248,7 @@ def _place(
     """Place the actions, unless the exchange wants no more requests, or not with this key."""
     for error in canceled.errors.values():
         if isinstance(error, RateLimitedError | CredentialsRejectedError):
-            return PlacementResult([], [NotPlaced(action, error) for action in evaluation.actions], error)
+            return PlacementResult([], evaluation.actions, error)
     return place_actions(
         session,
         strategy,
@@ -296,13 +288,13 @@ def place_actions(
             now=session.context.clock(),
         )
         try:
-            session.require_time_to_send()
+            session.context.deadline.require(SEND_AND_SETTLE_S)
             _require_fresh_prices(prices_expire_at, intent.placed_at)
             exchange = session.exchange(strategy.exchange, [action.symbol])
             is_new = write_intent(session, intent, strategy)
-            session.require_time_to_send()  # the write may have taken long
+            session.context.deadline.require(SEND_AND_SETTLE_S)  # the write may have taken long
         except (TransientError, ConflictError) as error:
-            return PlacementResult(orders, [NotPlaced(rest, error) for rest in actions[index:]], error)
+            return PlacementResult(orders, actions[index:], error)
         if not is_new:
             orders.append(session.context.orders.get(strategy.user_id, intent.client_order_id))
             continue
@@ -310,7 +302,7 @@ def place_actions(
         order, stopped_by = record_submission(session, intent, submitted)
         orders.append(order)
         if stopped_by is not None:
-            return PlacementResult(orders, [NotPlaced(rest, stopped_by) for rest in actions[index + 1 :]], stopped_by)
+            return PlacementResult(orders, actions[index + 1 :], stopped_by)
     return PlacementResult(orders, [], None)
 
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from botbalance.errors import BotBalanceError, CredentialsRejectedError, RateLimitedError
 from botbalance.exchange.adapter import ExchangeOrder
-from botbalance.log import alarm, logger
+from botbalance.log import logger
 from botbalance.models.order import Order, OrderStatus
-from botbalance.trading.incidents import ORDER_UNKNOWN_AFTER_S, report_orders
+from botbalance.trading.incidents import report_orders
 from botbalance.trading.order_updates import apply_order_report, look_up, record_failed_look_up
 from botbalance.trading.session import AccountSession
 
@@ -25,10 +25,6 @@ class Reconciliation:
     orders: list[Order]
     unsettled: list[Order]
     changed: bool
-
-    def active(self) -> list[Order]:
-        """Those that may still trade."""
-        return [order for order in self.unsettled if order.is_active]
 
     def blocked_symbols(self) -> set[str]:
         """The pairs that get no order for now."""
@@ -67,7 +63,6 @@ def reconcile(session: AccountSession, open_orders: Mapping[str, Sequence[Exchan
         changed |= current != order or current.status is OrderStatus.PENDING
         if current.is_active or news:
             unsettled.append(current)
-    _alarm_for_the_unknown(unsettled, session.context.clock())
     report_orders(session, orders, session.context.clock())
     return Reconciliation(found, orders, unsettled, changed)
 
@@ -81,16 +76,3 @@ def _up_to_date(session: AccountSession, order: Order, open_orders: Sequence[Exc
             return order
         return look_up(session, order)
     return apply_order_report(session, order, seen)
-
-
-def _alarm_for_the_unknown(orders: Sequence[Order], now: int) -> None:
-    for order in orders:
-        is_unknown = order.status is OrderStatus.PENDING and not order.is_lost
-        if is_unknown and now - order.placed_at > ORDER_UNKNOWN_AFTER_S:
-            alarm(
-                "order_unknown",
-                "the fate of an order has been unknown for minutes",
-                user_id=order.user_id,
-                client_order_id=order.client_order_id,
-                seconds=now - order.placed_at,
-            )

@@ -18,14 +18,14 @@ from botbalance.exchange.paper_adapter import PaperAdapter
 from botbalance.exchange.profiles import is_paper
 from botbalance.log import alarm, logger
 from botbalance.models.account_state import AccountState, BudgetState, Recount
-from botbalance.models.activity import Activity
+from botbalance.models.activity import Activity, ActivityKind
 from botbalance.models.exchange_key import StoredKey
 from botbalance.models.order import Order
 from botbalance.models.paper import PaperAccount, account_name
 from botbalance.store.accounts import Lease
 from botbalance.trading.context import TradingContext
 from botbalance.trading.tallies import add_fills, kept_budgets, with_counted, with_fills, with_order
-from botbalance.trading.trail import fills_of_order
+from botbalance.trading.trail import fills_of_order, new_activity
 
 LONGEST_WAIT_S = 30
 """For how long a run that may wait tries to take the lease, once a second."""
@@ -127,13 +127,9 @@ class AccountSession:
         """Let the user's account of that name remember ``budgets``."""
         self.remember(budgets=self.state.budgets | {account: budgets})
 
-    def tell(self, activity: Activity) -> None:
-        """Append ``activity`` in the write that ends the lease: what it tells of is in the state that is written."""
-        self.told.append(activity)
-
-    def require_time_to_send(self) -> None:
-        """Raise TransientError where too little time is left to send an order and write what became of it."""
-        self.context.deadline.require(SEND_AND_SETTLE_S)
+    def tell(self, action: ActivityKind, **facts: Any) -> None:
+        """Tell of ``action``, done by whoever this run is for, in the write that ends the lease, with the state."""
+        self.told.append(new_activity(self.context, self.user_id, action, **facts))
 
     def acknowledge_order(self, before: Order, order: Order) -> Order:
         """Have ``order``, which was sent as ``before`` and rests unfilled, written in the write that ends the lease.
@@ -196,10 +192,6 @@ class AccountSession:
                 "budgets": recount.budgets | {order.account: counted},
             }
             self.remember(recount=recount.model_copy(update=more))
-
-    def drop_old_tallies(self) -> None:
-        """Forget what no budget asks for any more."""
-        self.remember(budgets=kept_budgets(self.state.budgets, self.context.clock()))
 
     def recount_fills(self) -> None:
         """Sum up all fills anew where a run died without counting them, or as many as there is time for now."""
@@ -265,7 +257,7 @@ def open_session(
         try:
             yield session
             session.recount_fills()
-            session.drop_old_tallies()
+            session.remember(budgets=kept_budgets(session.state.budgets, context.clock()))
         finally:
             session.end()
 

@@ -13,7 +13,7 @@ from botbalance.log import alarm
 from botbalance.models.decision import TICK_SECONDS, Decision, tick_start
 from botbalance.models.strategy import Strategy
 from botbalance.store.accounts import TICK_CLAIMED, Lease
-from botbalance.trading.autopilot import STOPPING, cancel_for_stop, switch_off, switch_off_paused
+from botbalance.trading.autopilot import STOPPING, cancel_for_stop, switch_off, switch_off_for_key
 from botbalance.trading.budgets import AccountPausedError
 from botbalance.trading.cancellation import CancelResult, cancel_all
 from botbalance.trading.context import TRADING_HALTED, TradingContext
@@ -121,7 +121,7 @@ def _run(session: AccountSession, job: TickJob, ts_tick: int) -> Decision | None
         if not strategy.autopilot_enabled:
             reconcile(session, {})
             return None
-        result = rebalance(session, strategy, ts_tick=ts_tick, source="autopilot", fresh_prices=False)
+        result = rebalance(session, strategy, ts_tick=ts_tick, source="autopilot")
     except (AccountPausedError, CredentialsRejectedError) as error:
         return _switch_off(session, ts_tick, error)
     except (BotBalanceError, InvalidInputError) as error:
@@ -140,10 +140,10 @@ def _after_quiet_ticks(decision: Decision, quiet_since: int | None) -> Decision:
 def _switch_off(session: AccountSession, ts_tick: int, why: AccountPausedError | CredentialsRejectedError) -> Decision:
     """Switch the autopilot off; where a budget has paused the account, what rests is cancelled as well."""
     if isinstance(why, CredentialsRejectedError):
-        told = ConflictError(why.code, switch_off(session.context, session.user_id, why))
+        told = ConflictError(why.code, switch_off_for_key(session.context, session.user_id, why))
         return skipped(session.context, session.user_id, ts_tick, told)
     result = cancel_all(session, why.code)
-    switch_off_paused(session.context, session.user_id, str(why), stopping=bool(result.not_canceled()))
+    switch_off(session.context, session.user_id, str(why), stopping=bool(result.not_canceled()))
     return _skipped_canceling(session, ts_tick, why, result)
 
 
@@ -173,6 +173,6 @@ def _reasons(context: TradingContext, user_id: str, errors: Sequence[BotBalanceE
     reasons = list(map(str, errors))
     for index, error in enumerate(errors):
         if isinstance(error, CredentialsRejectedError):
-            reasons[index] = switch_off(context, user_id, error)
+            reasons[index] = switch_off_for_key(context, user_id, error)
             break
     return reasons

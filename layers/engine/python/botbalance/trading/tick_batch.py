@@ -63,7 +63,7 @@ def due_jobs(
     def due_here(exchange: str) -> list[TickJob]:
         context.portfolio.prepare_prices(exchange, symbols[exchange])
         here = {user_id: note for user_id, note in noted.items() if note.exchange == exchange}
-        quiet = users_inside_region(context, here)
+        quiet = users_inside_region(context, exchange, here)
         if quiet:
             logger.info("quiet", ts_tick=ts_tick, users=len(quiet))
         moved = _jobs(context, {user_id: left[user_id] for user_id in here if user_id not in quiet}, halt)
