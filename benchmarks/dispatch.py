@@ -110,7 +110,7 @@ def one_after_the_other(services: Services) -> dict[str, int]:
 def _everybody(services: Services) -> Iterator[tuple[str, int]]:
     for shard in range(SHARDS):
         for item in read_pages(
-            services.dynamodb,
+            services.dynamodb.query,
             TableName=services.settings.strategies_table,
             IndexName=AUTOPILOT_INDEX,
             KeyConditionExpression="autopilot_shard = :shard",

@@ -188,7 +188,7 @@ def tick_all(wired: bootstrap.Services, names: list[str], at: int, *, halted: bo
 def incidents(wired: bootstrap.Services, name: str) -> list[Activity]:
     """What of one user's incidents is written: a beginning and an end each round."""
     page = wired.context.activity.page(name, limit=100)
-    return [one for one in reversed(page.activities) if one.subject == "trading_halted:"][:1]
+    return [one for one in reversed(page.items) if one.subject == "trading_halted:"][:1]
 
 
 def collect_all(told: Any, entries: list[Activity]) -> None:

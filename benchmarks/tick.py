@@ -295,7 +295,7 @@ def main(
 
 def _logged(services: Services, bench: Bench) -> int:
     """How many decisions each of the first users has in the log at most."""
-    return max(len(services.context.decisions.page(user, limit=20).decisions) for user in bench.users[:20])
+    return max(len(services.context.decisions.page(user, limit=20).items) for user in bench.users[:20])
 
 
 if __name__ == "__main__":

@@ -40,7 +40,6 @@ from botbalance.models.order import OrderStatus
 from botbalance.models.strategy import Strategy
 from botbalance.notifications.context import NotificationContext
 from botbalance.notifications.preferences import delete_preferences, save_preferences, send_test
-from botbalance.store.decisions import DecisionFilter
 from botbalance.store.orders import OrderFilter
 from botbalance.store.pagination import MAX_EPOCH_S, TimeRange
 from botbalance.trading import strategy as strategies
@@ -149,7 +148,7 @@ def get_orders(
     """
     wanted = OrderFilter(status, _upper(symbol), TimeRange(since, until), client_order_id)
     page = list_orders(_context(), current_user_id(app), limit=limit, cursor=cursor, wanted=wanted)
-    return OrdersView(orders=[OrderView.model_validate(order) for order in page.orders], cursor=page.cursor)
+    return OrdersView(orders=[OrderView.model_validate(order) for order in page.items], cursor=page.cursor)
 
 
 @app.delete("/api/me/orders", responses=answers(OrdersView, 404, 409))
@@ -190,7 +189,7 @@ def get_fills(
     wanted = OrderFilter(None, _upper(symbol), TimeRange(since, until))
     page = list_orders(_context(), current_user_id(app), limit=limit, cursor=cursor, wanted=wanted)
     asked = {"limit": limit, "symbol": symbol, "since": since, "until": until}
-    return Response(HTTPStatus.OK, CSV, fills_as_csv(page.orders), headers=_next_page(page.cursor, asked))
+    return Response(HTTPStatus.OK, CSV, fills_as_csv(page.items), headers=_next_page(page.cursor, asked))
 
 
 def _next_page(cursor: str | None, asked: Mapping[str, object]) -> dict[str, str]:
@@ -232,7 +231,7 @@ def get_rotki_export(year: ExportYear = None, cursor: Cursor = None) -> Response
 def _export(tool: TaxTool, year: int | None, cursor: str | None) -> Response[str]:
     """A page of an export; only the first has a header line."""
     page = list_fills(_context(), current_user_id(app), year=year, cursor=cursor)
-    text = export_csv(tool, page.orders, year, header=cursor is None)
+    text = export_csv(tool, page.items, year, header=cursor is None)
     headers = {"X-Not-Included": NOT_INCLUDED, **_next_page(page.cursor, {"year": year})}
     return Response(HTTPStatus.OK, CSV, text, headers=headers)
 
@@ -276,9 +275,10 @@ def get_decisions(
     until: Until = MAX_EPOCH_S,
 ) -> DecisionsView:
     """The autopilot's decisions, newest first; pages as those of the orders."""
-    wanted = DecisionFilter(outcome, TimeRange(since, until))
-    page = services().context.decisions.page(current_user_id(app), limit=limit, cursor=cursor, wanted=wanted)
-    return DecisionsView(decisions=[DecisionView.of(decision) for decision in page.decisions], cursor=page.cursor)
+    page = services().context.decisions.page(
+        current_user_id(app), limit=limit, cursor=cursor, ticks=TimeRange(since, until), outcome=outcome
+    )
+    return DecisionsView(decisions=[DecisionView.of(decision) for decision in page.items], cursor=page.cursor)
 
 
 @app.get("/api/me/decisions/<ts_tick>", responses=answers(DecisionDetailView, 404))
@@ -367,7 +367,7 @@ def get_activity(
     page = _context().activity.page(
         current_user_id(app), limit=limit, cursor=cursor, occurred=TimeRange(since, until), action=action
     )
-    return ActivityPageView.of(page.activities, page.cursor)
+    return ActivityPageView.of(page.items, page.cursor)
 
 
 @app.get("/api/me/pauses", responses=answers(PausesView))
@@ -426,7 +426,7 @@ def post_notifications_test() -> DeliveriesView:
 def get_deliveries(limit: PageLimit = 50, cursor: Cursor = None) -> DeliveriesView:
     """What was sent and what was not, of the last thirty days, newest first; pages as those of the orders."""
     page = _context().notifications.deliveries(current_user_id(app), limit=limit, cursor=cursor)
-    return DeliveriesView.of(page.deliveries, page.cursor)
+    return DeliveriesView.of(page.items, page.cursor)
 
 
 lambda_handler = make_handler(app, lambda: services().settings.cors_origin, lambda: services().request_limits)

@@ -136,7 +136,7 @@ def _decisions(user_id: str) -> Iterator[Decision]:
     cursor = None
     while True:
         page = bootstrap.services().context.decisions.page(user_id, limit=_PAGE, cursor=cursor)
-        yield from page.decisions
+        yield from page.items
         cursor = page.cursor
         if cursor is None:
             return

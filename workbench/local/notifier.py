@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from botbalance import bootstrap
 from botbalance.models.activity import Activity
 from botbalance.notifications.collect import WRITTEN_AFTER_S
-from botbalance.store.dynamodb import read_scan
+from botbalance.store.dynamodb import read_pages
 from botbalance.store.notifications import SETTINGS
 from botbalance.store.pagination import TimeRange
 
@@ -48,14 +48,7 @@ class Notifier:
         now = services.clock()
         first = max(0, self._since.get(user_id, now + WRITTEN_AFTER_S) - WRITTEN_AFTER_S)
         self._since[user_id] = now
-        found, cursor = [], None
-        while True:
-            page = services.context.activity.page(user_id, limit=200, cursor=cursor, occurred=TimeRange(first))
-            found += page.activities
-            cursor = page.cursor
-            if cursor is None:
-                break
-        for activity in reversed(found):
+        for activity in reversed(list(services.context.activity.iter_all(user_id, TimeRange(first)))):
             if activity.activity_id not in self._told:
                 self._told.add(activity.activity_id)
                 yield activity
@@ -64,7 +57,7 @@ class Notifier:
 def _users() -> Iterator[str]:
     """Who has said where to be told."""
     services = bootstrap.services()
-    for item in read_scan(services.dynamodb, TableName=services.settings.notifications_table):
+    for item in read_pages(services.dynamodb.scan, TableName=services.settings.notifications_table):
         if item["item"]["S"] == SETTINGS:
             yield item["user_id"]["S"]
 

@@ -185,7 +185,7 @@ def _view(stack: LocalStack, start: PortfolioStatus, ticks: int) -> RenderableTy
             url=stack.url,
             plan=PlanView.of(now.plan, expected_convergence(context, now.plan)).model_dump(mode="json"),
             orders=[OrderView.model_validate(order).model_dump(mode="json") for order in now.orders],
-            decisions=[DecisionView.of(decision).model_dump(mode="json") for decision in page.decisions],
+            decisions=[DecisionView.of(decision).model_dump(mode="json") for decision in page.items],
             start_worth=start.hold_quote,
             worth=now.worth,
             hold=now.hold_quote,

@@ -287,7 +287,7 @@ class Life:
         booked_ids = [order.client_order_id for order in self.booked()]
         doubled = sorted({name for name in booked_ids if booked_ids.count(name) > 1})
         unknown = sorted(set(booked_ids) - {order.client_order_id for order in orders})
-        for decision in self._auditor.context.decisions.page(self.user, limit=5).decisions:
+        for decision in self._auditor.context.decisions.page(self.user, limit=5).items:
             self._judge(decision)
         assert not doubled, f"accepted twice: {doubled}"
         assert not unknown, f"on the exchange only: {unknown}"

@@ -166,7 +166,7 @@ class World:
 
     def deliveries(self, user_id: str = USER) -> list[Delivery]:
         """Oldest first."""
-        return self.context.table.deliveries(user_id, limit=200).deliveries[::-1]
+        return self.context.table.deliveries(user_id, limit=200).items[::-1]
 
     def states(self) -> list[tuple[Channel, DeliveryState]]:
         return [(one.channel, one.state) for one in self.deliveries()]

@@ -280,7 +280,7 @@ def test_a_message_older_than_its_period_is_dropped_without_a_request(
     assert alarms() == [("tick_late", None)]
     assert harness.signed() == []
     assert harness.orders() == []
-    assert harness.context.decisions.page(harness.user, limit=10).decisions == []
+    assert harness.context.decisions.page(harness.user, limit=10).items == []
 
 
 @pytest.fixture
@@ -608,6 +608,6 @@ def test_one_users_trouble_leaves_the_others_of_the_same_message_with_their_deci
         require_one_order_a_pair(harness, user)
     harness.injector.active = False
     decisions = [
-        one for one in harness.context.decisions.page(harness.user, limit=1).decisions if one.ts_tick == harness.now
+        one for one in harness.context.decisions.page(harness.user, limit=1).items if one.ts_tick == harness.now
     ]
     assert [decision.outcome for decision in decisions] == ([] if trouble.outcome is None else [trouble.outcome])

@@ -171,7 +171,7 @@ def test_the_key_and_its_secret_are_found_nowhere_but_as_ciphertext(
     stored = every_item(harness.services.settings)
     logged = [log.getvalue(), *capfd.readouterr(), caplog.text, *(str(record.__dict__) for record in caplog.records)]
     decisions = [
-        decision.model_dump_json() for decision in harness.context.decisions.page(harness.user, limit=200).decisions
+        decision.model_dump_json() for decision in harness.context.decisions.page(harness.user, limit=200).items
     ]
     assert len(decisions) > 5
     assert any("exchange_key_refused" in text or "refuses the API key" in text for text in run.said)

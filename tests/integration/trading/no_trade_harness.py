@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 from botbalance.models.decision import Decision
-from botbalance.store.decisions import DecisionFilter
 from botbalance.store.pagination import TimeRange
 
 from tests.integration.trading.harness import TradingHarness
@@ -62,10 +61,8 @@ class NoTradeHarness:
         before = self.harness.context.accounts.last_runs([self.harness.user])
         self._work(seconds, **prices)
         now = self.harness.now
-        logged = self.harness.context.decisions.page(
-            self.harness.user, limit=1, wanted=DecisionFilter(ticks=TimeRange(now, now))
-        )
-        return not logged.decisions and self.harness.context.accounts.last_runs([self.harness.user]) == before
+        logged = self.harness.context.decisions.page(self.harness.user, limit=1, ticks=TimeRange(now, now))
+        return not logged.items and self.harness.context.accounts.last_runs([self.harness.user]) == before
 
     def _work(self, seconds: int, **prices: str) -> None:
         self.go_on(seconds, **prices)

@@ -36,7 +36,7 @@ def remember_trades(harness: TradingHarness, symbol: str, tally: Tally) -> None:
 
 def told(harness: TradingHarness, action: ActivityKind) -> list[Activity]:
     page = harness.context.activity.page(harness.user, limit=50)
-    return [activity for activity in page.activities if activity.action is action]
+    return [activity for activity in page.items if activity.action is action]
 
 
 def read_budgets(harness: TradingHarness) -> BudgetState:

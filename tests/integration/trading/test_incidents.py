@@ -22,7 +22,7 @@ D = Decimal
 def told(harness: TradingHarness, *actions: ActivityKind) -> list[Activity]:
     """The user's activities of ``actions``, oldest first."""
     page = harness.context.activity.page(harness.user, limit=100)
-    return [one for one in reversed(page.activities) if one.action in actions]
+    return [one for one in reversed(page.items) if one.action in actions]
 
 
 def incidents(harness: TradingHarness) -> list[tuple[str, str]]:

@@ -91,7 +91,7 @@ def look(harness: TradingHarness, *, left: bool) -> Leavers:
 def trail(harness: TradingHarness) -> list[tuple[str, ActivityKind, str | None]]:
     """What was told, newest first."""
     page = harness.context.activity.page(harness.user, limit=50, cursor=None)
-    return [(activity.actor, activity.action, activity.reason) for activity in page.activities]
+    return [(activity.actor, activity.action, activity.reason) for activity in page.items]
 
 
 def test_the_autopilot_goes_off_what_rests_is_cancelled_and_the_key_deleted_after_a_week(

@@ -420,7 +420,7 @@ def test_a_look_at_orders_of_whoever_has_the_autopilot_off_alarms_for_the_lost_o
     }
     assert len(harness.asked("POST")) == before
     assert harness.asked("DELETE") == []
-    assert harness.context.decisions.page(harness.user, limit=5).decisions == []
+    assert harness.context.decisions.page(harness.user, limit=5).items == []
 
 
 def test_a_limit_of_an_exchange_that_is_not_traded_on_now_ends_no_look_at_orders(harness: TradingHarness) -> None:

@@ -108,7 +108,7 @@ def test_execute_orders_cancels_and_a_stop_work_by_hand(minutes: NoTradeHarness,
     fall(minutes, 1)
     minutes.go_on(60)
     page = list_orders(context, user, limit=10, cursor=None)
-    assert [order.status for order in page.orders] == ["FILLED"] * 3
+    assert [order.status for order in page.items] == ["FILLED"] * 3
     execute_once(context, user)
     assert {order.status for order in cancel_by_hand(context, user)} == {"CANCELED"}
     assert emergency_stop(context, user).not_canceled() == {}
@@ -216,7 +216,7 @@ def test_after_a_reset_no_budget_counts_what_was_before(minutes: NoTradeHarness,
     pause_by_budget(minutes, harness)
     open_paper(context, user, PAPER, TEN_THOUSAND_USDT)
     assert list_pauses(context, user) == []
-    told = {activity.action: activity.reason for activity in context.activity.page(user, limit=50).activities}
+    told = {activity.action: activity.reason for activity in context.activity.page(user, limit=50).items}
     assert told[ActivityKind.TRADING_RESUMED] == "the account starts anew"
     harness.now += 60
     assert switch_autopilot(context, user, enabled=True).autopilot_enabled
@@ -236,7 +236,7 @@ def test_after_a_withdrawal_what_was_traded_is_measured_by_what_there_was(
     with harness.session() as session:
         session.remember(fill_totals=None)  # and counting anew keeps it so
     assert minutes.tick().outcome == "decided"
-    actions = {activity.action for activity in context.activity.page(user, limit=50).activities}
+    actions = {activity.action for activity in context.activity.page(user, limit=50).items}
     assert ActivityKind.ORDER_FILLED in actions
     assert ActivityKind.BUDGET_WARNED not in actions
 
@@ -284,7 +284,7 @@ def test_trap_7_mixing_live_and_paper_have_a_performance_each_and_only_live_is_e
     minutes.tick(60)
     live = performance(context, user)
     assert {one.order.exchange for one in live.newest} == {"binance"}
-    exported = export_csv("koinly", list_fills(context, user, year=None, cursor=None).orders, None, header=True)
+    exported = export_csv("koinly", list_fills(context, user, year=None, cursor=None).items, None, header=True)
     assert len(exported.splitlines()) == 1 + len(live.newest)
     assert not any(order.client_order_id in exported for order in filled)
 

@@ -243,7 +243,7 @@ def test_a_log_of_changes_has_only_what_was_placed_cancelled_or_skipped(no_trade
     for prices in ({}, {}, {"BTC": "39000"}, {}, {}, {"BTC": "60000"}):
         no_trade_harness.go_on(30, **prices)
         no_trade_harness.harness.work(no_trade_harness.harness.message(no_trade_harness.harness.user))
-    logged = no_trade_harness.harness.context.decisions.page(no_trade_harness.harness.user, limit=50).decisions
+    logged = no_trade_harness.harness.context.decisions.page(no_trade_harness.harness.user, limit=50).items
     assert [(decision.outcome, len(decision.placed)) for decision in logged] == [("skipped", 0), ("decided", 1)]
 
 
@@ -257,7 +257,7 @@ def test_the_decision_after_quiet_ticks_tells_of_them(no_trade_harness: NoTradeH
     at_once = no_trade_harness.tick(BTC="38844")
     assert (at_once.quiet_since, at_once.quiet_ticks) == (traded.decided_at, 0)
     page = no_trade_harness.harness.context.decisions.page(no_trade_harness.harness.user, limit=50)
-    assert page.decisions == [at_once, traded, first]
+    assert page.items == [at_once, traded, first]
 
 
 def test_ticks_after_somebody_else_has_worked_on_the_account_are_not_told_as_quiet(resting: NoTradeHarness) -> None:

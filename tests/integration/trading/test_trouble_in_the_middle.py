@@ -61,7 +61,7 @@ def test_orders_are_listed_although_the_exchange_refuses_the_key(harness: Tradin
     harness.set_strategy(TARGETS, autopilot=False)
     harness.books.revoke_key(harness.key)
     page = list_orders(harness.context, harness.user, limit=10, cursor=None)
-    assert len(page.orders) == len(TARGETS) - 1
+    assert len(page.items) == len(TARGETS) - 1
 
 
 @pytest.mark.parametrize("kind", [FaultKind.LIMITED, FaultKind.REVOKED])

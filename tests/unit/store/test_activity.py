@@ -29,9 +29,9 @@ def test_what_is_appended_is_read_as_it_was(activities: ActivityTable) -> None:
         request_id="r-1",
     )
     activities.append(told)
-    assert activities.page("alice", limit=10).activities == [told]
+    assert activities.page("alice", limit=10).items == [told]
     assert told.occurred_at == NOW
-    assert activities.page("bob", limit=10).activities == []
+    assert activities.page("bob", limit=10).items == []
 
 
 def test_pages_go_back_in_time_within_a_period(activities: ActivityTable) -> None:
@@ -39,12 +39,12 @@ def test_pages_go_back_in_time_within_a_period(activities: ActivityTable) -> Non
     for one in told:
         activities.append(one)
     first = activities.page("alice", limit=2, occurred=TimeRange(NOW + 1, NOW + 3))
-    assert [one.reason for one in first.activities] == ["3", "2"]
+    assert [one.reason for one in first.items] == ["3", "2"]
     assert first.cursor is not None
     rest = activities.page("alice", limit=2, cursor=first.cursor, occurred=TimeRange(NOW + 1, NOW + 3))
-    assert [one.reason for one in rest.activities] == ["1"]
+    assert [one.reason for one in rest.items] == ["1"]
     assert rest.cursor is None
-    assert len(activities.page("alice", limit=10).activities) == 5
+    assert len(activities.page("alice", limit=10).items) == 5
 
 
 def test_a_cursor_is_one_of_ours_and_of_the_same_period(activities: ActivityTable) -> None:
@@ -65,7 +65,7 @@ def test_nothing_that_was_told_is_ever_told_otherwise(activities: ActivityTable,
     with pytest.raises(ClientError) as raised:
         dynamodb.transact_write_items(TransactItems=[activities.transact_put(other)])
     assert raised.value.response["Error"]["Code"] == "TransactionCanceledException"
-    assert activities.page("alice", limit=10).activities == [told]
+    assert activities.page("alice", limit=10).items == [told]
 
 
 def test_only_what_changed_is_told() -> None:
@@ -83,7 +83,7 @@ def test_one_kind_can_be_asked_for_alone(activities: ActivityTable) -> None:
     found, cursor = [], None
     for _ in range(4):
         page = activities.page("alice", limit=2, cursor=cursor, action=ActivityKind.ORDERS_PLACED)
-        found += page.activities
+        found += page.items
         cursor = page.cursor
         if cursor is None:
             break

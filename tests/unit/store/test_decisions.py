@@ -10,7 +10,7 @@ from botbalance.errors import InvalidRequestError, NotFoundError, TransientError
 from botbalance.models.decision import Decision
 from botbalance.store.accounts import Lease
 from botbalance.store.compression import compress, decompress
-from botbalance.store.decisions import LARGEST_DOCUMENT, DecisionFilter, DecisionsTable
+from botbalance.store.decisions import LARGEST_DOCUMENT, DecisionsTable
 from botbalance.store.pagination import encode_cursor
 
 from tests.unit.store.conftest import NOOP_TTL_DAYS, TTL_DAYS
@@ -106,7 +106,7 @@ def test_what_the_database_left_unprocessed_is_written_again(
     with room_for(dynamodb, 2) as asked:
         decisions.log_noops(logged)
     assert asked == [5, 3, 1]
-    assert decisions.page("alice", limit=9).decisions == logged[::-1]
+    assert decisions.page("alice", limit=9).items == logged[::-1]
 
 
 def test_what_the_database_has_no_room_for_is_said_to_be_missing(
@@ -233,7 +233,7 @@ def test_a_decision_that_is_too_large_is_logged_in_part_and_says_so(
 def test_a_decision_that_is_too_large_even_in_part_is_not_cut_silently(decisions: DecisionsTable) -> None:
     with pytest.raises(TransientError):
         decisions.log(a_decision(placed=[{"reason": noise(450_000)}]), granted(1))
-    assert decisions.page("alice", limit=10).decisions == []
+    assert decisions.page("alice", limit=10).items == []
 
 
 # other versions of the code
@@ -280,8 +280,8 @@ def test_pages_hold_every_decision_once_newest_first(decisions: DecisionsTable, 
     found, cursor = [], None
     while True:
         page = decisions.page("alice", limit=limit, cursor=cursor)
-        assert len(page.decisions) <= limit
-        found += page.decisions
+        assert len(page.items) <= limit
+        found += page.items
         cursor = page.cursor
         if cursor is None:
             break
@@ -327,8 +327,8 @@ def test_a_page_of_one_outcome_is_put_together_of_several_queries(decisions: Dec
     for number in range(6):
         outcome = ("decided", "skipped")[number % 2]
         decisions.log(a_decision(TICK + 30 * number, outcome=outcome, reason="busy"), granted(1))
-    page = decisions.page("alice", limit=3, wanted=DecisionFilter(outcome="decided"))
-    assert [decision.ts_tick for decision in page.decisions] == [TICK + 120, TICK + 60, TICK]
+    page = decisions.page("alice", limit=3, outcome="decided")
+    assert [decision.ts_tick for decision in page.items] == [TICK + 120, TICK + 60, TICK]
 
 
 def test_a_cursor_of_another_user_shows_only_one_s_own_decisions(decisions: DecisionsTable) -> None:
@@ -336,4 +336,4 @@ def test_a_cursor_of_another_user_shows_only_one_s_own_decisions(decisions: Deci
         decisions.log(a_decision(TICK + number, user_id="alice" if number % 2 else "bob"), granted(1))
     bobs = decisions.page("bob", limit=1).cursor
     assert bobs is not None
-    assert {one.user_id for one in decisions.page("alice", limit=10, cursor=bobs).decisions} == {"alice"}
+    assert {one.user_id for one in decisions.page("alice", limit=10, cursor=bobs).items} == {"alice"}

@@ -119,7 +119,7 @@ def test_settings_and_what_is_told_of_them_are_written_together(
     assert notifications.delete("alice", activities.transact_put(Activity.at(NOW + 1, "alice", told.action)))
     assert notifications.find("alice") is None
     assert not notifications.delete("alice", activities.transact_put(Activity.at(NOW + 2, "alice", told.action)))
-    assert [activity.occurred_at for activity in activities.page("alice", limit=10).activities] == [NOW + 1, NOW]
+    assert [activity.occurred_at for activity in activities.page("alice", limit=10).items] == [NOW + 1, NOW]
 
 
 # incidents
@@ -163,9 +163,9 @@ def test_deliveries_go_back_in_time_by_pages(notifications: NotificationsTable) 
         notifications.create(delivery(number))
     notifications.create(delivery(9, "bob"))
     first = notifications.deliveries("alice", limit=2)
-    assert first.deliveries == [delivery(2), delivery(1)]
+    assert first.items == [delivery(2), delivery(1)]
     rest = notifications.deliveries("alice", limit=2, cursor=first.cursor)
-    assert (rest.deliveries, rest.cursor) == ([delivery(0)], None)
+    assert (rest.items, rest.cursor) == ([delivery(0)], None)
     with pytest.raises(InvalidRequestError):
         notifications.deliveries("alice", limit=2, cursor="bm9uZQ")
 

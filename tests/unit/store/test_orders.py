@@ -416,7 +416,7 @@ def read_pages(orders: OrdersTable, user_id: str, limit: int) -> list[list[Order
     pages, cursor = [], None
     while True:
         page = orders.page(user_id, limit=limit, cursor=cursor)
-        pages.append(page.orders)
+        pages.append(page.items)
         cursor = page.cursor
         if cursor is None:
             return pages
@@ -509,13 +509,13 @@ def test_a_cursor_of_another_user_shows_only_one_s_own_orders(orders: OrdersTabl
     bobs = orders.page("bob", limit=1).cursor
     assert bobs is not None
     page = orders.page("alice", limit=10, cursor=bobs)
-    assert {order.user_id for order in page.orders} <= {"alice"}
+    assert {order.user_id for order in page.items} <= {"alice"}
 
 
 def test_a_cursor_to_nowhere_is_no_error(orders: OrdersTable, lease: Lease) -> None:
     orders.create(an_order(5), lease, decided(lease))
-    assert orders.page("alice", limit=10, cursor=encode_cursor("00000000000#0000", AN_ID)).orders == []
-    assert orders.page("alice", limit=10, cursor=encode_cursor("99999999999#0000", AN_ID)).orders == [an_order(5)]
+    assert orders.page("alice", limit=10, cursor=encode_cursor("00000000000#0000", AN_ID)).items == []
+    assert orders.page("alice", limit=10, cursor=encode_cursor("99999999999#0000", AN_ID)).items == [an_order(5)]
 
 
 # many fills

@@ -160,7 +160,7 @@ def test_a_failing_write_leaves_everything_as_it_was(stores: Stores, dynamodb: "
             check(stores, dynamodb, operation, call, trouble)
     assert stores.strategies.get("alice").version == 1
     assert list(stores.orders.iter_all("alice")) == [an_order()]
-    assert stores.decisions.page("alice", limit=10).decisions == [a_decision()]
+    assert stores.decisions.page("alice", limit=10).items == [a_decision()]
     assert stores.credentials.decrypt("alice", "okx") == KEY
     assert stores.credentials.find("alice", "binance") is None
     lease, _ = stores.accounts.acquire("bob", NOW, ts_tick=TICK)

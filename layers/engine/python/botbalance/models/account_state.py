@@ -15,10 +15,6 @@ class Ongoing(BaseModel, frozen=True):
     evidence: str
 
 
-class Anomaly(Ongoing, frozen=True):
-    """What is not believed of one asset or symbol."""
-
-
 class LastObservation(BaseModel, frozen=True):
     """What was believed at the last look, and what was not: the anomaly guard compares the next look with it.
 
@@ -33,7 +29,7 @@ class LastObservation(BaseModel, frozen=True):
     """The most that this system's own orders could spend after that look, in units by asset."""
     receivable: dict[str, Decimal] = {}
     """The most that they could bring, in units by asset."""
-    anomalies: dict[str, Anomaly] = {}
+    anomalies: dict[str, Ongoing] = {}
     """What is not believed, by the asset or the symbol that it is about."""
     accepted: tuple[str, ...] = ()
     """The anomalies that the account's owner has confirmed: the next look believes them."""
@@ -79,10 +75,6 @@ class RefusedPair(BaseModel, frozen=True):
     times: int
     retry_at: int
     reason: str
-
-
-class Incident(Ongoing, frozen=True):
-    """What keeps an account, or a part of it, from being traded."""
 
 
 class FillTotals(BaseModel, frozen=True):
@@ -155,8 +147,9 @@ class AccountState(BaseModel, frozen=True):
     The next run need not read the orders then.
     """
     refused_pairs: dict[str, RefusedPair] = {}
-    incidents: dict[str, Incident] = {}
-    """What is open, by kind and subject: ``order_unknown:0123456789abcdef0123``."""
+    incidents: dict[str, Ongoing] = {}
+    """What keeps the account, or a part of it, from being traded, by kind and subject:
+    ``order_unknown:0123456789abcdef0123``."""
     skipped_in_a_row: int = 0
     """Ticks of the autopilot, up to the last one, in which no decision could be made; a halt begins anew."""
     fill_totals: dict[str, dict[str, FillTotals]] | None = None

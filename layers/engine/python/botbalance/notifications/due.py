@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import batched
+from itertools import batched, islice
 
 from botbalance.engine.durations import DAY_S
 from botbalance.errors import BotBalanceError
@@ -137,13 +137,7 @@ def _position(trading: TradingContext, strategy: Strategy, state: AccountState) 
 
 
 def _read_fills(trading: TradingContext, user_id: str, period: TimeRange) -> Sequence[Activity]:
-    """The fills of a period, oldest first."""
-    found: list[Activity] = []
-    cursor = None
-    while len(found) < _MOST_FILLS:
-        page = trading.activity.page(user_id, limit=200, cursor=cursor, occurred=period)
-        found += [one for one in page.activities if one.action is ActivityKind.ORDER_FILLED]
-        cursor = page.cursor
-        if cursor is None:
-            break
-    return found[::-1]
+    """The newest fills of a period, oldest first."""
+    activities = trading.activity.iter_all(user_id, period)
+    fills = (one for one in activities if one.action is ActivityKind.ORDER_FILLED)
+    return list(islice(fills, _MOST_FILLS))[::-1]

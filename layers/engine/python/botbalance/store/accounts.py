@@ -29,13 +29,15 @@ from pydantic_core import to_json
 from botbalance.errors import ConflictError, TransientError
 from botbalance.executors import executor
 from botbalance.log import alarm, logger
-from botbalance.models.account_state import AccountState, Incident, NoTradeNote
+from botbalance.models.account_state import AccountState, NoTradeNote, Ongoing
 from botbalance.store.compression import compress, decompress
 from botbalance.store.dynamodb import (
     enable_raw_items,
     failed_conditions,
     parse_document,
-    read_raw_pages,
+    raw_items,
+    read_item,
+    read_pages,
     shard_name,
     translate_aws_errors,
 )
@@ -88,21 +90,20 @@ class LastRun(NamedTuple):
     def note(self) -> NoTradeNote | None:
         """What it noted for quiet ticks; None where it did not, or in a form that is not this version's: then a look
         makes it anew."""
-        if self.state is None:
-            return None
-        try:
-            return parse_document(_NoteAlone, decompress(self.state)).no_trade_note
-        except TransientError:
-            return None
+        return self._parse(_NoteAlone).no_trade_note
 
     def incidents(self) -> set[str]:
         """The names of those that it left open; none where nothing is known of it."""
+        return set(self._parse(_IncidentsAlone).incidents)
+
+    def _parse[M: BaseModel](self, part: type[M]) -> M:
+        """That part of the state, as in a new account where it is not known."""
         if self.state is None:
-            return set()
+            return part()
         try:
-            return set(parse_document(_IncidentsAlone, decompress(self.state)).incidents)
+            return parse_document(part, decompress(self.state))
         except TransientError:
-            return set()
+            return part()
 
 
 class _NoteAlone(BaseModel):
@@ -114,7 +115,7 @@ class _NoteAlone(BaseModel):
 class _IncidentsAlone(BaseModel):
     """That part of a state which tells what is open."""
 
-    incidents: dict[str, Incident] = {}
+    incidents: dict[str, Ongoing] = {}
 
 
 class AccountsTable:
@@ -175,8 +176,7 @@ class AccountsTable:
 
     def find_state(self, user_id: str) -> AccountState:
         """What the account remembers, as last written; for whoever only shows it."""
-        with translate_aws_errors():
-            item = self._item(user_id)
+        item = self._item(user_id)
         token = int(item.get("fencing_token", {"N": "0"})["N"])
         return _state(item, token + 1)
 
@@ -192,13 +192,14 @@ class AccountsTable:
             ranges = [pool.submit(copy_context().run, self._range, shard, wanted) for shard, wanted in shards.items()]
             return {item["user_id"]["S"]: _last_run(item) for found in ranges for item in found.result()}
 
+    @raw_items()
     def _range(self, shard: str, user_ids: Collection[str]) -> list[Any]:
         """The items of those of a shard's users who have one: read as the range that they span, and the rest left out.
 
         Dispatch hands out users in the order of this key, so that hardly anybody else is between them.
         """
-        items = read_raw_pages(
-            self._client,
+        items = read_pages(
+            self._client.query,
             TableName=self._table,
             KeyConditionExpression="user_shard = :shard AND user_id BETWEEN :first AND :last",
             ExpressionAttributeValues={
@@ -248,8 +249,7 @@ class AccountsTable:
         return True, item
 
     def _item(self, user_id: str) -> Any:
-        answer = self._client.get_item(TableName=self._table, Key=account_key(user_id), ConsistentRead=True)
-        return answer.get("Item", {})
+        return read_item(self._client, self._table, account_key(user_id)) or {}
 
 
 def account_key(user_id: str) -> Any:

@@ -5,29 +5,19 @@ nothing written (a key that was refused) is written by itself. No function may u
 The table's stream hands every new item on, once it is there.
 """
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel
-
 from botbalance.models.activity import Activity, ActivityKind
-from botbalance.store.dynamodb import parse_document, translate_aws_errors
-from botbalance.store.pagination import ALWAYS, TimeRange, decode_cursor, encode_cursor
+from botbalance.store.dynamodb import parse_document, read_page, read_pages, translate_aws_errors
+from botbalance.store.pagination import ALWAYS, Page, TimeRange, decode_cursor, encode_cursor
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
-_MOST_QUERIES = 10
-"""For one page, where most of what is there is not asked for."""
 _AFTER_EVERY_ID = "~"
 """Sorts after the ``#`` of any id of the same moment."""
-
-
-class ActivityPage(BaseModel):
-    """A page of activities, newest first; ``cursor`` asks for the next one, None where this was the last."""
-
-    activities: list[Activity]
-    cursor: str | None
 
 
 class ActivityTable:
@@ -65,12 +55,29 @@ class ActivityTable:
         cursor: str | None = None,
         occurred: TimeRange = ALWAYS,
         action: ActivityKind | None = None,
-    ) -> ActivityPage:
+    ) -> Page[Activity]:
         """The user's activities of a period, newest first; raises InvalidRequestError for a cursor that is not ours.
 
         With ``action`` only those; a page may then hold fewer than ``limit``, and still not be the last.
         """
-        query: dict[str, Any] = {
+        query = self._query(user_id, occurred)
+        if action is not None:
+            query["FilterExpression"] = "#action = :action"
+            query["ExpressionAttributeNames"] = {"#action": "action"}
+            query["ExpressionAttributeValues"][":action"] = {"S": action}
+        if cursor is not None:
+            (activity_id,) = decode_cursor(cursor, "[0-9]{13}#[0-9a-f]{12}")
+            occurred.require(cursor, int(activity_id[:13]) // 1000)
+            query["ExclusiveStartKey"] = {"user_id": {"S": user_id}, "activity_id": {"S": activity_id}}
+        items, last = read_page(self._client, query, limit)
+        return Page(list(map(_activity, items)), encode_cursor(last["activity_id"]["S"]) if last else None)
+
+    def iter_all(self, user_id: str, occurred: TimeRange) -> Iterator[Activity]:
+        """All activities of the user in a period, newest first, read as they are asked for."""
+        return map(_activity, read_pages(self._client.query, **self._query(user_id, occurred)))
+
+    def _query(self, user_id: str, occurred: TimeRange) -> dict[str, Any]:
+        return {
             "TableName": self._table,
             "KeyConditionExpression": "user_id = :user AND activity_id BETWEEN :first AND :last",
             "ExpressionAttributeValues": {
@@ -81,27 +88,10 @@ class ActivityTable:
             "ScanIndexForward": False,
             "ConsistentRead": True,
         }
-        if action is not None:
-            query["FilterExpression"] = "#action = :action"
-            query["ExpressionAttributeNames"] = {"#action": "action"}
-            query["ExpressionAttributeValues"][":action"] = {"S": action}
-        if cursor is not None:
-            (activity_id,) = decode_cursor(cursor, "[0-9]{13}#[0-9a-f]{12}")
-            occurred.require(cursor, int(activity_id[:13]) // 1000)
-            query["ExclusiveStartKey"] = {"user_id": {"S": user_id}, "activity_id": {"S": activity_id}}
-        found: list[Activity] = []
-        for _ in range(_MOST_QUERIES):
-            with translate_aws_errors():
-                answer = self._client.query(**query | {"Limit": limit - len(found)})
-            found += [parse_document(Activity, item["document"]["S"]) for item in answer["Items"]]
-            last = answer.get("LastEvaluatedKey")
-            if last is None or len(found) == limit:
-                break
-            query["ExclusiveStartKey"] = last
-        return ActivityPage(
-            activities=found,
-            cursor=encode_cursor(last["activity_id"]["S"]) if last else None,
-        )
+
+
+def _activity(item: Any) -> Activity:
+    return parse_document(Activity, item["document"]["S"])
 
 
 def _first_id(second: int) -> str:

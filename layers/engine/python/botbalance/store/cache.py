@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import batched
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -128,33 +128,20 @@ class CacheTable:
 
         The document beside the claim stays as it is.
         """
-        with ignore_cache_errors():
-            self._client.update_item(
-                TableName=self._table,
-                Key={"key": {"S": key}},
-                UpdateExpression=(
-                    "SET claimed_until = :never, failed_until = :until, failure = :failure, expires_at = :expires"
-                ),
-                ExpressionAttributeValues={
-                    ":never": {"N": "0"},
-                    ":until": {"N": str(until)},
-                    ":failure": {"S": failure},
-                    ":expires": {"N": str(expires_at)},
-                },
-            )
+        self._give_back(key, expires_at, failed_until={"N": str(until)}, failure={"S": failure})
 
     def release(self, key: str, document: str, expires_at: int) -> None:
         """Give ``key`` back, with a document for whoever claims it next."""
+        self._give_back(key, expires_at, document={"S": document})
+
+    def _give_back(self, key: str, expires_at: int, **attributes: Any) -> None:
+        attributes |= {"claimed_until": {"N": "0"}, "expires_at": {"N": str(expires_at)}}
         with ignore_cache_errors():
             self._client.update_item(
                 TableName=self._table,
                 Key={"key": {"S": key}},
-                UpdateExpression="SET claimed_until = :never, document = :document, expires_at = :expires",
-                ExpressionAttributeValues={
-                    ":never": {"N": "0"},
-                    ":document": {"S": document},
-                    ":expires": {"N": str(expires_at)},
-                },
+                UpdateExpression=f"SET {', '.join(f'{name} = :{name}' for name in attributes)}",
+                ExpressionAttributeValues={f":{name}": value for name, value in attributes.items()},
             )
 
 

@@ -16,17 +16,15 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botbalance.errors import ConflictError, NotFoundError, TransientError
-from botbalance.log import alarm
 from botbalance.models.exchange_key import ExchangeKey, StoredKey
 from botbalance.store.data_keys import DataKeys
 from botbalance.store.dynamodb import (
     failed_conditions,
     parse_document,
-    read_batches,
+    read_item,
+    read_known,
     read_pages,
-    read_scan,
     shard_name,
-    translate_aws_errors,
     try_write,
 )
 
@@ -64,7 +62,7 @@ class CredentialsTable:
         ``also`` is written in the same transaction. Raises ConflictError where another user has stored that key.
         """
         item = self._item(user_id, exchange)
-        existing = None if item is None else parse_document(StoredKey, item["document"]["S"])
+        existing = None if item is None else _stored(item)
         fingerprint = _fingerprint(self._data_keys.of(_FINGERPRINTS).clear, exchange, key)
         stored = StoredKey(
             user_id=user_id,
@@ -93,18 +91,18 @@ class CredentialsTable:
     def find(self, user_id: str, exchange: str) -> StoredKey | None:
         """What is known of the stored key, without decrypting it."""
         item = self._item(user_id, exchange)
-        return parse_document(StoredKey, item["document"]["S"]) if item else None
+        return _stored(item) if item else None
 
     def list_all(self, user_id: str) -> list[StoredKey]:
         """What is known of all keys that the user has stored, by exchange."""
         items = read_pages(
-            self._client,
+            self._client.query,
             TableName=self._table,
             KeyConditionExpression="user_id = :user",
             ExpressionAttributeValues={":user": {"S": user_id}},
             ConsistentRead=True,
         )
-        return [parse_document(StoredKey, item["document"]["S"]) for item in items]
+        return [_stored(item) for item in items]
 
     def owners(self) -> Iterator[KeyOwner]:
         """Everybody who has stored a key, of every key; none is read."""
@@ -113,7 +111,7 @@ class CredentialsTable:
             "FilterExpression": "attribute_exists(ciphertext)",
             "ProjectionExpression": "user_id, exchange, left_at",
         }
-        for item in read_scan(self._client, **scan):
+        for item in read_pages(self._client.scan, **scan):
             left_at = int(item["left_at"]["N"]) if "left_at" in item else None
             yield KeyOwner(item["user_id"]["S"], item["exchange"]["S"], left_at)
 
@@ -137,18 +135,10 @@ class CredentialsTable:
         )
 
     def find_many(self, owners: Collection[tuple[str, str]]) -> dict[tuple[str, str], StoredKey]:
-        """What is known of the stored keys of those ``owners`` (user id, exchange) who have one.
-
-        One that this version of the code does not understand is left out, with an alarm: it is no other user's trouble.
-        """
-        stored = {}
-        for item in read_batches(self._client, self._table, [_key(*owner) for owner in dict.fromkeys(owners)]):
-            user_id, exchange = item["user_id"]["S"], item["exchange"]["S"]
-            try:
-                stored[user_id, exchange] = parse_document(StoredKey, item["document"]["S"])
-            except TransientError as error:
-                alarm(error.code, str(error), user_id=user_id)
-        return stored
+        """What is known of the stored keys of those ``owners`` (user id, exchange) who have one; see
+        :func:`read_known`."""
+        known = read_known(self._client, self._table, [_key(*owner) for owner in dict.fromkeys(owners)], _stored)
+        return {(item["user_id"]["S"], item["exchange"]["S"]): stored for item, stored in known}
 
     def decrypt(self, user_id: str, exchange: str) -> ExchangeKey:
         """The key in the clear; raises NotFoundError where none is stored."""
@@ -183,14 +173,15 @@ class CredentialsTable:
         }
 
     def _item(self, user_id: str, exchange: str) -> Any:
-        with translate_aws_errors():
-            return self._client.get_item(TableName=self._table, Key=_key(user_id, exchange), ConsistentRead=True).get(
-                "Item"
-            )
+        return read_item(self._client, self._table, _key(user_id, exchange))
 
 
 def _key(user_id: str, exchange: str) -> dict[str, Any]:
     return {"user_id": {"S": user_id}, "exchange": {"S": exchange}}
+
+
+def _stored(item: Any) -> StoredKey:
+    return parse_document(StoredKey, item["document"]["S"])
 
 
 def _claim_key(fingerprint: str) -> dict[str, Any]:

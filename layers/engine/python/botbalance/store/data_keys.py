@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from botbalance.store.dynamodb import translate_aws_errors, try_write
+from botbalance.store.dynamodb import read_item, translate_aws_errors, try_write
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -91,8 +91,7 @@ class DataKeys:
         return DataKey(wrapped=made["CiphertextBlob"], clear=made["Plaintext"])
 
     def _find(self, shard: str) -> bytes | None:
-        with translate_aws_errors():
-            item = self._client.get_item(TableName=self._table, Key=_key(shard), ConsistentRead=True).get("Item")
+        item = read_item(self._client, self._table, _key(shard))
         return None if item is None else item["data_key"]["B"]
 
 

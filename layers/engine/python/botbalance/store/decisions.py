@@ -8,47 +8,24 @@ they were: it grows with them at no cost, and the look that makes it comes withi
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from itertools import batched
 from typing import TYPE_CHECKING, Any, Literal
-
-from pydantic import BaseModel
 
 from botbalance.errors import NotFoundError, TransientError
 from botbalance.log import alarm
 from botbalance.models.decision import Decision
 from botbalance.store.accounts import Lease
 from botbalance.store.compression import compress, decompress
-from botbalance.store.dynamodb import STORAGE_UNAVAILABLE, parse_document, translate_aws_errors, try_write
-from botbalance.store.pagination import ALWAYS, TimeRange, decode_cursor, encode_cursor
+from botbalance.store.dynamodb import STORAGE_UNAVAILABLE, parse_document, read_page, translate_aws_errors, try_write
+from botbalance.store.pagination import ALWAYS, Page, TimeRange, decode_cursor, encode_cursor
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 LARGEST_DOCUMENT = 380_000
 """In bytes, compressed; DynamoDB takes items of 400 kB, names and all."""
-_MOST_QUERIES = 10
-"""After so many a page is answered as it is: a filter that few decisions pass must not read a whole log."""
 _WRITES_PER_REQUEST = 25
 _ATTEMPTS = 3
-
-
-class DecisionPage(BaseModel):
-    """A page of decisions, newest first; ``cursor`` asks for the next one, None where this was the last."""
-
-    decisions: list[Decision]
-    cursor: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class DecisionFilter:
-    """Which decisions are wanted, by their tick; None: whichever."""
-
-    outcome: Literal["decided", "skipped"] | None = None
-    ticks: TimeRange = ALWAYS
-
-
-EVERY_DECISION = DecisionFilter()
 
 
 class DecisionsTable:
@@ -123,45 +100,37 @@ class DecisionsTable:
         return _decision(item)
 
     def page(
-        self, user_id: str, *, limit: int, cursor: str | None = None, wanted: DecisionFilter = EVERY_DECISION
-    ) -> DecisionPage:
-        """The user's decisions, newest first; raises InvalidRequestError for a cursor that is not one of ours.
+        self,
+        user_id: str,
+        *,
+        limit: int,
+        cursor: str | None = None,
+        ticks: TimeRange = ALWAYS,
+        outcome: Literal["decided", "skipped"] | None = None,
+    ) -> Page[Decision]:
+        """The user's decisions of a period, newest first; raises InvalidRequestError for a cursor that is not ours.
 
-        A page may hold fewer than ``limit`` of the ``wanted`` ones, and still not be the last.
+        With ``outcome`` only those; a page may then hold fewer than ``limit``, and still not be the last.
         """
-        query = _build_query(wanted) | {"TableName": self._table}
-        query["ExpressionAttributeValues"][":user"] = {"S": user_id}
+        query: dict[str, Any] = {
+            "TableName": self._table,
+            "KeyConditionExpression": "user_id = :user AND ts_tick BETWEEN :first AND :last",
+            "ExpressionAttributeValues": {
+                ":user": {"S": user_id},
+                ":first": {"N": str(ticks.since)},
+                ":last": {"N": str(ticks.until)},
+            },
+            "ScanIndexForward": False,
+        }
+        if outcome is not None:
+            query["FilterExpression"] = "outcome = :outcome"
+            query["ExpressionAttributeValues"][":outcome"] = {"S": outcome}
         if cursor is not None:
             (ts_tick,) = decode_cursor(cursor, "[0-9]{1,11}")
-            wanted.ticks.require(cursor, int(ts_tick))
+            ticks.require(cursor, int(ts_tick))
             query["ExclusiveStartKey"] = {"user_id": {"S": user_id}, "ts_tick": {"N": ts_tick}}
-        decisions: list[Decision] = []
-        for _ in range(_MOST_QUERIES):
-            with translate_aws_errors():
-                answer = self._client.query(**query | {"Limit": limit - len(decisions)})
-            decisions += [_decision(item) for item in answer["Items"]]
-            last = answer.get("LastEvaluatedKey")
-            if last is None or len(decisions) == limit:
-                break
-            query["ExclusiveStartKey"] = last
-        return DecisionPage(
-            decisions=decisions,
-            cursor=encode_cursor(last["ts_tick"]["N"]) if last else None,
-        )
-
-
-def _build_query(wanted: DecisionFilter) -> dict[str, Any]:
-    """The query for a user's ``wanted`` decisions, newest first, without the user."""
-    values: dict[str, Any] = {":first": {"N": str(wanted.ticks.since)}, ":last": {"N": str(wanted.ticks.until)}}
-    query: dict[str, Any] = {
-        "KeyConditionExpression": "user_id = :user AND ts_tick BETWEEN :first AND :last",
-        "ExpressionAttributeValues": values,
-        "ScanIndexForward": False,
-    }
-    if wanted.outcome is not None:
-        query["FilterExpression"] = "outcome = :outcome"
-        values[":outcome"] = {"S": wanted.outcome}
-    return query
+        items, last = read_page(self._client, query, limit)
+        return Page([_decision(item) for item in items], encode_cursor(last["ts_tick"]["N"]) if last else None)
 
 
 def _key(user_id: str, ts_tick: int) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """The queue of deliveries: what to hand to its channel now. Whatever does not arrive there is found again when it is
 due."""
 
-import json
 from collections.abc import Sequence
 from itertools import batched
 from typing import TYPE_CHECKING
@@ -35,7 +34,7 @@ class DeliveryQueue:
         """Send ``jobs``; those that the queue does not take are logged, and sent again when they are due."""
         for some in batched(jobs, MESSAGES_PER_REQUEST, strict=False):
             try:
-                refused = send_messages(self._client, self._url, [json.dumps(job.model_dump()) for job in some])
+                refused = send_messages(self._client, self._url, [job.model_dump_json() for job in some])
             except TransientError as error:
                 logger.warning("deliveries not queued", number=len(some), reason=str(error))
                 continue

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ValidationError
 
 from botbalance.deadline import require_time_left
 from botbalance.errors import TransientError
+from botbalance.log import alarm
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -33,6 +34,8 @@ To read a million users on autopilot is to read 61 MB, 7,500 RCU: 230 a partitio
 them on or off is a WCU each, and 32 partitions take 32,000 a second: nearly what AWS allows any table unasked.
 """
 _KEYS_PER_REQUEST = 100
+_MOST_QUERIES = 10
+"""After so many a page is answered as it is: a filter that few items pass must not read a whole history."""
 _ATTEMPTS = 5
 _CONFLICT_WAIT_S = 0.02
 _CONDITIONS = {"ConditionalCheckFailedException", "TransactionCanceledException", "TransactionConflictException"}
@@ -141,8 +144,14 @@ def _take(
         response_dict["body"] = json.dumps(answer).encode()
 
 
+def read_item(client: "DynamoDBClient", table: str, key: Any) -> Any:
+    """The item at ``key``, as last written; None where there is none."""
+    with translate_aws_errors():
+        return client.get_item(TableName=table, Key=key, ConsistentRead=True).get("Item")
+
+
 def read_batches(
-    client: "DynamoDBClient", table: str, keys: Sequence[Any], *, consistent: bool = True, **projection: Any
+    client: "DynamoDBClient", table: str, keys: Sequence[Any], *, consistent: bool = True
 ) -> Iterator[Any]:
     """The items of those of ``keys`` (all different) that are there, in any order.
 
@@ -150,7 +159,7 @@ def read_batches(
     DynamoDB has no capacity left to read them all.
     """
     for chunk in batched(keys, _KEYS_PER_REQUEST, strict=False):
-        wanted: Any = {table: {"Keys": list(chunk), "ConsistentRead": consistent, **projection}}
+        wanted: Any = {table: {"Keys": list(chunk), "ConsistentRead": consistent}}
         for _ in range(_ATTEMPTS):
             with translate_aws_errors(), raw_items():
                 answer = client.batch_get_item(RequestItems=wanted)
@@ -162,30 +171,27 @@ def read_batches(
             raise TransientError(STORAGE_UNAVAILABLE, "the database had no capacity left to read every item")
 
 
-def read_pages(client: "DynamoDBClient", **query: Any) -> Iterator[Any]:
-    """Every item that ``query`` finds, page by page.
+def read_known[T](
+    client: "DynamoDBClient", table: str, keys: Sequence[Any], parse: Callable[[Any], T], *, consistent: bool = True
+) -> Iterator[tuple[Any, T]]:
+    """Of those of many users' ``keys`` that are there the item, and what it is to ``parse``.
+
+    One that this version of the code does not understand is left out, with an alarm: it is no other user's trouble.
+    """
+    for item in read_batches(client, table, keys, consistent=consistent):
+        try:
+            known = parse(item)
+        except TransientError as error:
+            alarm(error.code, str(error), user_id=item["user_id"]["S"])
+        else:
+            yield item, known
+
+
+def read_pages(ask: Callable[..., Any], **question: Any) -> Iterator[Any]:
+    """Every item that ``ask``, a client's ``query`` or ``scan``, tells in answer to ``question``, page by page.
 
     botocore's paginators do the same; making one takes longer than the request.
     """
-    return _pages(client.query, query)
-
-
-def read_raw_pages(client: "DynamoDBClient", **query: Any) -> Iterator[Any]:
-    """Every item that ``query`` finds, page by page, as DynamoDB sends it."""
-
-    def ask(**page: Any) -> Any:
-        with raw_items():
-            return client.query(**page)
-
-    return _pages(ask, query)
-
-
-def read_scan(client: "DynamoDBClient", **scan: Any) -> Iterator[Any]:
-    """Every item of a table or an index, page by page."""
-    return _pages(client.scan, scan)
-
-
-def _pages(ask: Callable[..., Any], question: dict[str, Any]) -> Iterator[Any]:
     while True:
         with translate_aws_errors():
             answer = ask(**question)
@@ -193,3 +199,17 @@ def _pages(ask: Callable[..., Any], question: dict[str, Any]) -> Iterator[Any]:
         if "LastEvaluatedKey" not in answer:
             return
         question["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
+
+def read_page(client: "DynamoDBClient", query: dict[str, Any], limit: int) -> tuple[list[Any], Any]:
+    """Up to ``limit`` items that ``query`` finds, and the key after which the others come; None where these are all."""
+    items: list[Any] = []
+    for _ in range(_MOST_QUERIES):
+        with translate_aws_errors():
+            answer = client.query(**query | {"Limit": limit - len(items)})
+        items += answer["Items"]
+        last = answer.get("LastEvaluatedKey")
+        if last is None or len(items) == limit:
+            break
+        query = query | {"ExclusiveStartKey": last}
+    return items, last

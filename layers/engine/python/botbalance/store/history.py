@@ -49,7 +49,7 @@ class HistoryTable:
         """
         documents: dict[str, bytes] = {}
         items = read_pages(
-            self._client,
+            self._client.query,
             TableName=self._table,
             KeyConditionExpression="user_id = :user AND begins_at BETWEEN :first AND :last",
             ExpressionAttributeValues={

@@ -14,8 +14,6 @@ from zlib import crc32
 
 from pydantic import BaseModel
 
-from botbalance.errors import TransientError
-from botbalance.log import alarm
 from botbalance.models.activity import Activity
 from botbalance.models.notification import (
     Channel,
@@ -24,8 +22,16 @@ from botbalance.models.notification import (
     NotificationSettings,
     StoredNotifications,
 )
-from botbalance.store.dynamodb import parse_document, read_batches, read_pages, translate_aws_errors, try_write
-from botbalance.store.pagination import decode_cursor, encode_cursor
+from botbalance.store.dynamodb import (
+    parse_document,
+    read_item,
+    read_known,
+    read_page,
+    read_pages,
+    translate_aws_errors,
+    try_write,
+)
+from botbalance.store.pagination import Page, decode_cursor, encode_cursor
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -46,13 +52,6 @@ class Due(NamedTuple):
 
     user_id: str
     item: str
-
-
-class DeliveryPage(BaseModel):
-    """A page of deliveries, newest first; ``cursor`` asks for the next one, None where this was the last."""
-
-    deliveries: list[Delivery]
-    cursor: str | None
 
 
 class IncidentHistory(BaseModel):
@@ -76,24 +75,14 @@ class NotificationsTable:
 
     def find(self, user_id: str) -> StoredNotifications | None:
         """The user's settings, as last written; None where there are none."""
-        item = self._item(user_id, SETTINGS)
+        item = self._read(user_id, SETTINGS)
         return _stored(item) if item else None
 
     def find_many(self, user_ids: Collection[str]) -> dict[str, StoredNotifications]:
-        """The settings of those of ``user_ids`` who have any.
-
-        Those that this version of the code does not understand are left out, with an alarm: they are no other user's
-        trouble.
-        """
+        """The settings of those of ``user_ids`` who have any; see :func:`read_known`."""
         keys = [_key(user_id, SETTINGS) for user_id in sorted(set(user_ids))]
-        found = {}
-        for item in read_batches(self._client, self._table, keys):
-            user_id = item["user_id"]["S"]
-            try:
-                found[user_id] = _stored(item)
-            except TransientError as error:
-                alarm(error.code, str(error), user_id=user_id)
-        return found
+        known = read_known(self._client, self._table, keys, _stored)
+        return {item["user_id"]["S"]: stored for item, stored in known}
 
     def encrypt(self, user_id: str, channel: Channel, secret: Mapping[str, str]) -> bytes:
         """``secret`` as it is stored."""
@@ -189,7 +178,7 @@ class NotificationsTable:
 
     def incident(self, user_id: str, name: str) -> IncidentHistory:
         """What was heard of an incident."""
-        item = self._item(user_id, f"incident#{name}")
+        item = self._read(user_id, f"incident#{name}")
         return parse_document(IncidentHistory, item["document"]["S"]) if item else IncidentHistory()
 
     def save_incident(self, user_id: str, name: str, history: IncidentHistory, now: int) -> bool:
@@ -217,10 +206,10 @@ class NotificationsTable:
 
     def find_delivery(self, user_id: str, delivery_id: str) -> Delivery | None:
         """The delivery, as last written."""
-        item = self._item(user_id, delivery_id)
+        item = self._read(user_id, delivery_id)
         return parse_document(Delivery, item["document"]["S"]) if item else None
 
-    def deliveries(self, user_id: str, *, limit: int, cursor: str | None = None) -> DeliveryPage:
+    def deliveries(self, user_id: str, *, limit: int, cursor: str | None = None) -> Page[Delivery]:
         """The user's deliveries, newest first; raises InvalidRequestError for a cursor that is not ours."""
         query: dict[str, Any] = {
             "TableName": self._table,
@@ -229,24 +218,21 @@ class NotificationsTable:
             "ExpressionAttributeValues": {":user": {"S": user_id}, ":deliveries": {"S": "delivery#"}},
             "ScanIndexForward": False,
             "ConsistentRead": True,
-            "Limit": limit,
         }
         if cursor is not None:
             (name,) = decode_cursor(cursor, "delivery#[0-9]{13}#[0-9a-z-]{1,40}#[a-z]{5,8}")
             query["ExclusiveStartKey"] = _key(user_id, name)
-        with translate_aws_errors():
-            answer = self._client.query(**query)
-        last = answer.get("LastEvaluatedKey")
-        return DeliveryPage(
-            deliveries=[parse_document(Delivery, item["document"]["S"]) for item in answer["Items"]],
-            cursor=encode_cursor(last["item"]["S"]) if last else None,
+        items, last = read_page(self._client, query, limit)
+        return Page(
+            [parse_document(Delivery, item["document"]["S"]) for item in items],
+            encode_cursor(last["item"]["S"]) if last else None,
         )
 
     def due(self, now: int) -> Iterator[Due]:
         """What is due at ``now`` (epoch seconds), the earliest of each shard first; as it was a moment ago."""
         for shard in range(DUE_SHARDS):
             items = read_pages(
-                self._client,
+                self._client.query,
                 TableName=self._table,
                 IndexName=DUE_INDEX,
                 KeyConditionExpression="due_shard = :shard AND due_at <= :now",
@@ -265,11 +251,8 @@ class NotificationsTable:
             }
         return try_write(lambda: self._client.put_item(TableName=self._table, Item=item, **condition))
 
-    def _item(self, user_id: str, name: str) -> Any:
-        with translate_aws_errors():
-            return self._client.get_item(TableName=self._table, Key=_key(user_id, name), ConsistentRead=True).get(
-                "Item"
-            )
+    def _read(self, user_id: str, name: str) -> Any:
+        return read_item(self._client, self._table, _key(user_id, name))
 
 
 def _key(user_id: str, name: str) -> dict[str, Any]:

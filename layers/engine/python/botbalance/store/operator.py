@@ -6,7 +6,7 @@ cancelled; its attribute ``reason`` is shown to users.
 
 from typing import TYPE_CHECKING
 
-from botbalance.store.dynamodb import translate_aws_errors
+from botbalance.store.dynamodb import read_item
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -26,8 +26,5 @@ class OperatorTable:
 
         Raises TransientError where that cannot be read: then nothing may be traded either.
         """
-        with translate_aws_errors():
-            item = self._client.get_item(
-                TableName=self._table, Key={"setting": {"S": HALT_SETTING}}, ConsistentRead=True
-            ).get("Item")
+        item = read_item(self._client, self._table, {"setting": {"S": HALT_SETTING}})
         return None if item is None else item.get("reason", {}).get("S", "no reason is given")

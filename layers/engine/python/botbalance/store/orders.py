@@ -10,20 +10,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel
-
 from botbalance.errors import ConflictError, NotFoundError, TransientError
 from botbalance.models.order import ORDER_TOO_LARGE, Order, OrderStatus
 from botbalance.store.accounts import LEASE_LOST, Lease
 from botbalance.store.compression import compress, decompress
-from botbalance.store.dynamodb import (
-    failed_conditions,
-    parse_document,
-    read_pages,
-    read_scan,
-    translate_aws_errors,
-)
-from botbalance.store.pagination import ALWAYS, TimeRange, decode_cursor, encode_cursor
+from botbalance.store.dynamodb import failed_conditions, parse_document, read_item, read_page, read_pages
+from botbalance.store.pagination import ALWAYS, Page, TimeRange, decode_cursor, encode_cursor
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -38,15 +30,8 @@ _COMPRESSED_FROM = 8 * 1024
 """Bytes. Few orders are as long: it takes 60 fills. Compressed, 5,000 take 109 kB, and uncompressed 668."""
 _SEE_COMPRESSED = '{"schema_version": 2}'
 """The document of an order that is compressed: versions that cannot read it refuse it by that."""
-_MOST_QUERIES = 10
-"""After so many a page is answered as it is: a filter that few orders pass must not read a whole history."""
-
-
-class OrderPage(BaseModel):
-    """A page of orders, newest first; ``cursor`` asks for the next one, None where this was the last."""
-
-    orders: list[Order]
-    cursor: str | None
+_READ_AT_ONCE = 500
+"""Orders, where all of them are asked for: whoever has had enough of them leaves the others unread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,12 +134,8 @@ class OrdersTable:
 
     def find(self, user_id: str, client_order_id: str) -> Order | None:
         """The order, as last written."""
-        with translate_aws_errors():
-            item = self._client.get_item(
-                TableName=self._table,
-                Key={"user_id": {"S": user_id}, "client_order_id": {"S": client_order_id}},
-                ConsistentRead=True,
-            ).get("Item")
+        key = {"user_id": {"S": user_id}, "client_order_id": {"S": client_order_id}}
+        item = read_item(self._client, self._table, key)
         return parse_order(item) if item else None
 
     def get(self, user_id: str, client_order_id: str) -> Order:
@@ -167,7 +148,7 @@ class OrdersTable:
     def unreconciled(self, user_id: str) -> list[Order]:
         """The orders whose end is not known yet, oldest first; read consistently, so none just written is missed."""
         items = read_pages(
-            self._client,
+            self._client.query,
             TableName=self._table,
             IndexName=WATCHED_INDEX,
             KeyConditionExpression="user_id = :user",
@@ -184,7 +165,7 @@ class OrdersTable:
         cursor: str | None = None,
         wanted: OrderFilter = EVERY_ORDER,
         consistent: bool = False,
-    ) -> OrderPage:
+    ) -> Page[Order]:
         """The user's orders, newest first unless the oldest are wanted first.
 
         Raises InvalidRequestError for a cursor that is not one of ours.
@@ -193,9 +174,8 @@ class OrdersTable:
         """
         if wanted.client_order_id is not None:
             found = self.find(user_id, wanted.client_order_id)
-            return OrderPage(orders=[] if found is None else [found], cursor=None)
-        query = _build_query(wanted) | {"TableName": self._table, "ConsistentRead": consistent}
-        query["ExpressionAttributeValues"][":user"] = {"S": user_id}
+            return Page([] if found is None else [found], None)
+        query = self._query(user_id, wanted, consistent=consistent)
         if cursor is not None:
             placed, client_order_id = decode_cursor(cursor, "[0-9]{11,16}#[0-9]{4,9}", "[!-~]{1,64}")
             wanted.placed.require(cursor, int(placed.partition("#")[0]))
@@ -204,25 +184,17 @@ class OrdersTable:
                 "client_order_id": {"S": client_order_id},
                 "placed": {"S": placed},
             }
-        orders: list[Order] = []
-        for _ in range(_MOST_QUERIES):
-            with translate_aws_errors():
-                answer = self._client.query(**query | {"Limit": limit - len(orders)})
-            orders += [parse_order(item) for item in answer["Items"]]
-            last = answer.get("LastEvaluatedKey")
-            if last is None or len(orders) == limit:
-                break
-            query["ExclusiveStartKey"] = last
-        return OrderPage(
-            orders=orders,
-            cursor=encode_cursor(last["placed"]["S"], last["client_order_id"]["S"]) if last else None,
+        items, last = read_page(self._client, query, limit)
+        return Page(
+            [parse_order(item) for item in items],
+            encode_cursor(last["placed"]["S"], last["client_order_id"]["S"]) if last else None,
         )
 
     def users_with_unreconciled_orders(self) -> Iterator[str]:
         """The ids of all users who have an order whose end is not known yet."""
         seen = None
-        for item in read_scan(
-            self._client, TableName=self._table, IndexName=WATCHED_INDEX, ProjectionExpression="user_id"
+        for item in read_pages(
+            self._client.scan, TableName=self._table, IndexName=WATCHED_INDEX, ProjectionExpression="user_id"
         ):
             user_id = item["user_id"]["S"]
             if user_id != seen:  # a user's orders lie side by side
@@ -238,39 +210,35 @@ class OrdersTable:
         return self._iter(user_id, OrderFilter(placed=TimeRange(since=placed_since), oldest_first=True))
 
     def _iter(self, user_id: str, wanted: OrderFilter) -> Iterator[Order]:
-        cursor = None
-        while True:
-            page = self.page(user_id, limit=500, cursor=cursor, wanted=wanted, consistent=True)
-            yield from page.orders
-            cursor = page.cursor
-            if cursor is None:
-                return
+        query = self._query(user_id, wanted, consistent=True)
+        return map(parse_order, read_pages(self._client.query, **query, Limit=_READ_AT_ONCE))
 
-
-def _build_query(wanted: OrderFilter) -> dict[str, Any]:
-    """The query for a user's ``wanted`` orders, newest first, without the user."""
-    values: dict[str, Any] = {
-        ":first": {"S": f"{wanted.placed.since:011d}"},
-        ":last": {"S": f"{wanted.placed.until:011d}#~"},
-    }
-    conditions = []
-    if wanted.status is not None:
-        conditions.append("#status = :status")
-        values[":status"] = {"S": wanted.status.value}
-    if wanted.symbol is not None:
-        conditions.append("symbol = :symbol")
-        values[":symbol"] = {"S": wanted.symbol}
-    query: dict[str, Any] = {
-        "IndexName": PLACED_INDEX,
-        "KeyConditionExpression": "user_id = :user AND placed BETWEEN :first AND :last",
-        "ExpressionAttributeValues": values,
-        "ScanIndexForward": wanted.oldest_first,
-    }
-    if conditions:
-        query["FilterExpression"] = " AND ".join(conditions)
-    if wanted.status is not None:
-        query["ExpressionAttributeNames"] = {"#status": "status"}  # a word of DynamoDB's own
-    return query
+    def _query(self, user_id: str, wanted: OrderFilter, *, consistent: bool) -> dict[str, Any]:
+        """The query for the user's ``wanted`` orders."""
+        values: dict[str, Any] = {
+            ":user": {"S": user_id},
+            ":first": {"S": f"{wanted.placed.since:011d}"},
+            ":last": {"S": f"{wanted.placed.until:011d}#~"},
+        }
+        query: dict[str, Any] = {
+            "TableName": self._table,
+            "IndexName": PLACED_INDEX,
+            "KeyConditionExpression": "user_id = :user AND placed BETWEEN :first AND :last",
+            "ExpressionAttributeValues": values,
+            "ScanIndexForward": wanted.oldest_first,
+            "ConsistentRead": consistent,
+        }
+        conditions = []
+        if wanted.status is not None:
+            conditions.append("#status = :status")
+            values[":status"] = {"S": wanted.status.value}
+            query["ExpressionAttributeNames"] = {"#status": "status"}  # a word of DynamoDB's own
+        if wanted.symbol is not None:
+            conditions.append("symbol = :symbol")
+            values[":symbol"] = {"S": wanted.symbol}
+        if conditions:
+            query["FilterExpression"] = " AND ".join(conditions)
+        return query
 
 
 def _next_revision(order: Order, lease: Lease) -> Order:

@@ -4,6 +4,7 @@ import json
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from botbalance.errors import InvalidRequestError
 
@@ -35,6 +36,13 @@ class TimeRange:
 
 
 ALWAYS = TimeRange()
+
+
+class Page[T](NamedTuple):
+    """Some of a list; ``cursor`` asks for the next ones, None where these were the last."""
+
+    items: list[T]
+    cursor: str | None
 
 
 def encode_cursor(*parts: str) -> str:

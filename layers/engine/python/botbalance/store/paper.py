@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from botbalance.errors import ConflictError, NotFoundError
 from botbalance.models.paper import PaperAccount, PaperEpoch, PaperOrder
 from botbalance.store.accounts import LEASE_LOST, Lease
-from botbalance.store.dynamodb import failed_conditions, parse_document, read_pages, translate_aws_errors
+from botbalance.store.dynamodb import failed_conditions, parse_document, read_item, read_pages
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -48,7 +48,7 @@ class PaperTable:
     def epochs(self, user_id: str, exchange: str) -> list[PaperEpoch]:
         """Those that are over, oldest first."""
         items = read_pages(
-            self._client,
+            self._client.query,
             TableName=self._table,
             KeyConditionExpression="user_id = :user AND begins_with(kind, :epochs)",
             ExpressionAttributeValues={":user": {"S": user_id}, ":epochs": {"S": _epoch_prefix(exchange)}},
@@ -97,10 +97,7 @@ class PaperTable:
         return {"Put": {"TableName": self._table, "Item": item}}
 
     def _item(self, user_id: str, kind: str) -> Any:
-        with translate_aws_errors():
-            return self._client.get_item(
-                TableName=self._table, Key={"user_id": {"S": user_id}, "kind": {"S": kind}}, ConsistentRead=True
-            ).get("Item")
+        return read_item(self._client, self._table, {"user_id": {"S": user_id}, "kind": {"S": kind}})
 
 
 class PaperBooks:

@@ -4,16 +4,16 @@ from collections.abc import Collection, Generator
 from concurrent.futures import FIRST_COMPLETED, wait
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from botbalance.errors import ConflictError, NotFoundError, TransientError
+from botbalance.errors import ConflictError, NotFoundError
 from botbalance.executors import executor
-from botbalance.log import alarm
 from botbalance.models.strategy import Strategy
 from botbalance.store.dynamodb import (
     SHARDS,
     enable_raw_items,
     parse_document,
     raw_items,
-    read_batches,
+    read_item,
+    read_known,
     shard_name,
     translate_aws_errors,
     try_write,
@@ -43,27 +43,17 @@ class StrategiesTable:
 
     def find(self, user_id: str) -> Strategy | None:
         """The user's strategy, as last written."""
-        with translate_aws_errors():
-            item = self._client.get_item(
-                TableName=self._table, Key={"user_id": {"S": user_id}}, ConsistentRead=True
-            ).get("Item")
-        return parse_document(Strategy, item["document"]["S"]) if item else None
+        item = read_item(self._client, self._table, {"user_id": {"S": user_id}})
+        return _strategy(item) if item else None
 
     def find_many(self, user_ids: Collection[str]) -> dict[str, Strategy]:
         """The strategies of those of ``user_ids`` who have one, by user id, as they were a moment ago.
 
-        Whoever trades by one reads it again first. One that this version of the code does not understand is left out,
-        with an alarm: it is no other user's trouble.
+        Whoever trades by one reads it again first. See :func:`read_known`.
         """
-        keys: list[Any] = [{"user_id": {"S": user_id}} for user_id in dict.fromkeys(user_ids)]
-        strategies = {}
-        for item in read_batches(self._client, self._table, keys, consistent=False):
-            user_id = item["user_id"]["S"]
-            try:
-                strategies[user_id] = parse_document(Strategy, item["document"]["S"])
-            except TransientError as error:
-                alarm(error.code, str(error), user_id=user_id)
-        return strategies
+        keys = [{"user_id": {"S": user_id}} for user_id in dict.fromkeys(user_ids)]
+        known = read_known(self._client, self._table, keys, _strategy, consistent=False)
+        return {item["user_id"]["S"]: strategy for item, strategy in known}
 
     def unchanged_condition(self, strategy: Strategy) -> Any:
         """Return the condition, in DynamoDB's form, that ``strategy`` is still the stored one."""
@@ -150,3 +140,7 @@ class StrategiesTable:
         last = answer.get("LastEvaluatedKey")
         rest = None if last is None else query | {"ExclusiveStartKey": last}
         return [AutopilotUser(item["user_id"]["S"], int(item["version"]["N"])) for item in answer["Items"]], rest
+
+
+def _strategy(item: Any) -> Strategy:
+    return parse_document(Strategy, item["document"]["S"])

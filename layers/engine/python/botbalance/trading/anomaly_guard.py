@@ -26,7 +26,7 @@ from botbalance.engine.arithmetic import HUNDRED, ZERO, ExactArithmetic
 from botbalance.engine.valuation import pair_symbol
 from botbalance.errors import TransientError
 from botbalance.log import alarm
-from botbalance.models.account_state import Anomaly, LastObservation
+from botbalance.models.account_state import LastObservation, Ongoing
 from botbalance.models.order import Order
 from botbalance.models.strategy import Strategy
 from botbalance.trading.incidents import report_anomalies
@@ -129,7 +129,7 @@ def find_anomalies(
 
 def _price_anomalies(
     last: LastObservation, seen: LastObservation, now: int, price_jump_pct: Decimal
-) -> dict[str, Anomaly]:
+) -> dict[str, Ongoing]:
     return {
         symbol: _anomaly(
             last,
@@ -150,7 +150,7 @@ def _holding_anomalies(
     spent: Collection[str],
     received: Mapping[str, Decimal],
     now: int,
-) -> dict[str, Anomaly]:
+) -> dict[str, Ongoing]:
     seen, before = looks
     with ExactArithmetic():
         band = band_quote(strategy.config(), observed_nav(before, strategy.quote_asset))
@@ -189,7 +189,7 @@ def _half_redenominations(
     redenominated: Mapping[str, Redenominated],
     own_orders: Collection[str],
     now: int,
-) -> dict[str, Anomaly]:
+) -> dict[str, Ongoing]:
     """A quantity that has grown is believed as a deposit once it has stayed so; the others wait for their other half.
 
     The quantities of ``own_orders``, the assets that our own orders may have moved, prove nothing.
@@ -212,10 +212,10 @@ def _half_redenominations(
     return found
 
 
-def _anomaly(last: LastObservation, subject: str, now: int, evidence: str) -> Anomaly:
+def _anomaly(last: LastObservation, subject: str, now: int, evidence: str) -> Ongoing:
     """One that goes on keeps its beginning."""
     known = last.anomalies.get(subject)
-    return Anomaly(since=now if known is None else known.since, evidence=evidence)
+    return Ongoing(since=now if known is None else known.since, evidence=evidence)
 
 
 def quantities_own_orders_may_have_brought(last: LastObservation, orders: Iterable[Order]) -> dict[str, Decimal]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
 from botbalance.log import alarm
-from botbalance.models.account_state import Anomaly, Incident, RefusedPair
+from botbalance.models.account_state import Ongoing, RefusedPair
 from botbalance.models.activity import Activity, ActivityKind
 from botbalance.models.decision import Decision
 from botbalance.models.order import Order, OrderStatus
@@ -85,7 +85,7 @@ def report_refusals(session: AccountSession, pairs: Mapping[str, RefusedPair], n
     _note(session, IncidentKind.ORDERS_REFUSED, waiting, now)
 
 
-def report_anomalies(session: AccountSession, anomalies: Mapping[str, Anomaly], now: int) -> None:
+def report_anomalies(session: AccountSession, anomalies: Mapping[str, Ongoing], now: int) -> None:
     """Note what is not believed for longer than a look, at ``now`` (epoch seconds)."""
     lasting = {
         subject: anomaly.evidence for subject, anomaly in anomalies.items() if now - anomaly.since >= DOUBT_TOLD_AFTER_S
@@ -129,7 +129,7 @@ def _note(session: AccountSession, kind: IncidentKind, found: Mapping[str, str],
         if len(session.told) >= MOST_TOLD_AT_ONCE:
             break
         if name in named:
-            incidents[name] = Incident(since=now, evidence=named[name])
+            incidents[name] = Ongoing(since=now, evidence=named[name])
             session.told.append(_activity(session, ActivityKind.INCIDENT_OPENED, name, named[name], now))
         else:
             del incidents[name]

@@ -12,8 +12,8 @@ from botbalance.log import logger
 from botbalance.models.activity import ActivityKind
 from botbalance.models.fill import OrderFill
 from botbalance.models.order import NOT_ON_EXCHANGE, Order, OrderStatus
-from botbalance.store.orders import EVERY_ORDER, OrderFilter, OrderPage
-from botbalance.store.pagination import MAX_EPOCH_S, TimeRange
+from botbalance.store.orders import EVERY_ORDER, OrderFilter
+from botbalance.store.pagination import MAX_EPOCH_S, Page, TimeRange
 from botbalance.trading.cancellation import CancelResult, cancel_all, cancel_orders
 from botbalance.trading.context import TradingContext
 from botbalance.trading.order_updates import apply_order_not_found, apply_order_report, order_lost_error
@@ -29,14 +29,14 @@ _EXPORTED_ORDERS = 500
 
 def list_orders(
     context: TradingContext, user_id: str, *, limit: int, cursor: str | None, wanted: OrderFilter = EVERY_ORDER
-) -> OrderPage:
+) -> Page[Order]:
     """Those of the user's orders that are ``wanted``, newest first, the first page as up to date as possible."""
     if cursor is None:
         refresh_orders(context, user_id)
     return context.orders.page(user_id, limit=limit, cursor=cursor, wanted=wanted)
 
 
-def list_fills(context: TradingContext, user_id: str, *, year: int | None, cursor: str | None) -> OrderPage:
+def list_fills(context: TradingContext, user_id: str, *, year: int | None, cursor: str | None) -> Page[Order]:
     """A page of the orders that may have fills in ``year`` (UTC; None: any), oldest first.
 
     An order may fill long after it was placed, so those of the years before are among them; those of paper accounts are

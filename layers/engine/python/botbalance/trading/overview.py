@@ -69,7 +69,7 @@ def overview(context: TradingContext, user_id: str) -> Overview:
     account = "" if strategy is None else context.find_account(user_id, strategy.exchange)
     orders = [order for order in context.orders.unreconciled(user_id) if order.is_active]
     orders.sort(key=lambda order: (order.placed_at, order.client_order_id), reverse=True)
-    decisions = context.decisions.page(user_id, limit=1).decisions
+    decisions = context.decisions.page(user_id, limit=1).items
     state = context.accounts.find_state(user_id)
     return Overview(
         now=context.clock(),

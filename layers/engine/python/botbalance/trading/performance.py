@@ -73,7 +73,7 @@ def performance(context: TradingContext, user_id: str) -> Performance:
     _require_all_booked(
         context.clients.get(user_id, strategy.exchange), plan.snapshot, context.orders.unreconciled(user_id)
     )
-    orders = context.orders.page(user_id, limit=NEWEST_ORDERS, consistent=True).orders
+    orders = context.orders.page(user_id, limit=NEWEST_ORDERS, consistent=True).items
     orders = [order for order in orders if order.account == account]
     prices = prices_in_quote(context, strategy, plan.evaluation, traded_assets(totals))
     by_asset = bonus_of_totals(totals, prices)
