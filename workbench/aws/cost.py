@@ -92,7 +92,7 @@ class MessageToOwner:
     kms: Decimal
 
 
-MESSAGE_TO_OWNER = MessageToOwner(Decimal(8), Decimal(11), Decimal(1))
+MESSAGE_TO_OWNER = MessageToOwner(Decimal(7), Decimal(11), Decimal(1))
 """A digest's: tests/integration/notifications/test_counts.py."""
 MESSAGES_TO_OWNER = 35
 """A user's of a month, to one channel: a digest a day, and a few more. Believed."""

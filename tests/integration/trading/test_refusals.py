@@ -10,7 +10,7 @@ from botbalance.errors import CredentialsRejectedError, RateLimitedError, Transi
 from botbalance.exchange.adapter import KEY_REFUSED, RATE_LIMITED, WOULD_TAKE, OrderRejected, OrderUnknown, SubmitResult
 from botbalance.models.order import OrderStatus
 from botbalance.models.strategy import Strategy
-from botbalance.trading.autopilot import switch_autopilot, switch_off_for_key
+from botbalance.trading.autopilot import switch_autopilot, switch_off, switch_off_for_key
 from botbalance.trading.plan import Plan, preview
 from botbalance.trading.strategy import patch_strategy
 from botbalance.trading.submission import reason_to_stop
@@ -77,6 +77,13 @@ def test_an_autopilot_is_switched_off_although_its_owner_changes_the_strategy_at
     switch_off_for_key(harness.context, harness.user, CredentialsRejectedError(KEY_REFUSED, "no such key"))
     stored = harness.context.strategies.get(harness.user)
     assert (len(overtaken), stored.autopilot_enabled, stored.post_only) == (1, False, False)
+
+
+def test_an_autopilot_that_is_switched_off_beside_a_stop_goes_on_stopping(harness: TradingHarness) -> None:
+    stopped = {"autopilot_enabled": False, "stopping": True}
+    harness.context.strategies.save(harness.context.strategies.get(harness.user).model_copy(update=stopped))
+    assert switch_off(harness.context, harness.user, "a budget has paused the account")
+    assert harness.context.strategies.get(harness.user).stopping
 
 
 def test_switching_on_again_after_a_refused_key_takes_a_key_that_works(harness: TradingHarness) -> None:

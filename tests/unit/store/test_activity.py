@@ -91,3 +91,11 @@ def test_one_kind_can_be_asked_for_alone(activities: ActivityTable) -> None:
         (ActivityKind.ORDERS_PLACED, NOW + second) for second in (5, 3, 1)
     ]
     assert cursor is None
+
+
+def test_all_of_a_period_come_newest_first_however_many_pages_they_are(activities: ActivityTable) -> None:
+    told = [activity(NOW + second, reason=str(second) * 150_000) for second in range(9)]
+    for one in told:
+        activities.append(one)
+    assert list(activities.iter_all("alice", TimeRange(NOW + 1, NOW + 7))) == told[7:0:-1]
+    assert list(activities.iter_all("bob", TimeRange())) == []

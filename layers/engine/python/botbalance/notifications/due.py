@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import batched, islice
+from itertools import batched
 
 from botbalance.engine.durations import DAY_S
 from botbalance.errors import BotBalanceError
@@ -24,7 +24,6 @@ TOGETHER = 64
 """So many pieces are worked on at a time, until the run's time is over; the rest is due a minute later."""
 ENOUGH_S = 10
 """Seconds that have to be left to begin another piece."""
-_MOST_FILLS = 500
 _INTERRUPTED = "the function that sent it was interrupted; it may have arrived"
 
 
@@ -118,7 +117,7 @@ def _digest_deliveries(context: NotificationContext, stored: StoredNotifications
         now,
         message_id=f"{due_at * 1000:013}#digest",
         kind="digest.daily",
-        title=f"{context.mark(user_id)}Your day",
+        title=f"{context.exchange_mark(None if strategy is None else strategy.exchange)}Your day",
         text=text,
         due_at=None,  # its owner has chosen the hour
     )
@@ -137,7 +136,6 @@ def _position(trading: TradingContext, strategy: Strategy, state: AccountState) 
 
 
 def _read_fills(trading: TradingContext, user_id: str, period: TimeRange) -> Sequence[Activity]:
-    """The newest fills of a period, oldest first."""
+    """The fills of a period, oldest first."""
     activities = trading.activity.iter_all(user_id, period)
-    fills = (one for one in activities if one.action is ActivityKind.ORDER_FILLED)
-    return list(islice(fills, _MOST_FILLS))[::-1]
+    return [one for one in activities if one.action is ActivityKind.ORDER_FILLED][::-1]

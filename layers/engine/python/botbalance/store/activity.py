@@ -73,7 +73,7 @@ class ActivityTable:
         return Page(list(map(_activity, items)), encode_cursor(last["activity_id"]["S"]) if last else None)
 
     def iter_all(self, user_id: str, occurred: TimeRange) -> Iterator[Activity]:
-        """All activities of the user in a period, newest first, read as they are asked for."""
+        """All activities of the user in a period, newest first."""
         return map(_activity, read_pages(self._client.query, **self._query(user_id, occurred)))
 
     def _query(self, user_id: str, occurred: TimeRange) -> dict[str, Any]:

@@ -127,9 +127,20 @@ class AccountSession:
         """Let the user's account of that name remember ``budgets``."""
         self.remember(budgets=self.state.budgets | {account: budgets})
 
-    def tell(self, action: ActivityKind, **facts: Any) -> None:
+    def tell(
+        self,
+        action: ActivityKind,
+        *,
+        subject: str | None,
+        reason: str,
+        before: Mapping[str, Any] | None = None,
+        after: Mapping[str, Any] | None = None,
+    ) -> None:
         """Tell of ``action``, done by whoever this run is for, in the write that ends the lease, with the state."""
-        self.told.append(new_activity(self.context, self.user_id, action, **facts))
+        told = new_activity(
+            self.context, self.user_id, action, subject=subject, before=before, after=after, reason=reason
+        )
+        self.told.append(told)
 
     def acknowledge_order(self, before: Order, order: Order) -> Order:
         """Have ``order``, which was sent as ``before`` and rests unfilled, written in the write that ends the lease.
