@@ -56,7 +56,7 @@ COUNTS: Mapping[str, Counts] = {
     "QUIET": Counts(*map(Decimal, ("71.07", "0", "0", "0", "20.3"))),
     "LOOK": Counts(*map(Decimal, ("3214.28", "4000", "3150", "100000", "418075.51"))),
     "LOOK_UNLOGGED": Counts(*map(Decimal, ("3214.28", "2000", "3100", "100000", "418075.51"))),
-    "BUSY": Counts(*map(Decimal, ("4226.78", "22000", "6125", "101000", "440075.51"))),
+    "BUSY": Counts(*map(Decimal, ("4226.78", "25000", "5125", "101000", "440075.51"))),
     "POINT": Counts(*map(Decimal, ("0", "1000", "1000", "0", "0"))),
     "MESSAGE": Counts(*map(Decimal, ("6428.93", "0", "3000", "0", "762979.7"))),
     "PRICES": Counts(*map(Decimal, ("15000", "12000", "6000", "2000", "0"))),

@@ -20,6 +20,7 @@ from botbalance import bootstrap
 from botbalance.models.order import OrderStatus
 from botbalance.store.accounts import LEASE_S
 from botbalance.store.dynamodb import shard_name
+from botbalance.trading.orders import cancel_by_hand
 from botbalance.trading.session import SEND_AND_SETTLE_S
 from tick import dispatch
 
@@ -215,9 +216,14 @@ def test_a_lease_that_is_not_known_to_be_taken_is_no_leave_to_work(
 def test_what_a_decision_came_to_that_cannot_be_logged_is_told_by_an_alarm(
     harness: TradingHarness, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """With the lease's end, and three times by itself. It keeps nothing else from being written."""
     decisions = harness.services.settings.decisions_table
+    harness.injector.script(K.THROTTLED, Where.TRANSACTION, about=decisions, attempts=3)
     harness.injector.script(K.THROTTLED, Where.DATABASE_WRITE, about=decisions, attempts=3, times=3)
     decision = harness.tick()
+    assert harness.injector.unplayed() == []
+    assert set(harness.statuses().values()) == {OrderStatus.OPEN}
+    assert harness.context.accounts.find_state(harness.user).last_look is not None
     (told,) = [record.__dict__ for record in caplog.records if "alarm" in record.__dict__]
     assert told["alarm"] == "decision_not_logged"
     assert decision.inputs
@@ -225,6 +231,25 @@ def test_what_a_decision_came_to_that_cannot_be_logged_is_told_by_an_alarm(
     assert told["decision"] == decision.model_dump(mode="json", exclude={"inputs", "evaluation"})
     assert [placed["status"] for placed in told["decision"]["placed"]] == ["OPEN"] * 3
     require_one_order_a_pair(harness)
+
+
+def test_a_decision_is_logged_with_the_end_of_its_run_and_by_itself_where_the_lease_was_lost(
+    harness: TradingHarness,
+) -> None:
+    def taken_over() -> None:
+        harness.context.accounts.acquire(harness.user, harness.now + LEASE_S)
+
+    written: list[str] = []
+    harness.services.on_boundary = written.append
+    first = harness.tick()
+    assert "before dynamodb.PutItem" not in written
+    cancel_by_hand(harness.context, harness.user)
+    harness.now += 30
+    interrupt_an_order(harness, taken_over, nth=6)
+    second = harness.tick()
+    assert written.count("before dynamodb.PutItem") == 1
+    assert [len(decision.placed) for decision in (first, second)] == [3, 3]
+    assert harness.context.decisions.page(harness.user, limit=5).items == [second, first]
 
 
 def test_a_message_whose_users_cannot_be_read_is_reported_and_worked_on_when_it_comes_again(

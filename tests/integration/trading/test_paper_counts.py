@@ -72,7 +72,7 @@ def counted(environment: Mapping[str, str]) -> Iterator[CountedPaper]:
 COUNTS = {
     "LOOK": {"reads": D("5.1"), "writes": D(5), "kms": D(0), "weight": D(0)},
     "QUIET": {"reads": D("1.1"), "writes": D(0), "kms": D(0), "weight": D(0)},
-    "PLACED": {"reads": D("7.15"), "writes": D(28), "kms": D(0), "weight": D(0)},
+    "PLACED": {"reads": D("7.15"), "writes": D(31), "kms": D(0), "weight": D(0)},
 }
 """Of one user: a whole look, the first of the hour, that finds nothing to do; a quiet tick; and one order placed."""
 

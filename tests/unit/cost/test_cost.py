@@ -53,7 +53,7 @@ def test_a_thousand_users_by_hand() -> None:
     dispatched = D("0.0085") * ticks * 1_000
     reads = of_users + of_messages / 1_000 + D("15") * ticks + dispatched
     assert cost.parts["DynamoDB reads"] == reads * D("0.000000125")
-    writes = (2 * looks + D(22) * busy + 720) * 1_000 + 12 * ticks  # a point of history an hour
+    writes = (2 * looks + D(25) * busy + 720) * 1_000 + 12 * ticks  # a point of history an hour
     assert cost.parts["DynamoDB writes"] == writes * D("0.000000625")
     stored = (3 * 45 * 1_850 + 12 * (45 * 2_000 + 720 * 80)) * 1_000
     assert cost.parts["DynamoDB storage"] == stored * D("0.25") / 10**9

@@ -142,11 +142,11 @@ class AccountsTable:
         message = f"another run works on this account at the moment; it is free again in {seconds} s at the latest"
         raise ConflictError(ACCOUNT_BUSY, message)
 
-    def release(self, lease: Lease, state: AccountState, *also: "TransactWriteItemTypeDef") -> None:
+    def release(self, lease: Lease, state: AccountState, *also: "TransactWriteItemTypeDef") -> bool:
         """End ``lease`` and write what the account remembers, and ``also`` in the same transaction.
 
-        What of ``also`` has a condition that does not hold is left out. Raises TransientError where it is not known to
-        be written: then the lease ends by itself.
+        What of ``also`` has a condition that does not hold is left out. False where the lease was lost: then nothing is
+        written. Raises TransientError where it is not known to be written: then the lease ends by itself.
         """
         values = {
             ":ended": {"N": "0"},
@@ -161,6 +161,7 @@ class AccountsTable:
             lost, *_ = self._write(release, [part for part, out in zip(also, refused, strict=True) if not out])
         if lost:
             logger.warning("lease lost before its end", user_id=lease.user_id)
+        return not lost
 
     def _write(self, update: Any, also: Sequence["TransactWriteItemTypeDef"]) -> list[bool]:
         """Write ``update`` and ``also``, all or nothing; which of their conditions did not hold, in this order."""

@@ -57,6 +57,11 @@ class DecisionsTable:
             )
         )
 
+    def transact_log(self, decision: Decision, lease: Lease) -> Any:
+        """Return :meth:`log`'s write as a part of the transaction that ends ``lease``: nobody has a later one then."""
+        item = self._item(decision) | {"fencing_token": {"N": str(lease.fencing_token)}}
+        return {"Put": {"TableName": self._table, "Item": item}}
+
     def log_noops(self, decisions: Iterable[Decision]) -> None:
         """Write decisions that changed nothing, many to a request; raises TransientError for what cannot be written
         now.

@@ -19,6 +19,7 @@ from botbalance.exchange.profiles import is_paper
 from botbalance.log import alarm, logger
 from botbalance.models.account_state import AccountState, BudgetState, Recount
 from botbalance.models.activity import Activity, ActivityKind
+from botbalance.models.decision import Decision
 from botbalance.models.exchange_key import StoredKey
 from botbalance.models.order import Order
 from botbalance.models.paper import PaperAccount, account_name
@@ -68,6 +69,9 @@ class AccountSession:
         """What is appended to the account's activity in the write that ends the lease."""
         self._acknowledged: dict[str, Order] = {}
         """What rests since this run sent it, by client order id; written in the write that ends the lease."""
+        self._decision: Decision | None = None
+        self.decision_logged = False
+        """Whether the write that ended the lease has logged the run's decision."""
 
     @property
     def user_id(self) -> str:
@@ -170,6 +174,10 @@ class AccountSession:
             self._count_fills(order, new)
         return updated
 
+    def log(self, decision: Decision) -> None:
+        """Have ``decision``, which this run has made, logged in the write that ends the lease, if orders are in it."""
+        self._decision = decision
+
     def end(self) -> None:
         """End the lease, and write with it what this run leaves; tried again where orders are in it.
 
@@ -177,15 +185,19 @@ class AccountSession:
         """
         activities = list(map(self.context.activity.transact_put, self.told))
         orders = [self.context.orders.transact_update(order, self.lease) for order in self._acknowledged.values()]
+        logged = []
+        if orders and self._decision is not None:
+            logged.append(self.context.decisions.transact_log(self._decision, self.lease))
         reason = ""
         for delay in RECORD_DELAYS_S if orders else (0,):
             try:
                 if delay:
                     self.wait(delay)
-                self.context.accounts.release(self.lease, self.state, *activities, *orders)
+                written = self.context.accounts.release(self.lease, self.state, *activities, *orders, *logged)
             except TransientError as error:
-                reason = str(error)
+                reason, logged = str(error), []  # whatever keeps a decision from being logged keeps nothing else
             else:
+                self.decision_logged = written and bool(logged)
                 return
         alarm(LEASE_NOT_RELEASED, "what a run leaves is not written", user_id=self.user_id, reason=reason)
 

@@ -39,12 +39,11 @@ def strategy_tick(context: TradingContext, job: TickJob, ts_tick: int) -> Decisi
     had its run already, or only booked what became of orders, the autopilot being off. What keeps a decision from being
     made is its reason; a key that only its owner can mend switches the autopilot off.
     """
-    user_id, lease = job.strategy.user_id, None
+    user_id, session = job.strategy.user_id, None
     keys = {} if job.key is None else {job.strategy.exchange: job.key}
     try:
         _require_time(context, ts_tick)
         with open_session(context, user_id, ts_tick=ts_tick, keys=keys) as session:
-            lease = session.lease
             try:
                 decision = _run(session, job, ts_tick)
             except Exception as error:
@@ -54,12 +53,13 @@ def strategy_tick(context: TradingContext, job: TickJob, ts_tick: int) -> Decisi
                 return None
             decision = _after_quiet_ticks(decision, session.quiet_since)
             report_decision(session, decision)
+            session.log(decision)
     except (ConflictError, TransientError) as error:  # begun too late, or the account could not be read
         if error.code == TICK_CLAIMED:
             return None
         decision = skipped(context, user_id, ts_tick, error)
-    if not decision.is_noop:
-        log_tick(context, decision, lease)
+    if not decision.is_noop and not (session is not None and session.decision_logged):
+        log_tick(context, decision, None if session is None else session.lease)
     return decision
 
 
